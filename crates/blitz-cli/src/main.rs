@@ -1,0 +1,2 @@
+//! The `blitz` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! blitz-io-traits.
