@@ -3,3 +3,5 @@
 //! No stability promise: use `blitz-io`.
 
 pub mod primitive;
+pub mod slab;
+pub mod wake;

@@ -1,0 +1,107 @@
+//! Wakers collected under a lock, called after it.
+
+use std::fmt;
+use std::task::Waker;
+
+const BATCH_LEN: usize = 32;
+
+/// Up to 32 wakers on their way out of a lock.
+///
+/// A waker is foreign code: it may take locks of its own, or ours again. So whoever delivers collects
+/// wakers here, leaves the lock, and calls [`wake_all`](Self::wake_all). What is still inside when the
+/// batch is dropped is woken, not lost.
+///
+/// # Examples
+/// ```
+/// use std::task::Waker;
+/// use blitz_core::wake::WakeBatch;
+///
+/// let mut batch = WakeBatch::new();
+/// batch.push(Waker::noop().clone());
+/// assert!(!batch.is_full());
+/// batch.wake_all();
+/// assert!(batch.is_empty());
+/// ```
+pub struct WakeBatch {
+    wakers: [Option<Waker>; BATCH_LEN],
+    len: usize,
+}
+
+impl WakeBatch {
+    /// An empty batch.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            wakers: [const { None }; BATCH_LEN],
+            len: 0,
+        }
+    }
+
+    /// Adds one.
+    ///
+    /// # Panics
+    /// If the batch is full: ask [`is_full`](Self::is_full) and leave the lock first.
+    #[inline]
+    pub fn push(&mut self, waker: Waker) {
+        assert!(
+            self.len < BATCH_LEN,
+            "a wake batch holds {BATCH_LEN} wakers"
+        );
+        self.wakers[self.len] = Some(waker);
+        self.len += 1;
+    }
+
+    /// True if the next [`push`](Self::push) would panic.
+    #[inline]
+    pub const fn is_full(&self) -> bool {
+        self.len == BATCH_LEN
+    }
+
+    /// True if there is nobody to wake.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many wakers are inside.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Wakes them all, in the order they came, and leaves the batch empty.
+    ///
+    /// If one panics, the rest stay inside and are woken when the batch is dropped.
+    #[inline]
+    pub fn wake_all(&mut self) {
+        let mut first = 0;
+        while first < self.len {
+            let waker = self.wakers[first].take();
+            first += 1;
+            if first == self.len {
+                self.len = 0;
+            }
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Default for WakeBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for WakeBatch {
+    fn drop(&mut self) {
+        self.wake_all();
+    }
+}
+
+impl fmt::Debug for WakeBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WakeBatch").field("len", &self.len).finish()
+    }
+}

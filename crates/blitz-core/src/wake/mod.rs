@@ -1,0 +1,13 @@
+//! Who is to be woken: one waiting task ([`WakeSlot`]), and wakers collected under a lock and called
+//! after it ([`WakeBatch`]).
+//!
+//! Users: the driver's readiness words, timers and operations; the scheduler's join handles.
+
+mod batch;
+mod slot;
+
+pub use batch::WakeBatch;
+pub use slot::WakeSlot;
+
+#[cfg(test)]
+mod tests;
