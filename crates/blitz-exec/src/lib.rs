@@ -1,1 +1,6 @@
-//! blitz-exec.
+//! Woken tasks become polls: tasks, schedulers and the blocking pool of blitz-io.
+//!
+//! No stability promise: use `blitz-io`. Nothing here names a descriptor or a clock; a worker waits through
+//! [`park::Park`], which the face fills in with a driver.
+
+pub mod park;

@@ -1,0 +1,155 @@
+//! How a thread with nothing to run waits, and how it is told to stop waiting.
+//!
+//! A scheduler meets its driver here: it calls [`Park`], which the face fills in with a driver and the tests fill in with a
+//! fake. Nothing in this crate knows a descriptor or a clock. [`ThreadParker`] is the wait of a thread that has no driver:
+//! `block_on` beside a pool of workers.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use blitz_core::primitive::sync::atomic::AtomicUsize;
+use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire};
+use blitz_core::primitive::sync::{Condvar, Mutex};
+
+/// What a worker's core waits in: one per core, carried from thread to thread with it.
+///
+/// The holder calls [`bind`](Park::bind) first and [`unbind`](Park::unbind) last; in between only that thread calls the rest.
+pub trait Park: Send {
+    /// This thread holds the core from now on: the driver becomes its current one.
+    fn bind(&mut self);
+
+    /// This thread gives the core up.
+    fn unbind(&mut self);
+
+    /// One turn of the driver, which sleeps until an event, its own next timer or an unpark, and calls the wakers.
+    fn park(&mut self);
+
+    /// The same, for no longer than `limit`; [`Duration::ZERO`] delivers what is there and does not sleep.
+    fn park_timeout(&mut self, limit: Duration);
+
+    /// What ends a wait from any thread.
+    fn unparker(&self) -> Arc<dyn Unpark>;
+
+    /// Ends every operation and wakes all who wait for one, with an error. Called once, when no task is left.
+    fn shutdown(&mut self);
+}
+
+/// Ends a [`Park::park`], from any thread.
+///
+/// It leaves a token: an unpark that comes before the park makes that park return at once. Many unparks make one token.
+pub trait Unpark: Send + Sync {
+    /// Ends the wait, or the next one.
+    fn unpark(&self);
+}
+
+/// Told what keeps virtual time from jumping: everything that may still produce a wake, and which no driver can see.
+pub trait Watch: Send + Sync {
+    /// Something began that time must not jump over: a blocking call, a thread that polls a future.
+    fn begin(&self);
+    /// It ended.
+    fn end(&self);
+}
+
+/// The [`Watch`] of a runtime whose time nobody pauses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoWatch;
+
+impl Watch for NoWatch {
+    fn begin(&self) {}
+    fn end(&self) {}
+}
+
+const EMPTY: usize = 0;
+const PARKED: usize = 1;
+const NOTIFIED: usize = 2;
+
+/// A thread's own wait, without a driver.
+///
+/// ```text
+///  from        move      to         who moved, and what it does then
+///  EMPTY       park      PARKED     owner: sleeps on the condition variable
+///  NOTIFIED    park      EMPTY      owner: does not sleep
+///  PARKED      unpark    NOTIFIED   waker: signals under the lock
+///  EMPTY       unpark    NOTIFIED   waker: nothing more
+///  NOTIFIED    unpark    NOTIFIED   waker: nothing more
+/// ```
+pub struct ThreadParker {
+    state: AtomicUsize,
+    lock: Mutex<()>,
+    signal: Condvar,
+    watch: Arc<dyn Watch>,
+}
+
+impl ThreadParker {
+    /// A parker that nobody has unparked.
+    pub fn new(watch: Arc<dyn Watch>) -> Arc<Self> {
+        Arc::new(Self { state: AtomicUsize::new(EMPTY), lock: Mutex::new(()), signal: Condvar::new(), watch })
+    }
+
+    /// A waker that ends this thread's wait.
+    pub fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+
+    /// Waits until somebody unparks; returns at once if somebody has. Only one thread may park.
+    pub fn park(&self) {
+        // ORDERING: Acquire pairs with the Release in `unpark`: what the waker did before is seen after.
+        if self.state.compare_exchange(NOTIFIED, EMPTY, Acquire, Acquire).is_ok() {
+            return;
+        }
+        let mut guard = self.lock.lock();
+        // ORDERING: the lock orders the sleep itself, since `unpark` signals under it.
+        if self.state.compare_exchange(EMPTY, PARKED, AcqRel, Acquire).is_err() {
+            // ORDERING: Acquire pairs with the Release in `unpark`. A swap, not a store: a second waker may have come
+            // since, and what it did before must be seen after.
+            self.state.swap(EMPTY, Acquire);
+            return;
+        }
+        // From here the waker that finds PARKED begins the watch again on our behalf.
+        self.watch.end();
+        loop {
+            guard = match self.signal.wait(guard) {
+                Ok(guard) => guard,
+                Err(poison) => poison.into_inner(),
+            };
+            // ORDERING: Acquire pairs with the Release in `unpark`.
+            if self.state.compare_exchange(NOTIFIED, EMPTY, Acquire, Acquire).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the wait of the thread that parks here, or its next one.
+    pub fn unpark(&self) {
+        // ORDERING: Release pairs with the Acquire in `park`. A swap, so that an earlier waker's writes stay visible.
+        if self.state.swap(NOTIFIED, AcqRel) == PARKED {
+            self.watch.begin();
+            drop(self.lock.lock());
+            self.signal.notify_one();
+        }
+    }
+}
+
+impl fmt::Debug for ThreadParker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadParker").finish_non_exhaustive()
+    }
+}
+
+impl Wake for ThreadParker {
+    fn wake(self: Arc<Self>) {
+        self.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.unpark();
+    }
+}
+
+impl Unpark for ThreadParker {
+    fn unpark(&self) {
+        ThreadParker::unpark(self);
+    }
+}

@@ -1,0 +1,186 @@
+//! Which runtime this thread is on, and what the leaves ask of it.
+//!
+//! A thread is *in* a runtime while a worker runs on it, while `block_on` does, in a blocking call, and while an
+//! [`EnterGuard`] lives. Leaves (net, fs, time, signal) come here for a driver, a clock, a task or a blocking thread.
+
+mod handle;
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::{self, ManuallyDrop};
+
+use blitz_driver::Clock;
+use blitz_exec::task::JoinHandle;
+
+pub use handle::Handle;
+pub(crate) use handle::Inner;
+
+thread_local! {
+    // Without a destructor, so that reading it is one load; a thread leaves nothing here, because guards take back what
+    // they put.
+    static CURRENT: RefCell<ManuallyDrop<Option<Handle>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    /// How many guards live on this thread.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// Whether the driver that this thread holds is of the current runtime.
+    static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The runtime of this thread. Panics, naming the call `what` and the remedies, where there is none.
+#[track_caller]
+pub(crate) fn handle(what: &'static str) -> Handle {
+    match try_handle() {
+        Some(handle) => handle,
+        None => no_runtime(what),
+    }
+}
+
+/// The runtime of this thread, if it is in one.
+pub(crate) fn try_handle() -> Option<Handle> {
+    CURRENT.with_borrow(|current| Option::clone(current))
+}
+
+/// Calls `f` with the runtime of this thread, without counting a reference. Panics as [`handle`] does.
+#[track_caller]
+pub(crate) fn with_handle<R>(what: &'static str, f: impl FnOnce(&Handle) -> R) -> R {
+    // `f` may enter another runtime only after the borrow ended, so it gets its own reference in that rare case: here it
+    // only spawns or looks, which never enters.
+    let found = CURRENT.with_borrow(|current| current.as_ref().map(f));
+    match found {
+        Some(answer) => answer,
+        None => no_runtime(what),
+    }
+}
+
+/// The driver that a new resource or timer belongs to: the one this thread holds if it is of this runtime, else one of the
+/// runtime's, in turn. Panics as [`handle`] does.
+#[track_caller]
+pub(crate) fn driver(what: &'static str) -> blitz_driver::Handle {
+    if OWN.get() {
+        if let Some(driver) = blitz_driver::current() {
+            return driver;
+        }
+    }
+    with_handle(what, Handle::next_driver)
+}
+
+/// The clock of this thread's runtime, if it is in one.
+pub(crate) fn clock() -> Option<Clock> {
+    CURRENT.with_borrow(|current| current.as_ref().map(|handle| handle.clock().clone()))
+}
+
+/// Runs `f` on the blocking pool of this thread's runtime. Panics as [`handle`] does.
+#[track_caller]
+pub(crate) fn spawn_blocking<F, R>(what: &'static str, f: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    handle(what).spawn_blocking(f)
+}
+
+/// This thread holds, or gives up, a driver of the runtime it is in. Answers what it was before.
+pub(crate) fn set_own_driver(own: bool) -> bool {
+    OWN.replace(own)
+}
+
+#[cold]
+#[track_caller]
+fn no_runtime(what: &'static str) -> ! {
+    panic!(
+        "no runtime here: `{what}` was called on a thread that is not in a blitz-io runtime. Remedies: call it from async \
+         code that a runtime polls (`#[blitz_io::main]`, `Runtime::block_on`, a spawned task); or enter a runtime on this \
+         thread first (`let _guard = runtime.enter();`); or keep a `runtime::Handle` and use its methods from other threads."
+    )
+}
+
+/// Makes `handle` the runtime of this thread until the guard is dropped.
+#[must_use]
+pub(crate) fn enter(handle: Handle) -> Entered {
+    let own = CURRENT.with_borrow(|current| match current.as_ref() {
+        Some(before) => OWN.get() && before.same_runtime(&handle),
+        None => false,
+    });
+    let before = CURRENT.with_borrow_mut(|current| mem::replace(&mut **current, Some(handle)));
+    let depth = DEPTH.get() + 1;
+    DEPTH.set(depth);
+    Entered { before, depth, own_before: OWN.replace(own), _not_send: PhantomData }
+}
+
+/// What [`enter`] replaced, put back on drop.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    before: Option<Handle>,
+    depth: usize,
+    own_before: bool,
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if DEPTH.get() != self.depth {
+            if !std::thread::panicking() {
+                panic!(
+                    "`EnterGuard` values dropped out of order. Guards returned by `Handle::enter()` must be dropped in the \
+                     reverse order in which they were acquired."
+                );
+            }
+            return;
+        }
+        DEPTH.set(self.depth - 1);
+        OWN.set(self.own_before);
+        let before = self.before.take();
+        // The old handle may be the last of its runtime: it is dropped after the borrow.
+        drop(CURRENT.with_borrow_mut(|current| mem::replace(&mut **current, before)));
+    }
+}
+
+/// Keeps this thread in a runtime: see [`Handle::enter`].
+#[derive(Debug)]
+#[must_use = "dropping the guard leaves the runtime again"]
+pub struct EnterGuard<'a> {
+    _entered: Entered,
+    _handle: PhantomData<&'a Handle>,
+}
+
+impl EnterGuard<'_> {
+    pub(crate) fn new(handle: &Handle) -> Self {
+        Self { _entered: enter(handle.clone()), _handle: PhantomData }
+    }
+}
+
+/// Why [`Handle::try_current`] found no runtime.
+pub struct TryCurrentError {
+    _private: (),
+}
+
+impl TryCurrentError {
+    pub(crate) fn new() -> Self {
+        Self { _private: () }
+    }
+
+    /// Whether the thread is in no runtime.
+    pub fn is_missing_context(&self) -> bool {
+        true
+    }
+
+    /// Whether the thread is ending and its thread-locals are gone. blitz-io's context has no destructor, so it never is.
+    pub fn is_thread_local_destroyed(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for TryCurrentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryCurrentError").field("kind", &"NoContext").finish()
+    }
+}
+
+impl fmt::Display for TryCurrentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no runtime here: this thread is in no blitz-io runtime")
+    }
+}
+
+impl Error for TryCurrentError {}
