@@ -1,1 +1,7 @@
-//! blitz-sys.
+//! The kernel, made safe: thin calls with owned descriptors, one folder per concern.
+//!
+//! No stability promise: use `blitz-io`.
+
+pub mod cpu;
+pub mod signal;
+pub mod socket;

@@ -1,0 +1,66 @@
+//! Processors on Linux: `sched_getaffinity`, `sched_setaffinity`, and the control group's quota.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use super::cgroup;
+
+/// Words of the largest mask asked for: 65,536 processors, eight times what Linux can be built for.
+const WORDS_MAX: usize = 65_536 / BITS;
+const BITS: usize = libc::c_ulong::BITS as usize;
+
+/// The processors that the calling thread may run on, in rising order.
+///
+/// # Errors
+/// Those of `sched_getaffinity(2)`.
+pub fn affinity() -> io::Result<Vec<usize>> {
+    let mut mask: Vec<libc::c_ulong> = vec![0; 1024 / BITS];
+    loop {
+        // SAFETY: the pointer and the length in bytes describe `mask`, which the call fills.
+        let done =
+            unsafe { libc::sched_getaffinity(0, size_of_val(&mask[..]), mask.as_mut_ptr().cast()) };
+        if done >= 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        // EINVAL: the kernel's mask is longer than ours.
+        if error.raw_os_error() != Some(libc::EINVAL) || mask.len() >= WORDS_MAX {
+            return Err(error);
+        }
+        mask.resize(mask.len() * 2, 0);
+    }
+    Ok((0..mask.len() * BITS)
+        .filter(|cpu| mask[cpu / BITS] >> (cpu % BITS) & 1 == 1)
+        .collect())
+}
+
+/// Lets the calling thread run on the processors given and on no other.
+///
+/// # Errors
+/// `InvalidInput` when the list is empty or none of them exists and is allowed; else those of
+/// `sched_setaffinity(2)`.
+pub fn set_affinity(cpus: &[usize]) -> io::Result<()> {
+    let highest = cpus.iter().copied().max().unwrap_or(0);
+    if highest / BITS >= WORDS_MAX {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut mask: Vec<libc::c_ulong> = vec![0; (highest / BITS + 1).max(1024 / BITS)];
+    for cpu in cpus {
+        mask[cpu / BITS] |= 1 << (cpu % BITS);
+    }
+    // SAFETY: the pointer and the length in bytes describe `mask`, which the call only reads.
+    let done = unsafe { libc::sched_setaffinity(0, size_of_val(&mask[..]), mask.as_ptr().cast()) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// The control group's quota in whole processors, rounded up; `None` when there is no limit.
+pub(super) fn quota() -> Option<NonZeroUsize> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    cgroup::quota(Path::new("/"), &groups, &mounts)
+}

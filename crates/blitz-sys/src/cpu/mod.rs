@@ -1,0 +1,67 @@
+//! How many processors this process may use, and on which of them a thread runs.
+//!
+//! The number of workers comes from here: a container with a quota of two processors on a machine with 64
+//! should start two workers, not 64 that are throttled together. Each platform file defines `affinity`,
+//! `set_affinity` and `quota`; what a platform lacks stands in `disabled.rs`.
+
+use std::num::NonZeroUsize;
+
+#[cfg(target_os = "linux")]
+mod cgroup;
+#[cfg(not(target_os = "linux"))]
+#[path = "disabled.rs"]
+mod imp;
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod imp;
+
+pub use imp::{affinity, set_affinity};
+
+/// How many threads of this process can make progress at once.
+///
+/// The smaller of the processors this thread may run on and the control group's quota (version 1 or 2,
+/// its ancestors included), where a quota of one and a half processors counts as two: a rounded-down
+/// count would leave what was paid for unused. One at the least.
+#[must_use]
+pub fn available() -> NonZeroUsize {
+    let allowed = match imp::affinity() {
+        Ok(cpus) => NonZeroUsize::new(cpus.len()),
+        Err(_) => std::thread::available_parallelism().ok(),
+    };
+    let allowed = allowed.unwrap_or(NonZeroUsize::MIN);
+    imp::quota().map_or(allowed, |quota| quota.min(allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_more_than_the_threads_affinity() {
+        let allowed = affinity().map_or(usize::MAX, |cpus| cpus.len());
+        assert!(available().get() <= allowed);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_is_pinned_and_counts_itself_alone() {
+        std::thread::spawn(|| {
+            let cpus = affinity().unwrap();
+            let last = *cpus.last().unwrap();
+            set_affinity(&[last]).unwrap();
+            assert_eq!(affinity().unwrap(), [last]);
+            assert_eq!(available().get(), 1);
+            set_affinity(&cpus).unwrap();
+            assert_eq!(affinity().unwrap(), cpus);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_empty_or_absent_set_is_refused() {
+        assert!(set_affinity(&[]).is_err());
+        assert!(set_affinity(&[1 << 20]).is_err());
+    }
+}

@@ -1,0 +1,57 @@
+//! Zero copy where the platform has no call for it: each answers `Unsupported`, and the caller copies.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// Sends a part of a file to a socket: not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn send_file(
+    _socket: BorrowedFd<'_>,
+    _file: BorrowedFd<'_>,
+    _offset: u64,
+    _len: usize,
+) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Moves bytes between descriptors: not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _len: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A pipe to splice through: none can be made here.
+#[derive(Debug)]
+pub struct Pipe(std::convert::Infallible);
+
+impl Pipe {
+    /// Opens a pipe: not possible here.
+    ///
+    /// # Errors
+    /// Always [`io::ErrorKind::Unsupported`].
+    pub fn new(_capacity: usize) -> io::Result<Pipe> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The end that bytes come out of.
+    #[must_use]
+    pub fn read_end(&self) -> BorrowedFd<'_> {
+        match self.0 {}
+    }
+
+    /// The end that bytes go into.
+    #[must_use]
+    pub fn write_end(&self) -> BorrowedFd<'_> {
+        match self.0 {}
+    }
+
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        match self.0 {}
+    }
+}

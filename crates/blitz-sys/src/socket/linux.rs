@@ -1,0 +1,131 @@
+//! Bytes that move from one descriptor to another without passing through this process: `sendfile`, `splice`.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// The most that one call of these moves; the kernel stops at about two gigabytes anyway.
+const CHUNK_MAX: usize = 0x7fff_f000;
+
+/// Sends up to `len` bytes of a file, from `offset` on, to a socket; answers how many went.
+///
+/// Zero means that the file ends before `offset`.
+///
+/// # Errors
+/// Those of `sendfile(2)`: `EINVAL` says that this kind of file cannot be sent so.
+pub fn send_file(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    len: usize,
+) -> io::Result<usize> {
+    let mut offset = libc::off64_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    loop {
+        // SAFETY: `offset` lives through the call, which writes nothing else of ours.
+        let sent = unsafe {
+            libc::sendfile64(
+                socket.as_raw_fd(),
+                file.as_raw_fd(),
+                &raw mut offset,
+                len.min(CHUNK_MAX),
+            )
+        };
+        match usize::try_from(sent) {
+            Ok(sent) => return Ok(sent),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Moves up to `len` bytes from one descriptor to the other, one of which is a pipe's end, without waiting.
+///
+/// Zero means the source's end.
+///
+/// # Errors
+/// Those of `splice(2)`: `EINVAL` says that one side cannot be spliced.
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> io::Result<usize> {
+    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+    let nowhere = std::ptr::null_mut();
+    loop {
+        // SAFETY: without offsets the call touches no memory of ours.
+        let moved = unsafe {
+            libc::splice(
+                from.as_raw_fd(),
+                nowhere,
+                to.as_raw_fd(),
+                nowhere,
+                len.min(CHUNK_MAX),
+                flags,
+            )
+        };
+        match usize::try_from(moved) {
+            Ok(moved) => return Ok(moved),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// A pipe, through which a splice between two sockets has to go.
+#[derive(Debug)]
+pub struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+    capacity: usize,
+}
+
+impl Pipe {
+    /// Opens a pipe, non-blocking and closed on exec, of `capacity` bytes where the kernel grants it.
+    ///
+    /// # Errors
+    /// Those of `pipe2(2)`.
+    pub fn new(capacity: usize) -> io::Result<Pipe> {
+        let mut ends = [-1; 2];
+        // SAFETY: `ends` has room for the two descriptors that the call writes.
+        let done = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
+        let read = unsafe { OwnedFd::from_raw_fd(ends[0]) };
+        // SAFETY: as above.
+        let write = unsafe { OwnedFd::from_raw_fd(ends[1]) };
+        let wish = libc::c_int::try_from(capacity).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the call touches no memory of ours. It fails beyond the user's limit, and that is
+        // no error: the pipe keeps the size it has.
+        let granted = unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, wish) };
+        // A pipe has sixteen pages when nobody asks.
+        let capacity = usize::try_from(granted).unwrap_or(65_536);
+        Ok(Pipe {
+            read,
+            write,
+            capacity,
+        })
+    }
+
+    /// The end that bytes come out of.
+    #[must_use]
+    pub fn read_end(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
+    }
+
+    /// The end that bytes go into.
+    #[must_use]
+    pub fn write_end(&self) -> BorrowedFd<'_> {
+        self.write.as_fd()
+    }
+
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+}

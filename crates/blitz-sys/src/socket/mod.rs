@@ -1,0 +1,256 @@
+//! Thin calls on sockets: owned descriptors, std's addresses, no waiting.
+//!
+//! Every descriptor made here is non-blocking and closed on exec from its first moment. A call that would
+//! have to wait answers [`io::ErrorKind::WouldBlock`]; one that a signal interrupts is made again.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+pub use socket2::{
+    Domain, MaybeUninitSlice, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type,
+};
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "disabled.rs"]
+mod zero_copy;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "linux.rs"]
+mod zero_copy;
+
+pub use zero_copy::{Pipe, send_file, splice};
+
+/// No SIGPIPE when the peer is gone: the error is enough.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd"
+))]
+const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd"
+)))]
+const SEND_FLAGS: libc::c_int = 0;
+
+/// The longest queue of connections not yet accepted that `listen` may be asked for here.
+///
+/// The kernel clamps what it is asked for to `net.core.somaxconn`, which is 4,096 by default on Linux. A
+/// backlog of 128, usual elsewhere, overflows under a burst and costs each client a second.
+pub const BACKLOG_DEFAULT: u32 = 4096;
+
+/// A new stream socket for addresses like `domain`'s.
+///
+/// # Errors
+/// Those of `socket(2)`.
+pub fn stream(domain: Domain) -> io::Result<OwnedFd> {
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    Ok(socket.into())
+}
+
+/// How a call of [`connect`] ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connect {
+    /// The connection stands.
+    Done,
+    /// It is under way; writability will say that it stands or has failed.
+    Pending,
+}
+
+/// Begins to connect a socket.
+///
+/// # Errors
+/// Those of `connect(2)`, except the two that mean "under way".
+pub fn connect(fd: BorrowedFd<'_>, addr: SocketAddr) -> io::Result<Connect> {
+    match SockRef::from(&fd).connect(&addr.into()) {
+        Ok(()) => Ok(Connect::Done),
+        Err(error) => match error.raw_os_error() {
+            // EINTR: the connection goes on in the kernel; a second call would say EALREADY.
+            Some(libc::EINPROGRESS | libc::EINTR) => Ok(Connect::Pending),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Takes one connection off a listener's queue, non-blocking and closed on exec.
+///
+/// # Errors
+/// Those of `accept4(2)`; a connection that was reset while it queued is skipped.
+pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
+    loop {
+        match accept_once(fd) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            done => return done,
+        }
+    }
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let accepted = |storage: *mut _, len: *mut _| {
+        // SAFETY: `storage` and `len` come from `try_init`, which gives room for any address.
+        let raw = unsafe { libc::accept4(fd.as_raw_fd(), storage, len, flags) };
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call succeeded, so `raw` is a new descriptor that nobody else knows.
+        Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+    };
+    // SAFETY: when the closure gives `Ok`, the kernel has written an address and its length.
+    let (stream, addr) =
+        unsafe { SockAddr::try_init(|storage, len| accepted(storage.cast(), len)) }?;
+    Ok((stream, as_inet(&addr)?))
+}
+
+#[cfg(target_vendor = "apple")]
+fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
+    // No `accept4` there: two calls more.
+    let (socket, addr) = SockRef::from(&fd).accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket.into(), as_inet(&addr)?))
+}
+
+/// The internet address in `addr`.
+///
+/// # Errors
+/// `InvalidData` when it is of another family.
+pub fn as_inet(addr: &SockAddr) -> io::Result<SocketAddr> {
+    addr.as_socket()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an internet address"))
+}
+
+/// Receives into memory that need not be initialised; the first bytes of it, as many as returned, then are.
+///
+/// # Errors
+/// Those of `recv(2)`.
+#[inline]
+pub fn recv(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let socket = SockRef::from(&fd);
+    restarted(|| socket.recv(buf))
+}
+
+/// As [`recv`], and leaves the bytes for the next call.
+///
+/// # Errors
+/// Those of `recv(2)`.
+pub fn peek(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let socket = SockRef::from(&fd);
+    restarted(|| socket.peek(buf))
+}
+
+/// Receives into plain bytes.
+///
+/// # Errors
+/// Those of `recv(2)`.
+#[inline]
+pub fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    recv(fd, as_uninit(buf))
+}
+
+/// Plain bytes as memory that a receive may write.
+///
+/// Sound for the calls here alone, which only ever write initialised bytes to it.
+pub(crate) fn as_uninit(buf: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    let len = buf.len();
+    // SAFETY: same address, length and layout; the callers pass it to the kernel, which writes whole bytes.
+    unsafe { std::slice::from_raw_parts_mut(buf.as_mut_ptr().cast(), len) }
+}
+
+/// As [`peek`], into plain bytes.
+///
+/// # Errors
+/// Those of `recv(2)`.
+pub fn peek_bytes(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    peek(fd, as_uninit(buf))
+}
+
+/// Receives into several buffers, the first filled first.
+///
+/// # Errors
+/// Those of `readv(2)`.
+pub fn recv_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    use std::io::Read;
+    // std's `readv`, with its clamp to IOV_MAX; socket2's form wants another slice type.
+    let socket = SockRef::from(&fd);
+    restarted(|| (&*socket).read_vectored(bufs))
+}
+
+/// Sends what the socket takes at once.
+///
+/// # Errors
+/// Those of `send(2)`.
+#[inline]
+pub fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+    let socket = SockRef::from(&fd);
+    restarted(|| socket.send_with_flags(buf, SEND_FLAGS))
+}
+
+/// Sends from several buffers in one call.
+///
+/// # Errors
+/// Those of `sendmsg(2)`.
+#[inline]
+pub fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    let socket = SockRef::from(&fd);
+    restarted(|| socket.send_vectored_with_flags(bufs, SEND_FLAGS))
+}
+
+/// Ends one direction of a connection, or both.
+///
+/// # Errors
+/// Those of `shutdown(2)`.
+pub fn shutdown(fd: BorrowedFd<'_>, how: Shutdown) -> io::Result<()> {
+    SockRef::from(&fd).shutdown(how)
+}
+
+/// The error that the kernel keeps for the socket, which asking clears.
+///
+/// # Errors
+/// Those of `getsockopt(2)`.
+pub fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
+    SockRef::from(&fd).take_error()
+}
+
+/// The address that the socket is bound to.
+///
+/// # Errors
+/// Those of `getsockname(2)`.
+pub fn local_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    as_inet(&SockRef::from(&fd).local_addr()?)
+}
+
+/// The address at the connection's other end.
+///
+/// # Errors
+/// Those of `getpeername(2)`.
+pub fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    as_inet(&SockRef::from(&fd).peer_addr()?)
+}
+
+/// Sets whether calls on a descriptor wait.
+///
+/// # Errors
+/// Those of `fcntl(2)`.
+pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
+    SockRef::from(&fd).set_nonblocking(nonblocking)
+}
+
+/// Makes a call again for as long as signals interrupt it.
+#[inline]
+fn restarted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
