@@ -6,7 +6,9 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use bytes::BufMut;
 
 pub use socket2::{
     Domain, MaybeUninitSlice, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type,
@@ -133,6 +135,51 @@ pub fn as_inet(addr: &SockAddr) -> io::Result<SocketAddr> {
 pub fn recv(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
     restarted(|| socket.recv(buf))
+}
+
+/// Receives into a buffer's next free bytes and advances it by what came.
+///
+/// Answers how many bytes came and how many there was room for.
+///
+/// # Errors
+/// Those of `recv(2)`.
+#[inline]
+pub fn recv_buf<B: BufMut + ?Sized>(fd: BorrowedFd<'_>, buf: &mut B) -> io::Result<(usize, usize)> {
+    let free = buf.chunk_mut();
+    let room = free.len();
+    // SAFETY: `recv` writes initialised bytes to it and nothing else.
+    let free = unsafe { free.as_uninit_slice_mut() };
+    let received = recv(fd, free)?;
+    // SAFETY: the kernel has written that many bytes at the front of the chunk.
+    unsafe { buf.advance_mut(received) };
+    Ok((received, room))
+}
+
+/// As [`recv_buf`], and leaves the bytes for the next call.
+///
+/// # Errors
+/// Those of `recv(2)`.
+pub fn peek_buf<B: BufMut + ?Sized>(fd: BorrowedFd<'_>, buf: &mut B) -> io::Result<usize> {
+    // SAFETY: `peek` writes initialised bytes to it and nothing else.
+    let free = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
+    let received = peek(fd, free)?;
+    // SAFETY: the kernel has written that many bytes at the front of the chunk.
+    unsafe { buf.advance_mut(received) };
+    Ok(received)
+}
+
+/// A second descriptor of what `fd` names, closed on exec.
+///
+/// # Errors
+/// Those of `fcntl(2)`: `EBADF` when the number names nothing.
+pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the call touches no memory and changes no descriptor that there is.
+    let new = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
+    if new < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }
 
 /// As [`recv`], and leaves the bytes for the next call.
