@@ -2,6 +2,9 @@
 //!
 //! No stability promise: use `blitz-io`.
 
+pub mod completion;
 pub mod cpu;
+pub mod readiness;
 pub mod signal;
 pub mod socket;
+pub mod wakeup;

@@ -1,0 +1,27 @@
+//! Which kernel interfaces this target has: the one place that spells `target_os`.
+//!
+//! | cfg | what stands behind it |
+//! |---|---|
+//! | `uring` | `completion/uring.rs`: io_uring. Not on Android and not on 32-bit kernels, where it is forbidden or broken |
+//! | `epoll` | `readiness/` may use a timerfd for exact waits |
+//! | `eventfd` | `wakeup/eventfd.rs` |
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    for name in ["uring", "epoll", "eventfd"] {
+        println!("cargo::rustc-check-cfg=cfg({name})");
+    }
+    let var = |name: &str| std::env::var(name).unwrap_or_default();
+    let (os, arch) = (var("CARGO_CFG_TARGET_OS"), var("CARGO_CFG_TARGET_ARCH"));
+    let linux = os == "linux";
+    let force_poll = std::env::var_os("CARGO_CFG_MIO_UNSUPPORTED_FORCE_POLL_POLL").is_some();
+    if linux && ["x86_64", "aarch64", "riscv64", "loongarch64"].contains(&arch.as_str()) {
+        println!("cargo::rustc-cfg=uring");
+    }
+    if linux && !force_poll {
+        println!("cargo::rustc-cfg=epoll");
+    }
+    if linux {
+        println!("cargo::rustc-cfg=eventfd");
+    }
+}

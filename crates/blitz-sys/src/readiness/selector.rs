@@ -1,0 +1,187 @@
+//! The platform's selector, as mio gives it, with exact waits.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use mio::Token;
+#[cfg(unix)]
+use mio::unix::SourceFd;
+
+use super::bits;
+#[cfg(epoll)]
+use super::timerfd::TimerFd;
+
+const WAKE: Token = Token(usize::MAX);
+const TIMER: Token = Token(usize::MAX - 1);
+
+/// Where one thread waits for the readiness of many sources.
+pub struct Selector {
+    poll: mio::Poll,
+    events: mio::Events,
+    #[cfg(epoll)]
+    timer: TimerFd,
+}
+
+/// Where any thread registers sources.
+#[derive(Debug)]
+pub struct Registry(mio::Registry);
+
+/// What interrupts the thread that waits.
+#[derive(Debug)]
+pub struct Notifier(mio::Waker);
+
+impl Selector {
+    /// A selector that takes up to `events_max` events from the kernel at once.
+    ///
+    /// # Errors
+    /// The kernel's: no descriptors left.
+    pub fn new(events_max: usize) -> io::Result<(Self, Registry, Notifier)> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let notifier = mio::Waker::new(poll.registry(), WAKE)?;
+        #[cfg(epoll)]
+        let timer = TimerFd::new()?;
+        #[cfg(epoll)]
+        poll.registry().register(
+            &mut SourceFd(&timer.as_raw_fd()),
+            TIMER,
+            mio::Interest::READABLE,
+        )?;
+        let selector = Self {
+            poll,
+            events: mio::Events::with_capacity(events_max.max(1)),
+            #[cfg(epoll)]
+            timer,
+        };
+        Ok((selector, Registry(registry), Notifier(notifier)))
+    }
+
+    /// Waits for events, no longer than `limit`; zero does not wait.
+    ///
+    /// # Errors
+    /// `Interrupted` when a signal came, else the kernel's.
+    pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        #[cfg(epoll)]
+        let limit = match limit {
+            Some(limit) if !limit.is_zero() => {
+                self.timer.arm(limit)?;
+                None
+            }
+            Some(zero) => Some(zero),
+            None => {
+                self.timer.disarm()?;
+                None
+            }
+        };
+        self.poll.poll(&mut self.events, limit)
+    }
+
+    /// Calls `each` with token and [`bits`] of every event of the last wait that belongs to a source.
+    pub fn for_each(&mut self, mut each: impl FnMut(usize, u8)) {
+        for event in &self.events {
+            match event.token() {
+                WAKE => {}
+                TIMER => {
+                    #[cfg(epoll)]
+                    self.timer.fired();
+                }
+                Token(token) => each(token, bits_of_event(event)),
+            }
+        }
+    }
+}
+
+fn bits_of_event(event: &mio::event::Event) -> u8 {
+    let mut ready = 0;
+    let mut set = |is: bool, bit: u8| {
+        if is {
+            ready |= bit;
+        }
+    };
+    set(event.is_readable(), bits::READABLE);
+    set(event.is_writable(), bits::WRITABLE);
+    set(event.is_priority(), bits::PRIORITY);
+    set(event.is_read_closed(), bits::READ_CLOSED);
+    if event.is_error() {
+        // Both directions are worth a try: one of them fetches the error.
+        set(true, bits::ERROR | bits::READABLE | bits::WRITABLE);
+        set(event.is_write_closed(), bits::WRITE_FAILED);
+    } else {
+        set(event.is_write_closed(), bits::WRITE_CLOSED);
+    }
+    ready
+}
+
+fn interest_of(interest: u8) -> mio::Interest {
+    let mut wanted: Option<mio::Interest> = None;
+    let mut add = |one: mio::Interest| {
+        wanted = Some(wanted.map_or(one, |all| all | one));
+    };
+    if interest & bits::READABLE != 0 {
+        add(mio::Interest::READABLE);
+    }
+    if interest & bits::WRITABLE != 0 {
+        add(mio::Interest::WRITABLE);
+    }
+    #[cfg(eventfd)] // the same platforms have urgent data as an event of its own
+    if interest & bits::PRIORITY != 0 {
+        add(mio::Interest::PRIORITY);
+    }
+    wanted.unwrap_or(mio::Interest::READABLE)
+}
+
+impl Registry {
+    /// Reports what becomes of `fd` under `token`, from now on.
+    ///
+    /// # Errors
+    /// The kernel's: `PermissionDenied` for what cannot be polled (a regular file), no memory, the user's limit.
+    #[cfg(unix)]
+    pub fn add(&self, fd: i32, token: usize, interest: u8) -> io::Result<()> {
+        debug_assert!(token < TIMER.0);
+        self.0
+            .register(&mut SourceFd(&fd), Token(token), interest_of(interest))
+    }
+
+    /// Asks again, where readiness is reported once: see [`EDGE`](super::EDGE).
+    ///
+    /// # Errors
+    /// The kernel's.
+    #[cfg(unix)]
+    pub fn renew(&self, fd: i32, token: usize, interest: u8) -> io::Result<()> {
+        let interest = interest_of(interest);
+        match self
+            .0
+            .reregister(&mut SourceFd(&fd), Token(token), interest)
+        {
+            // poll(2) forgets a source that hung up.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.0.register(&mut SourceFd(&fd), Token(token), interest)
+            }
+            result => result,
+        }
+    }
+
+    /// Reports no more of `fd`.
+    ///
+    /// # Errors
+    /// The kernel's.
+    #[cfg(unix)]
+    pub fn remove(&self, fd: i32) -> io::Result<()> {
+        self.0.deregister(&mut SourceFd(&fd))
+    }
+}
+
+impl Notifier {
+    /// Ends the wait, or the next one.
+    pub fn notify(&self) {
+        // The one failure left is a full counter, and then the wait is ending already.
+        let _ = self.0.wake();
+    }
+}
+
+impl fmt::Debug for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selector").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! A deadline that epoll can wait for: exact where `epoll_wait` rounds to milliseconds and adds slack.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// One timer of the kernel.
+#[derive(Debug)]
+pub(super) struct TimerFd {
+    fd: OwnedFd,
+    armed: bool,
+}
+
+impl TimerFd {
+    pub(super) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = unsafe {
+            libc::timerfd_create(
+                libc::CLOCK_MONOTONIC,
+                libc::TFD_CLOEXEC | libc::TFD_NONBLOCK,
+            )
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just given it to us.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { fd, armed: false })
+    }
+
+    pub(super) fn as_raw_fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+
+    /// Fires once, `after` from now; an earlier order is forgotten.
+    pub(super) fn arm(&mut self, after: Duration) -> io::Result<()> {
+        self.armed = true;
+        self.set(after.max(Duration::from_nanos(1)))
+    }
+
+    /// Fires no more. Costs nothing when it would not.
+    pub(super) fn disarm(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.armed) {
+            self.set(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    /// To be called when it has fired.
+    pub(super) fn fired(&mut self) {
+        self.armed = false;
+    }
+
+    fn set(&self, after: Duration) -> io::Result<()> {
+        let spec = libc::itimerspec {
+            it_interval: libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: libc::timespec {
+                tv_sec: libc::time_t::try_from(after.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_nsec: after.subsec_nanos() as _,
+            },
+        };
+        // SAFETY: `spec` is read during the call; no old value is asked for.
+        let result = unsafe {
+            libc::timerfd_settime(
+                self.fd.as_raw_fd(),
+                0,
+                &raw const spec,
+                std::ptr::null_mut(),
+            )
+        };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+}
