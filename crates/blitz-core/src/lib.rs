@@ -2,6 +2,11 @@
 //!
 //! No stability promise: use `blitz-io`.
 
+pub mod budget;
+pub mod list;
+pub mod pad;
 pub mod primitive;
+pub mod queue;
+pub mod sharded;
 pub mod slab;
 pub mod wake;

@@ -52,12 +52,16 @@ pub mod sync {
         /// The value, while nobody else can hold the lock.
         #[cfg(not(loom))]
         pub fn get_mut(&mut self) -> &mut T {
-            self.0.get_mut().unwrap_or_else(|poison| poison.into_inner())
+            self.0
+                .get_mut()
+                .unwrap_or_else(|poison| poison.into_inner())
         }
 
         /// The value, out of its lock.
         pub fn into_inner(self) -> T {
-            self.0.into_inner().unwrap_or_else(|poison| poison.into_inner())
+            self.0
+                .into_inner()
+                .unwrap_or_else(|poison| poison.into_inner())
         }
     }
 }
@@ -103,3 +107,27 @@ pub mod cell {
 pub use loom::{hint, thread, thread_local};
 #[cfg(not(loom))]
 pub use std::{hint, thread, thread_local};
+
+/// Declares a thread-local: `const`-initialised with std (its access is then a plain one), each model's own with loom.
+#[cfg(not(loom))]
+#[macro_export]
+macro_rules! thread_local_const {
+    ($(#[$attr:meta])* $vis:vis static $name:ident: $type:ty = $init:expr;) => {
+        ::std::thread_local! {
+            $(#[$attr])*
+            $vis static $name: $type = const { $init };
+        }
+    };
+}
+
+/// Declares a thread-local: `const`-initialised with std (its access is then a plain one), each model's own with loom.
+#[cfg(loom)]
+#[macro_export]
+macro_rules! thread_local_const {
+    ($(#[$attr:meta])* $vis:vis static $name:ident: $type:ty = $init:expr;) => {
+        ::loom::thread_local! {
+            $(#[$attr])*
+            $vis static $name: $type = $init;
+        }
+    };
+}

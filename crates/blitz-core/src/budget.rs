@@ -1,0 +1,216 @@
+//! How much a task may do before it yields, and whether this thread is inside a runtime.
+//!
+//! Each poll of a task begins with a budget; each operation of this project that makes progress takes a unit; with none
+//! left, operations say "pending" and wake their task at once, so that an always-ready one goes to the back of the queue.
+//! The budget is a plain number of this thread, so executors inside a task share and see it.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+
+/// The units that a poll begins with.
+pub const UNITS: u32 = 128;
+
+/// The budget of a thread outside any poll, and inside [`with_unconstrained`]: never used up.
+const UNCONSTRAINED: u32 = u32::MAX;
+
+struct Thread {
+    left: Cell<u32>,
+    forced_yields: Cell<u32>,
+    entered: Cell<Entered>,
+}
+
+/// Whether this thread drives a runtime now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// It does not.
+    No,
+    /// It does; `block_in_place` may hand its core on.
+    MayBlock,
+    /// It does; nobody else could go on while it blocks.
+    MayNotBlock,
+}
+
+crate::thread_local_const! {
+    static THREAD: Thread = Thread {
+        left: Cell::new(UNCONSTRAINED),
+        forced_yields: Cell::new(0),
+        entered: Cell::new(Entered::No),
+    };
+}
+
+/// Reads this thread's cells; `otherwise` while the thread is being torn down.
+#[inline]
+fn thread<R>(otherwise: R, f: impl FnOnce(&Thread) -> R) -> R {
+    THREAD.try_with(f).unwrap_or(otherwise)
+}
+
+/// Sets the budget back when it goes, so that a panic in a poll leaves the thread as it was.
+struct Restore(u32);
+
+impl Drop for Restore {
+    #[inline]
+    fn drop(&mut self) {
+        thread((), |thread| thread.left.set(self.0));
+    }
+}
+
+#[inline]
+fn with_left<R>(left: u32, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore(thread(UNCONSTRAINED, |thread| thread.left.replace(left)));
+    f()
+}
+
+/// Calls `f`, a poll, with a fresh budget; the one before comes back afterwards.
+#[inline]
+pub fn with_budget<R>(f: impl FnOnce() -> R) -> R {
+    with_left(UNITS, f)
+}
+
+/// Calls `f` with a budget that is never used up; the one before comes back afterwards.
+#[inline]
+pub fn with_unconstrained<R>(f: impl FnOnce() -> R) -> R {
+    with_left(UNCONSTRAINED, f)
+}
+
+/// Lifts the budget for what remains of this poll; returns a guard that puts it back.
+///
+/// For a poll that begins to block its thread (`block_in_place`): what it does now holds nobody up.
+pub fn stop() -> impl Drop {
+    Restore(thread(UNCONSTRAINED, |thread| {
+        thread.left.replace(UNCONSTRAINED)
+    }))
+}
+
+/// May this poll still make progress?
+#[inline]
+pub fn has_remaining() -> bool {
+    thread(true, |thread| thread.left.get() != 0)
+}
+
+/// Takes one unit, for an operation about to be tried.
+///
+/// Returns a guard: call [`made_progress`](RestoreOnPending::made_progress) when the operation is ready; dropped without
+/// it, the unit goes back. With no unit left the task is woken, and the operation must return "pending".
+#[inline]
+pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    let before = thread(UNCONSTRAINED, |thread| {
+        let left = thread.left.get();
+        if left != 0 && left != UNCONSTRAINED {
+            thread.left.set(left - 1);
+        }
+        left
+    });
+    if before == 0 {
+        return exhausted(cx);
+    }
+    Poll::Ready(RestoreOnPending {
+        before,
+        _thread: PhantomData,
+    })
+}
+
+#[cold]
+fn exhausted(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    thread((), |thread| {
+        thread
+            .forced_yields
+            .set(thread.forced_yields.get().wrapping_add(1))
+    });
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// How often this thread has refused progress for want of budget since the last call, for a worker's metrics.
+#[inline]
+pub fn take_forced_yields() -> u32 {
+    thread(0, |thread| thread.forced_yields.replace(0))
+}
+
+/// Gives the unit back when dropped, unless the operation made progress.
+#[derive(Debug)]
+#[must_use = "dropped at once, it gives the unit back"]
+pub struct RestoreOnPending {
+    /// The budget before; `UNCONSTRAINED` also means "nothing to give back".
+    before: u32,
+    _thread: PhantomData<*const ()>,
+}
+
+impl RestoreOnPending {
+    /// The operation is ready: the unit is spent.
+    #[inline]
+    pub fn made_progress(mut self) {
+        self.before = UNCONSTRAINED;
+    }
+}
+
+impl Drop for RestoreOnPending {
+    #[inline]
+    fn drop(&mut self) {
+        if self.before != UNCONSTRAINED {
+            thread((), |thread| thread.left.set(self.before));
+        }
+    }
+}
+
+/// Marks this thread as driving a runtime, until the guard goes.
+///
+/// `may_block`: may `block_in_place` hand on what this thread drives? Returns `None` if the thread drives a runtime
+/// already: a `block_on` inside async code, which would stop that runtime.
+pub fn enter_runtime(may_block: bool) -> Option<EnterGuard> {
+    let now = if may_block {
+        Entered::MayBlock
+    } else {
+        Entered::MayNotBlock
+    };
+    if is_entered() {
+        return None;
+    }
+    Some(EnterGuard {
+        before: set_entered(now),
+        _thread: PhantomData,
+    })
+}
+
+fn set_entered(now: Entered) -> Entered {
+    thread(Entered::No, |thread| thread.entered.replace(now))
+}
+
+/// Does this thread drive a runtime?
+#[inline]
+pub fn is_entered() -> bool {
+    entered() != Entered::No
+}
+
+/// Does this thread drive a runtime, and may it block?
+#[inline]
+pub fn entered() -> Entered {
+    thread(Entered::No, |thread| thread.entered.get())
+}
+
+/// Calls `f` as if this thread drove no runtime, so that it may block and may enter one; for `block_in_place`.
+pub fn exit<R>(f: impl FnOnce() -> R) -> R {
+    let _guard = EnterGuard {
+        before: set_entered(Entered::No),
+        _thread: PhantomData,
+    };
+    f()
+}
+
+/// Puts back what [`enter_runtime`] found.
+#[derive(Debug)]
+#[must_use = "dropped at once, it marks nothing"]
+pub struct EnterGuard {
+    before: Entered,
+    _thread: PhantomData<*const ()>,
+}
+
+impl Drop for EnterGuard {
+    fn drop(&mut self) {
+        set_entered(self.before);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "tests/budget.rs"]
+mod tests;
