@@ -8,6 +8,7 @@ use std::fmt;
 use std::task::Waker;
 
 use crate::primitive::cell::UnsafeCell;
+use crate::primitive::hint;
 use crate::primitive::sync::atomic::AtomicU8;
 use crate::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -23,7 +24,7 @@ const TAKING: u8 = 0b10;
 ///
 ///  from             move           to               who moved, and what it does then
 ///  IDLE             begin_store    STORING          task: writes its waker
-///  TAKING           begin_store    TAKING           task: an event is here, polls again
+///  otherwise        begin_store    no move          task: an event or another task is here, polls again
 ///  STORING          end_store      IDLE             task: sleeps
 ///  STORING|TAKING   end_store      STORING|TAKING   task: takes its waker back, then unlock
 ///  STORING|TAKING   unlock         IDLE             task: polls again
@@ -35,7 +36,7 @@ struct Word(AtomicU8);
 
 enum Store {
     Proceed,
-    EventIsHere,
+    Busy,
 }
 
 impl Word {
@@ -44,8 +45,7 @@ impl Word {
         // each event whose `begin_take` came before. Relaxed if it fails: we are polled again.
         match self.0.compare_exchange(IDLE, STORING, Acquire, Relaxed) {
             Ok(_) => Store::Proceed,
-            Err(TAKING) => Store::EventIsHere,
-            Err(word) => unreachable!("two tasks share one slot ({word:#b})"),
+            Err(_) => Store::Busy,
         }
     }
 
@@ -80,7 +80,8 @@ impl Word {
 
 /// One waiting task at most, and the door by which any thread wakes it.
 ///
-/// One task at a time may [`register`](Self::register); any number of threads may [`wake`](Self::wake).
+/// One task at a time is meant to [`register`](Self::register); any number of threads may
+/// [`wake`](Self::wake).
 ///
 /// # Examples
 /// ```
@@ -125,14 +126,17 @@ impl WakeSlot {
     ///
     /// Look at the event *after* this call: one that came before may have found the slot empty. If an
     /// event comes while this runs, `waker` is woken at once.
-    ///
-    /// # Panics
-    /// If two threads register at the same instant: a slot serves one task.
+    /// If two tasks register at the same instant, the later one is woken at once and tries again; after
+    /// that the slot belongs to whoever registered last.
     pub fn register(&self, waker: &Waker) {
         // Cloned before the word is taken: a waker is foreign code.
         let mine = waker.clone();
         match self.word.begin_store() {
-            Store::EventIsHere => mine.wake(),
+            Store::Busy => {
+                // Whoever is inside is about to leave: the next poll should find the slot free.
+                hint::spin_loop();
+                mine.wake();
+            }
             Store::Proceed => {
                 // SAFETY: `begin_store` moved IDLE -> STORING, so no other thread is in the slot.
                 let old = self.waker.with_mut(|slot| unsafe { (*slot).replace(mine) });

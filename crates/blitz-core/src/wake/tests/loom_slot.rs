@@ -65,3 +65,18 @@ fn no_waker_outlives_the_slot() {
         driver.join().unwrap();
     });
 }
+
+/// Two tasks that meet in `register` never reach the waker together, and one of them stays.
+#[test]
+fn no_two_tasks_store_at_once() {
+    loom::model(|| {
+        let slot = Arc::new(WakeSlot::new());
+        let other = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || slot.register(Waker::noop()))
+        };
+        slot.register(Waker::noop());
+        other.join().unwrap();
+        assert!(slot.take().is_some());
+    });
+}
