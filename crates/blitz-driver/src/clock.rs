@@ -1,0 +1,460 @@
+//! The time that one runtime lives in: real, or paused and moved by hand.
+//!
+//! Every driver of a runtime and its timers share one [`Clock`]. Real time costs nothing beyond std's
+//! own clock. Paused time stands still until [`advance`](Clock::advance) is called, or until everyone
+//! has nothing left to do but wait: then it jumps to the earliest deadline among all drivers.
+//!
+//! Who "everyone" is: each driver and each thread in `block_on` is a [`Member`] with a [`Sleeper`]; blocking
+//! calls and whatever else must hold time still take an [`Inhibit`]. A wake under way shows in the sleeper
+//! (it is notified before the thread returns from the kernel), so time never jumps over a task that could run.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use blitz_core::primitive::sync::Mutex;
+use blitz_core::primitive::sync::atomic::AtomicU64;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+use crate::timer::Timers;
+
+/// `frozen_at` of a clock that runs.
+const RUNNING: u64 = u64::MAX;
+
+/// The latest moment a clock can show, in nanoseconds: 584 years.
+const LATEST: u64 = u64::MAX - 1;
+
+/// Set for good by the first clock that is paused, so that `Instant::now()` need not look for a runtime before.
+#[cfg(not(loom))]
+static ANY_PAUSED: AtomicU64 = AtomicU64::new(0);
+
+/// The zero of every clock in this process: the first moment anyone asked.
+fn origin() -> Instant {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    *ORIGIN.get_or_init(Instant::now)
+}
+
+/// `instant` in nanoseconds since the process's origin: 0 if it lies before, `u64::MAX` if it lies beyond 584 years.
+#[inline]
+pub fn to_ns(instant: Instant) -> u64 {
+    let since = instant.saturating_duration_since(origin());
+    since
+        .as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(since.subsec_nanos()))
+}
+
+/// The instant that lies `ns` nanoseconds after the process's origin.
+#[inline]
+pub fn from_ns(ns: u64) -> Instant {
+    let origin = origin();
+    origin
+        .checked_add(Duration::from_nanos(ns))
+        .unwrap_or_else(|| origin + Duration::from_secs(30 * 365 * 24 * 3600))
+}
+
+/// One who can be asleep while paused time jumps: a driver, or a thread in `block_on`.
+pub trait Member: Send + Sync {
+    /// Whether it sleeps.
+    fn sleeper(&self) -> &Sleeper;
+    /// The timers that it keeps, if it keeps any.
+    fn timers(&self) -> Option<&Timers>;
+    /// Ends its sleep, or forestalls the next one.
+    fn unpark(&self);
+}
+
+/// Asleep, awake, or notified: what an unpark looks at before it makes a system call.
+///
+/// ```text
+///  from       move          to          who, and what it does then
+///  AWAKE      fall_asleep   ASLEEP      its thread: waits in the kernel
+///  NOTIFIED   fall_asleep   AWAKE       its thread: does not wait, looks at its queues again
+///  ASLEEP     notify        NOTIFIED    anyone: makes the system call that wakes
+///  AWAKE      notify        NOTIFIED    anyone: nothing more; the next fall_asleep fails
+///  NOTIFIED   notify        NOTIFIED    anyone: nothing more
+///  any        wake_up       AWAKE       its thread, back from the kernel
+/// ```
+///
+/// The upper bits count the moves, so that a reader of several words can tell whether any moved meanwhile.
+pub struct Sleeper(AtomicU64);
+
+const AWAKE: u64 = 0;
+const ASLEEP: u64 = 1;
+const NOTIFIED: u64 = 2;
+const STATE: u64 = 3;
+const MOVE: u64 = 4;
+
+impl Sleeper {
+    /// One who is awake.
+    pub fn new() -> Self {
+        Self(AtomicU64::new(AWAKE))
+    }
+
+    /// Before a wait: false if a notification came since the last one, which this call takes; then do not wait.
+    #[inline]
+    pub fn fall_asleep(&self) -> bool {
+        self.to(|state| if state == AWAKE { ASLEEP } else { AWAKE }) == AWAKE
+    }
+
+    /// After a wait, however it ended: awake again, and any notification taken.
+    #[inline]
+    pub fn wake_up(&self) {
+        self.to(|_| AWAKE);
+    }
+
+    /// Leaves a notification. Returns true if the sleeper must be woken by a system call, which is the caller's to make.
+    #[inline]
+    pub fn notify(&self) -> bool {
+        self.to(|_| NOTIFIED) == ASLEEP
+    }
+
+    /// True between `fall_asleep` and the first of `notify` and `wake_up`.
+    pub fn is_asleep(&self) -> bool {
+        self.0.load(Relaxed) & STATE == ASLEEP
+    }
+
+    /// Moves to the state that `next` names, and returns the one before.
+    #[inline]
+    fn to(&self, next: impl Fn(u64) -> u64) -> u64 {
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let to = next(word & STATE);
+            let moved = (word & !STATE).wrapping_add(MOVE) | to;
+            // ORDERING: SeqCst, because each side writes and then reads: who notifies has published work before
+            // and who falls asleep looks at its queues before; `everyone_sleeps` reads all words in one order.
+            match self.0.compare_exchange_weak(word, moved, SeqCst, Relaxed) {
+                Ok(_) => return word & STATE,
+                Err(seen) => word = seen,
+            }
+        }
+    }
+}
+
+impl Default for Sleeper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Sleeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0.load(Relaxed) & STATE {
+            ASLEEP => "Sleeper(asleep)",
+            NOTIFIED => "Sleeper(notified)",
+            _ => "Sleeper(awake)",
+        })
+    }
+}
+
+/// The clock was not in the state that a move asks for: paused twice, or resumed or advanced while it ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongMode;
+
+impl fmt::Display for WrongMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the clock is not in the mode that this needs")
+    }
+}
+
+impl std::error::Error for WrongMode {}
+
+/// The time of one runtime. Clones show the same time.
+#[derive(Clone)]
+pub struct Clock(Arc<Inner>);
+
+struct Inner {
+    /// The moment that a paused clock shows; `RUNNING` while it runs.
+    frozen_at: AtomicU64,
+    /// What a running clock adds to real time, as a wrapping difference: not 0 once it was paused.
+    offset: AtomicU64,
+    /// Lower half: how many hold time still. Upper half: how often anyone began to.
+    inhibitors: AtomicU64,
+    /// How many threads are in `block_on`.
+    visitors: AtomicU64,
+    /// The drivers have threads of their own: paused time then moves only while a thread is in `block_on`.
+    workers: bool,
+    /// Who must sleep before paused time jumps. Held while time moves, never while wakers run.
+    members: Mutex<Vec<Weak<dyn Member>>>,
+}
+
+const INHIBITED: u64 = u32::MAX as u64;
+const INHIBIT: u64 = (1 << 32) + 1;
+
+impl Clock {
+    /// A clock that shows real time, for a runtime whose driver runs inside of `block_on`.
+    pub fn new() -> Self {
+        Self::with_workers(false)
+    }
+
+    /// The same for a runtime whose drivers have threads of their own.
+    ///
+    /// Once paused, its time moves by itself only while a thread is in `block_on` ([`visit`](Self::visit)).
+    pub fn for_workers() -> Self {
+        Self::with_workers(true)
+    }
+
+    fn with_workers(workers: bool) -> Self {
+        Self(Arc::new(Inner {
+            frozen_at: AtomicU64::new(RUNNING),
+            offset: AtomicU64::new(0),
+            inhibitors: AtomicU64::new(0),
+            visitors: AtomicU64::new(0),
+            workers,
+            members: Mutex::new(Vec::new()),
+        }))
+    }
+
+    /// True once any clock of this process was paused: until then all show real time.
+    #[inline]
+    pub fn any_ever_paused() -> bool {
+        #[cfg(not(loom))]
+        return ANY_PAUSED.load(Relaxed) != 0;
+        #[cfg(loom)]
+        true
+    }
+
+    /// The present, in nanoseconds since the process's origin.
+    #[inline]
+    pub fn now_ns(&self) -> u64 {
+        // ORDERING: Acquire pairs with the Release in `resume`: who sees the clock run sees its offset too.
+        match self.0.frozen_at.load(Acquire) {
+            RUNNING => {
+                let offset = self.0.offset.load(Relaxed);
+                to_ns(Instant::now()).wrapping_add(offset).min(LATEST)
+            }
+            frozen => frozen,
+        }
+    }
+
+    /// The present.
+    #[inline]
+    pub fn now(&self) -> Instant {
+        from_ns(self.now_ns())
+    }
+
+    /// True while time stands still.
+    #[inline]
+    pub fn is_paused(&self) -> bool {
+        // ORDERING: Acquire as in `now_ns`.
+        self.0.frozen_at.load(Acquire) != RUNNING
+    }
+
+    /// True if both are clones of one clock: of one runtime.
+    #[inline]
+    pub fn same_as(&self, other: &Clock) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Stops time where it is.
+    ///
+    /// # Errors
+    /// If it stands still already.
+    pub fn pause(&self) -> Result<(), WrongMode> {
+        let _list = self.0.members.lock();
+        if self.is_paused() {
+            return Err(WrongMode);
+        }
+        #[cfg(not(loom))]
+        ANY_PAUSED.store(1, Relaxed);
+        let now = self.now_ns();
+        // ORDERING: Release pairs with the Acquire in `now_ns`; moves of time are ordered by the lock.
+        self.0.frozen_at.store(now, Release);
+        Ok(())
+    }
+
+    /// Lets time run again from the moment it shows.
+    ///
+    /// # Errors
+    /// If it runs already.
+    pub fn resume(&self) -> Result<(), WrongMode> {
+        let list = self.0.members.lock();
+        let frozen = self.frozen().ok_or(WrongMode)?;
+        let offset = frozen.wrapping_sub(to_ns(Instant::now()));
+        self.0.offset.store(offset, Relaxed);
+        // ORDERING: Release publishes the offset above to `now_ns`.
+        self.0.frozen_at.store(RUNNING, Release);
+        let members = upgrade(&list);
+        drop(list);
+        // Those who sleep without a limit have deadlines again.
+        for member in &members {
+            member.unpark();
+        }
+        Ok(())
+    }
+
+    /// Moves paused time on by `duration` and fires every timer that is due then, on all drivers.
+    ///
+    /// # Errors
+    /// If time runs.
+    pub fn advance(&self, duration: Duration) -> Result<(), WrongMode> {
+        let list = self.0.members.lock();
+        let frozen = self.frozen().ok_or(WrongMode)?;
+        let by = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let now = frozen.saturating_add(by).min(LATEST);
+        // ORDERING: Release pairs with the Acquire in `now_ns`.
+        self.0.frozen_at.store(now, Release);
+        let members = upgrade(&list);
+        drop(list);
+        fire(&members, now);
+        Ok(())
+    }
+
+    /// From now on paused time waits for `member` to sleep too, as long as it lives. For drivers.
+    pub fn attach(&self, member: Weak<dyn Member>) {
+        let mut members = self.0.members.lock();
+        members.retain(|member| member.strong_count() != 0);
+        members.push(member);
+    }
+
+    /// The same for a thread in `block_on`, until the guard is dropped.
+    pub fn visit(&self, member: Arc<dyn Member>) -> Visit {
+        self.attach(Arc::downgrade(&member));
+        // ORDERING: SeqCst, read by `everyone_sleeps` in one order with the sleepers.
+        self.0.visitors.fetch_add(1, SeqCst);
+        Visit {
+            clock: self.clone(),
+            member: Some(member),
+        }
+    }
+
+    /// Holds paused time still while the guard lives: for a blocking call, or for work outside of every member.
+    #[inline]
+    pub fn inhibit(&self) -> Inhibit {
+        // ORDERING: SeqCst, read by `everyone_sleeps` in one order with the sleepers.
+        self.0.inhibitors.fetch_add(INHIBIT, SeqCst);
+        Inhibit(self.clone())
+    }
+
+    /// Jumps to the earliest deadline and fires what is due, if time is paused and everyone sleeps.
+    ///
+    /// Call it after `fall_asleep` and before the wait. True: time moved, the caller is awake again and must not wait.
+    pub fn try_auto_advance(&self, sleeper: &Sleeper) -> bool {
+        self.is_paused() && self.jump(|| sleeper.wake_up())
+    }
+
+    /// The moment at which time stands. Only holders of the members' lock change it.
+    fn frozen(&self) -> Option<u64> {
+        // ORDERING: Acquire as in `now_ns`.
+        Some(self.0.frozen_at.load(Acquire)).filter(|&ns| ns != RUNNING)
+    }
+
+    /// `arrive` runs when the timers have fired and before anyone else may jump.
+    fn jump(&self, arrive: impl FnOnce()) -> bool {
+        let list = self.0.members.lock();
+        let members = upgrade(&list);
+        let earliest = match self.frozen() {
+            Some(now) if self.everyone_sleeps(&members) => earliest(&members).map(|ns| ns.max(now)),
+            _ => None,
+        };
+        if let Some(now) = earliest {
+            // Nobody else jumps until those who are woken here can be seen awake.
+            // ORDERING: SeqCst as in `inhibit`.
+            self.0.inhibitors.fetch_add(INHIBIT, SeqCst);
+            // ORDERING: Release pairs with the Acquire in `now_ns`.
+            self.0.frozen_at.store(now, Release);
+        }
+        drop(list);
+        if let Some(now) = earliest {
+            fire(&members, now);
+            arrive();
+            // ORDERING: SeqCst as in `inhibit`.
+            self.0.inhibitors.fetch_sub(1, SeqCst);
+        }
+        earliest.is_some()
+    }
+
+    /// True if there was one instant at which every member slept and nobody held time still.
+    ///
+    /// The words are read twice: they only count up, so if none moved in between they all held at once.
+    fn everyone_sleeps(&self, members: &[Arc<dyn Member>]) -> bool {
+        // ORDERING: SeqCst with the moves of the sleepers, of `visit` and of `inhibit`: one order of all of them.
+        let inhibitors = self.0.inhibitors.load(SeqCst);
+        // ORDERING: as above.
+        let visitors = self.0.visitors.load(SeqCst);
+        if inhibitors & INHIBITED != 0 || (self.0.workers && visitors == 0) {
+            return false;
+        }
+        // ORDERING: as above.
+        let word = |member: &Arc<dyn Member>| member.sleeper().0.load(SeqCst);
+        let moves = |sum: u64, member| sum.wrapping_add(word(member) / MOVE);
+        let before = members.iter().fold(0, moves);
+        members.iter().all(|member| word(member) & STATE == ASLEEP)
+            && members.iter().fold(0, moves) == before
+            // ORDERING: as above.
+            && self.0.inhibitors.load(SeqCst) == inhibitors
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock")
+            .field("paused", &self.is_paused())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Holds paused time still; see [`Clock::inhibit`].
+#[derive(Debug)]
+pub struct Inhibit(Clock);
+
+impl Drop for Inhibit {
+    fn drop(&mut self) {
+        // ORDERING: SeqCst as in `Clock::inhibit`.
+        self.0.0.inhibitors.fetch_sub(1, SeqCst);
+        // Everyone else may have fallen asleep meanwhile, so nobody else would look.
+        while self.0.is_paused() && self.0.jump(|| ()) {}
+    }
+}
+
+/// A thread in `block_on` counts as one who must sleep; see [`Clock::visit`].
+pub struct Visit {
+    clock: Clock,
+    member: Option<Arc<dyn Member>>,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let Some(member) = self.member.take() else {
+            return;
+        };
+        let gone = Arc::downgrade(&member);
+        let mut list = self.clock.0.members.lock();
+        list.retain(|member| !member.ptr_eq(&gone));
+        drop(list);
+        drop(member);
+        // ORDERING: SeqCst as in `Clock::visit`.
+        self.clock.0.visitors.fetch_sub(1, SeqCst);
+        while self.clock.is_paused() && self.clock.jump(|| ()) {}
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Visit")
+    }
+}
+
+/// Everyone who is still there; to be dropped outside of the list's lock.
+fn upgrade(list: &[Weak<dyn Member>]) -> Vec<Arc<dyn Member>> {
+    list.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// The earliest deadline of all timers, unless it lies beyond what a clock can show.
+fn earliest(members: &[Arc<dyn Member>]) -> Option<u64> {
+    let timers = members.iter().filter_map(|member| member.timers());
+    let deadlines = timers.filter_map(Timers::next_deadline);
+    deadlines.min().filter(|&ns| ns <= LATEST)
+}
+
+/// Fires what is due at `now`, driver after driver.
+fn fire(members: &[Arc<dyn Member>], now: u64) {
+    for timers in members.iter().filter_map(|member| member.timers()) {
+        timers.fire(now);
+    }
+}

@@ -1,0 +1,1 @@
+//! The wheel against a model.
