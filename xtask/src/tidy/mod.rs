@@ -13,7 +13,7 @@ mod words;
 
 use crate::Outcome;
 use crate::run;
-use crate::source::Source;
+use crate::source::{Source, Token};
 use std::fmt;
 use std::path::Path;
 
@@ -93,4 +93,9 @@ fn files(root: &Path) -> Result<Vec<(String, String)>, String> {
 
 fn read(root: &Path, path: &str) -> Result<String, String> {
     std::fs::read_to_string(root.join(path)).map_err(|error| format!("cannot read {path}: {error}"))
+}
+
+/// The places of `source` where an atomic ordering is used.
+pub(crate) fn orderings(source: &Source) -> Vec<Token> {
+    atomics::uses(source)
 }
