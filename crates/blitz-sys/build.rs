@@ -5,10 +5,13 @@
 //! | `uring` | `completion/uring.rs`: io_uring. Not on Android and not on 32-bit kernels, where it is forbidden or broken |
 //! | `epoll` | `readiness/` may use a timerfd for exact waits |
 //! | `eventfd` | `wakeup/eventfd.rs` |
+//! | `linux` | what `cpu/` and `socket/` find on Linux alone: affinity, control groups, sendfile, splice |
+//! | `accept4` | a connection is accepted non-blocking in one call |
+//! | `nosignal` | `send` takes MSG_NOSIGNAL |
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for name in ["uring", "epoll", "eventfd"] {
+    for name in ["uring", "epoll", "eventfd", "linux", "accept4", "nosignal"] {
         println!("cargo::rustc-check-cfg=cfg({name})");
     }
     let var = |name: &str| std::env::var(name).unwrap_or_default();
@@ -23,5 +26,14 @@ fn main() {
     }
     if linux {
         println!("cargo::rustc-cfg=eventfd");
+    }
+    if linux || os == "android" {
+        println!("cargo::rustc-cfg=linux");
+    }
+    if !["macos", "ios", "tvos", "watchos", "visionos"].contains(&os.as_str()) {
+        println!("cargo::rustc-cfg=accept4");
+    }
+    if ["linux", "android", "freebsd", "netbsd", "openbsd", "dragonfly"].contains(&os.as_str()) {
+        println!("cargo::rustc-cfg=nosignal");
     }
 }

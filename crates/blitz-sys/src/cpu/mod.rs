@@ -6,12 +6,12 @@
 
 use std::num::NonZeroUsize;
 
-#[cfg(target_os = "linux")]
+#[cfg(linux)]
 mod cgroup;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(linux))]
 #[path = "disabled.rs"]
 mod imp;
-#[cfg(target_os = "linux")]
+#[cfg(linux)]
 #[path = "linux.rs"]
 mod imp;
 
@@ -42,7 +42,7 @@ mod tests {
         assert!(available().get() <= allowed);
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(linux)]
     #[test]
     fn a_thread_is_pinned_and_counts_itself_alone() {
         std::thread::spawn(|| {
@@ -58,7 +58,7 @@ mod tests {
         .unwrap();
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(linux)]
     #[test]
     fn an_empty_or_absent_set_is_refused() {
         assert!(set_affinity(&[]).is_err());

@@ -1,4 +1,4 @@
-//! Zero copy where the platform has no call for it: each answers `Unsupported`, and the caller copies.
+//! What only Linux has, where it is not: each call answers `Unsupported`. For zero copy the caller then copies.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -54,4 +54,36 @@ impl Pipe {
     pub fn capacity(&self) -> usize {
         match self.0 {}
     }
+}
+
+/// Whether acknowledgements go out at once: not known here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn quickack(_fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Sets whether acknowledgements go out at once: not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn set_quickack(_fd: BorrowedFd<'_>, _quickack: bool) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The interface that a socket is bound to: not known here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn device(_fd: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Binds a socket to an interface: not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn bind_device(_fd: BorrowedFd<'_>, _interface: Option<&[u8]>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,7 +1,10 @@
-//! Bytes that move from one descriptor to another without passing through this process: `sendfile`, `splice`.
+//! What Linux has beyond the common calls: bytes that move between descriptors without passing through this process
+//! (`sendfile`, `splice`), and options of its own.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use socket2::SockRef;
 
 /// The most that one call of these moves; the kernel stops at about two gigabytes anyway.
 const CHUNK_MAX: usize = 0x7fff_f000;
@@ -128,4 +131,36 @@ impl Pipe {
     pub fn capacity(&self) -> usize {
         self.capacity
     }
+}
+
+/// Whether acknowledgements go out at once.
+///
+/// # Errors
+/// Those of `getsockopt(2)`.
+pub fn quickack(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    SockRef::from(&fd).tcp_quickack()
+}
+
+/// Sets whether acknowledgements go out at once.
+///
+/// # Errors
+/// Those of `setsockopt(2)`.
+pub fn set_quickack(fd: BorrowedFd<'_>, quickack: bool) -> io::Result<()> {
+    SockRef::from(&fd).set_tcp_quickack(quickack)
+}
+
+/// The name of the interface that a socket is bound to.
+///
+/// # Errors
+/// Those of `getsockopt(2)`.
+pub fn device(fd: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
+    SockRef::from(&fd).device()
+}
+
+/// Binds a socket to an interface by name, or to none.
+///
+/// # Errors
+/// Those of `setsockopt(2)`.
+pub fn bind_device(fd: BorrowedFd<'_>, interface: Option<&[u8]>) -> io::Result<()> {
+    SockRef::from(&fd).bind_device(interface)
 }

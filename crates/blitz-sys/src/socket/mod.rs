@@ -14,29 +14,19 @@ pub use socket2::{
     Domain, MaybeUninitSlice, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type,
 };
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(linux))]
 #[path = "disabled.rs"]
-mod zero_copy;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+mod special;
+#[cfg(linux)]
 #[path = "linux.rs"]
-mod zero_copy;
+mod special;
 
-pub use zero_copy::{Pipe, send_file, splice};
+pub use special::{Pipe, bind_device, device, quickack, send_file, set_quickack, splice};
 
 /// No SIGPIPE when the peer is gone: the error is enough.
-#[cfg(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "netbsd"
-))]
+#[cfg(nosignal)]
 const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
-#[cfg(not(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "netbsd"
-)))]
+#[cfg(not(nosignal))]
 const SEND_FLAGS: libc::c_int = 0;
 
 /// The longest queue of connections not yet accepted that `listen` may be asked for here.
@@ -92,7 +82,7 @@ pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     }
 }
 
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(accept4)]
 fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     let accepted = |storage: *mut _, len: *mut _| {
@@ -110,7 +100,7 @@ fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     Ok((stream, as_inet(&addr)?))
 }
 
-#[cfg(target_vendor = "apple")]
+#[cfg(not(accept4))]
 fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     // No `accept4` there: two calls more.
     let (socket, addr) = SockRef::from(&fd).accept()?;
@@ -286,6 +276,12 @@ pub fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
 /// Those of `fcntl(2)`.
 pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
     SockRef::from(&fd).set_nonblocking(nonblocking)
+}
+
+/// Whether `error` says that the process, or the whole system, has no descriptor left.
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Makes a call again for as long as signals interrupt it.

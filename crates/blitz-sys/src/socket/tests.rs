@@ -63,7 +63,7 @@ fn vectored_bytes_arrive_in_order_and_a_closed_peer_is_an_error_not_a_signal() {
     assert_eq!(theirs.read(&mut got).unwrap(), 0);
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux)]
 #[test]
 fn bytes_go_from_file_and_socket_to_socket_without_us() {
     let path = std::env::temp_dir().join(format!("blitz-sendfile-{}", std::process::id()));
