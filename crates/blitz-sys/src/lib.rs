@@ -4,6 +4,8 @@
 
 pub mod completion;
 pub mod cpu;
+pub mod file;
+pub mod limit;
 pub mod readiness;
 pub mod signal;
 pub mod socket;

@@ -1,0 +1,170 @@
+//! What Linux has beyond POSIX.
+
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+use super::{Answer, answer, errno};
+
+/// So many bytes does the kernel write for `statx`.
+pub const STATX_LEN: usize = size_of::<libc::statx>();
+
+/// What `statx` tells of a file.
+#[derive(Clone, Copy)]
+pub struct Statx(libc::statx);
+
+impl Statx {
+    /// All zero.
+    pub const fn zeroed() -> Self {
+        // SAFETY: plain numbers, for which zero is a value.
+        Self(unsafe { std::mem::zeroed() })
+    }
+
+    /// Size in bytes.
+    pub const fn size(&self) -> u64 {
+        self.0.stx_size
+    }
+
+    /// Type and permission bits.
+    pub const fn mode(&self) -> u32 {
+        self.0.stx_mode as u32
+    }
+
+    /// The inode's number.
+    pub const fn inode(&self) -> u64 {
+        self.0.stx_ino
+    }
+
+    /// How many names the file has.
+    pub const fn links(&self) -> u32 {
+        self.0.stx_nlink
+    }
+
+    /// True for a regular file.
+    pub const fn is_file(&self) -> bool {
+        self.mode() & libc::S_IFMT == libc::S_IFREG
+    }
+
+    /// True for a directory.
+    pub const fn is_dir(&self) -> bool {
+        self.mode() & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    /// Last change of the content: seconds since 1970, and nanoseconds.
+    pub const fn modified(&self) -> (i64, u32) {
+        (self.0.stx_mtime.tv_sec, self.0.stx_mtime.tv_nsec)
+    }
+}
+
+impl std::fmt::Debug for Statx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Statx")
+            .field("size", &self.size())
+            .field("mode", &self.mode())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Asks for the basic fields of `path`, or of `dir` itself if the path is empty.
+///
+/// # Safety
+/// `out` points to [`STATX_LEN`] bytes for the call to write.
+pub unsafe fn statx(dir: RawFd, path: &CStr, flags: i32, out: *mut u8) -> Answer {
+    // SAFETY: the path ends in a zero; `out` is the caller's promise.
+    answer(unsafe {
+        libc::statx(
+            dir,
+            path.as_ptr(),
+            flags,
+            libc::STATX_BASIC_STATS,
+            out.cast(),
+        )
+    } as isize)
+}
+
+/// Reserves room, or punches holes, as `mode` says.
+pub fn fallocate(fd: RawFd, mode: i32, offset: u64, len: u64) -> Answer {
+    // SAFETY: no memory is passed.
+    answer(unsafe { libc::fallocate64(fd, mode, offset as i64, len as i64) } as isize)
+}
+
+/// Gives a file another name, with the flags of `renameat2`.
+pub fn rename(from: &CStr, to: &CStr, flags: u32) -> Answer {
+    // SAFETY: both paths end in a zero.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            flags,
+        )
+    };
+    answer(result as isize)
+}
+
+pub(super) fn data_sync(fd: RawFd) -> Answer {
+    // SAFETY: no memory is passed.
+    answer(unsafe { libc::fdatasync(fd) } as isize)
+}
+
+/// Calls that never wait for a disk.
+pub mod now {
+    use super::{Answer, CStr, RawFd, answer, errno};
+
+    /// Reads what the page cache holds at `offset` (`None`: at the file's own position).
+    ///
+    /// Answers `EAGAIN` if a disk would have to be waited for, `EOPNOTSUPP` if the file system cannot tell.
+    ///
+    /// # Safety
+    /// `len` bytes from `buffer` on are the caller's to write.
+    #[inline]
+    pub unsafe fn read(fd: RawFd, buffer: *mut u8, len: usize, offset: Option<u64>) -> Answer {
+        let vector = libc::iovec {
+            iov_base: buffer.cast(),
+            iov_len: len.min(super::super::TRANSFER_MAX),
+        };
+        let offset = offset.map_or(-1, |offset| offset as i64);
+        // SAFETY: the vector names the caller's bytes.
+        answer(unsafe { libc::preadv2(fd, &vector, 1, offset, libc::RWF_NOWAIT) })
+    }
+
+    /// Opens `path` if every name on it is in the kernel's cache; close-on-exec is added to `flags`.
+    ///
+    /// Answers `EAGAIN` if a disk would have to be asked, and always for flags that create or cut.
+    pub fn open(path: &CStr, flags: i32) -> Answer {
+        if flags & (libc::O_CREAT | libc::O_TRUNC | libc::O_TMPFILE) != 0 {
+            return -errno::EAGAIN;
+        }
+        // SAFETY: plain numbers, for which zero is a value.
+        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+        how.flags = (flags | libc::O_CLOEXEC) as u64;
+        how.resolve = libc::RESOLVE_CACHED;
+        // SAFETY: the path ends in a zero, and `how` is as long as announced.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                libc::AT_FDCWD,
+                path.as_ptr(),
+                &how,
+                size_of::<libc::open_how>(),
+            )
+        };
+        match answer(result as isize) {
+            // Before 5.6, before 5.12, or under a filter that does not know the call.
+            code if code == -errno::ENOSYS || code == -errno::EINVAL || code == -errno::EPERM => {
+                -errno::EAGAIN
+            }
+            code => code,
+        }
+    }
+
+    /// Size of the file behind `fd`, if it is a regular one, from the inode in memory.
+    pub fn size(fd: RawFd) -> Option<u64> {
+        // SAFETY: plain numbers, for which zero is a value.
+        let mut stat: libc::stat64 = unsafe { std::mem::zeroed() };
+        // SAFETY: the call writes one `stat64`.
+        let result = unsafe { libc::fstat64(fd, &mut stat) };
+        (result == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFREG).then_some(stat.st_size as u64)
+    }
+}

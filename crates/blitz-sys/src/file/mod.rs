@@ -1,0 +1,158 @@
+//! Thin calls on files: what the ring would do, done by the calling thread.
+//!
+//! Two families. Those of the first wait as long as the file system takes: they are for the blocking pool, and
+//! answer as a ring's completion does, the result or a negative error number. Those of [`now`] never
+//! wait for a disk: they do the work if it can be done at once and answer `EAGAIN` if not, so an executor's
+//! thread may call them.
+
+use std::ffi::CStr;
+use std::os::fd::RawFd;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "linux.rs"]
+mod special;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "disabled.rs"]
+mod special;
+
+pub mod errno;
+
+pub use special::{STATX_LEN, Statx, fallocate, now, rename, statx};
+
+/// The result of a call, or its negative error number, as a completion carries it.
+pub type Answer = i32;
+
+/// The longest transfer that one call is asked for; an [`Answer`] can count it.
+pub const TRANSFER_MAX: usize = 0x7fff_f000;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use libc::{ftruncate, off_t, pread, pwrite};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use libc::{ftruncate64 as ftruncate, off64_t as off_t, pread64 as pread, pwrite64 as pwrite};
+
+/// What the last call of this thread says: `result` if it is none, else its negative error number.
+#[inline]
+fn answer(result: isize) -> Answer {
+    if result >= 0 {
+        // A transfer is cut to `TRANSFER_MAX`, every other result is a descriptor or zero.
+        return result as Answer;
+    }
+    -std::io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(errno::EIO)
+}
+
+/// Reads at `offset`, or at the file's own position if it is `None`.
+///
+/// # Safety
+/// `len` bytes from `buffer` on are the caller's to write.
+pub unsafe fn read(fd: RawFd, buffer: *mut u8, len: usize, offset: Option<u64>) -> Answer {
+    let len = len.min(TRANSFER_MAX);
+    let result = match offset {
+        // SAFETY: the caller's promise.
+        Some(offset) => unsafe { pread(fd, buffer.cast(), len, offset as off_t) },
+        // SAFETY: the caller's promise.
+        None => unsafe { libc::read(fd, buffer.cast(), len) },
+    };
+    answer(result)
+}
+
+/// Writes at `offset`, or at the file's own position if it is `None`.
+///
+/// # Safety
+/// `len` initialised bytes from `buffer` on stay unchanged during the call.
+pub unsafe fn write(fd: RawFd, buffer: *const u8, len: usize, offset: Option<u64>) -> Answer {
+    let len = len.min(TRANSFER_MAX);
+    let result = match offset {
+        // SAFETY: the caller's promise.
+        Some(offset) => unsafe { pwrite(fd, buffer.cast(), len, offset as off_t) },
+        // SAFETY: the caller's promise.
+        None => unsafe { libc::write(fd, buffer.cast(), len) },
+    };
+    answer(result)
+}
+
+/// Brings the file's data to the disk, and its metadata unless `data_only`.
+pub fn sync(fd: RawFd, data_only: bool) -> Answer {
+    if data_only {
+        return special::data_sync(fd);
+    }
+    // SAFETY: no memory is passed.
+    answer(unsafe { libc::fsync(fd) } as isize)
+}
+
+/// Cuts the file to `len`, or grows it with zeros.
+pub fn truncate(fd: RawFd, len: u64) -> Answer {
+    // SAFETY: no memory is passed.
+    answer(unsafe { ftruncate(fd, len as off_t) } as isize)
+}
+
+/// Opens `path`, seen from the current directory if it is relative; close-on-exec is added to `flags`.
+pub fn open(path: &CStr, flags: i32, mode: u32) -> Answer {
+    // SAFETY: the path ends in a zero.
+    answer(
+        unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode as libc::c_uint) }
+            as isize,
+    )
+}
+
+/// Removes a name, or an empty directory.
+pub fn unlink(path: &CStr, is_dir: bool) -> Answer {
+    let flags = if is_dir { AT_REMOVEDIR } else { 0 };
+    // SAFETY: the path ends in a zero.
+    answer(unsafe { libc::unlinkat(AT_FDCWD, path.as_ptr(), flags) } as isize)
+}
+
+/// Makes a directory.
+pub fn make_dir(path: &CStr, mode: u32) -> Answer {
+    // SAFETY: the path ends in a zero.
+    answer(unsafe { libc::mkdir(path.as_ptr(), mode as libc::mode_t) } as isize)
+}
+
+/// "The current directory", where a call takes a directory's descriptor.
+pub const AT_FDCWD: RawFd = libc::AT_FDCWD;
+/// Makes [`unlink`] remove a directory.
+pub const AT_REMOVEDIR: i32 = libc::AT_REMOVEDIR;
+
+/// Flags of [`open`], in this platform's numbers.
+pub mod open_flags {
+    pub use libc::{
+        O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
+    };
+}
+
+/// Flags of `send` and `recv`, in this platform's numbers.
+pub mod message_flags {
+    /// Do not wait.
+    pub const DONTWAIT: i32 = libc::MSG_DONTWAIT;
+    /// No SIGPIPE; the error is enough.
+    #[cfg(not(any(target_os = "macos", target_os = "ios")))]
+    pub const NOSIGNAL: i32 = libc::MSG_NOSIGNAL;
+    /// No SIGPIPE; here the socket itself is told so.
+    #[cfg(any(target_os = "macos", target_os = "ios"))]
+    pub const NOSIGNAL: i32 = 0;
+}
+
+/// Receives without waiting.
+///
+/// # Safety
+/// `len` bytes from `buffer` on are the caller's to write.
+pub unsafe fn receive(fd: RawFd, buffer: *mut u8, len: usize) -> Answer {
+    let len = len.min(TRANSFER_MAX);
+    // SAFETY: the caller's promise.
+    answer(unsafe { libc::recv(fd, buffer.cast(), len, message_flags::DONTWAIT) })
+}
+
+/// Sends without waiting and without SIGPIPE.
+///
+/// # Safety
+/// `len` initialised bytes from `buffer` on stay unchanged during the call.
+pub unsafe fn send(fd: RawFd, buffer: *const u8, len: usize) -> Answer {
+    let len = len.min(TRANSFER_MAX);
+    let flags = message_flags::DONTWAIT | message_flags::NOSIGNAL;
+    // SAFETY: the caller's promise.
+    answer(unsafe { libc::send(fd, buffer.cast(), len, flags) })
+}
+
+#[cfg(test)]
+mod tests;
