@@ -1,2 +1,50 @@
-//! The `blitz` command.
-fn main() {}
+//! The `blitz` command: demonstrations of blitz-io that a newcomer can run at once.
+//!
+//! [`args`] reads the command line, [`demo`] holds the demonstrations.
+#![forbid(unsafe_code)]
+
+mod args;
+mod demo;
+mod histogram;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The command of blitz-io, an async runtime with tokio's API on io_uring.
+
+usage: blitz COMMAND [OPTIONS]
+
+  demo echo     starts an echo server in a child process, drives it, and reports
+  demo soak     the same for minutes, watching memory, descriptors and tasks
+  help          this text; `blitz demo echo --help` tells the options of one command
+
+BLITZ_IO_DRIVER=io_uring|epoll in the environment forces a back end.
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["demo", "echo", ref rest @ ..] => demo::echo(rest),
+        ["demo", "soak", ref rest @ ..] => demo::soak(rest),
+        [demo::SERVER_COMMAND, ref rest @ ..] => demo::server(rest),
+        [] | ["help" | "--help" | "-h"] | ["demo", "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        ["--version" | "-V"] => {
+            println!("blitz {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        ["demo"] => Err("which demo? `blitz demo echo` or `blitz demo soak`".to_owned()),
+        ["demo", other, ..] => Err(format!("no demo is called `{other}`: there are `echo` and `soak`")),
+        [other, ..] => Err(format!("no command is called `{other}`; `blitz help` lists them")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("blitz: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A TCP proxy: joins every connection that comes to one of its own to another server.
+//!
+//! ```text
+//! cargo run --release --example proxy -- --listen 127.0.0.1:7001 --to 127.0.0.1:7000
+//! ```
+//!
+//! Prints `listening on …`, then one line for each connection that ends; ends itself on Ctrl-C.
+
+use blitz_io::net::{TcpListener, TcpStream};
+use std::error::Error;
+use std::io::{self, Write};
+use std::time::Duration;
+
+#[blitz_io::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut listen = "127.0.0.1:7001".to_owned();
+    let mut to = "127.0.0.1:7000".to_owned();
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let value = args.next().ok_or_else(|| format!("{arg} wants an address, or is unknown"))?;
+        match arg.as_str() {
+            "--listen" => listen = value,
+            "--to" => to = value,
+            other => return Err(format!("unknown option {other}: use --listen and --to").into()),
+        }
+    }
+    let listener = TcpListener::bind(&listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    println!("listening on {}", listener.local_addr()?);
+    io::stdout().flush()?;
+    let server = blitz_io::spawn(serve(listener, to));
+    blitz_io::signal::ctrl_c().await?;
+    server.abort();
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, to: String) {
+    loop {
+        match listener.accept().await {
+            Ok((client, peer)) => {
+                let to = to.clone();
+                blitz_io::spawn(async move {
+                    match join(client, &to).await {
+                        Ok((up, down)) => println!("{peer}: {up} bytes up, {down} bytes down"),
+                        Err(error) => eprintln!("{peer}: {error}"),
+                    }
+                });
+            }
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                blitz_io::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Copies both ways until both sides have closed.
+async fn join(mut client: TcpStream, to: &str) -> io::Result<(u64, u64)> {
+    let mut server = TcpStream::connect(to).await?;
+    blitz_io::io::copy_bidirectional(&mut client, &mut server).await
+}
