@@ -73,13 +73,9 @@ pub fn with_unconstrained<R>(f: impl FnOnce() -> R) -> R {
     with_left(UNCONSTRAINED, f)
 }
 
-/// Lifts the budget for what remains of this poll; returns a guard that puts it back.
-///
-/// For a poll that begins to block its thread (`block_in_place`): what it does now holds nobody up.
-pub fn stop() -> impl Drop {
-    Restore(thread(UNCONSTRAINED, |thread| {
-        thread.left.replace(UNCONSTRAINED)
-    }))
+/// Lifts the budget for what remains of this poll, which is about to take its time.
+pub fn stop() {
+    thread((), |thread| thread.left.set(UNCONSTRAINED));
 }
 
 /// May this poll still make progress?

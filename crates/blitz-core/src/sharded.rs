@@ -33,6 +33,16 @@ impl<T> Sharded<T> {
         &self.shards[hint & (self.shards.len() - 1)]
     }
 
+    /// The shard at `address`, which [`shard`](Self::shard) gave, if it is one of these.
+    #[inline]
+    pub fn find(&self, address: *const ()) -> Option<&Mutex<T>> {
+        let offset = address.addr().wrapping_sub(self.shards.as_ptr().addr());
+        let shard = self
+            .shards
+            .get(offset / size_of::<CachePadded<Mutex<T>>>())?;
+        std::ptr::addr_eq(&raw const **shard, address).then_some(shard)
+    }
+
     /// Every shard once, beginning with the one for `start`, so that several threads that drain begin apart.
     pub fn iter_from(&self, start: usize) -> impl Iterator<Item = &Mutex<T>> {
         (0..self.shards.len()).map(move |i| self.shard(start.wrapping_add(i)))
@@ -52,6 +62,18 @@ mod tests {
                 next
             });
             assert!(sharded.count().is_power_of_two());
+            let other = Sharded::new(count, || 0);
+            for i in 0..sharded.count() {
+                let shard = sharded.shard(i);
+                let address = std::ptr::from_ref(shard).cast();
+                assert!(
+                    sharded
+                        .find(address)
+                        .is_some_and(|found| std::ptr::eq(found, shard))
+                );
+                assert!(sharded.find(address.wrapping_byte_add(1)).is_none());
+                assert!(other.find(address).is_none());
+            }
             for start in [0, 1, 7, usize::MAX] {
                 let mut seen: Vec<i32> = sharded.iter_from(start).map(|s| *s.lock()).collect();
                 seen.sort_unstable();

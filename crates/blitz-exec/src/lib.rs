@@ -3,4 +3,7 @@
 //! No stability promise: use `blitz-io`. Nothing here names a descriptor or a clock; a worker waits through
 //! [`park::Park`], which the face fills in with a driver.
 
+pub mod blocking;
 pub mod park;
+pub mod scheduler;
+pub mod task;

@@ -1,0 +1,104 @@
+//! A task's memory: header, future or output, and the joiner's waker, in one allocation.
+
+use super::harness::{self, Vtable};
+use super::id::{Id, SpawnInfo, TaskMeta};
+use super::state::State;
+use super::{JoinError, Schedule};
+use blitz_core::list::Links;
+use blitz_core::primitive::cell::UnsafeCell;
+use blitz_core::queue::Link;
+use std::fmt;
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// What is known of a task without knowing its future's type.
+#[repr(C)]
+pub struct Header {
+    pub(super) state: State,
+    pub(super) vtable: &'static Vtable,
+    /// Its place in a queue, while a `Notified` of it is in one.
+    pub(super) queue_link: Link<Header>,
+    pub(super) scheduler: Arc<dyn Schedule>,
+    /// The shard of the owned list that it was bound to, or null. Compared, never followed: the list may be gone.
+    pub(super) shard: *const (),
+    /// Its place in that shard, under the shard's lock.
+    pub(super) owned_links: Links<Header>,
+    pub(super) id: Id,
+    location: &'static Location<'static>,
+    /// Boxed twice: a task without a name pays one word.
+    name: Option<Box<Name>>,
+}
+
+struct Name(Box<str>);
+
+/// A whole task. `repr(C)`: a pointer to it is a pointer to its header.
+#[repr(C)]
+pub(super) struct Cell<F: Future> {
+    pub(super) header: Header,
+    /// RUNNING gives it to the runner; COMPLETE to the join handle, or to the runner if there was none.
+    pub(super) stage: UnsafeCell<Stage<F>>,
+    /// See JOIN_WAKER.
+    pub(super) join_waker: UnsafeCell<Option<Waker>>,
+}
+
+/// What is left of a task.
+pub(super) enum Stage<F: Future> {
+    Future(F),
+    Output(Result<F::Output, JoinError>),
+    Nothing,
+}
+
+/// A new task, in its own memory, with as many references as `state` says.
+pub(super) fn allocate<F: Future + 'static>(
+    future: F,
+    scheduler: Arc<dyn Schedule>,
+    info: SpawnInfo,
+    state: State,
+    shard: *const (),
+) -> NonNull<Header> {
+    let SpawnInfo {
+        id,
+        name,
+        location,
+        shard: _,
+    } = info;
+    let cell = Box::new(Cell {
+        header: Header {
+            state,
+            vtable: harness::vtable::<F>(),
+            queue_link: Link::new(),
+            scheduler,
+            shard,
+            owned_links: Links::new(),
+            id,
+            location,
+            name: name.map(|name| Box::new(Name(name))),
+        },
+        stage: UnsafeCell::new(Stage::Future(future)),
+        join_waker: UnsafeCell::new(None),
+    });
+    NonNull::from(Box::leak(cell)).cast()
+}
+
+impl Header {
+    /// Its id, name and spawn site.
+    #[inline]
+    pub fn meta(&self) -> TaskMeta<'_> {
+        TaskMeta {
+            id: self.id,
+            name: self.name.as_ref().map(|name| &*name.0),
+            location: self.location,
+        }
+    }
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("meta", &self.meta())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,323 @@
+//! What is done to a task, for one type of future: polled, cancelled, completed, read, freed.
+//!
+//! Each function is reached through the task's [`Vtable`]; `state` says who may call it, and when.
+
+use super::cell::{Cell, Header, Stage};
+use super::error::JoinError;
+use super::reference::{Notified, drop_refs, free};
+use super::state::{Completed, Rest, Start};
+use super::{current, waker};
+use std::any::Any;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
+
+/// A task's functions.
+pub(super) struct Vtable {
+    /// Polls it; takes over the `Notified`'s reference.
+    pub(super) run: unsafe fn(NonNull<Header>) -> Option<Notified>,
+    /// Cancels it, if nobody runs it; takes over a reference.
+    pub(super) shutdown: unsafe fn(NonNull<Header>),
+    /// Moves the output to the `Poll<Result<T, JoinError>>` behind the pointer. The caller is the join handle, and the task
+    /// is complete.
+    pub(super) read_output: unsafe fn(NonNull<Header>, NonNull<()>),
+    /// Drops the output, if it is still there. The caller is the join handle, and the task is complete.
+    pub(super) drop_output: unsafe fn(NonNull<Header>),
+    /// Exchanges the joiner's waker. The caller is the join handle, and JOIN_WAKER is not set.
+    pub(super) replace_waker: unsafe fn(NonNull<Header>, Option<Waker>) -> Option<Waker>,
+    /// Frees it. The caller had the last reference.
+    pub(super) free: unsafe fn(NonNull<Header>),
+}
+
+/// The functions for futures of type `F`.
+pub(super) fn vtable<F: Future + 'static>() -> &'static Vtable {
+    const {
+        &Vtable {
+            run: run::<F>,
+            shutdown: shutdown::<F>,
+            read_output: read_output::<F>,
+            drop_output: drop_output::<F>,
+            replace_waker: replace_waker::<F>,
+            free: free_cell::<F>,
+        }
+    }
+}
+
+/// Calls foreign code whose panic nobody is there to hear.
+pub(super) fn quietly(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        forget_panic(payload);
+    }
+}
+
+/// Drops what a panic carried; if that panics in turn, what that one carried is leaked.
+#[cold]
+fn forget_panic(payload: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(another);
+    }
+}
+
+/// The task as a whole.
+///
+/// # Safety
+/// `task` is a task of `F`, and the caller has a reference for as long as it uses the answer.
+#[inline(always)]
+unsafe fn cell<'a, F: Future>(task: NonNull<Header>) -> &'a Cell<F> {
+    // SAFETY: the cell begins with its header (`repr(C)`), and the pointer was made from the whole.
+    unsafe { task.cast::<Cell<F>>().as_ref() }
+}
+
+/// # Safety
+/// See [`Vtable::run`].
+unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> Option<Notified> {
+    // SAFETY: this is `F`'s vtable, and the caller gave us a reference.
+    let cell = unsafe { cell::<F>(task) };
+    match cell.header.state.start() {
+        Start::Poll => {}
+        Start::Cancel => {
+            // SAFETY: `start` gave us RUNNING.
+            unsafe { cancel::<F>(task) };
+            return None;
+        }
+        Start::Gone => return None,
+        Start::Last => {
+            // SAFETY: as the answer says.
+            unsafe { free(task) };
+            return None;
+        }
+    }
+    let current = current::enter(&cell.header);
+    // SAFETY: `start` gave us RUNNING.
+    if unsafe { poll(task, cell) }.is_ready() {
+        // SAFETY: still RUNNING; the future is gone, and the output stands in its place.
+        let refs = unsafe { complete(cell) };
+        drop(current);
+        // SAFETY: ours, and the list's if it gave that up.
+        unsafe { drop_refs(task, refs) };
+        return None;
+    }
+    drop(current);
+    match cell.header.state.rest() {
+        Rest::Sleep => None,
+        // SAFETY: our reference is the new notification's.
+        Rest::Again => Some(unsafe { Notified::from_raw(task) }),
+        Rest::Cancel => {
+            // SAFETY: still RUNNING.
+            unsafe { cancel::<F>(task) };
+            None
+        }
+        Rest::Last => {
+            // SAFETY: as the answer says.
+            unsafe { free(task) };
+            None
+        }
+    }
+}
+
+/// Polls the future; if it is ready, or panics, drops it and puts its output in its place.
+///
+/// # Safety
+/// The caller has RUNNING, and the future is there.
+#[inline]
+unsafe fn poll<F: Future>(task: NonNull<Header>, cell: &Cell<F>) -> Poll<()> {
+    let waker = waker::Borrowed::new(task, &cell.header);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: RUNNING gives us the stage.
+        cell.stage.with_mut(|stage| match unsafe { &mut *stage } {
+            Stage::Future(future) => {
+                // SAFETY: the cell never moves, and the future is dropped where it is.
+                let future = unsafe { Pin::new_unchecked(future) };
+                future.poll(&mut Context::from_waker(&waker))
+            }
+            _ => unreachable!("a task was polled after its end"),
+        })
+    }));
+    let output = match result {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(output)) => {
+            // SAFETY: RUNNING gives us the stage.
+            if let Err(payload) = unsafe { drop_stage(cell) } {
+                // The output stands: it was there before.
+                forget_panic(payload);
+                quietly(|| cell.header.scheduler.unhandled_panic());
+            }
+            Ok(output)
+        }
+        // SAFETY: RUNNING gives us the stage.
+        Err(payload) => Err(unsafe { panicked(cell, payload) }),
+    };
+    // SAFETY: RUNNING gives us the stage.
+    unsafe { store(cell, output) };
+    Poll::Ready(())
+}
+
+/// The future has panicked: drops what is left of it; returns the error to report.
+///
+/// # Safety
+/// The caller has RUNNING.
+#[cold]
+unsafe fn panicked<F: Future>(cell: &Cell<F>, payload: Box<dyn Any + Send>) -> JoinError {
+    // SAFETY: as the caller says.
+    if let Err(another) = unsafe { drop_stage(cell) } {
+        forget_panic(another);
+    }
+    quietly(|| cell.header.scheduler.unhandled_panic());
+    JoinError::panicked(cell.header.id, payload)
+}
+
+/// Drops the future or the output where it is.
+///
+/// # Safety
+/// The caller has the stage.
+unsafe fn drop_stage<F: Future>(cell: &Cell<F>) -> Result<(), Box<dyn Any + Send>> {
+    /// Empties the stage even if the drop in it panics.
+    struct Empty<F: Future>(*mut Stage<F>);
+
+    impl<F: Future> Drop for Empty<F> {
+        fn drop(&mut self) {
+            // SAFETY: as the caller of `drop_stage` says; what was there is dropped, so nothing is to be dropped again.
+            unsafe { self.0.write(Stage::Nothing) };
+        }
+    }
+
+    cell.stage.with_mut(|stage| {
+        let empty = Empty(stage);
+        if !mem::needs_drop::<Stage<F>>() {
+            return Ok(());
+        }
+        catch_unwind(AssertUnwindSafe(move || {
+            let empty = empty;
+            // SAFETY: as the caller says; `empty` overwrites it, whatever happens.
+            unsafe { empty.0.drop_in_place() };
+        }))
+    })
+}
+
+/// # Safety
+/// The caller has the stage, and it is empty.
+#[inline]
+unsafe fn store<F: Future>(cell: &Cell<F>, output: Result<F::Output, JoinError>) {
+    // SAFETY: as the caller says; what is overwritten needs no drop.
+    cell.stage
+        .with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
+}
+
+/// Drops the future, tells the joiner, and gives the caller's reference up.
+///
+/// # Safety
+/// The caller has RUNNING, and a reference that it gives up.
+#[cold]
+unsafe fn cancel<F: Future>(task: NonNull<Header>) {
+    // Not an argument: it is gone before we return.
+    // SAFETY: the caller has a reference.
+    let cell = unsafe { cell::<F>(task) };
+    let id = cell.header.id;
+    let current = current::enter(&cell.header);
+    // SAFETY: RUNNING gives us the stage.
+    let error = match unsafe { drop_stage(cell) } {
+        Ok(()) => JoinError::cancelled(id),
+        Err(payload) => JoinError::panicked(id, payload),
+    };
+    // SAFETY: as above.
+    unsafe { store(cell, Err(error)) };
+    // SAFETY: RUNNING, and the output is in its place.
+    let refs = unsafe { complete(cell) };
+    drop(current);
+    // SAFETY: the caller's, and the list's if it gave that up.
+    unsafe { drop_refs(task, refs) };
+}
+
+/// The task has ended: hands the output on, and takes the task out of its list.
+///
+/// Returns how many references the caller must give up: its own, and the list's.
+///
+/// # Safety
+/// The caller has RUNNING, which goes, and a reference, which stays; the output is in its place.
+unsafe fn complete<F: Future>(cell: &Cell<F>) -> usize {
+    match cell.header.state.complete() {
+        Completed::KeepOutput => {}
+        Completed::DropOutput => {
+            // SAFETY: there is no join handle, so the output is ours.
+            if let Err(payload) = unsafe { drop_stage(cell) } {
+                forget_panic(payload);
+            }
+        }
+        Completed::WakeJoiner => {
+            // SAFETY: JOIN_WAKER at completion gives us the waker.
+            if let Some(waker) = cell.join_waker.with_mut(|waker| unsafe { (*waker).take() }) {
+                quietly(|| waker.wake());
+            }
+        }
+    }
+    1 + usize::from(cell.header.scheduler.release(&cell.header))
+}
+
+/// # Safety
+/// See [`Vtable::shutdown`].
+unsafe fn shutdown<F: Future>(task: NonNull<Header>) {
+    // SAFETY: this is `F`'s vtable, and the caller gave us a reference.
+    let cell = unsafe { cell::<F>(task) };
+    if cell.header.state.shutdown() {
+        // SAFETY: the answer gives us RUNNING.
+        unsafe { cancel::<F>(task) };
+    } else {
+        // SAFETY: the one that the caller gave us.
+        unsafe { drop_refs(task, 1) };
+    }
+}
+
+/// # Safety
+/// See [`Vtable::read_output`].
+unsafe fn read_output<F: Future>(task: NonNull<Header>, into: NonNull<()>) {
+    // SAFETY: this is `F`'s vtable, and the join handle has a reference.
+    let cell = unsafe { cell::<F>(task) };
+    let output = cell.stage.with_mut(|stage| {
+        // SAFETY: COMPLETE gives the stage to the join handle.
+        let Stage::Output(output) = (unsafe { &*stage }) else {
+            unreachable!("a join handle read its output twice")
+        };
+        // SAFETY: read once: the stage is overwritten next. (Not `mem::replace`: the stage is as large as the future was.)
+        let output = unsafe { std::ptr::read(output) };
+        // SAFETY: as above; what was there has been moved out.
+        unsafe { stage.write(Stage::Nothing) };
+        output
+    });
+    // SAFETY: as the caller says. What was there is `Pending`, which needs no drop.
+    unsafe {
+        into.cast::<Poll<Result<F::Output, JoinError>>>()
+            .write(Poll::Ready(output))
+    };
+}
+
+/// # Safety
+/// See [`Vtable::drop_output`].
+unsafe fn drop_output<F: Future>(task: NonNull<Header>) {
+    // SAFETY: this is `F`'s vtable, and the join handle has a reference.
+    let cell = unsafe { cell::<F>(task) };
+    let _current = current::enter(&cell.header);
+    // SAFETY: COMPLETE gives the stage to the join handle.
+    if let Err(payload) = unsafe { drop_stage(cell) } {
+        // Perhaps this thread is unwinding already: a second panic would end the process.
+        forget_panic(payload);
+    }
+}
+
+/// # Safety
+/// See [`Vtable::replace_waker`].
+unsafe fn replace_waker<F: Future>(task: NonNull<Header>, waker: Option<Waker>) -> Option<Waker> {
+    // SAFETY: this is `F`'s vtable, and the join handle has a reference.
+    let cell = unsafe { cell::<F>(task) };
+    // SAFETY: without JOIN_WAKER its place is the join handle's.
+    cell.join_waker
+        .with_mut(|place| unsafe { mem::replace(&mut *place, waker) })
+}
+
+/// # Safety
+/// See [`Vtable::free`].
+unsafe fn free_cell<F: Future>(task: NonNull<Header>) {
+    // SAFETY: made by `cell::allocate` in a box, and nobody else has it.
+    drop(unsafe { Box::from_raw(task.cast::<Cell<F>>().as_ptr()) });
+}

@@ -1,0 +1,136 @@
+//! Who a task is: its id, its name, and where it was spawned.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::panic::Location;
+
+/// A task's number, unique among all tasks of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(NonZeroU64);
+
+#[cfg(target_has_atomic = "64")]
+mod next {
+    use std::cell::Cell;
+    use std::num::NonZeroU64;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    /// Threads take numbers by the block, so that spawning threads do not meet at one word.
+    const BLOCK: u64 = 64;
+
+    // Plain std: numbers order nothing, and loom need not explore them.
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+
+    thread_local! {
+        /// The next number of this thread's block, and where the block ends.
+        static MINE: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    }
+
+    #[inline]
+    pub(super) fn id() -> NonZeroU64 {
+        let id = MINE.try_with(|mine| {
+            let (mut next, mut end) = mine.get();
+            if next == end {
+                next = block(BLOCK);
+                end = next + BLOCK;
+            }
+            mine.set((next + 1, end));
+            next
+        });
+        // The thread is being torn down: one number, straight from the source.
+        let id = id.unwrap_or_else(|_| block(1));
+        NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN)
+    }
+
+    #[cold]
+    fn block(len: u64) -> u64 {
+        // ORDERING: each caller gets numbers of its own; nothing else is ordered by it.
+        NEXT.fetch_add(len, Relaxed)
+    }
+}
+
+#[cfg(not(target_has_atomic = "64"))]
+mod next {
+    use std::num::NonZeroU64;
+    use std::sync::Mutex;
+
+    static NEXT: Mutex<u64> = Mutex::new(1);
+
+    pub(super) fn id() -> NonZeroU64 {
+        let mut next = NEXT.lock().unwrap_or_else(|poison| poison.into_inner());
+        let id = *next;
+        *next += 1;
+        NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN)
+    }
+}
+
+impl Id {
+    /// The next unused number.
+    #[inline]
+    pub fn next() -> Self {
+        Self(next::id())
+    }
+
+    /// The number; never 0.
+    pub fn as_u64(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a task is spawned with, beside its future.
+#[derive(Debug)]
+pub struct SpawnInfo {
+    /// Its id.
+    pub id: Id,
+    /// Its name; costs nothing when absent.
+    pub name: Option<Box<str>>,
+    /// Where it was spawned.
+    pub location: &'static Location<'static>,
+    /// Which shard of the owned list it enters, modulo their number: the worker's index keeps workers apart.
+    pub shard: usize,
+}
+
+impl SpawnInfo {
+    /// A task without a name, spawned where this is called, in a shard by its id.
+    #[track_caller]
+    #[inline]
+    pub fn here() -> Self {
+        let id = Id::next();
+        Self {
+            id,
+            name: None,
+            location: Location::caller(),
+            shard: id.as_u64() as usize,
+        }
+    }
+}
+
+/// What is known of a spawned task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskMeta<'a> {
+    pub(super) id: Id,
+    pub(super) name: Option<&'a str>,
+    pub(super) location: &'static Location<'static>,
+}
+
+impl<'a> TaskMeta<'a> {
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// The task's name, if it has one.
+    pub fn name(&self) -> Option<&'a str> {
+        self.name
+    }
+
+    /// Where it was spawned.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.location
+    }
+}

@@ -1,0 +1,400 @@
+//! The word that says what may be done to a task, and how many hold it.
+//!
+//! ```text
+//!  bit 0  RUNNING        somebody polls or cancels it: the future is theirs
+//!  bit 1  COMPLETE       the future is gone; the output, if wanted, is the join handle's. Never cleared
+//!  bit 2  NOTIFIED       a `Notified` is on its way to a poll, or (with RUNNING) one more poll is due
+//!  bit 3  CANCELLED      whoever holds or gets RUNNING drops the future. Never cleared
+//!  bit 4  JOIN_INTEREST  the join handle lives, so the output is kept for it
+//!  bit 5  JOIN_WAKER     the waker's place is filled, and belongs to whoever completes; without it, to the join handle
+//!  rest   references: the owned list, the `Notified`, the runner (who has the `Notified`'s), the join handle, wakers,
+//!         abort handles
+//!
+//!  move        from                    to                            refs  answer: who moved, and what it does next
+//!  start       NOTIFIED                RUNNING                         0   runner: Poll, or Cancel if CANCELLED
+//!              RUNNING or COMPLETE     same                           -1   runner: Gone, or Last
+//!  rest        RUNNING                 0                              -1   runner: Sleep, or Last
+//!              RUNNING|NOTIFIED        NOTIFIED                        0   runner: Again, its reference is the new Notified's
+//!              ..|CANCELLED            same                            0   runner: Cancel, still RUNNING
+//!  complete    RUNNING                 COMPLETE                        0   runner: drops the output without JOIN_INTEREST,
+//!                                                                          takes and wakes the waker with JOIN_WAKER
+//!  wake        COMPLETE or NOTIFIED    same                       -1 / 0   waker by value / by reference: nothing
+//!              RUNNING                 adds NOTIFIED              -1 / 0   nothing: the runner will see it
+//!              0                       NOTIFIED                   0 / +1   Submit (by value the waker's reference goes along)
+//!  abort       COMPLETE, CANCELLED     same                            0   nothing
+//!              RUNNING or NOTIFIED     adds CANCELLED                  0   nothing: the runner will see it
+//!              0                       CANCELLED|NOTIFIED             +1   Submit: it is cancelled where it may be
+//!  shutdown    RUNNING                 adds CANCELLED                  0   owner: leaves it to the runner
+//!              COMPLETE                same                            0   owner: nothing
+//!              otherwise               adds RUNNING|CANCELLED          0   owner: cancels it, here and now
+//!  set_waker   COMPLETE                same                            0   join handle: takes its waker back, reads
+//!              otherwise               adds JOIN_WAKER                 0   join handle: waits
+//!  unset_waker COMPLETE                same                            0   join handle: reads
+//!              otherwise               drops JOIN_WAKER                0   join handle: the waker's place is its own
+//!  leave       COMPLETE                same                            0   join handle: drops the output, then its reference
+//!              JOIN_WAKER              drops it and JOIN_INTEREST      0   join handle: drops the waker, then its reference
+//!              otherwise               drops JOIN_INTEREST            -1   join handle: done, or Last
+//! ```
+//!
+//! "Last" means that no reference is left: free the task.
+
+use blitz_core::primitive::sync::atomic::{AtomicUsize, Ordering::*, fence};
+use std::fmt;
+
+const RUNNING: usize = 1;
+const COMPLETE: usize = 1 << 1;
+const NOTIFIED: usize = 1 << 2;
+const CANCELLED: usize = 1 << 3;
+const JOIN_INTEREST: usize = 1 << 4;
+const JOIN_WAKER: usize = 1 << 5;
+const ONE_REF: usize = 1 << 6;
+
+/// Above this, a reference count has run away (leaked wakers), and the next step would be memory unsafety.
+const REFS_MAX: usize = isize::MAX as usize;
+
+/// The word of one task.
+pub(super) struct State(AtomicUsize);
+
+/// What [`State::start`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Poll,
+    Cancel,
+    Gone,
+    Last,
+}
+
+/// What [`State::rest`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Sleep,
+    Again,
+    Cancel,
+    Last,
+}
+
+/// What a wake has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    Nothing,
+    Submit,
+    Last,
+}
+
+/// What the runner owes the join handle.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Completed {
+    DropOutput,
+    KeepOutput,
+    WakeJoiner,
+}
+
+/// What a join handle has to do before it is gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    DropOutput,
+    DropWaker,
+    Done,
+    Last,
+}
+
+/// The task has completed: the join handle's move does not happen.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct IsComplete;
+
+impl State {
+    /// A task in an owned list, with a `Notified` and a join handle: three references.
+    pub(super) fn owned() -> Self {
+        Self(AtomicUsize::new(NOTIFIED | JOIN_INTEREST | (3 * ONE_REF)))
+    }
+
+    /// A task in no list, with a `Notified` and a join handle: two references.
+    pub(super) fn unowned() -> Self {
+        Self(AtomicUsize::new(NOTIFIED | JOIN_INTEREST | (2 * ONE_REF)))
+    }
+
+    /// Moves by `step`, which gives the next word and the answer, until no other move comes in between.
+    #[inline(always)]
+    fn step<R>(
+        &self,
+        success: std::sync::atomic::Ordering,
+        step: impl Fn(usize) -> (usize, R),
+    ) -> R {
+        // ORDERING: a guess; the exchange below checks it.
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let (next, answer) = step(word);
+            // ORDERING: each caller says why its `success` is what it is. A failure only guesses anew.
+            match self.0.compare_exchange_weak(word, next, success, Relaxed) {
+                Ok(_) => return answer,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// After a move that let the last reference go.
+    #[inline]
+    fn last(&self) {
+        // ORDERING: pairs with the Release of each move that let a reference go: what its holder did with the task is
+        // done before it is freed.
+        fence(Acquire);
+    }
+
+    #[inline]
+    pub(super) fn start(&self) -> Start {
+        // ORDERING: Acquire pairs with the Release of each `wake` before (it sees what the waker has to tell, even one
+        // that found NOTIFIED set) and with that of `rest` (the future as the last runner left it).
+        // Release: a reference may go.
+        let answer = self.step(AcqRel, |word| {
+            debug_assert_ne!(word & NOTIFIED, 0, "a task that was not notified");
+            if word & (RUNNING | COMPLETE) != 0 {
+                let next = word - ONE_REF;
+                return (
+                    next,
+                    if next < ONE_REF {
+                        Start::Last
+                    } else {
+                        Start::Gone
+                    },
+                );
+            }
+            let answer = if word & CANCELLED != 0 {
+                Start::Cancel
+            } else {
+                Start::Poll
+            };
+            ((word | RUNNING) & !NOTIFIED, answer)
+        });
+        if answer == Start::Last {
+            self.last();
+        }
+        answer
+    }
+
+    #[inline]
+    pub(super) fn rest(&self) -> Rest {
+        // ORDERING: Release pairs with the Acquire of the next `start` (the future), and of whoever frees the task.
+        let answer = self.step(Release, |word| {
+            debug_assert_eq!(word & (RUNNING | COMPLETE), RUNNING);
+            if word & CANCELLED != 0 {
+                return (word, Rest::Cancel);
+            }
+            let next = word & !RUNNING;
+            if word & NOTIFIED != 0 {
+                return (next, Rest::Again);
+            }
+            let next = next - ONE_REF;
+            (
+                next,
+                if next < ONE_REF {
+                    Rest::Last
+                } else {
+                    Rest::Sleep
+                },
+            )
+        });
+        if answer == Rest::Last {
+            self.last();
+        }
+        answer
+    }
+
+    #[inline]
+    pub(super) fn complete(&self) -> Completed {
+        // ORDERING: Release pairs with the Acquire of `is_complete` (the output). Acquire pairs with the Release of
+        // `set_waker` (the waker).
+        let word = self.0.fetch_xor(RUNNING | COMPLETE, AcqRel);
+        debug_assert_eq!(word & (RUNNING | COMPLETE), RUNNING);
+        match word & (JOIN_INTEREST | JOIN_WAKER) {
+            JOIN_INTEREST => Completed::KeepOutput,
+            0 => Completed::DropOutput,
+            _ => Completed::WakeJoiner,
+        }
+    }
+
+    /// Wakes by a reference that goes: into the `Notified` if the answer is `Submit`.
+    ///
+    /// With `keep`, `Submit` makes a reference for the `Notified`, and the caller still has its own.
+    #[inline]
+    pub(super) fn wake_by_value(&self, keep: bool) -> Wake {
+        // ORDERING: Release pairs with the Acquire of the `start` that follows, also where nothing changes: the poll that
+        // another's wake has caused must see what we have to tell (tokio-rs/tokio#7622). And a reference may go.
+        let answer = self.step(Release, |word| {
+            if word & (RUNNING | COMPLETE | NOTIFIED) == 0 {
+                let next = word | NOTIFIED;
+                return (if keep { next + ONE_REF } else { next }, Wake::Submit);
+            }
+            let next = (word | if word & COMPLETE == 0 { NOTIFIED } else { 0 }) - ONE_REF;
+            (
+                next,
+                if next < ONE_REF {
+                    Wake::Last
+                } else {
+                    Wake::Nothing
+                },
+            )
+        });
+        if answer == Wake::Last {
+            self.last();
+        }
+        answer
+    }
+
+    /// Wakes by a reference that stays; `Submit` makes another for the `Notified`.
+    #[inline]
+    pub(super) fn wake_by_ref(&self) -> Wake {
+        // ORDERING: as in `wake_by_value`.
+        self.step(Release, |word| {
+            if word & (RUNNING | COMPLETE | NOTIFIED) == 0 {
+                return ((word | NOTIFIED) + ONE_REF, Wake::Submit);
+            }
+            (
+                word | if word & COMPLETE == 0 { NOTIFIED } else { 0 },
+                Wake::Nothing,
+            )
+        })
+    }
+
+    /// Asks for its cancellation; `Submit` makes a reference for the `Notified`.
+    pub(super) fn abort(&self) -> Wake {
+        // ORDERING: Release: a task that sees its abort sees what the aborter did before. (`start` acquires.)
+        self.step(Release, |word| {
+            if word & (COMPLETE | CANCELLED) != 0 {
+                return (word, Wake::Nothing);
+            }
+            if word & (RUNNING | NOTIFIED) != 0 {
+                return (word | CANCELLED, Wake::Nothing);
+            }
+            ((word | CANCELLED | NOTIFIED) + ONE_REF, Wake::Submit)
+        })
+    }
+
+    /// Cancels for its owner; returns whether the caller now holds RUNNING and must drop the future.
+    pub(super) fn shutdown(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release of `rest`: the future as the last runner left it.
+        self.step(Acquire, |word| {
+            if word & COMPLETE != 0 {
+                return (word, false);
+            }
+            (word | CANCELLED | RUNNING, word & RUNNING == 0)
+        })
+    }
+
+    /// Has it ended, so that the output may be read?
+    #[inline]
+    pub(super) fn is_complete(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release of `complete`: the output.
+        self.0.load(Acquire) & COMPLETE != 0
+    }
+
+    /// The waker's place has been filled: hands it to whoever completes.
+    pub(super) fn set_waker(&self) -> Result<(), IsComplete> {
+        // ORDERING: Release pairs with the Acquire of `complete`: the waker. Acquire pairs with its Release: the output,
+        // which is read next if the answer is `IsComplete`.
+        self.step(AcqRel, |word| {
+            debug_assert_eq!(word & (JOIN_INTEREST | JOIN_WAKER), JOIN_INTEREST);
+            if word & COMPLETE != 0 {
+                (word, Err(IsComplete))
+            } else {
+                (word | JOIN_WAKER, Ok(()))
+            }
+        })
+    }
+
+    /// Takes the waker's place back from whoever would complete.
+    pub(super) fn unset_waker(&self) -> Result<(), IsComplete> {
+        // ORDERING: Acquire: the output, if the answer is `IsComplete`. What we get back we wrote ourselves.
+        self.step(Acquire, |word| {
+            debug_assert_eq!(word & JOIN_INTEREST, JOIN_INTEREST);
+            if word & COMPLETE != 0 {
+                (word, Err(IsComplete))
+            } else {
+                (word & !JOIN_WAKER, Ok(()))
+            }
+        })
+    }
+
+    /// The join handle goes.
+    #[inline]
+    pub(super) fn leave(&self) -> Leave {
+        // Nobody looks at JOIN_INTEREST after COMPLETE: no need to clear it.
+        if self.is_complete() {
+            return Leave::DropOutput;
+        }
+        // ORDERING: Release: a reference may go. Acquire: the output, if the answer is `DropOutput`.
+        let answer = self.step(AcqRel, |word| {
+            debug_assert_eq!(word & JOIN_INTEREST, JOIN_INTEREST);
+            if word & COMPLETE != 0 {
+                return (word, Leave::DropOutput);
+            }
+            if word & JOIN_WAKER != 0 {
+                return (word & !(JOIN_INTEREST | JOIN_WAKER), Leave::DropWaker);
+            }
+            let next = (word & !JOIN_INTEREST) - ONE_REF;
+            (
+                next,
+                if next < ONE_REF {
+                    Leave::Last
+                } else {
+                    Leave::Done
+                },
+            )
+        });
+        if answer == Leave::Last {
+            self.last();
+        }
+        answer
+    }
+
+    /// One more holder, made by one that is there.
+    #[inline]
+    pub(super) fn add_ref(&self) {
+        // ORDERING: a new reference comes from one that is held; nothing is handed over.
+        let word = self.0.fetch_add(ONE_REF, Relaxed);
+        if word > REFS_MAX {
+            std::process::abort();
+        }
+    }
+
+    /// `count` holders go; returns whether they were the last, so that the task must be freed.
+    #[inline]
+    #[must_use]
+    pub(super) fn drop_refs(&self, count: usize) -> bool {
+        // The last holder needs no exchange: nobody is left who could change the word.
+        // ORDERING: Acquire pairs with the Release of each move that let a reference go.
+        if self.0.load(Acquire) / ONE_REF == count {
+            return true;
+        }
+        // ORDERING: Release pairs with the Acquire of whoever is last, here or above.
+        let word = self.0.fetch_sub(count * ONE_REF, Release);
+        debug_assert!(word / ONE_REF >= count);
+        if word / ONE_REF == count {
+            self.last();
+            return true;
+        }
+        false
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // ORDERING: for people.
+        let word = self.0.load(Relaxed);
+        let bits = [
+            (RUNNING, "running"),
+            (COMPLETE, "complete"),
+            (NOTIFIED, "notified"),
+            (CANCELLED, "cancelled"),
+            (JOIN_INTEREST, "join_interest"),
+            (JOIN_WAKER, "join_waker"),
+        ];
+        let mut out = f.debug_set();
+        bits.iter()
+            .filter(|(bit, _)| word & bit != 0)
+            .for_each(|(_, name)| {
+                out.entry(&format_args!("{name}"));
+            });
+        out.entry(&format_args!("refs: {}", word / ONE_REF))
+            .finish()
+    }
+}

@@ -1,0 +1,113 @@
+//! A task's waker: a counted reference that the standard library carries.
+
+use super::cell::Header;
+use super::current;
+use super::reference::{Notified, TaskRef, drop_refs, free};
+use super::state::Wake;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+/// The waker for one poll, by the runner's own reference: it counts nothing until it is cloned.
+pub(super) struct Borrowed<'a> {
+    waker: ManuallyDrop<Waker>,
+    _task: PhantomData<&'a Header>,
+}
+
+impl<'a> Borrowed<'a> {
+    /// `task` points to `_header`, with leave to use the whole task.
+    #[inline]
+    pub(super) fn new(task: NonNull<Header>, _header: &'a Header) -> Self {
+        // SAFETY: the vtable's functions keep the contract, given a task; never dropped, it gives up no reference.
+        let waker = unsafe { Waker::new(task.as_ptr().cast_const().cast(), &VTABLE) };
+        Self {
+            waker: ManuallyDrop::new(waker),
+            _task: PhantomData,
+        }
+    }
+}
+
+impl Deref for Borrowed<'_> {
+    type Target = Waker;
+
+    #[inline]
+    fn deref(&self) -> &Waker {
+        &self.waker
+    }
+}
+
+/// The task behind a waker's data.
+///
+/// # Safety
+/// The data is a waker's of ours, which holds or borrows a reference.
+#[inline]
+unsafe fn task_of(data: *const ()) -> NonNull<Header> {
+    // SAFETY: it came from a `NonNull`.
+    unsafe { NonNull::new_unchecked(data.cast_mut().cast()) }
+}
+
+/// # Safety
+/// See [`task_of`].
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: as the caller says.
+    let task = unsafe { task_of(data) };
+    // SAFETY: the waker has a reference.
+    unsafe { task.as_ref() }.state.add_ref();
+    RawWaker::new(data, &VTABLE)
+}
+
+/// # Safety
+/// See [`task_of`]; the waker owns a reference, and gives it up.
+unsafe fn wake(data: *const ()) {
+    // SAFETY: as the caller says.
+    let task = unsafe { task_of(data) };
+    // SAFETY: the waker has a reference.
+    let header = unsafe { task.as_ref() };
+    // Whoever runs the task may free it, and its scheduler with it, while we are still in `schedule`. Inside a task of the
+    // same scheduler that cannot be; elsewhere our reference stays until `schedule` is done.
+    let keep = !current::shares_scheduler(header);
+    match header.state.wake_by_value(keep) {
+        Wake::Nothing => {}
+        Wake::Submit => {
+            let scheduler: *const _ = &*header.scheduler;
+            // SAFETY: `Submit`: the reference is the notification's, a new one or ours.
+            let notified = unsafe { Notified::from_raw(task) };
+            // SAFETY: the scheduler lives: see above.
+            unsafe { &*scheduler }.schedule(notified);
+            if keep {
+                // SAFETY: `keep`: ours is still here.
+                unsafe { drop_refs(task, 1) };
+            }
+        }
+        // SAFETY: as the answer says.
+        Wake::Last => unsafe { free(task) },
+    }
+}
+
+/// # Safety
+/// See [`task_of`].
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: as the caller says.
+    let task = unsafe { task_of(data) };
+    // SAFETY: the waker has a reference, which it keeps for the length of this call.
+    let header = unsafe { task.as_ref() };
+    if header.state.wake_by_ref() == Wake::Submit {
+        // SAFETY: `Submit` made a reference for it.
+        header
+            .scheduler
+            .schedule(unsafe { Notified::from_raw(task) });
+    }
+}
+
+/// # Safety
+/// See [`task_of`]; the waker owns a reference, and gives it up.
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: as the caller says.
+    let task = unsafe { task_of(data) };
+    // SAFETY: as the caller says.
+    drop(unsafe { TaskRef::from_raw(task) });
+}
