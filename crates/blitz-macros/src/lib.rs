@@ -1,1 +1,51 @@
-//! blitz-macros.
+//! The attribute macros of blitz-io: `#[main]` and `#[test]`.
+//!
+//! No stability promise: use them through `blitz_io`, which documents them. Each turns an async function into a plain one
+//! that builds a runtime and blocks on the body.
+
+use proc_macro::TokenStream;
+
+mod entry;
+mod options;
+
+/// Runs an async function on a runtime of its own: `multi_thread` unless told otherwise.
+///
+/// The function becomes a plain one of the same name, arguments and return type. It need not be called `main`.
+///
+/// | option | value | default |
+/// |---|---|---|
+/// | `flavor` | `"multi_thread"`, `"current_thread"`, `"thread_per_core"`, `"local"` | `"multi_thread"` |
+/// | `worker_threads` | a number above 0; with `multi_thread` and `thread_per_core` | as many as the processors one may use |
+/// | `start_paused` | `true` to start with time paused | `false` |
+/// | `unhandled_panic` | `"ignore"`, `"shutdown_runtime"`: when a task panics | `"ignore"` |
+/// | `name` | the runtime's name | none |
+/// | `crate` | the path under which this crate is known to the caller | `blitz_io` |
+///
+/// # Examples
+/// ```ignore
+/// #[blitz_io::main(flavor = "current_thread")]
+/// async fn main() {
+///     println!("hello");
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(entry::Kind::Main, options.into(), item.into()).into()
+}
+
+/// Makes an async function a test that runs on a runtime of its own: `current_thread` unless told otherwise.
+///
+/// It takes the options of [`macro@main`]; the function takes no arguments. Other attributes (`#[ignore]`,
+/// `#[should_panic]`) stand beside it as usual.
+///
+/// # Examples
+/// ```ignore
+/// #[blitz_io::test(start_paused = true)]
+/// async fn an_hour_passes_at_once() {
+///     blitz_io::time::sleep(std::time::Duration::from_secs(3600)).await;
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(entry::Kind::Test, options.into(), item.into()).into()
+}
