@@ -1,0 +1,343 @@
+//! The pool: who may push, how many threads, and how it ends.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use blitz_core::primitive::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use blitz_core::primitive::sync::{Arc, Condvar, Mutex, MutexGuard};
+use blitz_core::primitive::thread;
+
+use super::Refused;
+use super::job::{Call, Job, OneShot, Watching};
+use crate::park::{NoWatch, Watch};
+use crate::scheduler::ThreadHook;
+use crate::task::{self, JoinHandle, Schedule, SpawnInfo};
+
+/// Called on each new thread; what it answers lives as long as the thread.
+pub type EnterHook = std::sync::Arc<dyn Fn() -> Box<dyn Any> + Send + Sync>;
+
+/// What a pool is built with.
+#[derive(Clone)]
+pub struct PoolConfig {
+    /// At most so many threads, workers of the scheduler included.
+    pub threads_max: usize,
+    /// A thread without work exits after this long.
+    pub keep_alive: Duration,
+    /// A thread's stack, in bytes; the standard library's choice if `None`.
+    pub stack_size: Option<usize>,
+    /// Names a thread as it starts.
+    pub name: std::sync::Arc<dyn Fn() -> String + Send + Sync>,
+    /// Called on each thread before its first job.
+    pub on_start: Option<ThreadHook>,
+    /// Called on each thread after its last job.
+    pub on_stop: Option<ThreadHook>,
+    /// Puts each thread in its runtime.
+    pub enter: Option<EnterHook>,
+    /// At most so many calls wait for a thread; more are refused. No bound if `None`.
+    pub queue_len_max: Option<usize>,
+    /// Told what holds virtual time back.
+    pub watch: std::sync::Arc<dyn Watch>,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            threads_max: 512,
+            keep_alive: Duration::from_secs(10),
+            stack_size: None,
+            name: std::sync::Arc::new(|| "blitz-io-worker".to_owned()),
+            on_start: None,
+            on_stop: None,
+            enter: None,
+            queue_len_max: None,
+            watch: std::sync::Arc::new(NoWatch),
+        }
+    }
+}
+
+impl fmt::Debug for PoolConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolConfig")
+            .field("threads_max", &self.threads_max)
+            .field("keep_alive", &self.keep_alive)
+            .field("stack_size", &self.stack_size)
+            .field("queue_len_max", &self.queue_len_max)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Inner {
+    pub(super) state: Mutex<State>,
+    /// A job is reserved, or the pool shuts down.
+    work: Condvar,
+    /// The last thread left.
+    pub(super) all_gone: Condvar,
+    pub(super) config: PoolConfig,
+    schedule: std::sync::Arc<dyn Schedule>,
+    // Copies of the state's counts, for metrics.
+    threads: AtomicUsize,
+    idle: AtomicUsize,
+    queued: AtomicUsize,
+}
+
+pub(super) struct State {
+    queue: VecDeque<Job>,
+    /// Threads that still take jobs.
+    pub(super) threads: usize,
+    /// Threads that have not yet run their last line.
+    pub(super) alive: usize,
+    /// Threads at rest that no job is reserved for.
+    pub(super) idle: usize,
+    /// Jobs whose thread is still in its wait.
+    pub(super) reserved: usize,
+    pub(super) shutdown: bool,
+    next_index: u64,
+    pub(super) handles: Vec<(u64, thread::JoinHandle<()>)>,
+    pub(super) last_exited: Option<thread::JoinHandle<()>>,
+}
+
+impl State {
+    pub(super) fn pop(&mut self) -> Option<Job> {
+        self.queue.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+impl Inner {
+    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+        match self.work.wait_timeout(state, self.config.keep_alive) {
+            Ok((state, result)) => (state, result.timed_out()),
+            Err(poison) => {
+                let (state, result) = poison.into_inner();
+                (state, result.timed_out())
+            }
+        }
+    }
+
+    pub(super) fn note_threads(&self, state: &State) {
+        // ORDERING: Relaxed: read by metrics only.
+        self.threads.store(state.threads, Relaxed);
+        self.idle.store(state.idle, Relaxed);
+    }
+
+    pub(super) fn note_queue(&self, state: &State) {
+        // ORDERING: Relaxed: read by metrics only.
+        self.queued.store(state.queue.len(), Relaxed);
+    }
+}
+
+/// Pushes jobs. Clones are cheap and all mean one pool.
+#[derive(Clone)]
+pub struct Spawner {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawner").field("threads", &self.threads()).field("queued", &self.queued()).finish_non_exhaustive()
+    }
+}
+
+impl Spawner {
+    /// Runs `f` on a thread of the pool.
+    ///
+    /// If the pool shuts down, or its queue is full, the call is cancelled: the handle says so.
+    ///
+    /// # Panics
+    /// If the pool has no thread and the system gives none.
+    pub fn spawn_blocking<F, R>(&self, f: F, info: SpawnInfo) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.spawn_call(f, info, false).0
+    }
+
+    /// The same, but the call runs even if the pool shuts down before its turn. An error if it is not taken at all.
+    pub fn spawn_mandatory<F, R>(&self, f: F, info: SpawnInfo) -> Result<JoinHandle<R>, Refused>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (handle, taken) = self.spawn_call(f, info, true);
+        taken.map(|()| handle)
+    }
+
+    fn spawn_call<F, R>(&self, f: F, info: SpawnInfo, mandatory: bool) -> (JoinHandle<R>, Result<(), Refused>)
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (task, handle) = task::unowned(Call::new(f), std::sync::Arc::clone(&self.inner.schedule), info);
+        let watch = Watching::begin(&self.inner.config.watch);
+        match self.push(Job::Call { task, mandatory, watch }) {
+            Ok(()) => (handle, Ok(())),
+            Err(job) => {
+                // Cancelled even if mandatory: nobody is left to run it.
+                if let Job::Call { task, .. } = job {
+                    task.shutdown();
+                }
+                (handle, Err(Refused))
+            }
+        }
+    }
+
+    /// Runs a worker of the scheduler on a thread of the pool, for as long as it likes.
+    ///
+    /// # Errors
+    /// If the pool has shut down: the work is dropped.
+    pub fn spawn_worker(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Refused> {
+        self.push(Job::Worker(work)).map_err(drop).map_err(|()| Refused)
+    }
+
+    fn push(&self, job: Job) -> Result<(), Job> {
+        let inner = &self.inner;
+        let mut state = inner.state.lock();
+        let full = matches!(job, Job::Call { .. })
+            && state.idle == 0
+            && state.threads >= inner.config.threads_max
+            && inner.config.queue_len_max.is_some_and(|max| state.queue.len() >= max);
+        if state.shutdown || full {
+            drop(state);
+            return Err(job);
+        }
+        state.queue.push_back(job);
+        inner.note_queue(&state);
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.reserved += 1;
+            inner.note_threads(&state);
+            drop(state);
+            inner.work.notify_one();
+        } else if state.threads < inner.config.threads_max {
+            let started = self.start_thread(&mut state);
+            let alone = state.threads == 0;
+            if let Err(error) = started {
+                // With other threads about, one of them takes the job later. Without, it is lost, and that must be said.
+                let lost = if alone { state.queue.pop_back() } else { None };
+                drop(state);
+                drop(lost);
+                assert!(!alone, "the system gives no thread for the blocking pool: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    fn start_thread(&self, state: &mut State) -> io::Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let mut builder = thread::Builder::new().name((inner.config.name)());
+        if let Some(bytes) = inner.config.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let index = state.next_index;
+        // The new thread first waits for our lock, so it finds itself counted.
+        let handle = builder.spawn(move || super::thread::run(&inner, index))?;
+        state.next_index += 1;
+        state.threads += 1;
+        state.alive += 1;
+        state.handles.push((index, handle));
+        self.inner.note_threads(state);
+        Ok(())
+    }
+
+    /// How many threads there are, workers included.
+    pub fn threads(&self) -> usize {
+        // ORDERING: Relaxed: a snapshot for metrics.
+        self.inner.threads.load(Relaxed)
+    }
+
+    /// How many threads wait for a job.
+    pub fn idle_threads(&self) -> usize {
+        // ORDERING: Relaxed: a snapshot for metrics.
+        self.inner.idle.load(Relaxed)
+    }
+
+    /// How many jobs wait for a thread.
+    pub fn queued(&self) -> usize {
+        // ORDERING: Relaxed: a snapshot for metrics.
+        self.inner.queued.load(Relaxed)
+    }
+}
+
+/// The pool's one owner, who ends it.
+#[derive(Debug)]
+pub struct Pool {
+    spawner: Spawner,
+}
+
+impl Pool {
+    /// A pool without threads: they start with the jobs.
+    pub fn new(config: PoolConfig) -> Self {
+        let state = State {
+            queue: VecDeque::new(),
+            threads: 0,
+            alive: 0,
+            idle: 0,
+            reserved: 0,
+            shutdown: false,
+            next_index: 0,
+            handles: Vec::new(),
+            last_exited: None,
+        };
+        let inner = Inner {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            all_gone: Condvar::new(),
+            config,
+            schedule: std::sync::Arc::new(OneShot),
+            threads: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+        };
+        Self { spawner: Spawner { inner: Arc::new(inner) } }
+    }
+
+    /// What pushes jobs.
+    pub fn spawner(&self) -> &Spawner {
+        &self.spawner
+    }
+
+    /// Takes no more jobs, cancels those that have not begun, and waits for the threads: for ever without a `limit`, never
+    /// longer than it with one. Answers whether every thread is gone.
+    ///
+    /// A thread that is in a call which cannot be interrupted is left to itself when the limit is over.
+    pub fn shutdown(&self, limit: Option<Duration>) -> bool {
+        let inner = &self.spawner.inner;
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut state = inner.state.lock();
+        state.shutdown = true;
+        inner.work.notify_all();
+        while state.alive > 0 {
+            state = match (limit, deadline) {
+                (Some(_), Some(deadline)) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    match inner.all_gone.wait_timeout(state, left) {
+                        Ok((state, _)) => state,
+                        Err(poison) => poison.into_inner().0,
+                    }
+                }
+                // No limit, or one beyond the clock's end.
+                _ => match inner.all_gone.wait(state) {
+                    Ok(state) => state,
+                    Err(poison) => poison.into_inner(),
+                },
+            };
+        }
+        let last = state.last_exited.take();
+        drop(state);
+        // It has run its last line: only its exit from the system remains, which nobody waits for who is in a hurry.
+        if let (Some(last), None) = (last, limit) {
+            let _ = last.join();
+        }
+        true
+    }
+}

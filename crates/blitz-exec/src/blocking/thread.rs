@@ -1,0 +1,88 @@
+//! One thread of the pool: takes jobs until its keep-alive or the pool ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::job::Job;
+use super::pool::{Inner, State};
+use crate::scheduler::ThreadHook;
+use blitz_core::primitive::sync::{Arc, MutexGuard};
+
+/// The life of a pool thread, from start to exit.
+pub(super) fn run(inner: &Arc<Inner>, index: u64) {
+    {
+        let _context = inner.config.enter.as_ref().map(|enter| enter());
+        call(&inner.config.on_start);
+        work(inner, index);
+        call(&inner.config.on_stop);
+    }
+    let mut state = inner.state.lock();
+    state.alive -= 1;
+    let gone = state.alive == 0;
+    drop(state);
+    if gone {
+        inner.all_gone.notify_all();
+    }
+}
+
+/// Calls a user's hook. One that panics has told so by the panic hook; the thread is still needed.
+fn call(hook: &Option<ThreadHook>) {
+    if let Some(hook) = hook {
+        let _ = catch_unwind(AssertUnwindSafe(|| hook()));
+    }
+}
+
+/// Takes jobs until there is nothing to stay for. The decision to leave and the count of threads change under one lock:
+/// whoever pushes a job never counts on a thread that has made up its mind to go.
+fn work(inner: &Arc<Inner>, index: u64) {
+    let mut state = inner.state.lock();
+    loop {
+        while let Some(job) = state.pop() {
+            inner.note_queue(&state);
+            let shutdown = state.shutdown;
+            drop(state);
+            // A call's own panic went to its handle. What is caught here came from a hook of the user or a worker that
+            // broke; other jobs still count on this thread.
+            let _ = catch_unwind(AssertUnwindSafe(|| run_job(job, shutdown)));
+            state = inner.state.lock();
+        }
+        let stay;
+        (state, stay) = if state.shutdown { (state, false) } else { rest(inner, state) };
+        if !stay && state.is_empty() {
+            break;
+        }
+    }
+    state.threads -= 1;
+    inner.note_threads(&state);
+    let own = state.handles.iter().position(|(handle, _)| *handle == index);
+    let own = own.map(|at| state.handles.swap_remove(at).1);
+    // At shutdown each thread joins the one that left before it, and the pool's owner joins the last.
+    let before = if state.shutdown { std::mem::replace(&mut state.last_exited, own) } else { None };
+    drop(state);
+    if let Some(before) = before {
+        let _ = before.join();
+    }
+}
+
+fn run_job(job: Job, shutdown: bool) {
+    if shutdown { job.shut_down() } else { job.run() }
+}
+
+/// Waits for a job to be reserved for this thread. `false`: the keep-alive ran out, or the pool shuts down.
+fn rest<'a>(inner: &'a Arc<Inner>, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+    state.idle += 1;
+    inner.note_threads(&state);
+    loop {
+        let timed_out;
+        (state, timed_out) = inner.wait(state);
+        // A reservation first: it may have come together with the time-out or with the shutdown.
+        if state.reserved > 0 {
+            state.reserved -= 1;
+            return (state, true);
+        }
+        if state.shutdown || timed_out {
+            state.idle -= 1;
+            inner.note_threads(&state);
+            return (state, false);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a scheduler is built with: limits, the seed, the policy on panics, and the user's hooks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::park::{NoWatch, Watch};
+use crate::task::TaskMeta;
+
+/// A hook that is told of a thread's life or its wait.
+pub type ThreadHook = Arc<dyn Fn() + Send + Sync>;
+/// A hook that is told of a task.
+pub type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
+
+/// The user's hooks; each is called on the thread it tells of.
+#[derive(Clone, Default)]
+pub struct Hooks {
+    /// Before a worker waits for events.
+    pub before_park: Option<ThreadHook>,
+    /// After a worker's wait.
+    pub after_unpark: Option<ThreadHook>,
+    /// When a task is spawned, on the thread that spawns it.
+    pub task_spawn: Option<TaskHook>,
+    /// Before each poll of a task.
+    pub before_poll: Option<TaskHook>,
+    /// After each poll of a task.
+    pub after_poll: Option<TaskHook>,
+    /// When a task's future is gone: it ended, panicked or was cancelled.
+    pub task_terminate: Option<TaskHook>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("before_park", &self.before_park.is_some())
+            .field("after_unpark", &self.after_unpark.is_some())
+            .field("task_spawn", &self.task_spawn.is_some())
+            .field("before_poll", &self.before_poll.is_some())
+            .field("after_poll", &self.after_poll.is_some())
+            .field("task_terminate", &self.task_terminate.is_some())
+            .finish()
+    }
+}
+
+/// What happens when a task panics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PanicPolicy {
+    /// Its `JoinHandle` tells; the runtime goes on.
+    #[default]
+    Ignore,
+    /// The runtime shuts down, and the `block_on` that runs panics.
+    Shutdown,
+}
+
+/// What a scheduler is built with.
+#[derive(Clone)]
+pub struct Config {
+    /// How many workers.
+    pub workers: usize,
+    /// A worker turns its driver at least once in so many polls.
+    pub event_interval: u32,
+    /// A worker looks at the queue from outside first once in so many polls.
+    pub global_queue_interval: u32,
+    /// A worker's own queue holds so many tasks before half of them overflow to the shared one.
+    pub local_queue_len: usize,
+    /// No slot for the task that was woken last: everything goes through the queue.
+    pub disable_lifo_slot: bool,
+    /// Seeds the random choices.
+    pub seed: u64,
+    /// What happens when a task panics.
+    pub panic_policy: PanicPolicy,
+    /// The user's hooks.
+    pub hooks: Hooks,
+    /// Told what holds virtual time back.
+    pub watch: Arc<dyn Watch>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            event_interval: 61,
+            global_queue_interval: 31,
+            local_queue_len: 256,
+            disable_lifo_slot: false,
+            seed: 0x9e37_79b9_7f4a_7c15,
+            panic_policy: PanicPolicy::Ignore,
+            hooks: Hooks::default(),
+            watch: Arc::new(NoWatch),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("event_interval", &self.event_interval)
+            .field("global_queue_interval", &self.global_queue_interval)
+            .field("local_queue_len", &self.local_queue_len)
+            .field("disable_lifo_slot", &self.disable_lifo_slot)
+            .field("seed", &self.seed)
+            .field("panic_policy", &self.panic_policy)
+            .field("hooks", &self.hooks)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,319 @@
+//! `!Send` tasks that run inside of one task, on one thread: `LocalSet`.
+//!
+//! The set is a future. When it is polled it runs its tasks for a while; a wake from its own thread during that poll goes
+//! to the run queue, any other goes to the inbox and wakes whoever polls the set.
+
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use blitz_core::budget;
+use blitz_core::primitive::sync::atomic::AtomicBool;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Release};
+use blitz_core::primitive::thread_local;
+use blitz_core::queue::Chain;
+use blitz_core::queue::mpsc::Inbox;
+use blitz_core::wake::WakeSlot;
+
+use super::config::PanicPolicy;
+use crate::task::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo};
+
+/// So many tasks run in one poll of the set, before the task that it lies in yields.
+const POLLS_PER_TURN: usize = 61;
+
+thread_local! {
+    // No destructor: reading it is one load.
+    static CURRENT: Cell<*const Context> = const { Cell::new(ptr::null()) };
+}
+
+/// What wakers on other threads know of a set.
+struct Shared {
+    inbox: Inbox<Notified>,
+    /// Who polls the set.
+    waker: WakeSlot,
+    owned: OwnedTasks,
+    panic_policy: Cell2<PanicPolicy>,
+    panicked: AtomicBool,
+}
+
+/// A value set by the owner before any task runs, read by whoever runs one.
+type Cell2<T> = blitz_core::primitive::sync::Mutex<T>;
+
+/// The set as its own thread sees it.
+struct Context {
+    shared: Arc<Shared>,
+    /// Touched by the set's thread only, and never while foreign code runs.
+    queue: UnsafeCell<Chain<Notified>>,
+    /// The set is polled now, so a task that is queued will be seen without a wake.
+    polled: Cell<bool>,
+}
+
+impl Context {
+    /// Calls `f` with the run queue. `f` runs no foreign code.
+    #[inline]
+    fn with_queue<R>(&self, f: impl FnOnce(&mut Chain<Notified>) -> R) -> R {
+        // SAFETY: a context is not `Sync` and only its thread gets here; `f` runs no foreign code and this function is the
+        // only way to the queue, so no second borrow is alive.
+        f(unsafe { &mut *self.queue.get() })
+    }
+}
+
+#[inline]
+fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
+    let current = CURRENT.with(Cell::get);
+    // SAFETY: the pointer is null or leads to a context that the guard which set it keeps alive; the guard puts the old one
+    // back before it lets go.
+    unsafe { current.as_ref() }.map(f)
+}
+
+impl Schedule for Shared {
+    fn schedule(&self, task: Notified) {
+        let mut task = Some(task);
+        let polled = with_context(|context| {
+            if ptr::eq(&*context.shared, self) {
+                context.with_queue(|queue| queue.extend(task.take()));
+                return context.polled.get();
+            }
+            false
+        });
+        match task {
+            None if polled == Some(true) => {}
+            None => self.waker.wake(),
+            Some(task) => {
+                // A closed inbox: the set is gone, and the task with it.
+                if let Ok(true) = self.inbox.push(task) {
+                    self.waker.wake();
+                }
+            }
+        }
+    }
+
+    fn release(&self, task: &Header) -> bool {
+        self.owned.remove(task)
+    }
+
+    fn unhandled_panic(&self) {
+        if *self.panic_policy.lock() == PanicPolicy::Shutdown {
+            // ORDERING: Release pairs with the Acquire in `run_some`.
+            self.panicked.store(true, Release);
+            self.waker.wake();
+        }
+    }
+}
+
+/// A set of `!Send` tasks. Not `Send` itself: it is polled and dropped where it was made.
+pub struct LocalSet {
+    context: Rc<Context>,
+}
+
+impl Default for LocalSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LocalSet {
+    /// An empty set.
+    pub fn new() -> Self {
+        let shared = Arc::new(Shared {
+            inbox: Inbox::new(),
+            waker: WakeSlot::new(),
+            owned: OwnedTasks::new(1),
+            panic_policy: Cell2::new(PanicPolicy::Ignore),
+            panicked: AtomicBool::new(false),
+        });
+        let context = Context { shared, queue: UnsafeCell::new(Chain::new()), polled: Cell::new(false) };
+        Self { context: Rc::new(context) }
+    }
+
+    /// What happens when one of its tasks panics.
+    pub fn set_panic_policy(&mut self, policy: PanicPolicy) {
+        *self.context.shared.panic_policy.lock() = policy;
+    }
+
+    /// Spawns a task in the set; it runs when the set is polled.
+    pub fn spawn_local<F>(&self, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        spawn_in(&self.context, future, info)
+    }
+
+    /// While the guard lives, `spawn_local` on this thread spawns in this set.
+    pub fn enter(&self) -> Entered {
+        Entered::new(Rc::clone(&self.context))
+    }
+
+    /// Polls `future` and then the tasks, all inside of this set. `Ready` only if the future is.
+    pub fn poll_until<R>(&self, cx: &mut task::Context<'_>, future: impl FnOnce(&mut task::Context<'_>) -> Poll<R>) -> Poll<R> {
+        let _entered = self.enter();
+        let _polled = Polled::begin(&self.context);
+        let _no_blocking = budget::forbid_block();
+        self.context.shared.waker.register(cx.waker());
+        if let Poll::Ready(output) = future(cx) {
+            return Poll::Ready(output);
+        }
+        if self.run_some() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Runs tasks for a while. `Ready` once none is left.
+    pub fn poll_tasks(&self, cx: &mut task::Context<'_>) -> Poll<()> {
+        let _entered = self.enter();
+        let _polled = Polled::begin(&self.context);
+        let _no_blocking = budget::forbid_block();
+        self.context.shared.waker.register(cx.waker());
+        if self.run_some() {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        } else if self.context.shared.owned.len() == 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Answers whether tasks are still queued.
+    fn run_some(&self) -> bool {
+        let (context, shared) = (&*self.context, &*self.context.shared);
+        for _ in 0..POLLS_PER_TURN {
+            // ORDERING: Acquire pairs with the Release in `unhandled_panic`.
+            if shared.panicked.load(Acquire) {
+                shared.owned.close_and_shutdown_all(0);
+                panic!("a spawned task panicked and the LocalSet is configured to shut down on unhandled panic");
+            }
+            let inbox = shared.inbox.take();
+            let task = context.with_queue(|queue| {
+                queue.append(inbox);
+                queue.pop_front()
+            });
+            let Some(task) = task else { return false };
+            if let Some(task) = budget::with_budget(|| task.run()) {
+                context.with_queue(|queue| queue.push_back(task));
+            }
+        }
+        true
+    }
+}
+
+fn spawn_in<F>(context: &Rc<Context>, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let scheduler: Arc<dyn Schedule> = Arc::<Shared>::clone(&context.shared);
+    // SAFETY: a set and its context stay on one thread (`Rc`); tasks are run by `run_some` and ended by `drop`, both of
+    // which need the set.
+    let (handle, task) = unsafe { context.shared.owned.bind_local(future, scheduler, info) };
+    if let Some(task) = task {
+        context.with_queue(|queue| queue.push_back(task));
+        if !context.polled.get() {
+            context.shared.waker.wake();
+        }
+    }
+    handle
+}
+
+/// Spawns in the set that this thread is in. Gives the future back if it is in none.
+///
+/// # Errors
+/// The future and its information, unspawned.
+pub fn spawn_here<F>(future: F, info: SpawnInfo) -> Result<JoinHandle<F::Output>, (F, SpawnInfo)>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let current = CURRENT.with(Cell::get);
+    if current.is_null() {
+        return Err((future, info));
+    }
+    // The guard that set the pointer holds a count; this takes one more for the time of the call.
+    // SAFETY: the pointer came from `Rc::as_ptr` of an `Rc` that its guard still holds.
+    unsafe { Rc::increment_strong_count(current) };
+    // SAFETY: this takes over the count made above.
+    let context = unsafe { Rc::from_raw(current) };
+    Ok(spawn_in(&context, future, info))
+}
+
+/// Whether this thread is in a set.
+pub fn is_entered() -> bool {
+    with_context(|_| ()).is_some()
+}
+
+/// Calls `f` as if this thread were in no set.
+pub fn outside<R>(f: impl FnOnce() -> R) -> R {
+    let _out = Restore(CURRENT.with(|current| current.replace(ptr::null())));
+    f()
+}
+
+struct Restore(*const Context);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.set(self.0));
+    }
+}
+
+/// Keeps this thread in a set.
+pub struct Entered {
+    // Before the context: the thread-local lets go first.
+    _restore: Restore,
+    _context: Rc<Context>,
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl Entered {
+    fn new(context: Rc<Context>) -> Self {
+        let before = CURRENT.with(|current| current.replace(Rc::as_ptr(&context)));
+        Self { _restore: Restore(before), _context: context, _not_send: PhantomData }
+    }
+}
+
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entered")
+    }
+}
+
+/// The set is polled until this is dropped.
+struct Polled<'a> {
+    context: &'a Context,
+    before: bool,
+}
+
+impl<'a> Polled<'a> {
+    fn begin(context: &'a Context) -> Self {
+        Self { context, before: context.polled.replace(true) }
+    }
+}
+
+impl Drop for Polled<'_> {
+    fn drop(&mut self) {
+        self.context.polled.set(self.before);
+    }
+}
+
+impl Drop for LocalSet {
+    fn drop(&mut self) {
+        let _entered = self.enter();
+        let shared = &self.context.shared;
+        shared.owned.close_and_shutdown_all(0);
+        // What dropped futures woke last: references only.
+        drop(shared.inbox.close());
+        let rest = self.context.with_queue(std::mem::take);
+        drop(rest);
+    }
+}
+
+impl fmt::Debug for LocalSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalSet").field("tasks", &self.context.shared.owned.len()).finish()
+    }
+}

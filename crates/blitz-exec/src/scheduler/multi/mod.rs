@@ -1,0 +1,213 @@
+//! Many threads run these tasks and steal from each other: `multi_thread`.
+//!
+//! A [`Worker`] is a place; its core (run queue, last-woken slot, driver) is a thing that threads hold in turn. A thread that
+//! is about to block inside a task hands the core, driver included, to another thread.
+
+mod context;
+mod idle;
+mod worker;
+
+use std::fmt;
+use std::ptr;
+use std::sync::Arc;
+
+use blitz_core::pad::CachePadded;
+use blitz_core::primitive::sync::Mutex;
+use blitz_core::primitive::sync::atomic::AtomicBool;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Release};
+use blitz_core::queue::deque::{Thief, deque};
+use blitz_core::queue::injector::Injector;
+
+use super::config::Config;
+use super::drain::Drain;
+use crate::blocking::Spawner;
+use crate::park::{Park, Unpark};
+use crate::task::{JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo, TaskMeta};
+use idle::Idle;
+pub(super) use worker::block_in_place;
+use worker::{Core, Worker};
+
+/// What all workers and wakers know.
+pub(super) struct Shared {
+    remotes: Box<[CachePadded<Remote>]>,
+    injector: Injector<Notified>,
+    idle: Idle,
+    owned: OwnedTasks,
+    shutdown: AtomicBool,
+    /// Cores whose workers have ended; the last one to come ends the drivers.
+    ended: Mutex<Vec<Box<Core>>>,
+    config: Arc<Config>,
+    blocking: Spawner,
+    drain: Drain,
+}
+
+/// What others may do with one worker.
+struct Remote {
+    thief: Thief<Notified>,
+    unparker: Arc<dyn Unpark>,
+}
+
+/// The scheduler as its runtime holds it.
+pub struct MultiThread {
+    shared: Arc<Shared>,
+    workers: Box<[Arc<Worker>]>,
+}
+
+impl MultiThread {
+    /// A scheduler with one worker per driver; [`start`](Self::start) sets them going.
+    pub fn new(parks: Vec<Box<dyn Park>>, config: Arc<Config>, blocking: Spawner) -> Arc<Self> {
+        let count = parks.len();
+        let (mut remotes, mut cores) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (index, park) in parks.into_iter().enumerate() {
+            let (queue, thief) = deque(config.local_queue_len);
+            remotes.push(CachePadded::new(Remote { thief, unparker: park.unparker() }));
+            cores.push(Core::new(index, queue, park, &config));
+        }
+        let shared = Arc::new(Shared {
+            remotes: remotes.into_boxed_slice(),
+            injector: Injector::new(),
+            idle: Idle::new(count),
+            owned: OwnedTasks::new(count),
+            shutdown: AtomicBool::new(false),
+            ended: Mutex::new(Vec::with_capacity(count)),
+            config,
+            blocking,
+            drain: Drain::new(),
+        });
+        let workers = cores.into_iter().enumerate();
+        let workers = workers.map(|(index, core)| Worker::new(Arc::clone(&shared), index, core)).collect();
+        Arc::new(Self { shared, workers })
+    }
+
+    /// Puts each worker on a thread of the pool.
+    pub fn start(&self) {
+        for worker in &self.workers {
+            let work = Arc::clone(worker);
+            if self.shared.blocking.spawn_worker(Box::new(move || worker::run(work))).is_err() {
+                panic!("the blocking pool shut down before its runtime started");
+            }
+        }
+    }
+
+    /// Spawns a task.
+    pub fn spawn<F>(&self, future: F, mut info: SpawnInfo) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if let Some(hook) = &self.shared.config.hooks.task_spawn {
+            hook(&TaskMeta::of_spawn(&info));
+        }
+        // The worker here, or one that this thread keeps to: its count of references is contended by few.
+        let here = context::with_context(|context| {
+            ptr::eq(&*context.worker.shared, &*self.shared).then_some(context.worker.index)
+        });
+        let index = here.flatten().unwrap_or_else(|| super::thread_number() % self.workers.len());
+        info.shard = index;
+        let worker = &self.workers[index];
+        let scheduler: Arc<dyn Schedule> = Arc::<Worker>::clone(worker);
+        let (handle, task) = self.shared.owned.bind(future, scheduler, info);
+        if let Some(task) = task {
+            worker.schedule(task);
+        }
+        handle
+    }
+
+    /// Asks the workers to end every task and their drivers.
+    pub fn shutdown(&self) {
+        self.shared.shut_down();
+    }
+
+    /// How many tasks are alive.
+    pub fn tasks_alive(&self) -> usize {
+        self.shared.owned.len()
+    }
+
+    /// How many tasks wait in the queue that all share.
+    pub fn injector_len(&self) -> usize {
+        self.shared.injector.len()
+    }
+
+    /// How many tasks wait in one worker's own queue.
+    pub fn local_queue_len(&self, worker: usize) -> usize {
+        self.shared.remotes[worker].thief.len()
+    }
+
+    /// The owned tasks, to look at.
+    pub fn owned(&self) -> &OwnedTasks {
+        &self.shared.owned
+    }
+
+    /// Whom the last task's end is told to.
+    pub fn drain(&self) -> &Drain {
+        &self.shared.drain
+    }
+
+    /// Whether this thread runs a worker of this scheduler.
+    pub fn runs_here(&self) -> bool {
+        context::with_context(|context| ptr::eq(&*context.worker.shared, &*self.shared)).unwrap_or(false)
+    }
+}
+
+impl Shared {
+    /// From a thread that is no worker here, or has no core.
+    fn push_outside(&self, task: Notified) {
+        // Closed: the scheduler is gone, and the task with it.
+        if self.injector.push(task).is_ok() {
+            self.wake_one();
+        }
+    }
+
+    fn wake_one(&self) {
+        if let Some(index) = self.idle.wake_one() {
+            self.remotes[index].unparker.unpark();
+        }
+    }
+
+    fn shut_down(&self) {
+        // ORDERING: Release pairs with `is_shutdown`; the tokens of `unpark` end the waits.
+        self.shutdown.store(true, Release);
+        for remote in &self.remotes {
+            remote.unparker.unpark();
+        }
+    }
+
+    fn is_shutdown(&self) -> bool {
+        // ORDERING: Acquire pairs with `shut_down`.
+        self.shutdown.load(Acquire)
+    }
+
+    /// Whether any queue has something to take.
+    fn has_work(&self) -> bool {
+        !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.thief.is_empty())
+    }
+
+    /// A worker has dropped its tasks. The last one ends the drivers: until then a task that is dropped may still need them.
+    fn end(&self, core: Box<Core>) {
+        let mut ended = self.ended.lock();
+        ended.push(core);
+        if ended.len() < self.remotes.len() {
+            return;
+        }
+        let cores = std::mem::take(&mut *ended);
+        drop(ended);
+        // What dropped futures woke last. No task is alive, so these are references only.
+        self.injector.close();
+        while let Some(task) = self.injector.pop() {
+            drop(task);
+        }
+        for core in cores {
+            core.end();
+        }
+    }
+}
+
+impl fmt::Debug for MultiThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MultiThread")
+            .field("workers", &self.workers.len())
+            .field("tasks", &self.shared.owned.len())
+            .finish_non_exhaustive()
+    }
+}
+

@@ -1,0 +1,382 @@
+//! One worker: what it runs next, when it searches, when it sleeps, and how its core goes to another thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blitz_core::budget;
+use blitz_core::primitive::sync::Mutex;
+use blitz_core::queue::deque::Owner;
+
+use super::Shared;
+use super::context::{Context, push_here, with_context};
+use crate::park::Park;
+use crate::scheduler::config::Config;
+use crate::scheduler::rng::Rng;
+use crate::scheduler::run_with_hooks;
+use crate::task::{Header, Notified, Schedule};
+
+/// So many polls in a row come from the last-woken slot before the queue has its turn.
+const LIFO_STREAK_MAX: u32 = 3;
+
+/// A place for a thread to work.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    /// The core, while no thread holds it.
+    core: Mutex<Option<Box<Core>>>,
+}
+
+/// What the working thread holds.
+pub(super) struct Core {
+    index: usize,
+    queue: Owner<Notified>,
+    /// The task woken last: it runs next, while what it needs is in the cache. Only this worker takes it, so filling it
+    /// wakes nobody.
+    lifo: Option<Notified>,
+    lifo_enabled: bool,
+    lifo_streak: u32,
+    /// Out of its place only while the driver turns.
+    park: Option<Box<dyn Park>>,
+    searching: bool,
+    /// Polls until the driver turns, and until the injector comes first.
+    polls_to_turn: u32,
+    polls_to_injector: u32,
+    rng: Rng,
+}
+
+impl Core {
+    pub(super) fn new(index: usize, queue: Owner<Notified>, park: Box<dyn Park>, config: &Config) -> Box<Self> {
+        Box::new(Self {
+            index,
+            queue,
+            lifo: None,
+            lifo_enabled: !config.disable_lifo_slot,
+            lifo_streak: 0,
+            park: Some(park),
+            searching: false,
+            polls_to_turn: config.event_interval,
+            polls_to_injector: config.global_queue_interval,
+            rng: Rng::new(config.seed, index),
+        })
+    }
+
+    /// Queues a task that was woken here. Answers whether there is more now than this worker does next.
+    #[inline]
+    pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> bool {
+        let behind = if self.lifo_enabled { self.lifo.replace(task) } else { Some(task) };
+        let Some(task) = behind else { return false };
+        self.push_back(shared, task);
+        // While the driver delivers, one look at its end is enough.
+        self.park.is_some() && self.has_surplus()
+    }
+
+    /// Queues a task behind all others.
+    #[inline]
+    fn push_back(&mut self, shared: &Shared, task: Notified) {
+        if let Some(batch) = self.queue.push(task) {
+            // A closed injector: everything is ending, and these are references only.
+            let _ = shared.injector.push_chain(batch);
+        }
+    }
+
+    fn has_surplus(&self) -> bool {
+        self.queue.len() + usize::from(self.lifo.is_some()) > 1
+    }
+
+    fn has_work(&self) -> bool {
+        self.lifo.is_some() || !self.queue.is_empty()
+    }
+
+    #[inline]
+    fn next(&mut self, shared: &Shared) -> Option<Notified> {
+        self.polls_to_injector = self.polls_to_injector.saturating_sub(1);
+        if self.polls_to_injector == 0 {
+            self.polls_to_injector = shared.config.global_queue_interval;
+            if let Some(task) = shared.injector.pop() {
+                return Some(task);
+            }
+        }
+        if let Some(task) = self.lifo.take() {
+            if self.lifo_streak < LIFO_STREAK_MAX || self.queue.is_empty() {
+                self.lifo_streak += 1;
+                return Some(task);
+            }
+            // Two tasks that wake each other would keep the queue waiting.
+            self.push_back(shared, task);
+        }
+        self.lifo_streak = 0;
+        self.queue.pop().or_else(|| self.from_injector(shared))
+    }
+
+    /// A fair share of the shared queue.
+    fn from_injector(&mut self, shared: &Shared) -> Option<Notified> {
+        let waiting = shared.injector.len();
+        if waiting == 0 {
+            return None;
+        }
+        let share = (waiting / shared.remotes.len() + 1).min(self.queue.capacity() / 2);
+        let mut batch = shared.injector.pop_chain(share);
+        let first = batch.pop_front();
+        self.queue.push_chain(&mut batch);
+        debug_assert!(batch.is_empty(), "the queue was empty, and the batch is half of it");
+        first
+    }
+
+    /// Looks in the others' queues, from a random one on.
+    fn steal(&mut self, shared: &Shared) -> Option<Notified> {
+        if !self.searching {
+            if !shared.idle.start_search() {
+                return None;
+            }
+            self.searching = true;
+        }
+        let count = shared.remotes.len();
+        let start = self.rng.below(count);
+        for at in (start..count).chain(0..start) {
+            if at != self.index
+                && let Some(task) = shared.remotes[at].thief.steal_into(&mut self.queue)
+            {
+                return Some(task);
+            }
+        }
+        self.from_injector(shared)
+    }
+
+    /// The scheduler has ended: no task is alive.
+    pub(super) fn end(mut self: Box<Self>) {
+        drop(self.lifo.take());
+        while let Some(task) = self.queue.pop() {
+            drop(task);
+        }
+        if let Some(mut park) = self.park.take() {
+            park.bind();
+            park.shutdown();
+            park.unbind();
+        }
+    }
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, index: usize, core: Box<Core>) -> Arc<Self> {
+        Arc::new(Self { shared, index, core: Mutex::new(Some(core)) })
+    }
+}
+
+impl Schedule for Worker {
+    #[inline]
+    fn schedule(&self, task: Notified) {
+        if let Err(task) = push_here(&self.shared, task) {
+            self.shared.push_outside(task);
+        }
+    }
+
+    fn release(&self, task: &Header) -> bool {
+        let removed = self.shared.owned.remove(task);
+        self.shared.drain.task_gone();
+        if let Some(hook) = &self.shared.config.hooks.task_terminate {
+            hook(&task.meta());
+        }
+        removed
+    }
+}
+
+/// Works at this place until the scheduler ends or the core goes to another thread. At once if another thread has it.
+pub(super) fn run(worker: Arc<Worker>) {
+    let Some(mut core) = worker.core.lock().take() else { return };
+    let Some(_inside) = budget::enter_runtime(true) else {
+        unreachable!("a worker starts on a thread of the pool, which runs nothing else");
+    };
+    if let Some(park) = &mut core.park {
+        park.bind();
+    }
+    let context = Context::new(worker, core);
+    let _entered = context.enter();
+    context.run();
+    let shared = &context.worker.shared;
+    if context.with_core(|_| ()).is_some() {
+        // Each worker begins with its own tasks.
+        shared.owned.close_and_shutdown_all(context.worker.index);
+    }
+    if let Some(mut core) = context.take_core() {
+        if let Some(park) = &mut core.park {
+            park.unbind();
+        }
+        shared.end(core);
+    }
+}
+
+/// What to do after a look at the queues.
+enum Next {
+    Run(Notified),
+    Search,
+    Turn,
+    /// The core is with another thread.
+    Leave,
+}
+
+impl Context {
+    fn shared(&self) -> &Shared {
+        &self.worker.shared
+    }
+
+    fn run(&self) {
+        let shared = self.shared();
+        while !shared.is_shutdown() {
+            let next = self.with_core(|core| {
+                core.polls_to_turn = core.polls_to_turn.saturating_sub(1);
+                if core.polls_to_turn == 0 {
+                    return Next::Turn;
+                }
+                core.next(shared).map_or(Next::Search, Next::Run)
+            });
+            match next.unwrap_or(Next::Leave) {
+                Next::Run(task) => self.run_task(task),
+                Next::Search => self.search_or_sleep(),
+                Next::Turn => {
+                    self.turn(Some(Duration::ZERO));
+                    self.share();
+                }
+                Next::Leave => return,
+            }
+        }
+    }
+
+    #[inline]
+    fn run_task(&self, task: Notified) {
+        let shared = self.shared();
+        let was_searching = self.with_core(|core| std::mem::take(&mut core.searching));
+        if was_searching == Some(true) && shared.idle.stop_search() {
+            // There may be more where this came from.
+            shared.wake_one();
+        }
+        let hooks = &shared.config.hooks;
+        let again = if hooks.before_poll.is_none() && hooks.after_poll.is_none() {
+            budget::with_budget(|| task.run())
+        } else {
+            run_with_hooks(task, hooks)
+        };
+        if let Some(task) = again {
+            let mut task = Some(task);
+            self.with_core(|core| {
+                if let Some(task) = task.take() {
+                    core.push_back(shared, task);
+                }
+            });
+            if let Some(task) = task {
+                // The core is with another thread.
+                shared.push_outside(task);
+            }
+        }
+    }
+
+    #[cold]
+    fn search_or_sleep(&self) {
+        let shared = self.shared();
+        match self.with_core(|core| core.steal(shared)) {
+            Some(Some(task)) => self.run_task(task),
+            _ => self.sleep(),
+        }
+    }
+
+    /// Nothing to run anywhere: waits in the driver, unless something turns up while it gets ready to.
+    fn sleep(&self) {
+        let shared = self.shared();
+        let hooks = &shared.config.hooks;
+        if let Some(hook) = &hooks.before_park {
+            hook();
+        }
+        let index = self.worker.index;
+        let busy = self.with_core(|core| {
+            if core.has_work() {
+                return true;
+            }
+            shared.idle.sleep(index, std::mem::take(&mut core.searching));
+            false
+        });
+        if busy == Some(true) {
+            // The hook made work. The driver has its turn all the same.
+            self.turn(Some(Duration::ZERO));
+        } else {
+            let stay_up = shared.has_work() || shared.is_shutdown();
+            self.turn(if stay_up { Some(Duration::ZERO) } else { None });
+            if shared.idle.awake(index) {
+                self.with_core(|core| core.searching = true);
+            }
+        }
+        self.share();
+        if let Some(hook) = &hooks.after_unpark {
+            hook();
+        }
+    }
+
+    /// After a turn: if it woke more than one task, somebody may help.
+    fn share(&self) {
+        let surplus = self.with_core(|core| core.has_surplus());
+        if surplus == Some(true) && self.shared().idle.is_worth_waking() {
+            self.shared().wake_one();
+        }
+    }
+
+    /// One turn of the driver. The core stays in place, so that wakes go to its queue.
+    fn turn(&self, limit: Option<Duration>) {
+        let interval = self.shared().config.event_interval;
+        let park = self.with_core(|core| {
+            core.polls_to_turn = interval;
+            core.park.take()
+        });
+        let Some(Some(park)) = park else { return };
+        let mut turning = Turning { context: self, park: Some(park) };
+        if let Some(park) = &mut turning.park {
+            match limit {
+                None => park.park(),
+                Some(limit) => park.park_timeout(limit),
+            }
+        }
+    }
+}
+
+/// Puts the driver back into its core, by a panic too.
+struct Turning<'a> {
+    context: &'a Context,
+    park: Option<Box<dyn Park>>,
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        let park = self.park.take();
+        self.context.with_core(|core| core.park = park);
+    }
+}
+
+/// Runs `f`, which blocks, while another thread goes on with the core that this one holds.
+pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
+    let handed = with_context(|context| {
+        let Some(mut core) = context.take_core() else { return None };
+        if let Some(park) = &mut core.park {
+            park.unbind();
+        }
+        let worker = Arc::clone(&context.worker);
+        *worker.core.lock() = Some(core);
+        let heir = Arc::clone(&worker);
+        // If the pool ends, so do the workers; the core is then taken back below.
+        let _ = worker.shared.blocking.spawn_worker(Box::new(move || run(heir)));
+        Some(worker)
+    });
+    let _back = TakeBack(handed.flatten());
+    budget::stop();
+    budget::exit(f)
+}
+
+/// Takes the core back after the call, if no other thread has got round to it.
+struct TakeBack(Option<Arc<Worker>>);
+
+impl Drop for TakeBack {
+    fn drop(&mut self) {
+        let Some(worker) = self.0.take() else { return };
+        let Some(mut core) = worker.core.lock().take() else { return };
+        if let Some(park) = &mut core.park {
+            park.bind();
+        }
+        with_context(|context| context.put_core(core));
+    }
+}

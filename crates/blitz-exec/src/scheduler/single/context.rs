@@ -1,0 +1,96 @@
+//! The thread that runs a single-threaded scheduler, as its tasks' wakers see it.
+
+use std::cell::{Cell, UnsafeCell};
+use std::ptr;
+use std::sync::Arc;
+
+use blitz_core::primitive::thread_local;
+
+use super::{Core, Shared};
+use crate::task::Notified;
+
+thread_local! {
+    // No destructor: reading it is one load.
+    static CURRENT: Cell<*const Context> = const { Cell::new(ptr::null()) };
+}
+
+/// On the stack of the thread that runs; the thread-local points here while it does.
+pub(super) struct Context {
+    pub(super) shared: Arc<Shared>,
+    /// Touched by this thread only, and never while foreign code runs.
+    core: UnsafeCell<Option<Box<Core>>>,
+}
+
+impl Context {
+    pub(super) fn new(shared: Arc<Shared>, core: Box<Core>) -> Self {
+        Self { shared, core: UnsafeCell::new(Some(core)) }
+    }
+
+    /// Calls `f` with the core. `f` runs no foreign code.
+    #[inline]
+    pub(super) fn with_core<R>(&self, f: impl FnOnce(&mut Core) -> R) -> Option<R> {
+        // SAFETY: a context is not `Sync` and only its thread gets here; `f` runs no foreign code and this function is the
+        // only way to the core, so no second borrow is alive.
+        let core = unsafe { &mut *self.core.get() };
+        core.as_deref_mut().map(f)
+    }
+
+    pub(super) fn take_core(&self) -> Option<Box<Core>> {
+        // SAFETY: as in `with_core`.
+        let core = unsafe { &mut *self.core.get() };
+        core.take()
+    }
+
+    /// Makes this context the thread's until the guard is dropped.
+    pub(super) fn enter(&self) -> Entered<'_> {
+        Entered { before: CURRENT.with(|current| current.replace(self)), _context: self }
+    }
+}
+
+pub(super) struct Entered<'a> {
+    before: *const Context,
+    _context: &'a Context,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.set(self.before));
+    }
+}
+
+/// Calls `f` with the context of this thread, if it runs a scheduler of this kind.
+#[inline]
+fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
+    let current = CURRENT.with(Cell::get);
+    // SAFETY: the pointer is null or leads to a context on this thread's stack that is alive: `Entered` puts the old one
+    // back before the context goes.
+    unsafe { current.as_ref() }.map(f)
+}
+
+/// Queues the task if this thread runs `shared`; else gives it back.
+#[inline]
+pub(super) fn push_here(shared: &Shared, task: Notified) -> Result<(), Notified> {
+    let mut task = Some(task);
+    with_context(|context| {
+        if ptr::eq(&*context.shared, shared) {
+            context.with_core(|core| core.queue.extend(task.take()));
+        }
+    });
+    task.map_or(Ok(()), Err)
+}
+
+/// Whether this thread runs `shared`.
+pub(super) fn runs_here(shared: &Shared) -> bool {
+    with_context(|context| ptr::eq(&*context.shared, shared)).unwrap_or(false)
+}
+
+/// Calls `f` with the single-threaded scheduler that this thread runs.
+#[inline]
+pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Shared>) -> R) -> Option<R> {
+    with_context(|context| f(&context.shared))
+}
+
+/// Which worker of `thread_per_core` this thread is.
+pub fn current_index() -> Option<usize> {
+    with_context(|context| context.shared.index)
+}

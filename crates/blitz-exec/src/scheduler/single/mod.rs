@@ -1,0 +1,254 @@
+//! One thread at a time runs these tasks: `current_thread`, `LocalRuntime`, and each worker of `thread_per_core`.
+//!
+//! The [`Core`] (run queue and driver) lies in [`Shared`] while nobody runs; a thread takes it for as long as it runs and
+//! has a [`Context`] on its stack, which a thread-local points to. A wake on that thread goes to the run queue without an
+//! atomic operation; a wake from elsewhere goes to the inbox and unparks.
+
+mod context;
+mod run;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::ThreadId;
+
+use blitz_core::primitive::sync::Mutex;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::AtomicBool;
+use blitz_core::queue::Chain;
+use blitz_core::queue::mpsc::Inbox;
+
+use super::config::{Config, PanicPolicy};
+use super::drain::Drain;
+use crate::park::{Park, ThreadParker, Unpark};
+use crate::task::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo, TaskMeta};
+
+pub use context::current_index;
+pub(crate) use context::with_current;
+
+/// What all threads know of one single-threaded scheduler.
+pub struct Shared {
+    /// Which worker of `thread_per_core`; 0 elsewhere.
+    index: usize,
+    inbox: Inbox<Notified>,
+    unparker: Arc<dyn Unpark>,
+    /// The future of `block_on` was woken, or the worker is to look whether it shall end.
+    root_woken: AtomicBool,
+    shutdown: AtomicBool,
+    panicked: AtomicBool,
+    owned: OwnedTasks,
+    core: Mutex<Option<Box<Core>>>,
+    /// Threads in `block_on` that would run the tasks if the core were free.
+    heirs: Mutex<Vec<Arc<ThreadParker>>>,
+    /// The one thread that may spawn and run `!Send` tasks.
+    local_thread: Mutex<Option<ThreadId>>,
+    config: Arc<Config>,
+    drain: Drain,
+}
+
+/// What the running thread holds: the tasks to run next, and the driver to wait in.
+pub(super) struct Core {
+    queue: Chain<Notified>,
+    /// Out of its place only while the driver turns.
+    park: Option<Box<dyn Park>>,
+    /// Polls since the driver turned last.
+    polls: u32,
+}
+
+impl Shared {
+    /// A scheduler that nobody runs yet.
+    pub fn new(index: usize, park: Box<dyn Park>, config: Arc<Config>) -> Arc<Self> {
+        let unparker = park.unparker();
+        let core = Box::new(Core { queue: Chain::new(), park: Some(park), polls: 0 });
+        Arc::new(Self {
+            index,
+            inbox: Inbox::new(),
+            unparker,
+            root_woken: AtomicBool::new(false),
+            shutdown: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+            owned: OwnedTasks::new(1),
+            core: Mutex::new(Some(core)),
+            heirs: Mutex::new(Vec::new()),
+            local_thread: Mutex::new(None),
+            config,
+            drain: Drain::new(),
+        })
+    }
+
+    /// Spawns a task that may be polled on whatever thread runs this scheduler.
+    pub fn spawn<F>(self: &Arc<Self>, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.note_spawn(&info);
+        let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
+        let (handle, task) = self.owned.bind(future, scheduler, info);
+        if let Some(task) = task {
+            Schedule::schedule(&**self, task);
+        }
+        handle
+    }
+
+    /// Spawns a task that is polled and dropped on this thread only.
+    ///
+    /// # Panics
+    /// If this thread is not the one that runs the scheduler's local tasks.
+    #[track_caller]
+    pub fn spawn_local<F>(self: &Arc<Self>, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        assert!(self.is_local_thread(), "spawn_local: this thread is not the one that runs the runtime's local tasks");
+        self.note_spawn(&info);
+        let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
+        // SAFETY: this is the one thread that runs the scheduler's tasks, here and at shutdown: `set_local_thread`.
+        let (handle, task) = unsafe { self.owned.bind_local(future, scheduler, info) };
+        if let Some(task) = task {
+            Schedule::schedule(&**self, task);
+        }
+        handle
+    }
+
+    fn note_spawn(&self, info: &SpawnInfo) {
+        if let Some(hook) = &self.config.hooks.task_spawn {
+            hook(&TaskMeta::of_spawn(info));
+        }
+    }
+
+    /// From now on only this thread runs the scheduler, and it may spawn `!Send` tasks.
+    ///
+    /// # Panics
+    /// If another thread has claimed it.
+    pub fn claim_local_thread(&self) {
+        let me = std::thread::current().id();
+        let mut owner = self.local_thread.lock();
+        assert!(owner.is_none_or(|owner| owner == me), "a local scheduler is run by one thread, and that is another");
+        *owner = Some(me);
+    }
+
+    /// Whether this thread may spawn `!Send` tasks here.
+    pub fn is_local_thread(&self) -> bool {
+        *self.local_thread.lock() == Some(std::thread::current().id())
+    }
+
+    /// Asks the worker that runs this to shut down.
+    pub fn request_shutdown(&self) {
+        // ORDERING: Release pairs with the Acquire in `is_shutdown`; the token of `unpark` ends the wait.
+        self.shutdown.store(true, Release);
+        self.wake_root();
+        self.unparker.unpark();
+    }
+
+    pub(super) fn is_shutdown(&self) -> bool {
+        // ORDERING: Acquire pairs with `request_shutdown`.
+        self.shutdown.load(Acquire)
+    }
+
+    fn wake_root(&self) {
+        // ORDERING: Release pairs with the Acquire in `take_root_wake`: what the waker did is seen by the poll.
+        self.root_woken.store(true, Release);
+    }
+
+    /// Whether the root was woken since the last call.
+    fn take_root_wake(&self) -> bool {
+        // ORDERING: Relaxed to look, Acquire to take: pairs with `wake_root`. A swap, so that no waker is overwritten unseen.
+        self.root_woken.load(Relaxed) && self.root_woken.swap(false, Acquire)
+    }
+
+    /// How many tasks are alive.
+    pub fn tasks_alive(&self) -> usize {
+        self.owned.len()
+    }
+
+    /// The owned tasks, to look at.
+    pub fn owned(&self) -> &OwnedTasks {
+        &self.owned
+    }
+
+    /// Whether tasks from other threads wait.
+    pub fn inbox_is_empty(&self) -> bool {
+        self.inbox.is_empty()
+    }
+
+    /// Whom the last task's end is told to.
+    pub fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    fn take_core(&self) -> Option<Box<Core>> {
+        self.core.lock().take()
+    }
+
+    fn put_core(&self, core: Box<Core>) {
+        *self.core.lock() = Some(core);
+        // Every heir looks; one gets it. Rare: two threads in `block_on` of one current_thread runtime.
+        let heirs = std::mem::take(&mut *self.heirs.lock());
+        for heir in heirs {
+            heir.unpark();
+        }
+    }
+}
+
+impl Schedule for Shared {
+    #[inline]
+    fn schedule(&self, task: Notified) {
+        let task = match context::push_here(self, task) {
+            Ok(()) => return,
+            Err(task) => task,
+        };
+        // A closed inbox: the scheduler is gone, and the task with it.
+        if let Ok(true) = self.inbox.push(task) {
+            self.unparker.unpark();
+        }
+    }
+
+    fn release(&self, task: &Header) -> bool {
+        let removed = self.owned.remove(task);
+        self.drain.task_gone();
+        if let Some(hook) = &self.config.hooks.task_terminate {
+            hook(&task.meta());
+        }
+        removed
+    }
+
+    fn unhandled_panic(&self) {
+        if self.config.panic_policy == PanicPolicy::Shutdown {
+            // ORDERING: Release pairs with the Acquire in the run loop.
+            self.panicked.store(true, Release);
+            self.unparker.unpark();
+        }
+    }
+}
+
+/// Wakes the future of `block_on`.
+struct RootWaker(Arc<Shared>);
+
+impl RootWaker {
+    fn waker(shared: &Arc<Shared>) -> Waker {
+        Waker::from(Arc::new(Self(Arc::clone(shared))))
+    }
+}
+
+impl Wake for RootWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake_root();
+        // On its own thread the loop looks at the flag before it waits.
+        if !context::runs_here(&self.0) {
+            self.0.unparker.unpark();
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SingleThread").field("index", &self.index).field("tasks", &self.owned.len()).finish_non_exhaustive()
+    }
+}
+

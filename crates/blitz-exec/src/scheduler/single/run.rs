@@ -1,0 +1,228 @@
+//! The loop: the root, a batch of tasks, the driver.
+
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::Duration;
+
+use blitz_core::budget;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed};
+use blitz_core::queue::Chain;
+
+use super::context::Context;
+use super::{Core, RootWaker, Shared};
+use crate::park::{Park, ThreadParker};
+use crate::scheduler::run_with_hooks;
+use crate::task::Notified;
+
+impl Shared {
+    /// Runs `future` and the tasks until it is ready. `heir` is the wait of this thread for as long as another runs.
+    ///
+    /// # Panics
+    /// If the future does, or if a task has panicked and the policy is to shut down then.
+    pub fn block_on<F: Future>(self: &Arc<Self>, future: F, heir: &Arc<ThreadParker>) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        let heir_waker = heir.waker();
+        let core = loop {
+            if let Some(core) = self.take_core() {
+                break core;
+            }
+            // Another thread runs the tasks. Ours is polled here meanwhile.
+            self.heirs.lock().push(Arc::clone(heir));
+            if let Some(core) = self.take_core() {
+                break core;
+            }
+            let mut cx = task::Context::from_waker(&heir_waker);
+            if let Poll::Ready(output) = budget::with_budget(|| future.as_mut().poll(&mut cx)) {
+                self.pass_on();
+                return output;
+            }
+            heir.park();
+        };
+        let waker = RootWaker::waker(self);
+        self.wake_root();
+        self.run(core, || {
+            let mut cx = task::Context::from_waker(&waker);
+            match budget::with_budget(|| future.as_mut().poll(&mut cx)) {
+                Poll::Ready(output) => Some(output),
+                Poll::Pending => None,
+            }
+        })
+    }
+
+    /// This thread was an heir and goes: if the core became free meanwhile, the others look.
+    fn pass_on(&self) {
+        let heirs = std::mem::take(&mut *self.heirs.lock());
+        for heir in heirs {
+            heir.unpark();
+        }
+    }
+
+    /// A worker of `thread_per_core`: runs tasks until the shutdown is requested, then ends them.
+    pub fn run_worker(self: &Arc<Self>) {
+        self.claim_local_thread();
+        if let Some(core) = self.take_core() {
+            self.wake_root();
+            self.run(core, || self.is_shutdown().then_some(()));
+        }
+    }
+
+    fn run<R>(self: &Arc<Self>, mut core: Box<Core>, root: impl FnMut() -> Option<R>) -> R {
+        if let Some(park) = &mut core.park {
+            park.bind();
+        }
+        let context = Context::new(Arc::clone(self), core);
+        let running = Running(&context);
+        let _entered = context.enter();
+        let answer = running.0.run(root);
+        drop(_entered);
+        drop(running);
+        answer
+    }
+
+    /// Ends every task and the driver: nothing runs here any more. On the local thread, if there is one.
+    pub fn shutdown(self: &Arc<Self>) {
+        let Some(mut core) = self.take_core() else { return };
+        if let Some(park) = &mut core.park {
+            park.bind();
+        }
+        let context = Context::new(Arc::clone(self), core);
+        let entered = context.enter();
+        self.owned.close_and_shutdown_all(0);
+        drop(entered);
+        // What a dropped future woke last. No task is alive, so these are references only.
+        drop(self.inbox.close());
+        let Some(mut core) = context.take_core() else { return };
+        drop(std::mem::take(&mut core.queue));
+        if let Some(mut park) = core.park.take() {
+            park.shutdown();
+            park.unbind();
+        }
+    }
+}
+
+/// Puts the core back when the thread stops running, by a panic too.
+struct Running<'a>(&'a Context);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(mut core) = self.0.take_core() {
+            if let Some(park) = &mut core.park {
+                park.unbind();
+            }
+            self.0.shared.put_core(core);
+        }
+    }
+}
+
+impl Context {
+    fn run<R>(&self, mut root: impl FnMut() -> Option<R>) -> R {
+        let shared = &*self.shared;
+        let interval = shared.config.event_interval;
+        loop {
+            if shared.take_root_wake() {
+                if let Some(answer) = root() {
+                    return answer;
+                }
+                self.count(1);
+            }
+            self.check_panicked();
+            let ran = self.run_batch(interval);
+            let polls = self.count(ran);
+            if polls >= interval {
+                self.turn(Some(Duration::ZERO));
+            } else if ran == 0 && shared.inbox.is_empty() && !shared.root_woken.load(Relaxed) {
+                self.wait();
+            }
+        }
+    }
+
+    /// Runs the tasks that are queued now, `limit` at most. Those that they wake come in the next batch, behind the root.
+    fn run_batch(&self, limit: u32) -> u32 {
+        let shared = &*self.shared;
+        let inbox: Chain<Notified> = shared.inbox.take();
+        let queued = self.with_core(|core| {
+            core.queue.append(inbox);
+            core.queue.len()
+        });
+        let batch = u32::try_from(queued.unwrap_or(0)).unwrap_or(u32::MAX).min(limit);
+        for _ in 0..batch {
+            let task = self.with_core(|core| core.queue.pop_front());
+            let Some(Some(task)) = task else { break };
+            self.run_task(task);
+        }
+        batch
+    }
+
+    #[inline]
+    fn run_task(&self, task: Notified) {
+        let hooks = &self.shared.config.hooks;
+        let again = if hooks.before_poll.is_none() && hooks.after_poll.is_none() {
+            budget::with_budget(|| task.run())
+        } else {
+            run_with_hooks(task, hooks)
+        };
+        if let Some(task) = again {
+            self.with_core(|core| core.queue.push_back(task));
+        }
+    }
+
+    fn count(&self, polls: u32) -> u32 {
+        self.with_core(|core| {
+            core.polls = core.polls.saturating_add(polls);
+            core.polls
+        })
+        .unwrap_or(0)
+    }
+
+    fn check_panicked(&self) {
+        // ORDERING: Acquire pairs with the Release in `unhandled_panic`.
+        if self.shared.panicked.load(Acquire) {
+            panic!("a spawned task panicked and the runtime is configured to shut down on unhandled panic");
+        }
+    }
+
+    /// Nothing to run: waits in the driver, unless a hook finds work.
+    #[cold]
+    fn wait(&self) {
+        let hooks = &self.shared.config.hooks;
+        if let Some(hook) = &hooks.before_park {
+            hook();
+        }
+        let idle = self.with_core(|core| core.queue.is_empty()).unwrap_or(true);
+        // ORDERING: Relaxed: a root that is woken from elsewhere leaves a token with the driver as well.
+        let sleep = idle && !self.shared.root_woken.load(Relaxed);
+        self.turn(if sleep { None } else { Some(Duration::ZERO) });
+        if let Some(hook) = &hooks.after_unpark {
+            hook();
+        }
+    }
+
+    /// One turn of the driver. The core stays in place, so that wakes go to its queue.
+    fn turn(&self, limit: Option<Duration>) {
+        let park = self.with_core(|core| {
+            core.polls = 0;
+            core.park.take()
+        });
+        let Some(Some(park)) = park else { return };
+        let mut turning = Turning { context: self, park: Some(park) };
+        if let Some(park) = &mut turning.park {
+            match limit {
+                None => park.park(),
+                Some(limit) => park.park_timeout(limit),
+            }
+        }
+    }
+}
+
+/// Puts the driver back into its core, by a panic too.
+struct Turning<'a> {
+    context: &'a Context,
+    park: Option<Box<dyn Park>>,
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        let park = self.park.take();
+        self.context.with_core(|core| core.park = park);
+    }
+}
