@@ -184,20 +184,6 @@ pub fn entered() -> Entered {
     thread(Entered::No, |thread| thread.entered.get())
 }
 
-/// Marks what this thread drives as something that nobody else could drive on (a local set, while it is polled), until the
-/// guard goes. Outside a runtime it changes nothing.
-pub fn forbid_block() -> EnterGuard {
-    let now = if is_entered() {
-        Entered::MayNotBlock
-    } else {
-        Entered::No
-    };
-    EnterGuard {
-        before: set_entered(now),
-        _thread: PhantomData,
-    }
-}
-
 /// Calls `f` as if this thread drove no runtime, so that it may block and may enter one; for `block_in_place`.
 pub fn exit<R>(f: impl FnOnce() -> R) -> R {
     let _guard = EnterGuard {
