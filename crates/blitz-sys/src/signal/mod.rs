@@ -16,6 +16,32 @@ use signal_hook_registry::SigId;
 
 use crate::socket;
 
+/// The numbers that have a name on every Unix.
+pub mod number {
+    /// `SIGALRM`.
+    pub const ALARM: i32 = libc::SIGALRM;
+    /// `SIGCHLD`.
+    pub const CHILD: i32 = libc::SIGCHLD;
+    /// `SIGHUP`.
+    pub const HANGUP: i32 = libc::SIGHUP;
+    /// `SIGINT`.
+    pub const INTERRUPT: i32 = libc::SIGINT;
+    /// `SIGIO`.
+    pub const IO: i32 = libc::SIGIO;
+    /// `SIGPIPE`.
+    pub const PIPE: i32 = libc::SIGPIPE;
+    /// `SIGQUIT`.
+    pub const QUIT: i32 = libc::SIGQUIT;
+    /// `SIGTERM`.
+    pub const TERMINATE: i32 = libc::SIGTERM;
+    /// `SIGUSR1`.
+    pub const USER_1: i32 = libc::SIGUSR1;
+    /// `SIGUSR2`.
+    pub const USER_2: i32 = libc::SIGUSR2;
+    /// `SIGWINCH`.
+    pub const WINDOW_CHANGE: i32 = libc::SIGWINCH;
+}
+
 /// One more than the highest signal number of any system here (some know 128).
 const SIGNALS: usize = 129;
 

@@ -1,0 +1,13 @@
+//! TCP: listeners, connections and their options, on readiness and on completion.
+//!
+//! [`TcpListener`] and [`TcpStream`] have tokio's names and semantics: reads and writes go straight into and out of the
+//! caller's buffer. Beside them stands the face for buffers that an operation owns
+//! ([`TcpStream::read_owned`], [`TcpStream::recv_lease`]) and for bytes that never enter the program
+//! ([`TcpStream::send_file`], [`splice`]).
+
+mod addr;
+mod error;
+pub mod tcp;
+
+pub use addr::{ToSocketAddrs, lookup_host};
+pub use tcp::{TcpListener, TcpSocket, TcpStream};

@@ -1,0 +1,264 @@
+//! A socket that waits for connections.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use blitz_driver::{Direction, Registration};
+use blitz_sys::socket::{self, SockRef};
+use futures_core::Stream;
+
+use super::{TcpStream, driver_beside, into_fd, refuse_blocking};
+use crate::context;
+use crate::io::Interest;
+use crate::net::addr::each_addr;
+use crate::net::{TcpSocket, ToSocketAddrs, error};
+
+/// A TCP socket that listens for connections.
+///
+/// # Examples
+/// ```
+/// use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
+/// use blitz_io::net::{TcpListener, TcpStream};
+///
+/// # #[blitz_io::main]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let addr = listener.local_addr()?;
+/// let echo = blitz_io::task::spawn(async move {
+///     let (mut stream, _peer) = listener.accept().await?;
+///     let mut buf = [0; 5];
+///     stream.read_exact(&mut buf).await?;
+///     stream.write_all(&buf).await
+/// });
+///
+/// let mut client = TcpStream::connect(addr).await?;
+/// client.write_all(b"hello").await?;
+/// let mut answer = [0; 5];
+/// client.read_exact(&mut answer).await?;
+/// assert_eq!(&answer, b"hello");
+/// echo.await.unwrap()
+/// # }
+/// ```
+pub struct TcpListener {
+    pub(crate) io: Registration,
+}
+
+impl TcpListener {
+    /// Binds a listener to the first address that `addr` gives and that can be bound. Port 0 means any free port, which
+    /// [`local_addr`](TcpListener::local_addr) then tells.
+    ///
+    /// `SO_REUSEADDR` is set, and up to [`TcpListener::BACKLOG`] connections may queue, or as many as the
+    /// system allows (`net.core.somaxconn`). Under the `thread_per_core` flavour `SO_REUSEPORT` is set too, so that each
+    /// worker can bind a listener of its own to the same port and the kernel spreads the connections. Use [`TcpSocket`] to
+    /// choose otherwise.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing stays bound when the future is dropped.
+    ///
+    /// # Errors
+    /// That of the last address tried, with the address in its text; its kind is the kernel's (`AddrInUse`,
+    /// `PermissionDenied`, …), its source the kernel's own error.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::net::TcpListener;
+    ///
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let first = TcpListener::bind("127.0.0.1:0").await?;
+    /// let error = TcpListener::bind(first.local_addr()?).await.unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        each_addr(addr, async |addr| {
+            let socket = TcpSocket::for_addr(addr).map_err(|error| error::at("bind", addr, error))?;
+            socket.set_reuseaddr(true)?;
+            if context::handle("TcpListener::bind").shares_ports() {
+                socket.set_reuseport(true)?;
+            }
+            socket.bind(addr)?;
+            socket.listen(TcpListener::BACKLOG)
+        })
+        .await
+    }
+
+    /// How many connections [`bind`](TcpListener::bind) lets queue until they are accepted, where the system allows it:
+    /// a burst beyond the queue costs each client a second.
+    pub const BACKLOG: u32 = socket::BACKLOG_DEFAULT;
+
+    /// Takes a listening, non-blocking descriptor.
+    pub(super) fn new(fd: OwnedFd, driver: blitz_driver::Handle) -> TcpListener {
+        TcpListener { io: Registration::new(Arc::new(fd), driver) }
+    }
+
+    /// Waits for a connection; returns it and the address of its other end.
+    ///
+    /// # Cancel safety
+    /// Safe: a dropped `accept` has accepted nothing.
+    ///
+    /// # Errors
+    /// Those of `accept(2)`. When no descriptor is left the text says so and what helps; the listener stays usable, and the
+    /// connection stays in the queue. When the runtime is shutting down.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let accepted = self.io.async_io(Interest::READABLE, || socket::accept(self.as_fd())).await;
+        self.accepted(accepted)
+    }
+
+    /// Polls to [`accept`](TcpListener::accept). One task at a time: only the last caller's waker is kept.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        loop {
+            let event = ready!(self.io.poll_ready_event(cx, Direction::Read))?;
+            match socket::accept(self.as_fd()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.clear(event),
+                done => return Poll::Ready(self.accepted(done)),
+            }
+        }
+    }
+
+    fn accepted(&self, accepted: io::Result<(OwnedFd, SocketAddr)>) -> io::Result<(TcpStream, SocketAddr)> {
+        match accepted {
+            Ok((fd, addr)) => {
+                let driver = driver_beside(&self.io, "TcpListener::accept");
+                Ok((TcpStream::new(fd, driver), addr))
+            }
+            Err(error) => Err(error::on_accept(|| self.local_addr(), error)),
+        }
+    }
+
+    /// The connections one after the other, as a stream that never ends by itself.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::net::{TcpListener, TcpStream};
+    ///
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let mut incoming = listener.incoming();
+    /// let (_stream, peer) = incoming.accept().await?;
+    /// assert_eq!(peer, client.local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// Takes over a listener of the standard library, which must be in non-blocking mode.
+    ///
+    /// # Errors
+    /// When the mode cannot be asked for.
+    ///
+    /// # Panics
+    /// Outside a runtime; in debug builds also when the listener is in blocking mode.
+    #[track_caller]
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        refuse_blocking(&listener)?;
+        Ok(TcpListener::new(listener.into(), context::driver("TcpListener::from_std")))
+    }
+
+    /// Gives the listener back to the standard library, still in non-blocking mode.
+    ///
+    /// # Errors
+    /// When a second descriptor is needed, since operations in flight hold the first, and cannot be made.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        into_fd(self.io).map(Into::into)
+    }
+
+    /// The address that is listened on.
+    ///
+    /// # Errors
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        socket::local_addr(self.as_fd())
+    }
+
+    /// The time to live of packets sent (`IP_TTL`).
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`.
+    pub fn ttl(&self) -> io::Result<u32> {
+        SockRef::from(self).ttl_v4()
+    }
+
+    /// Sets the time to live of packets sent (`IP_TTL`); connections accepted later have it too.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        SockRef::from(self).set_ttl_v4(ttl)
+    }
+}
+
+/// The connections that reach a listener: see [`TcpListener::incoming`].
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<'a> {
+    listener: &'a TcpListener,
+}
+
+impl Incoming<'_> {
+    /// Waits for the next connection, as [`TcpListener::accept`].
+    ///
+    /// # Cancel safety
+    /// Safe: a connection is taken by the poll that returns it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.listener.accept().await
+    }
+}
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<(TcpStream, SocketAddr)>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(cx).map(Some)
+    }
+}
+
+impl TryFrom<std::net::TcpListener> for TcpListener {
+    type Error = io::Error;
+
+    /// As [`TcpListener::from_std`].
+    fn try_from(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::from_std(listener)
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.fd().as_fd()
+    }
+}
+
+impl AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut listener = f.debug_struct("TcpListener");
+        if let Ok(addr) = self.local_addr() {
+            listener.field("addr", &addr);
+        }
+        listener.field("fd", &self.as_raw_fd()).finish()
+    }
+}

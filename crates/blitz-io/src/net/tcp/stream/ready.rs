@@ -1,0 +1,178 @@
+//! Readiness: waiting for it, and calls that only try.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::AsFd;
+use std::task::{Context, Poll, ready};
+
+use blitz_driver::Direction;
+use blitz_io_traits::ReadBuf;
+use blitz_sys::socket;
+use bytes::BufMut;
+
+use super::TcpStream;
+use crate::io::{Interest, Ready};
+
+impl TcpStream {
+    /// Waits until the stream is ready in one of the ways that `interest` names, and says which.
+    ///
+    /// Readiness may be stale: a call that then answers `WouldBlock` clears it.
+    ///
+    /// # Cancel safety
+    /// Safe: once ready, it stays so until a call has found otherwise.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.io.ready(interest).await.map(|event| event.ready)
+    }
+
+    /// Waits until it is worth trying to read.
+    ///
+    /// # Cancel safety
+    /// Safe, as [`ready`](TcpStream::ready).
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::net::{TcpListener, TcpStream};
+    /// use std::io::ErrorKind;
+    ///
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.try_write(b"hi")?;
+    ///
+    /// let mut buf = [0; 16];
+    /// let n = loop {
+    ///     server.readable().await?;
+    ///     match server.try_read(&mut buf) {
+    ///         Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+    ///         done => break done?,
+    ///     }
+    /// };
+    /// assert_eq!(&buf[..n], b"hi");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Interest::READABLE).await.map(drop)
+    }
+
+    /// Waits until it is worth trying to write.
+    ///
+    /// # Cancel safety
+    /// Safe, as [`ready`](TcpStream::ready).
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Interest::WRITABLE).await.map(drop)
+    }
+
+    /// Polls for readability. One task at a time: only the last caller's waker is kept.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_ready_event(cx, Direction::Read).map_ok(drop)
+    }
+
+    /// Polls for writability. One task at a time: only the last caller's waker is kept.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_ready_event(cx, Direction::Write).map_ok(drop)
+    }
+
+    /// Reads what is there; zero is the end of the stream, or an empty buffer.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; else those of `recv(2)`.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.try_io(Interest::READABLE, || socket::read(self.as_fd(), buf))
+    }
+
+    /// As [`try_read`](TcpStream::try_read), into several buffers, the first filled first.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.try_io(Interest::READABLE, || socket::recv_vectored(self.as_fd(), bufs))
+    }
+
+    /// As [`try_read`](TcpStream::try_read), into the buffer's free space, which it advances.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        self.try_io(Interest::READABLE, || socket::recv_buf(self.as_fd(), buf).map(|(received, _)| received))
+    }
+
+    /// Writes what the socket takes at once.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it takes nothing; else those of `send(2)`.
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.try_io(Interest::WRITABLE, || socket::send(self.as_fd(), buf))
+    }
+
+    /// As [`try_write`](TcpStream::try_write), from several buffers.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_io(Interest::WRITABLE, || socket::send_vectored(self.as_fd(), bufs))
+    }
+
+    /// Tries a call of the user's on the socket, and clears the readiness when it answers `WouldBlock`.
+    ///
+    /// `f` is called once if the stream is ready as `interest` says, else not at all. It must only answer
+    /// `WouldBlock` when the socket did: otherwise the next wait may miss an event.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the stream is not ready; else what `f` answers.
+    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        self.io.try_io(interest, f)
+    }
+
+    /// Waits for readiness and tries `f`, until it answers something else than `WouldBlock`.
+    ///
+    /// # Cancel safety
+    /// Safe if `f` is: between its calls nothing is held.
+    ///
+    /// # Errors
+    /// What `f` answers, and when the runtime is shutting down.
+    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        self.io.async_io(interest, f).await
+    }
+
+    /// Receives bytes and leaves them for the next read; returns how many.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is taken.
+    ///
+    /// # Errors
+    /// Those of `recv(2)`, and when the runtime is shutting down.
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.io.async_io(Interest::READABLE, || socket::peek_bytes(self.as_fd(), buf)).await
+    }
+
+    /// Polls to [`peek`](TcpStream::peek). One task at a time: only the last caller's waker is kept.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            let event = ready!(self.io.poll_ready_event(cx, Direction::Read))?;
+            match socket::peek_buf(self.as_fd(), buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.clear(event),
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
