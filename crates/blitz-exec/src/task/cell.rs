@@ -1,7 +1,6 @@
 //! A task's memory: header, future or output, and the joiner's waker, in one allocation.
 
-use super::harness::{self, Vtable};
-use super::id::{Id, SpawnInfo, TaskMeta};
+use super::id::{Id, TaskMeta};
 use super::state::State;
 use super::{JoinError, Schedule};
 use blitz_core::list::Links;
@@ -26,12 +25,12 @@ pub struct Header {
     /// Its place in that shard, under the shard's lock.
     pub(super) owned_links: Links<Header>,
     pub(super) id: Id,
-    location: &'static Location<'static>,
+    pub(super) location: &'static Location<'static>,
     /// Boxed twice: a task without a name pays one word.
-    name: Option<Box<Name>>,
+    pub(super) name: Option<Box<Name>>,
 }
 
-struct Name(Box<str>);
+pub(super) struct Name(pub(super) Box<str>);
 
 /// A whole task. `repr(C)`: a pointer to it is a pointer to its header.
 #[repr(C)]
@@ -50,36 +49,22 @@ pub(super) enum Stage<F: Future> {
     Nothing,
 }
 
-/// A new task, in its own memory, with as many references as `state` says.
-pub(super) fn allocate<F: Future + 'static>(
-    future: F,
-    scheduler: Arc<dyn Schedule>,
-    info: SpawnInfo,
-    state: State,
-    shard: *const (),
-) -> NonNull<Header> {
-    let SpawnInfo {
-        id,
-        name,
-        location,
-        shard: _,
-    } = info;
-    let cell = Box::new(Cell {
-        header: Header {
-            state,
-            vtable: harness::vtable::<F>(),
-            queue_link: Link::new(),
-            scheduler,
-            shard,
-            owned_links: Links::new(),
-            id,
-            location,
-            name: name.map(|name| Box::new(Name(name))),
-        },
-        stage: UnsafeCell::new(Stage::Future(future)),
-        join_waker: UnsafeCell::new(None),
-    });
-    NonNull::from(Box::leak(cell)).cast()
+/// A task's functions.
+pub(super) struct Vtable {
+    /// Polls it; takes over the `Notified`'s reference. Answers whether it was woken meanwhile: then that reference is
+    /// still there, for the next `Notified`.
+    pub(super) run: unsafe fn(NonNull<Header>) -> bool,
+    /// Cancels it, if nobody runs it; takes over a reference.
+    pub(super) shutdown: unsafe fn(NonNull<Header>),
+    /// Moves the output to the `Poll<Result<T, JoinError>>` behind the pointer. The caller is the join handle, and the task
+    /// is complete.
+    pub(super) read_output: unsafe fn(NonNull<Header>, NonNull<()>),
+    /// Drops the output, if it is still there. The caller is the join handle, and the task is complete.
+    pub(super) drop_output: unsafe fn(NonNull<Header>),
+    /// Exchanges the joiner's waker. The caller is the join handle, and JOIN_WAKER is not set.
+    pub(super) replace_waker: unsafe fn(NonNull<Header>, Option<Waker>) -> Option<Waker>,
+    /// Frees it. The caller had the last reference.
+    pub(super) free: unsafe fn(NonNull<Header>),
 }
 
 impl Header {

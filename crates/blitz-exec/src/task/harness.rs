@@ -1,35 +1,23 @@
-//! What is done to a task, for one type of future: polled, cancelled, completed, read, freed.
+//! What is done to a task, for one type of future: made, polled, cancelled, completed, read, freed.
 //!
 //! Each function is reached through the task's [`Vtable`]; `state` says who may call it, and when.
 
-use super::cell::{Cell, Header, Stage};
+use super::cell::{Cell, Header, Name, Stage, Vtable};
 use super::error::JoinError;
-use super::reference::{Notified, drop_refs, free};
-use super::state::{Completed, Rest, Start};
-use super::{current, waker};
+use super::id::SpawnInfo;
+use super::reference::{drop_refs, free};
+use super::state::{Completed, Rest, Start, State};
+use super::{Schedule, current, waker};
+use blitz_core::list::Links;
+use blitz_core::primitive::cell::UnsafeCell;
+use blitz_core::queue::Link;
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-
-/// A task's functions.
-pub(super) struct Vtable {
-    /// Polls it; takes over the `Notified`'s reference.
-    pub(super) run: unsafe fn(NonNull<Header>) -> Option<Notified>,
-    /// Cancels it, if nobody runs it; takes over a reference.
-    pub(super) shutdown: unsafe fn(NonNull<Header>),
-    /// Moves the output to the `Poll<Result<T, JoinError>>` behind the pointer. The caller is the join handle, and the task
-    /// is complete.
-    pub(super) read_output: unsafe fn(NonNull<Header>, NonNull<()>),
-    /// Drops the output, if it is still there. The caller is the join handle, and the task is complete.
-    pub(super) drop_output: unsafe fn(NonNull<Header>),
-    /// Exchanges the joiner's waker. The caller is the join handle, and JOIN_WAKER is not set.
-    pub(super) replace_waker: unsafe fn(NonNull<Header>, Option<Waker>) -> Option<Waker>,
-    /// Frees it. The caller had the last reference.
-    pub(super) free: unsafe fn(NonNull<Header>),
-}
 
 /// The functions for futures of type `F`.
 pub(super) fn vtable<F: Future + 'static>() -> &'static Vtable {
@@ -43,6 +31,38 @@ pub(super) fn vtable<F: Future + 'static>() -> &'static Vtable {
             free: free_cell::<F>,
         }
     }
+}
+
+/// A new task, in its own memory, with as many references as `state` says.
+pub(super) fn allocate<F: Future + 'static>(
+    future: F,
+    scheduler: Arc<dyn Schedule>,
+    info: SpawnInfo,
+    state: State,
+    shard: *const (),
+) -> NonNull<Header> {
+    let SpawnInfo {
+        id,
+        name,
+        location,
+        shard: _,
+    } = info;
+    let cell = Box::new(Cell {
+        header: Header {
+            state,
+            vtable: vtable::<F>(),
+            queue_link: Link::new(),
+            scheduler,
+            shard,
+            owned_links: Links::new(),
+            id,
+            location,
+            name: name.map(|name| Box::new(Name(name))),
+        },
+        stage: UnsafeCell::new(Stage::Future(future)),
+        join_waker: UnsafeCell::new(None),
+    });
+    NonNull::from(Box::leak(cell)).cast()
 }
 
 /// Calls foreign code whose panic nobody is there to hear.
@@ -72,7 +92,7 @@ unsafe fn cell<'a, F: Future>(task: NonNull<Header>) -> &'a Cell<F> {
 
 /// # Safety
 /// See [`Vtable::run`].
-unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> Option<Notified> {
+unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
     // SAFETY: this is `F`'s vtable, and the caller gave us a reference.
     let cell = unsafe { cell::<F>(task) };
     match cell.header.state.start() {
@@ -80,13 +100,13 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> Option<Notified> {
         Start::Cancel => {
             // SAFETY: `start` gave us RUNNING.
             unsafe { cancel::<F>(task) };
-            return None;
+            return false;
         }
-        Start::Gone => return None,
+        Start::Gone => return false,
         Start::Last => {
             // SAFETY: as the answer says.
             unsafe { free(task) };
-            return None;
+            return false;
         }
     }
     let current = current::enter(&cell.header);
@@ -97,22 +117,21 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> Option<Notified> {
         drop(current);
         // SAFETY: ours, and the list's if it gave that up.
         unsafe { drop_refs(task, refs) };
-        return None;
+        return false;
     }
     drop(current);
     match cell.header.state.rest() {
-        Rest::Sleep => None,
-        // SAFETY: our reference is the new notification's.
-        Rest::Again => Some(unsafe { Notified::from_raw(task) }),
+        Rest::Sleep => false,
+        Rest::Again => true,
         Rest::Cancel => {
             // SAFETY: still RUNNING.
             unsafe { cancel::<F>(task) };
-            None
+            false
         }
         Rest::Last => {
             // SAFETY: as the answer says.
             unsafe { free(task) };
-            None
+            false
         }
     }
 }

@@ -128,15 +128,6 @@ impl<'a> TaskMeta<'a> {
         }
     }
 
-    /// What will be known of a task that is about to be spawned.
-    pub fn of_spawn(info: &'a SpawnInfo) -> Self {
-        Self {
-            id: info.id,
-            name: info.name.as_deref(),
-            location: info.location,
-        }
-    }
-
     /// The task's id.
     pub fn id(&self) -> Id {
         self.id

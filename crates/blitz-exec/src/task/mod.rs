@@ -70,7 +70,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let task = cell::allocate(
+    let task = harness::allocate(
         future,
         scheduler,
         info,

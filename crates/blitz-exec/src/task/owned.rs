@@ -1,10 +1,10 @@
 //! All tasks of one runtime or local set, so that each can be shut down.
 
-use super::cell::{self, Header};
+use super::cell::Header;
 use super::id::{SpawnInfo, TaskMeta};
 use super::reference::{Notified, TaskRef};
 use super::state::State;
-use super::{JoinHandle, Schedule};
+use super::{JoinHandle, Schedule, harness};
 use blitz_core::list::List;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::sharded::Sharded;
@@ -77,7 +77,7 @@ impl OwnedTasks {
         F::Output: 'static,
     {
         let shard = self.shards.shard(info.shard);
-        let task = cell::allocate(
+        let task = harness::allocate(
             future,
             scheduler,
             info,

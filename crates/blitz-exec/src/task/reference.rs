@@ -142,7 +142,9 @@ impl Notified {
         // SAFETY: the reference that we had is valid, and the call takes it over.
         let header = unsafe { task.as_ref() };
         // SAFETY: the header's own vtable; and we give up the `Notified`'s reference.
-        unsafe { (header.vtable.run)(task) }
+        let again = unsafe { (header.vtable.run)(task) };
+        // SAFETY: as the answer says, the reference is there for it.
+        again.then(|| unsafe { Notified::from_raw(task) })
     }
 
     /// Cancels the task without polling it: its future is dropped on this thread.
