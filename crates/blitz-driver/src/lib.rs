@@ -1,6 +1,28 @@
 //! Outside events become wakes: the driver of blitz-io.
 //!
 //! No stability promise: use `blitz-io`.
+//!
+//! A [`Driver`] belongs to a worker's core and is *turned*: one wait in the kernel, then what happened is delivered. A
+//! [`Handle`] is what others have of it. A [`Registration`] is what a socket holds. It knows neither tasks nor schedulers:
+//! all it ever calls is a [`Waker`](std::task::Waker).
 
 pub mod clock;
+pub mod completion;
 pub mod timer;
+
+mod capabilities;
+mod config;
+mod current;
+mod interest;
+mod readiness;
+mod registration;
+mod shared;
+mod turn;
+
+pub use capabilities::{Capabilities, Capability};
+pub use config::{Backend, Config, RingUse, SqPoll, UnknownBackend};
+pub use current::{current, with as with_current};
+pub use interest::{Direction, Interest, Ready, ReadyEvent};
+pub use registration::{Readiness, Registration};
+pub use shared::Handle;
+pub use turn::Driver;

@@ -24,6 +24,9 @@ use disabled as imp;
 
 pub use imp::{Completions, Submissions, enable, open, probe};
 
+/// What a cancelled operation answers, as a negative result.
+pub const ECANCELED: i32 = libc::ECANCELED;
+
 /// One answer of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Cqe {

@@ -1,0 +1,468 @@
+//! What a socket holds: its descriptor, and its place in a driver.
+//!
+//! The operation is tried first; the driver is asked only when it would block. At that moment the resource is armed,
+//! once, with the driver of the thread that polls it; it moves to another after it was polled there time and again.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use blitz_core::budget;
+use blitz_core::primitive::sync::Mutex;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::{AtomicU8, AtomicUsize};
+use blitz_core::slab::Key;
+use blitz_sys::readiness::EDGE;
+
+use crate::interest::{Direction, Interest, Ready, ReadyEvent};
+use crate::readiness::Source;
+use crate::{Handle, current};
+
+/// After so many polls in a row on another driver of the same runtime a resource moves there.
+const FOREIGN_POLLS_MAX: u8 = 16;
+/// `armed_on` of a resource that no driver knows.
+const NOWHERE: usize = 0;
+
+/// A resource that can be waited for.
+///
+/// One task that reads and one that writes have reserved places ([`poll_ready`](Self::poll_ready),
+/// [`poll_io`](Self::poll_io)); any number may wait with [`ready`](Self::ready) and [`async_io`](Self::async_io).
+pub struct Registration {
+    fd: Arc<OwnedFd>,
+    source: Arc<Source>,
+    home: Handle,
+    interest: Interest,
+    foreign_polls: AtomicU8,
+    /// The number of the driver that knows the resource.
+    armed_on: AtomicUsize,
+    place: Mutex<Option<Place>>,
+}
+
+struct Place {
+    handle: Handle,
+    key: Key,
+}
+
+impl Registration {
+    /// A registration of `fd`, which must not block, for reading and writing. Nothing is armed yet.
+    ///
+    /// `home` is the driver that serves polls of threads which hold none of its siblings.
+    #[inline]
+    pub fn new(fd: Arc<OwnedFd>, home: Handle) -> Self {
+        Self::with_interest(fd, home, Interest::default_for_sockets())
+    }
+
+    /// The same, for other interests than reading and writing.
+    #[inline]
+    pub fn with_interest(fd: Arc<OwnedFd>, home: Handle, interest: Interest) -> Self {
+        Self {
+            fd,
+            source: Arc::new(Source::new()),
+            home,
+            interest,
+            foreign_polls: AtomicU8::new(0),
+            armed_on: AtomicUsize::new(NOWHERE),
+            place: Mutex::new(None),
+        }
+    }
+
+    /// The descriptor.
+    #[inline]
+    pub fn fd(&self) -> &Arc<OwnedFd> {
+        &self.fd
+    }
+
+    /// The driver that serves polls of threads which hold none of its siblings.
+    #[inline]
+    pub fn home(&self) -> &Handle {
+        &self.home
+    }
+
+    /// True if a short read or write proves that the next would block: see [`clear_on_short`](Self::clear_on_short).
+    #[inline]
+    pub fn is_edge(&self) -> bool {
+        self.home.is_ring() || EDGE
+    }
+
+    /// Arms the resource now instead of at the first wait, so that it is known whether it can be.
+    ///
+    /// # Errors
+    /// If the driver is shutting down, or on a readiness back end if the resource cannot be polled (a regular file).
+    pub fn arm(&self) -> io::Result<()> {
+        self.ensure_armed()
+    }
+
+    /// Ends the registration and gives the descriptor back.
+    ///
+    /// Others may still hold it for a moment: a driver of another thread does until its next turn.
+    pub fn into_fd(self) -> Arc<OwnedFd> {
+        Arc::clone(&self.fd)
+    }
+
+    /// What is ready of `interest` as far as is known, without waiting or asking.
+    ///
+    /// # Errors
+    /// If the driver has shut down.
+    #[inline]
+    pub fn look(&self, interest: Interest) -> io::Result<ReadyEvent> {
+        self.source.look(interest.mask())
+    }
+
+    /// Waits in the direction's reserved place until it is ready; the last waker left there is woken.
+    ///
+    /// Takes one unit of the task's budget when it is ready.
+    ///
+    /// # Errors
+    /// If the driver has shut down, or the resource cannot be polled.
+    #[inline]
+    pub fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let coop = ready!(budget::poll_proceed(cx));
+        let event = ready!(self.poll_event(cx, direction));
+        coop.made_progress();
+        Poll::Ready(event)
+    }
+
+    #[inline]
+    fn poll_event(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let event = self.source.look(direction.mask())?;
+        if !event.ready.is_empty() {
+            return Poll::Ready(Ok(event));
+        }
+        self.source.register(direction, cx.waker());
+        self.ensure_armed()?;
+        let event = self.source.look(direction.mask())?;
+        if event.ready.is_empty() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(event))
+    }
+
+    /// Waits until the resource is ready for any of `interest`.
+    ///
+    /// Returns what is ready, of what was asked for. It may be a false alarm.
+    ///
+    /// # Cancel safety
+    /// Safe: waiting takes nothing.
+    ///
+    /// # Errors
+    /// If the driver has shut down, or the resource cannot be polled.
+    #[inline]
+    pub fn ready(&self, interest: Interest) -> Readiness<'_> {
+        Readiness {
+            registration: self,
+            mask: interest.mask(),
+            id: None,
+        }
+    }
+
+    /// Says that the resource was not ready after all, as of `event`: nothing happens if another event came since.
+    ///
+    /// What closed stays closed.
+    #[inline]
+    pub fn clear(&self, event: ReadyEvent) {
+        self.source.clear(event);
+        if !self.is_edge() {
+            self.renew();
+        }
+    }
+
+    /// Says that a read or write was shorter than asked for: where events are edges, the next would block.
+    ///
+    /// `event` is what was observed *before* the call.
+    #[inline]
+    pub fn clear_on_short(&self, event: ReadyEvent) {
+        if self.is_edge() {
+            self.source.clear(event);
+        }
+    }
+
+    /// Tries `io` if the resource is ready for `interest` as far as is known.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it is not ready, else what `io` returns. If that is `WouldBlock`, the readiness is cleared.
+    #[inline]
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        io: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let event = self.observe(interest.mask())?;
+        let Some(event) = event else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let result = io();
+        if would_block(&result) {
+            self.clear(event);
+        }
+        result
+    }
+
+    /// Tries `io` until it does not block, waiting in the direction's reserved place meanwhile.
+    ///
+    /// # Errors
+    /// What `io` returns, but for `WouldBlock`; or as for [`poll_ready`](Self::poll_ready).
+    #[inline]
+    pub fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut io: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let coop = ready!(budget::poll_proceed(cx));
+        loop {
+            let event = match self.observe(direction.mask())? {
+                Some(event) => event,
+                None => ready!(self.poll_event(cx, direction))?,
+            };
+            let result = io();
+            if !would_block(&result) {
+                coop.made_progress();
+                return Poll::Ready(result);
+            }
+            self.clear(event);
+            if self.is_unarmed() {
+                // Tried in vain, and nobody would tell us: wait before the next try.
+                self.source.register(direction, cx.waker());
+                self.ensure_armed()?;
+            }
+        }
+    }
+
+    /// The same for a transfer of up to `len` bytes on a stream: a short one proves that the next would block.
+    ///
+    /// # Errors
+    /// As for [`poll_io`](Self::poll_io).
+    #[inline]
+    pub fn poll_transfer(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        len: usize,
+        mut io: impl FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let coop = ready!(budget::poll_proceed(cx));
+        loop {
+            let event = match self.observe(direction.mask())? {
+                Some(event) => event,
+                None => ready!(self.poll_event(cx, direction))?,
+            };
+            match io() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.clear(event);
+                    if self.is_unarmed() {
+                        self.source.register(direction, cx.waker());
+                        self.ensure_armed()?;
+                    }
+                }
+                Ok(done) => {
+                    if 0 < done && done < len {
+                        self.clear_on_short(event);
+                    }
+                    coop.made_progress();
+                    return Poll::Ready(Ok(done));
+                }
+                Err(error) => {
+                    coop.made_progress();
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Tries `io` until it does not block, waiting for `interest` meanwhile. Any number of tasks may.
+    ///
+    /// # Cancel safety
+    /// Safe if `io` is: it runs within one poll or not at all.
+    ///
+    /// # Errors
+    /// What `io` returns, but for `WouldBlock`; or as for [`ready`](Self::ready).
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut io: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let event = match self.observe(interest.mask())? {
+                Some(event) => event,
+                None => self.ready(interest).await?,
+            };
+            let coop = poll_fn(budget::poll_proceed).await;
+            let result = io();
+            if !would_block(&result) {
+                coop.made_progress();
+                return result;
+            }
+            drop(coop);
+            self.clear(event);
+            self.ensure_armed()?;
+        }
+    }
+
+    /// What is ready of `mask`; `None` if nothing is. A resource that was never armed is worth a try.
+    #[inline]
+    fn observe(&self, mask: Ready) -> io::Result<Option<ReadyEvent>> {
+        let event = self.source.look(mask)?;
+        if !event.ready.is_empty() {
+            Ok(Some(event))
+        } else if self.is_unarmed() {
+            Ok(Some(ReadyEvent::UNTRIED))
+        } else {
+            Ok(None)
+        }
+    }
+
+    #[inline]
+    fn is_unarmed(&self) -> bool {
+        self.armed_on.load(Relaxed) == NOWHERE
+    }
+
+    /// Makes sure that a driver will tell us of changes: the one of this thread if it is of our runtime, else our home.
+    #[inline]
+    fn ensure_armed(&self) -> io::Result<()> {
+        // ORDERING: Acquire pairs with the Release in `arm_on`: who sees a driver's number sees our place there.
+        let armed_on = self.armed_on.load(Acquire);
+        current::with(|here| {
+            if armed_on == here.number() {
+                self.foreign_polls.store(0, Relaxed);
+                Ok(())
+            } else {
+                self.ensure_armed_elsewhere(armed_on, Some(here))
+            }
+        })
+        .unwrap_or_else(|| self.ensure_armed_elsewhere(armed_on, None))
+    }
+
+    #[cold]
+    fn ensure_armed_elsewhere(&self, armed_on: usize, here: Option<&Handle>) -> io::Result<()> {
+        let here = here.filter(|here| here.is_sibling(&self.home));
+        if armed_on == NOWHERE {
+            return self.arm_on(here.unwrap_or(&self.home));
+        }
+        let Some(here) = here else { return Ok(()) };
+        let polls = self.foreign_polls.load(Relaxed).saturating_add(1);
+        self.foreign_polls.store(polls, Relaxed);
+        if polls < FOREIGN_POLLS_MAX {
+            return Ok(());
+        }
+        self.foreign_polls.store(0, Relaxed);
+        self.arm_on(here)
+    }
+
+    /// Arms with `driver`, and leaves the one before.
+    fn arm_on(&self, driver: &Handle) -> io::Result<()> {
+        let mut place = self.place.lock();
+        if place
+            .as_ref()
+            .is_some_and(|place| place.handle.same_as(driver))
+        {
+            return Ok(());
+        }
+        let key = driver.arm(&self.source, &self.fd, self.interest.bits())?;
+        let left = place.replace(Place {
+            handle: driver.clone(),
+            key,
+        });
+        // ORDERING: Release pairs with the Acquire in `ensure_armed`.
+        self.armed_on.store(driver.number(), Release);
+        drop(place);
+        if let Some(Place { handle, key }) = left {
+            handle.disarm(&self.fd, key);
+        }
+        Ok(())
+    }
+
+    /// Asks for the next event, where readiness is reported once.
+    #[cold]
+    fn renew(&self) {
+        let place = self.place.lock();
+        if let Some(Place { handle, key }) = &*place {
+            // If it fails the source is not polled any more, and the next operation says why.
+            let _ = handle.renew(&self.fd, *key, self.interest.bits());
+        }
+    }
+}
+
+#[inline]
+fn would_block<R>(result: &io::Result<R>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let place = self.place.lock().take();
+        if let Some(Place { handle, key }) = place {
+            handle.disarm(&self.fd, key);
+        }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("fd", &self.fd.as_raw_fd())
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Registration>();
+};
+
+/// The future of [`Registration::ready`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Readiness<'a> {
+    registration: &'a Registration,
+    mask: Ready,
+    /// Our place in the list of those who wait.
+    id: Option<u64>,
+}
+
+impl Future for Readiness<'_> {
+    type Output = io::Result<ReadyEvent>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let coop = ready!(budget::poll_proceed(cx));
+        let source = &this.registration.source;
+        let mut event = source.look(this.mask)?;
+        if event.ready.is_empty() {
+            event = source.join(&mut this.id, this.mask, cx.waker())?;
+        }
+        if event.ready.is_empty() {
+            this.registration.ensure_armed()?;
+            return Poll::Pending;
+        }
+        coop.made_progress();
+        Poll::Ready(Ok(event))
+    }
+}
+
+impl Drop for Readiness<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.registration.source.leave(id);
+        }
+    }
+}
+
+impl fmt::Debug for Readiness<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness")
+            .field("mask", &self.mask)
+            .finish_non_exhaustive()
+    }
+}
