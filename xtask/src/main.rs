@@ -26,9 +26,8 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
       --only TEXT          only orderings whose file path contains TEXT
       --fresh              forget the results that are kept
       --report             write docs/weaken.md from the kept results, run nothing
-  bench [OPTIONS]          runs bench/ and prints one table
+  bench [ARGS]             runs bench/ and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
-      -- ARGS              passed on to the bench program
 ";
 
 /// What a command ends with: an error is printed, and the exit code is 1.
