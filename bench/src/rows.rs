@@ -1,0 +1,86 @@
+//! The rows: what is measured, in which unit, with whom.
+
+use crate::measure::Sample;
+use crate::{echo, files, micro};
+
+/// Which way is better.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    Lower,
+    Higher,
+}
+
+/// One row of the table.
+pub struct Row {
+    pub name: &'static str,
+    pub unit: &'static str,
+    pub better: Better,
+    /// Ratios are against this runtime.
+    pub reference: &'static str,
+    pub runtimes: &'static [&'static str],
+}
+
+/// Everyone who can run the micro rows.
+const MICRO: &[&str] = &["tokio-mt", "tokio-ct", "blitz-mt", "blitz-ct", "blitz-tpc", "monoio", "glommio", "compio", "smol"];
+/// Those with worker threads that share work.
+const STEALING: &[&str] = &["tokio-mt", "blitz-mt"];
+const FILES: &[&str] = &["tokio-mt", "tokio-pread", "blitz-mt", "blitz-ct", "monoio", "glommio", "compio", "smol", "raw-ring"];
+const WHOLE_FILES: &[&str] = &["tokio-mt", "blitz-mt", "blitz-ct", "monoio", "glommio", "compio", "smol"];
+const ECHO: &[&str] = &[
+    "tokio-mt", "tokio-ct", "blitz-mt", "blitz-ct", "blitz-leased", "monoio", "glommio", "compio", "smol", "raw-epoll", "raw-ring",
+];
+const MEMORY: &[&str] = &["tokio-mt", "tokio-ct", "blitz-mt", "blitz-ct", "blitz-leased", "monoio", "glommio", "compio", "smol"];
+
+const fn lower(name: &'static str, unit: &'static str, runtimes: &'static [&'static str]) -> Row {
+    Row { name, unit, better: Better::Lower, reference: "tokio-mt", runtimes }
+}
+
+const fn higher(name: &'static str, unit: &'static str, runtimes: &'static [&'static str]) -> Row {
+    Row { name, unit, better: Better::Higher, reference: "tokio-mt", runtimes }
+}
+
+pub const ROWS: &[Row] = &[
+    lower("spawn_join", "ns per task", MICRO),
+    lower("spawn_batch", "ns per task, 1,000 at once", MICRO),
+    lower("spawn_chain", "ns per task", MICRO),
+    lower("yield", "ns per yield", MICRO),
+    lower("yield_100", "ns per yield, 100 tasks", MICRO),
+    lower("wake_awake", "ns per hop between two tasks", MICRO),
+    lower("wake_parked", "us from a thread to the poll, p50", MICRO),
+    lower("timeout", "ns per timeout around a yield", MICRO),
+    lower("million_timers", "ns per yield, a million sleeps pending", MICRO),
+    lower("sleep_50us", "us late, p50", MICRO),
+    lower("sleep_1ms", "us late, p50", MICRO),
+    lower("idle_task", "bytes per idle task", MICRO),
+    higher("scaling", "speed of two workers over one", STEALING),
+    lower("random_read_1", "us per 4 KiB read", FILES),
+    lower("random_read_32", "us per 4 KiB read, 32 in flight", FILES),
+    lower("small_files_1", "us per file", WHOLE_FILES),
+    lower("small_files_64", "us per file, 64 at once", WHOLE_FILES),
+    lower("large_file", "us per 256 KiB chunk", WHOLE_FILES),
+    higher("echo_1x64", "echoes/s", ECHO),
+    higher("echo_1x16384", "echoes/s", ECHO),
+    higher("echo_50x64", "echoes/s", ECHO),
+    higher("echo_50x16384", "echoes/s", ECHO),
+    higher("echo_1000x64", "echoes/s", ECHO),
+    higher("echo_1000x16384", "echoes/s", ECHO),
+    higher("echo_9000x64", "echoes/s", ECHO),
+    higher("echo_9000x16384", "echoes/s", ECHO),
+    lower("idle_connection", "bytes per idle connection, buffers included", MEMORY),
+    lower("send_file", "us per MiB from a file to a socket", &["tokio-mt", "blitz-mt", "blitz-sendfile"]),
+];
+
+/// Runs one cell in this process.
+pub fn run(row: &str, runtime: &str) -> Sample {
+    match row {
+        "random_read_1" | "random_read_32" | "small_files_1" | "small_files_64" | "large_file" => files::run(row, runtime),
+        "idle_connection" => echo::idle_connection(runtime),
+        "send_file" => echo::send_file(runtime),
+        _ => match row.strip_prefix("echo_").and_then(|shape| shape.split_once('x')) {
+            Some((connections, size)) => {
+                echo::run(runtime, connections.parse().expect("connections"), size.parse().expect("size"))
+            }
+            None => micro::run(row, runtime),
+        },
+    }
+}
