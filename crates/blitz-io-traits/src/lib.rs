@@ -11,17 +11,33 @@
 //!
 //! This crate makes no promise of stability by itself: use it as `blitz_io::io`.
 
+mod adapt;
 mod async_buf_read;
 mod async_read;
 mod async_seek;
 mod async_write;
+mod buffered;
+pub mod compat;
+#[doc(hidden)]
+pub mod coop;
+mod copy;
+mod ext;
+mod find;
+mod memory;
 pub mod owned;
 mod read_buf;
 
+pub use adapt::{Chain, Join, Lines, ReadHalf, Split, Take, WriteHalf, join, split};
 pub use async_buf_read::AsyncBufRead;
 pub use async_read::AsyncRead;
 pub use async_seek::AsyncSeek;
 pub use async_write::AsyncWrite;
+pub use buffered::{BufReader, BufStream, BufWriter};
+pub use copy::{copy, copy_bidirectional, copy_bidirectional_with_sizes, copy_buf};
+pub use ext::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+pub use memory::{
+    DuplexStream, Empty, Repeat, SimplexStream, Sink, duplex, empty, repeat, simplex, sink,
+};
 pub use owned::{IoBuf, IoBufMut, Slice};
 pub use read_buf::ReadBuf;
 #[doc(no_inline)]

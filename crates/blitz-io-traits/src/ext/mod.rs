@@ -1,0 +1,33 @@
+//! The methods that users call, as futures over the four traits.
+//!
+//! Each future borrows its stream, so it can be dropped at any await point and the stream used on; what that means for
+//! the bytes stands under *Cancel safety* at each method. The futures have names, not `impl Future`, so that
+//! code generic over the stream still knows them to be `Send` when the stream is. None is `Unpin`, as none is in tokio.
+
+mod buf_read;
+mod read;
+mod seek;
+mod write;
+
+pub use buf_read::AsyncBufReadExt;
+pub(crate) use buf_read::poll_read_until;
+pub use read::AsyncReadExt;
+pub use seek::AsyncSeekExt;
+pub use write::AsyncWriteExt;
+
+use std::io;
+
+/// The signal came in between; the call is simply made again.
+pub(crate) fn is_interrupted(err: &io::Error) -> bool {
+    err.kind() == io::ErrorKind::Interrupted
+}
+
+/// The end came in the middle of what was asked for.
+pub(crate) fn early_eof() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "early eof")
+}
+
+/// The sink takes no more bytes.
+pub(crate) fn write_zero() -> io::Error {
+    io::Error::new(io::ErrorKind::WriteZero, "write zero byte into writer")
+}
