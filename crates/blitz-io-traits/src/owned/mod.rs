@@ -9,10 +9,13 @@ mod slice;
 
 pub use slice::Slice;
 
+use std::mem::MaybeUninit;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+
+use crate::ReadBuf;
 
 /// A buffer whose bytes can be handed to the kernel.
 ///
@@ -88,6 +91,46 @@ pub unsafe trait IoBufMut: IoBuf {
     /// # Safety
     /// The first `n <= bytes_total()` bytes were written.
     unsafe fn set_init(&mut self, n: usize);
+
+    /// Lends the whole buffer to `read`, nothing of it filled, and counts what was filled as a completed read would.
+    ///
+    /// This is how an operation that is done on the spot, by a call that does not outlive this one, uses an owned buffer.
+    ///
+    /// # Panics
+    /// If `read` puts another [`ReadBuf`] in the place of this one.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io_traits::IoBufMut;
+    ///
+    /// let mut buf = Vec::with_capacity(16);
+    /// buf.fill(|room| room.put_slice(b"hello"));
+    /// assert_eq!(buf, b"hello");
+    /// ```
+    fn fill<T>(&mut self, read: impl FnOnce(&mut ReadBuf<'_>) -> T) -> T
+    where
+        Self: Sized,
+    {
+        let (init, total) = (self.bytes_init(), self.bytes_total());
+        let memory = self.stable_mut_ptr().cast::<MaybeUninit<u8>>();
+        // SAFETY: the contract of this trait: `total` bytes are allocated there, and with `self` borrowed for writing
+        // they are ours. Without memory the pointer dangles, aligned, and `total` is zero.
+        let memory = unsafe { std::slice::from_raw_parts_mut(memory, total) };
+        let mut buf = ReadBuf::uninit(memory);
+        // SAFETY: the contract of this trait: so many of them are initialised.
+        unsafe { buf.assume_init(init) };
+        let before = buf.filled().as_ptr();
+        let answer = read(&mut buf);
+        assert_eq!(
+            before,
+            buf.filled().as_ptr(),
+            "another ReadBuf stands in the place of ours"
+        );
+        let filled = buf.filled().len();
+        // SAFETY: the buffer is the one over our bytes, and says that so many were written.
+        unsafe { self.set_init(filled) };
+        answer
+    }
 }
 
 macro_rules! fixed_buf {
