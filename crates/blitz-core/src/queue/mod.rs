@@ -49,3 +49,6 @@ unsafe impl<T> Entry for Box<T> {
         unsafe { Box::from_raw(node.as_ptr()) }
     }
 }
+
+#[cfg(test)]
+mod tests;
