@@ -28,9 +28,13 @@ const TOKIO: [&str; 5] = [
     "tokio-test",
 ];
 
+/// The page with a line for each dependency.
+const EXPLAINED: &str = "docs/dependencies.md";
+
 pub(super) fn check(root: &Path) -> Result<Vec<Finding>, String> {
     let own = metadata(root, &["--no-deps"])?;
     let mut findings = names_tokio(&own);
+    findings.extend(is_explained(&own, &read(root, EXPLAINED)?));
     // Without a network and with an incomplete cache the whole graph is out of reach; CI has it.
     match metadata(root, &[]) {
         Ok(all) => findings.extend(reaches_tokio(&all)),
@@ -45,6 +49,28 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>, String> {
         findings.extend(asks_for_the_system(&path, &read(root, &path)?));
     }
     Ok(findings)
+}
+
+/// Every dependency from outside has a line in [`EXPLAINED`].
+fn is_explained(metadata: &Value, page: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let name = dependency["name"].as_str().unwrap_or_default();
+            // What stands in this tree has a path and no source.
+            if !dependency["source"].is_null() && !page.contains(&format!("`{name}`")) {
+                findings.push(Finding {
+                    path: EXPLAINED.to_owned(),
+                    line: 0,
+                    rule: "dependency",
+                    says: format!(
+                        "`{name}` has no line: what it is for, why this one, what it brings along"
+                    ),
+                });
+            }
+        }
+    }
+    findings
 }
 
 fn metadata(root: &Path, more: &[&str]) -> Result<Value, String> {
@@ -224,6 +250,14 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, "blitz-io -> between -> tower");
         assert_eq!(reaches_tokio(&graph(json!("dev"))), []);
+    }
+
+    #[test]
+    fn a_dependency_without_a_line_is_found() {
+        let graph = json!({"packages": [package("blitz-io", json!([
+            {"name": "bytes", "source": "registry"}, {"name": "blitz-core", "source": null}]))]});
+        assert_eq!(is_explained(&graph, "nothing").len(), 1);
+        assert_eq!(is_explained(&graph, "| `bytes` | for |"), []);
     }
 
     #[test]

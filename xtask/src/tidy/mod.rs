@@ -48,6 +48,7 @@ pub(crate) fn main(root: &Path) -> Outcome {
     for (path, text) in &files {
         findings.extend(words::places(path, text));
         findings.extend(words::unfinished(path, text));
+        findings.extend(words::links(root, path, text));
     }
     let allowed = absences::UnsafeFiles::parse(&read(root, absences::UnsafeFiles::PATH)?)?;
     for source in &sources {

@@ -1,6 +1,7 @@
-//! Rules about words: nothing left unfinished, and no place of one machine.
+//! Rules about words: nothing left unfinished, no place of one machine, no link that leads nowhere.
 
 use super::Finding;
+use std::path::Path;
 
 /// Words that mark unfinished work. They are put together here, so that this file may name them.
 const UNFINISHED: [&str; 5] = [
@@ -43,6 +44,35 @@ pub(super) fn places(path: &str, text: &str) -> Vec<Finding> {
     search(path, text, "place", &PLACES, "is a path of one machine")
 }
 
+/// A link from one page of the tree to another leads to a file that is there.
+pub(super) fn links(root: &Path, path: &str, text: &str) -> Vec<Finding> {
+    if !path.ends_with(".md") {
+        return Vec::new();
+    }
+    let folder = root.join(path);
+    let folder = folder.parent().unwrap_or(root);
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        for link in line
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let file = link.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") || folder.join(file).exists() {
+                continue;
+            }
+            findings.push(Finding {
+                path: path.to_owned(),
+                line: index + 1,
+                rule: "link",
+                says: format!("`{link}` leads to nothing"),
+            });
+        }
+    }
+    findings
+}
+
 fn search(path: &str, text: &str, rule: &'static str, words: &[&str], says: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -70,6 +100,20 @@ mod tests {
             assert_eq!(unfinished("a.md", &text), []);
         }
         assert_eq!(unfinished("a.rs", "a method that is done"), []);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_found() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(
+            links(
+                root,
+                "a.md",
+                "see [it](Cargo.toml#x) and [that](https://a.b/c)"
+            ),
+            []
+        );
+        assert_eq!(links(root, "a.md", "see [it](no/such.md)").len(), 1);
     }
 
     #[test]
