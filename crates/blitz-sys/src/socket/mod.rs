@@ -129,20 +129,18 @@ pub fn recv(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize
 
 /// Receives into a buffer's next free bytes and advances it by what came.
 ///
-/// Answers how many bytes came and how many there was room for.
+/// Answers how many bytes came.
 ///
 /// # Errors
 /// Those of `recv(2)`.
 #[inline]
-pub fn recv_buf<B: BufMut + ?Sized>(fd: BorrowedFd<'_>, buf: &mut B) -> io::Result<(usize, usize)> {
-    let free = buf.chunk_mut();
-    let room = free.len();
+pub fn recv_buf<B: BufMut + ?Sized>(fd: BorrowedFd<'_>, buf: &mut B) -> io::Result<usize> {
     // SAFETY: `recv` writes initialised bytes to it and nothing else.
-    let free = unsafe { free.as_uninit_slice_mut() };
+    let free = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
     let received = recv(fd, free)?;
     // SAFETY: the kernel has written that many bytes at the front of the chunk.
     unsafe { buf.advance_mut(received) };
-    Ok((received, room))
+    Ok(received)
 }
 
 /// As [`recv_buf`], and leaves the bytes for the next call.

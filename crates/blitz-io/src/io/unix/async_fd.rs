@@ -101,7 +101,11 @@ impl<T: AsRawFd> AsyncFd<T> {
         match blitz_sys::socket::duplicate(inner.as_raw_fd()) {
             Ok(fd) => {
                 let registration = Registration::with_interest(Arc::new(fd), driver, interest);
-                Ok(AsyncFd { registration, inner })
+                // Now, and not at the first wait, so that the caller hears that a file cannot be polled.
+                match registration.arm() {
+                    Ok(()) => Ok(AsyncFd { registration, inner }),
+                    Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
+                }
             }
             Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
         }
@@ -162,7 +166,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// When the runtime is shutting down.
     pub fn poll_read_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_ready_event(cx, Direction::Read))?;
+        let event = ready!(self.registration.poll_ready(cx, Direction::Read))?;
         Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
     }
 
@@ -174,7 +178,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         &'a mut self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_ready_event(cx, Direction::Read))?;
+        let event = ready!(self.registration.poll_ready(cx, Direction::Read))?;
         Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event)))
     }
 
@@ -183,7 +187,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Errors
     /// When the runtime is shutting down.
     pub fn poll_write_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_ready_event(cx, Direction::Write))?;
+        let event = ready!(self.registration.poll_ready(cx, Direction::Write))?;
         Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
     }
 
@@ -195,7 +199,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         &'a mut self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
-        let event = ready!(self.registration.poll_ready_event(cx, Direction::Write))?;
+        let event = ready!(self.registration.poll_ready(cx, Direction::Write))?;
         Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event)))
     }
 

@@ -119,13 +119,8 @@ impl TcpListener {
     /// # Errors
     /// As there.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        loop {
-            let event = ready!(self.io.poll_ready_event(cx, Direction::Read))?;
-            match socket::accept(self.as_fd()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.clear(event),
-                done => return Poll::Ready(self.accepted(done)),
-            }
-        }
+        let accepted = ready!(self.io.poll_io(cx, Direction::Read, || socket::accept(self.as_fd())));
+        Poll::Ready(self.accepted(accepted))
     }
 
     fn accepted(&self, accepted: io::Result<(OwnedFd, SocketAddr)>) -> io::Result<(TcpStream, SocketAddr)> {

@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use blitz_driver::{Direction, Registration};
 use blitz_io_traits::{AsyncRead, AsyncWrite, ReadBuf};
@@ -167,55 +167,20 @@ impl TcpStream {
 
     #[inline]
     pub(super) fn poll_read_ref(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let event = ready!(self.io.poll_ready_event(cx, Direction::Read))?;
-            match socket::recv_buf(self.as_fd(), buf) {
-                Ok((received, room)) => {
-                    // Fewer bytes than there was room for: the socket is empty, and the next call would
-                    // only hear so. Zero is the end, which stays ready.
-                    if 0 < received && received < room {
-                        self.io.clear_on_short(event);
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.clear(event),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        let room = buf.remaining();
+        let received = self.io.poll_transfer(cx, Direction::Read, room, || socket::recv_buf(self.as_fd(), buf));
+        received.map_ok(drop)
     }
 
     #[inline]
     pub(super) fn poll_write_ref(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, buf.len(), || socket::send(self.as_fd(), buf))
+        self.io.poll_transfer(cx, Direction::Write, buf.len(), || socket::send(self.as_fd(), buf))
     }
 
     #[inline]
     pub(super) fn poll_write_vectored_ref(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.poll_send(cx, len, || socket::send_vectored(self.as_fd(), bufs))
-    }
-
-    #[inline]
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        len: usize,
-        mut send: impl FnMut() -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            let event = ready!(self.io.poll_ready_event(cx, Direction::Write))?;
-            match send() {
-                Ok(sent) => {
-                    // The kernel's buffer is full.
-                    if 0 < sent && sent < len {
-                        self.io.clear_on_short(event);
-                    }
-                    return Poll::Ready(Ok(sent));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.clear(event),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        self.io.poll_transfer(cx, Direction::Write, len, || socket::send_vectored(self.as_fd(), bufs))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use blitz_driver::Direction;
 use blitz_io_traits::ReadBuf;
@@ -78,7 +78,7 @@ impl TcpStream {
     /// # Errors
     /// When the runtime is shutting down.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_ready_event(cx, Direction::Read).map_ok(drop)
+        self.io.poll_ready(cx, Direction::Read).map_ok(drop)
     }
 
     /// Polls for writability. One task at a time: only the last caller's waker is kept.
@@ -86,7 +86,7 @@ impl TcpStream {
     /// # Errors
     /// When the runtime is shutting down.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_ready_event(cx, Direction::Write).map_ok(drop)
+        self.io.poll_ready(cx, Direction::Write).map_ok(drop)
     }
 
     /// Reads what is there; zero is the end of the stream, or an empty buffer.
@@ -110,7 +110,7 @@ impl TcpStream {
     /// # Errors
     /// As there.
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        self.try_io(Interest::READABLE, || socket::recv_buf(self.as_fd(), buf).map(|(received, _)| received))
+        self.try_io(Interest::READABLE, || socket::recv_buf(self.as_fd(), buf))
     }
 
     /// Writes what the socket takes at once.
@@ -167,12 +167,6 @@ impl TcpStream {
     /// # Errors
     /// As there.
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            let event = ready!(self.io.poll_ready_event(cx, Direction::Read))?;
-            match socket::peek_buf(self.as_fd(), buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.clear(event),
-                done => return Poll::Ready(done),
-            }
-        }
+        self.io.poll_io(cx, Direction::Read, || socket::peek_buf(self.as_fd(), buf))
     }
 }
