@@ -14,7 +14,6 @@ use std::task::{self, Poll};
 use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::AtomicBool;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Release};
-use blitz_core::primitive::thread_local;
 use blitz_core::queue::Chain;
 use blitz_core::queue::mpsc::Inbox;
 use blitz_core::wake::WakeSlot;
@@ -25,9 +24,9 @@ use crate::task::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo}
 /// So many tasks run in one poll of the set, before the task that it lies in yields.
 const POLLS_PER_TURN: usize = 61;
 
-thread_local! {
+blitz_core::thread_local_const! {
     // No destructor: reading it is one load.
-    static CURRENT: Cell<*const Context> = const { Cell::new(ptr::null()) };
+    static CURRENT: Cell<*const Context> = Cell::new(ptr::null());
 }
 
 /// What wakers on other threads know of a set.

@@ -4,15 +4,14 @@ use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use std::sync::Arc;
 
-use blitz_core::primitive::thread_local;
 
 use super::Shared;
 use super::worker::{Core, Worker};
 use crate::task::Notified;
 
-thread_local! {
+blitz_core::thread_local_const! {
     // No destructor: reading it is one load.
-    static CURRENT: Cell<*const Context> = const { Cell::new(ptr::null()) };
+    static CURRENT: Cell<*const Context> = Cell::new(ptr::null());
 }
 
 /// On the stack of a worker thread. It holds the core, until `block_in_place` hands that on.

@@ -4,14 +4,13 @@ use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use std::sync::Arc;
 
-use blitz_core::primitive::thread_local;
 
 use super::{Core, Shared};
 use crate::task::Notified;
 
-thread_local! {
+blitz_core::thread_local_const! {
     // No destructor: reading it is one load.
-    static CURRENT: Cell<*const Context> = const { Cell::new(ptr::null()) };
+    static CURRENT: Cell<*const Context> = Cell::new(ptr::null());
 }
 
 /// On the stack of the thread that runs; the thread-local points here while it does.
