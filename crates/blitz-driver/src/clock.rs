@@ -21,8 +21,8 @@ use crate::timer::Timers;
 /// `frozen_at` of a clock that runs.
 const RUNNING: u64 = u64::MAX;
 
-/// The latest moment a clock can show, in nanoseconds: 584 years.
-const LATEST: u64 = u64::MAX - 1;
+/// The latest moment to which paused time moves, in nanoseconds: 292 years, and it can run on from there as long again.
+const LATEST: u64 = u64::MAX >> 1;
 
 /// Set for good by the first clock that is paused, so that `Instant::now()` need not look for a runtime before.
 #[cfg(not(loom))]
@@ -220,7 +220,7 @@ impl Clock {
         match self.0.frozen_at.load(Acquire) {
             RUNNING => {
                 let offset = self.0.offset.load(Relaxed);
-                to_ns(Instant::now()).wrapping_add(offset).min(LATEST)
+                to_ns(Instant::now()).wrapping_add(offset)
             }
             frozen => frozen,
         }
@@ -320,9 +320,23 @@ impl Clock {
     /// Holds paused time still while the guard lives: for a blocking call, or for work outside of every member.
     #[inline]
     pub fn inhibit(&self) -> Inhibit {
+        self.hold();
+        Inhibit(self.clone())
+    }
+
+    /// Holds paused time still until [`let_go`](Self::let_go): `inhibit` for those who cannot keep a guard.
+    #[inline]
+    pub fn hold(&self) {
         // ORDERING: SeqCst, read by `everyone_sleeps` in one order with the sleepers.
         self.0.inhibitors.fetch_add(INHIBIT, SeqCst);
-        Inhibit(self.clone())
+    }
+
+    /// Ends one [`hold`](Self::hold).
+    pub fn let_go(&self) {
+        // ORDERING: SeqCst as in `hold`.
+        self.0.inhibitors.fetch_sub(1, SeqCst);
+        // Everyone else may have fallen asleep meanwhile, so nobody else would look.
+        while self.is_paused() && self.jump(|| ()) {}
     }
 
     /// Jumps to the earliest deadline and fires what is due, if time is paused and everyone sleeps.
@@ -405,10 +419,7 @@ pub struct Inhibit(Clock);
 
 impl Drop for Inhibit {
     fn drop(&mut self) {
-        // ORDERING: SeqCst as in `Clock::inhibit`.
-        self.0.0.inhibitors.fetch_sub(1, SeqCst);
-        // Everyone else may have fallen asleep meanwhile, so nobody else would look.
-        while self.0.is_paused() && self.0.jump(|| ()) {}
+        self.0.let_go();
     }
 }
 
@@ -458,3 +469,7 @@ fn fire(members: &[Arc<dyn Member>], now: u64) {
         timers.fire(now);
     }
 }
+
+#[cfg(test)]
+#[path = "tests/clock.rs"]
+mod tests;

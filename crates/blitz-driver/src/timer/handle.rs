@@ -8,9 +8,11 @@ use blitz_core::slab::Key;
 use super::{Inserted, Reset, Shutdown};
 use crate::Handle;
 
-/// Not registered yet, or not any more: no slab gives these keys.
+// Not registered yet, or not any more. No slab gives these keys.
 const UNREGISTERED: Key = Key::from_raw(u64::MAX);
-const ELAPSED: Key = Key::from_raw(u64::MAX - 1);
+/// The same, and the deadline lay ahead when the timer was made: no need to look at the clock.
+const AHEAD: Key = Key::from_raw(u64::MAX - 1);
+const ELAPSED: Key = Key::from_raw(u64::MAX - 2);
 
 /// A timer that registers with a driver at its first [`poll`](Self::poll), and is forgotten when dropped.
 pub struct Timer {
@@ -29,6 +31,12 @@ impl Timer {
         }
     }
 
+    /// The same for a deadline that lies ahead now: the first poll need not look at the clock, and always registers.
+    #[inline]
+    pub fn ahead(home: Handle) -> Self {
+        Self { home, key: AHEAD }
+    }
+
     /// Ready once `deadline` has passed, which must be the same in each poll until [`reset`](Self::reset).
     ///
     /// # Errors
@@ -36,7 +44,14 @@ impl Timer {
     #[inline]
     pub fn poll(&mut self, cx: &mut Context<'_>, deadline: u64) -> Poll<Result<(), Shutdown>> {
         match self.key {
-            UNREGISTERED => self.register(cx, deadline),
+            AHEAD => self.register(cx, deadline),
+            UNREGISTERED => {
+                if deadline > self.home.clock().now_ns() {
+                    return self.register(cx, deadline);
+                }
+                self.key = ELAPSED;
+                Poll::Ready(Ok(()))
+            }
             ELAPSED => Poll::Ready(Ok(())),
             key => {
                 let polled = self.home.timers().poll(key, cx.waker());
@@ -52,7 +67,7 @@ impl Timer {
     /// True once it has fired and until it is reset.
     pub fn is_elapsed(&self) -> bool {
         match self.key {
-            UNREGISTERED => false,
+            UNREGISTERED | AHEAD => false,
             ELAPSED => true,
             key => self.home.timers().is_elapsed(key),
         }
@@ -62,8 +77,7 @@ impl Timer {
     /// otherwise it registers again at the next poll.
     pub fn reset(&mut self, deadline: u64) {
         match self.key {
-            UNREGISTERED => {}
-            ELAPSED => self.key = UNREGISTERED,
+            UNREGISTERED | AHEAD | ELAPSED => self.key = UNREGISTERED,
             key => match self.home.timers().reset(key, deadline) {
                 Reset::Pending { unpark: true } => self.home.unpark(),
                 Reset::Pending { unpark: false } | Reset::Fired => {}
@@ -84,7 +98,7 @@ impl Timer {
     #[inline]
     fn register(&mut self, cx: &mut Context<'_>, deadline: u64) -> Poll<Result<(), Shutdown>> {
         crate::current::with(|current| {
-            if !current.same_as(&self.home) && current.clock().same_as(self.home.clock()) {
+            if !current.same_as(&self.home) && current.is_sibling(&self.home) {
                 self.home = current.clone();
             }
         });
@@ -121,7 +135,7 @@ impl Drop for Timer {
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.key {
-            UNREGISTERED => "unregistered",
+            UNREGISTERED | AHEAD => "unregistered",
             ELAPSED => "elapsed",
             _ => "registered",
         };

@@ -5,7 +5,12 @@
 //!
 //! Order within one instant: by deadline, then by the order of registration (a reset registers anew).
 
+mod handle;
 mod timers;
 mod wheel;
 
+pub use handle::Timer;
 pub use timers::{Inserted, Reset, Shutdown, Timers};
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub(super) struct Wheel<W> {
     tick: u64,
     /// Counts registrations.
     seq: u64,
-    levels: [Level; LEVELS],
+    levels: Box<[Level]>,
     far: Slot,
     due: BinaryHeap<Reverse<Due>>,
     /// Heap entries whose timer is gone or was reset.
@@ -105,7 +105,7 @@ impl Slot {
 
 impl<W> Wheel<W> {
     pub(super) fn new() -> Self {
-        const LEVEL: Level = Level {
+        let level = || Level {
             occupied: 0,
             slots: [Slot::EMPTY; SLOTS],
         };
@@ -114,7 +114,7 @@ impl<W> Wheel<W> {
             now: 0,
             tick: 0,
             seq: 0,
-            levels: [LEVEL; LEVELS],
+            levels: (0..LEVELS).map(|_| level()).collect(),
             far: Slot::EMPTY,
             due: BinaryHeap::new(),
             stale_dues: 0,
