@@ -1,6 +1,6 @@
 //! What the queues' tests carry, and the chain's own tests.
 
-use super::{Chain, Link, Linked};
+use super::{Link, Linked};
 use crate::primitive::cell::UnsafeCell;
 use crate::primitive::sync::Arc;
 use std::ptr::NonNull;
@@ -50,6 +50,7 @@ pub(crate) fn assert_each_once(mut seen: Vec<usize>, count: usize) {
 
 #[cfg(not(loom))]
 mod chain {
+    use super::super::Chain;
     use super::*;
     use proptest::prelude::*;
     use std::collections::VecDeque;
