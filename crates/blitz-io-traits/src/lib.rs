@@ -22,10 +22,11 @@ pub mod compat;
 pub mod coop;
 mod copy;
 mod ext;
-mod find;
+mod faults;
 mod memory;
 pub mod owned;
 mod read_buf;
+mod until;
 
 pub use adapt::{Chain, Join, Lines, ReadHalf, Split, Take, WriteHalf, join, split};
 pub use async_buf_read::AsyncBufRead;

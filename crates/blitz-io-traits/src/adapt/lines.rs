@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::AsyncBufRead;
-use crate::ext::poll_read_until;
+use crate::until::poll_read_until;
 
 pin_project! {
     /// The lines of a source; made by [`AsyncBufReadExt::lines`](crate::AsyncBufReadExt::lines).
@@ -59,7 +59,7 @@ impl<R: AsyncBufRead> Lines<R> {
     /// Safe: what has come of the line stays in here.
     ///
     /// # Errors
-    /// `InvalidData` when the line is not UTF-8; it is lost, and the next call gives the next one. Whatever the
+    /// `InvalidData` when the line is not UTF-8, with a `FromUtf8Error` inside that holds its bytes; the next call gives the next line. Whatever the
     /// source reports: the next call goes on in the same line.
     ///
     /// # Examples
@@ -99,8 +99,9 @@ impl<R: AsyncBufRead> Lines<R> {
         if line.pop_if(|&mut b| b == b'\n').is_some() {
             line.pop_if(|&mut b| b == b'\r');
         }
-        let text = String::from_utf8(line)
-            .map_err(|err| io::Error::new(io::ErrorKind::InvalidData, err.utf8_error()))?;
+        // The error holds the line's bytes.
+        let text =
+            String::from_utf8(line).map_err(|err| io::Error::new(io::ErrorKind::InvalidData, err))?;
         Poll::Ready(Ok(Some(text)))
     }
 }

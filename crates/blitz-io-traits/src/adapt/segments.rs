@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::AsyncBufRead;
-use crate::ext::poll_read_until;
+use crate::until::poll_read_until;
 
 pin_project! {
     /// The segments of a source; made by [`AsyncBufReadExt::split`](crate::AsyncBufReadExt::split).

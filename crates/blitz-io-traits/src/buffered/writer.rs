@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::{CAPACITY_DEFAULT, Seek};
-use crate::ext::{is_interrupted, write_zero};
+use crate::faults::{is_interrupted, write_zero};
 use crate::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 pin_project! {

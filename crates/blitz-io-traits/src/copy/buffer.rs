@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::coop::Rounds;
-use crate::ext::{is_interrupted, write_zero};
+use crate::faults::{is_interrupted, write_zero};
 use crate::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The buffer, and how far the copy has come.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::coop::Rounds;
-use crate::ext::{is_interrupted, write_zero};
+use crate::faults::{is_interrupted, write_zero};
 use crate::{AsyncBufRead, AsyncWrite};
 
 /// Copies all bytes from `reader` to `writer`, flushes, and returns how many bytes it was.

@@ -10,24 +10,6 @@ mod seek;
 mod write;
 
 pub use buf_read::AsyncBufReadExt;
-pub(crate) use buf_read::poll_read_until;
 pub use read::AsyncReadExt;
 pub use seek::AsyncSeekExt;
 pub use write::AsyncWriteExt;
-
-use std::io;
-
-/// The signal came in between; the call is simply made again.
-pub(crate) fn is_interrupted(err: &io::Error) -> bool {
-    err.kind() == io::ErrorKind::Interrupted
-}
-
-/// The end came in the middle of what was asked for.
-pub(crate) fn early_eof() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "early eof")
-}
-
-/// The sink takes no more bytes.
-pub(crate) fn write_zero() -> io::Error {
-    io::Error::new(io::ErrorKind::WriteZero, "write zero byte into writer")
-}

@@ -3,8 +3,6 @@
 mod fill;
 mod until;
 
-pub(crate) use until::poll_read_until;
-
 use std::pin::Pin;
 
 use crate::{AsyncBufRead, Lines, Split};

@@ -3,47 +3,14 @@
 use std::future::Future;
 use std::io;
 use std::marker::PhantomPinned;
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
 use crate::AsyncBufRead;
-use crate::ext::is_interrupted;
 use crate::ext::read::Text;
-use crate::find::find;
-
-/// Reads up to and with `byte` or to the end, appends to `buf`, counts in `read`, and returns the count.
-pub(crate) fn poll_read_until<R: AsyncBufRead + ?Sized>(
-    mut reader: Pin<&mut R>,
-    cx: &mut Context<'_>,
-    byte: u8,
-    buf: &mut Vec<u8>,
-    read: &mut usize,
-) -> Poll<io::Result<usize>> {
-    loop {
-        let (done, used) = match ready!(reader.as_mut().poll_fill_buf(cx)) {
-            Ok(available) => match find(byte, available) {
-                Some(at) => {
-                    buf.extend_from_slice(&available[..=at]);
-                    (true, at + 1)
-                }
-                None => {
-                    buf.extend_from_slice(available);
-                    (available.is_empty(), available.len())
-                }
-            },
-            Err(err) if is_interrupted(&err) => continue,
-            Err(err) => return Poll::Ready(Err(err)),
-        };
-        reader.as_mut().consume(used);
-        *read += used;
-        if done {
-            return Poll::Ready(Ok(mem::take(read)));
-        }
-    }
-}
+use crate::until::poll_read_until;
 
 pin_project! {
     /// The future of [`AsyncBufReadExt::read_until`](crate::AsyncBufReadExt::read_until).

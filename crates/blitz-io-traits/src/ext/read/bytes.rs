@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut;
 use pin_project_lite::pin_project;
 
-use crate::ext::{early_eof, is_interrupted};
+use crate::faults::{early_eof, is_interrupted};
 use crate::{AsyncRead, ReadBuf};
 
 pin_project! {

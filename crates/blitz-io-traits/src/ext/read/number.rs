@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::ext::{early_eof, is_interrupted};
+use crate::faults::{early_eof, is_interrupted};
 use crate::{AsyncRead, ReadBuf};
 
 /// The widest number.

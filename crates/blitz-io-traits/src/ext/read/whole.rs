@@ -3,16 +3,16 @@
 use std::future::Future;
 use std::io;
 use std::marker::PhantomPinned;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::ext::is_interrupted;
+use crate::faults::is_interrupted;
 use crate::{AsyncRead, ReadBuf};
 
-/// How much room a read into a vector has at least.
+/// How much room a read has at least: with less, a vector grows, which at least doubles it.
 const ROOM_MIN: usize = 32;
 
 /// What is known of a vector's spare room from one poll to the next.
@@ -42,10 +42,10 @@ fn poll_read_into_spare<R: AsyncRead + ?Sized>(
     vec: &mut Vec<u8>,
     spare: &mut Spare,
 ) -> Poll<io::Result<usize>> {
-    if vec.len() == vec.capacity() {
-        if vec.capacity() == spare.chosen && spare.chosen > 0 {
-            let mut probe = [0; ROOM_MIN];
-            let mut buf = ReadBuf::new(&mut probe);
+    if vec.capacity() - vec.len() < ROOM_MIN {
+        if vec.capacity() == spare.chosen && spare.chosen >= ROOM_MIN {
+            let mut probe = [MaybeUninit::uninit(); ROOM_MIN];
+            let mut buf = ReadBuf::uninit(&mut probe);
             ready!(reader.as_mut().poll_read(cx, &mut buf))?;
             vec.extend_from_slice(buf.filled());
             spare.initialized = 0;

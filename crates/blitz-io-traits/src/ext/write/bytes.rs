@@ -11,7 +11,7 @@ use bytes::Buf;
 use pin_project_lite::pin_project;
 
 use crate::AsyncWrite;
-use crate::ext::{is_interrupted, write_zero};
+use crate::faults::{is_interrupted, write_zero};
 
 /// How many pieces of a buffer go into one vectored write.
 const PIECES_MAX: usize = 64;
