@@ -84,7 +84,7 @@ impl Submissions {
     pub fn unregister_buf_ring(&mut self, _group: u16) -> io::Result<()> {
         match self.0 {}
     }
-    pub unsafe fn register_buffers(&mut self, _buffers: &[libc::iovec]) -> io::Result<()> {
+    pub unsafe fn register_buffer(&mut self, _start: *mut u8, _len: usize) -> io::Result<()> {
         match self.0 {}
     }
     pub fn unregister_buffers(&mut self) -> io::Result<()> {

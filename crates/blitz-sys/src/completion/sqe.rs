@@ -72,6 +72,7 @@ const RECVSEND_POLL_FIRST: u16 = 1 << 0;
 const RECV_MULTISHOT: u16 = 1 << 1;
 const SEND_ZC_REPORT_USAGE: u16 = 1 << 3;
 const ACCEPT_MULTISHOT: u16 = 1 << 0;
+const ACCEPT_POLL_FIRST: u16 = 1 << 2;
 const POLL_ADD_MULTI: u32 = 1 << 0;
 const POLL_ADD_LEVEL: u32 = 1 << 3;
 const CANCEL_ALL: u32 = 1 << 0;
@@ -156,6 +157,12 @@ impl Sqe {
     /// The same, told to wait for readiness before the first try: for a socket just found empty or full.
     pub const fn poll_first(mut self) -> Self {
         self.ioprio |= RECVSEND_POLL_FIRST;
+        self
+    }
+
+    /// The same accept, told to wait for a connection before the first try.
+    pub const fn poll_first_accept(mut self) -> Self {
+        self.ioprio |= ACCEPT_POLL_FIRST;
         self
     }
 

@@ -316,16 +316,20 @@ impl Submissions {
         self.io.submitter().unregister_buf_ring(group)
     }
 
-    /// Registers fixed buffers.
+    /// Registers `len` bytes from `start` on as the one fixed buffer, number 0.
     ///
     /// # Errors
     /// The kernel's.
     ///
     /// # Safety
     /// They must stay valid until they are unregistered or the ring is gone.
-    pub unsafe fn register_buffers(&mut self, buffers: &[libc::iovec]) -> io::Result<()> {
+    pub unsafe fn register_buffer(&mut self, start: *mut u8, len: usize) -> io::Result<()> {
+        let block = libc::iovec {
+            iov_base: start.cast(),
+            iov_len: len,
+        };
         // SAFETY: the caller's promise.
-        unsafe { self.io.submitter().register_buffers(buffers) }
+        unsafe { self.io.submitter().register_buffers(&[block]) }
     }
 
     /// Ends the registration of the fixed buffers.

@@ -5,6 +5,9 @@ use std::os::fd::RawFd;
 
 use super::{Answer, answer, errno};
 
+/// No fields here.
+pub const STATX_BASIC: u32 = 0;
+
 /// So many bytes would `statx` write.
 pub const STATX_LEN: usize = 0;
 
@@ -74,6 +77,11 @@ pub fn rename(from: &CStr, to: &CStr, flags: u32) -> Answer {
     }
     // SAFETY: both paths end in a zero.
     answer(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) } as isize)
+}
+
+/// Refuses.
+pub fn splice(_from: RawFd, _from_offset: Option<u64>, _to: RawFd, _to_offset: Option<u64>, _len: usize) -> Answer {
+    -errno::ENOSYS
 }
 
 pub(super) fn data_sync(fd: RawFd) -> Answer {

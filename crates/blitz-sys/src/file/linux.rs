@@ -5,6 +5,9 @@ use std::os::fd::RawFd;
 
 use super::{Answer, answer, errno};
 
+/// The fields that [`statx`] is asked for.
+pub const STATX_BASIC: u32 = libc::STATX_BASIC_STATS;
+
 /// So many bytes does the kernel write for `statx`.
 pub const STATX_LEN: usize = size_of::<libc::statx>();
 
@@ -75,7 +78,7 @@ pub unsafe fn statx(dir: RawFd, path: &CStr, flags: i32, out: *mut u8) -> Answer
             dir,
             path.as_ptr(),
             flags,
-            libc::STATX_BASIC_STATS,
+            STATX_BASIC,
             out.cast(),
         )
     } as isize)
@@ -101,6 +104,16 @@ pub fn rename(from: &CStr, to: &CStr, flags: u32) -> Answer {
         )
     };
     answer(result as isize)
+}
+
+/// Moves bytes between a pipe and something else; an offset is for an end that has one.
+pub fn splice(from: RawFd, from_offset: Option<u64>, to: RawFd, to_offset: Option<u64>, len: usize) -> Answer {
+    let mut offsets = [from_offset, to_offset].map(|offset| offset.map(|offset| offset as i64));
+    let [from_offset, to_offset] = &mut offsets;
+    let place = |offset: &mut Option<i64>| offset.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    let len = len.min(super::TRANSFER_MAX);
+    // SAFETY: each offset is null or points to a number of ours.
+    answer(unsafe { libc::splice(from, place(from_offset), to, place(to_offset), len, 0) })
 }
 
 pub(super) fn data_sync(fd: RawFd) -> Answer {

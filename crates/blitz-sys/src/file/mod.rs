@@ -17,7 +17,7 @@ mod special;
 
 pub mod errno;
 
-pub use special::{STATX_LEN, Statx, fallocate, now, rename, statx};
+pub use special::{STATX_BASIC, STATX_LEN, Statx, fallocate, now, rename, splice, statx};
 
 /// The result of a call, or its negative error number, as a completion carries it.
 pub type Answer = i32;
@@ -96,6 +96,12 @@ pub fn open(path: &CStr, flags: i32, mode: u32) -> Answer {
     )
 }
 
+/// Ends one direction of a connection, or both.
+pub fn shutdown(fd: RawFd, how: i32) -> Answer {
+    // SAFETY: no memory is passed.
+    answer(unsafe { libc::shutdown(fd, how) } as isize)
+}
+
 /// Removes a name, or an empty directory.
 pub fn unlink(path: &CStr, is_dir: bool) -> Answer {
     let flags = if is_dir { AT_REMOVEDIR } else { 0 };
@@ -111,6 +117,8 @@ pub fn make_dir(path: &CStr, mode: u32) -> Answer {
 
 /// "The current directory", where a call takes a directory's descriptor.
 pub const AT_FDCWD: RawFd = libc::AT_FDCWD;
+/// Makes `statx` tell of a link instead of what it points to.
+pub const AT_SYMLINK_NOFOLLOW: i32 = libc::AT_SYMLINK_NOFOLLOW;
 /// Makes [`unlink`] remove a directory.
 pub const AT_REMOVEDIR: i32 = libc::AT_REMOVEDIR;
 
@@ -119,6 +127,21 @@ pub mod open_flags {
     pub use libc::{
         O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
     };
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub use libc::O_LARGEFILE;
+    /// Files are large here without being asked.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub const O_LARGEFILE: i32 = 0;
+}
+
+/// Flags of new sockets, in this platform's numbers.
+pub mod socket_flags {
+    /// Non-blocking, and closed on exec.
+    #[cfg(not(any(target_os = "macos", target_os = "ios")))]
+    pub const NEW: i32 = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    /// Such flags are not known here.
+    #[cfg(any(target_os = "macos", target_os = "ios"))]
+    pub const NEW: i32 = 0;
 }
 
 /// Flags of `send` and `recv`, in this platform's numbers.

@@ -1,0 +1,135 @@
+//! A listener's stream of connections.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::task::{Context, Poll, ready};
+
+use blitz_core::primitive::sync::Mutex;
+use blitz_core::slab::Key;
+use blitz_sys::completion::{Opcode, Sqe};
+use blitz_sys::file::{errno, socket_flags};
+
+use super::delivery::Delivery;
+use super::many::{Carries, Many, Next};
+use super::socket::near;
+use crate::interest::Direction;
+use crate::readiness::shutting_down;
+use crate::{Handle, Registration};
+
+/// The stream of a listener's connections.
+///
+/// Where the kernel can, one entry stays armed and brings a socket for each connection, up to
+/// [`per_listener`](super::BufferConfig::per_listener) ahead of the reader; beyond that it is paused, and
+/// connections wait in the listener's backlog. Elsewhere the listener's readiness and `accept` serve.
+///
+/// Sockets that came ahead of the reader and are not taken are closed when the stream is dropped.
+pub struct Accepts {
+    stream: Mutex<Option<(Handle, Key)>>,
+}
+
+impl Accepts {
+    /// A stream; nothing is armed before the first [`poll_next`](Self::poll_next).
+    pub const fn new() -> Self {
+        Self { stream: Mutex::new(None) }
+    }
+
+    /// Accepts the next connection of `registration`'s listener: a non-blocking socket, closed on exec.
+    ///
+    /// One task at a time may wait: the last one that polled is woken.
+    ///
+    /// # Errors
+    /// Those of `accept(2)`, after which the next poll tries anew; or that the driver is shutting down.
+    pub fn poll_next(&self, cx: &mut Context<'_>, registration: &Registration) -> Poll<io::Result<OwnedFd>> {
+        let place = {
+            let mut stream = self.stream.lock();
+            if stream.is_none() {
+                *stream = open(registration);
+            }
+            stream.clone()
+        };
+        let Some((handle, key)) = place else {
+            return registration.poll_io(cx, Direction::Read, || {
+                blitz_sys::socket::accept(registration.fd().as_fd()).map(|(socket, _)| socket)
+            });
+        };
+        handle.check_process()?;
+        let coop = ready!(blitz_core::budget::poll_proceed(cx));
+        let mut fresh = None;
+        loop {
+            let mut submission = handle.submission();
+            let (many, _) = submission.ops.many(key);
+            match many.next(cx.waker(), &mut fresh) {
+                Next::Answer(result, _) => {
+                    drop(submission);
+                    coop.made_progress();
+                    // SAFETY: the kernel made the descriptor for this answer, and nobody else has seen it.
+                    let socket = errno::check(result).map(|_| unsafe { OwnedFd::from_raw_fd(result) });
+                    return Poll::Ready(socket);
+                }
+                Next::Waits(replaced) => {
+                    drop(submission);
+                    drop(replaced);
+                    handle.notify_submitted();
+                    return Poll::Pending;
+                }
+                Next::WantsWaker => {
+                    drop(submission);
+                    fresh = Some(cx.waker().clone());
+                }
+                Next::Unarmed | Next::Starved if submission.ops.is_closed() => {
+                    return Poll::Ready(Err(shutting_down()));
+                }
+                Next::Unarmed | Next::Starved => {
+                    let fd = registration.fd().as_raw_fd();
+                    submission.arm_many(key, Sqe::accept_multishot(fd, socket_flags::NEW));
+                }
+            }
+        }
+    }
+}
+
+/// Makes the stream's place on the nearest ring that accepts so.
+fn open(registration: &Registration) -> Option<(Handle, Key)> {
+    let handle = near(registration);
+    if !handle.features()?.multishot_accept || handle.check_process().is_err() {
+        return None;
+    }
+    let mut submission = handle.submission();
+    if submission.ops.is_closed() {
+        return None;
+    }
+    let queue_max = submission.ops.config.per_listener.max(1).into();
+    let many = Many::new(Carries::Sockets, registration.fd().clone(), queue_max);
+    let key = submission.ops.insert_many(many, Opcode::ACCEPT);
+    drop(submission);
+    Some((handle, key))
+}
+
+impl Drop for Accepts {
+    fn drop(&mut self) {
+        let Some((handle, key)) = self.stream.get_mut().take() else { return };
+        if handle.check_process().is_err() {
+            return;
+        }
+        let mut remains = Delivery::new();
+        let mut submission = handle.submission();
+        submission.ops.abandon_many(key, &mut remains);
+        submission.push_pending();
+        drop(submission);
+        remains.finish();
+        handle.notify_submitted();
+    }
+}
+
+impl Default for Accepts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Accepts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepts").finish_non_exhaustive()
+    }
+}

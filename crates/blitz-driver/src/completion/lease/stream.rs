@@ -1,0 +1,303 @@
+//! A connection's received bytes, buffer by buffer.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::task::{Context, Poll, ready};
+
+use blitz_core::primitive::sync::Mutex;
+use blitz_core::slab::Key;
+use blitz_sys::completion::{Opcode, Sqe, cqe_flags};
+use blitz_sys::file::errno;
+
+use super::group::{GROUP, Group};
+use super::pool::{BufferPool, Lease};
+use super::view::BufferView;
+use crate::completion::delivery::Delivery;
+use crate::completion::many::{Carries, Many, Next};
+use crate::completion::socket::near;
+use crate::interest::Direction;
+use crate::readiness::shutting_down;
+use crate::shared::Submission;
+use crate::{Handle, Registration};
+
+/// The stream of a socket's received bytes in leased buffers.
+///
+/// It holds no buffer while the socket is idle. Where the kernel can, one entry stays armed and fills buffers as
+/// bytes come, up to [`per_connection`](super::super::BufferConfig::per_connection) ahead of the reader;
+/// beyond that it is paused, and the peer is held back as by any reader that does not read. When the provided
+/// buffers have run out the socket's readiness and a buffer of the driver's [`BufferPool`] serve, so no connection
+/// starves behind another; the entry is armed again when enough buffers have come home.
+///
+/// Bytes that came ahead of the reader are here and not in the socket: whoever mixes this with reads of another kind
+/// must ask [`try_next`](Self::try_next) first.
+pub struct Leases {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stream: Option<(Handle, Key)>,
+    /// Our place in the pool's line, and whose pool it is.
+    ticket: Option<u64>,
+    pool: Option<BufferPool>,
+    /// No provided buffers on this driver: do not try again.
+    is_plain: bool,
+    /// Put back by the reader.
+    unread: Option<BufferView>,
+}
+
+/// What the ring has to say about the next buffer.
+enum FromRing {
+    Ready(io::Result<BufferView>),
+    Waits,
+    /// The readiness path is to be taken this time.
+    Plain,
+}
+
+impl Leases {
+    /// A stream; nothing is armed before the first [`poll_next`](Self::poll_next).
+    pub const fn new() -> Self {
+        let state = State { stream: None, ticket: None, pool: None, is_plain: false, unread: None };
+        Self { state: Mutex::new(state) }
+    }
+
+    /// True if bytes may be here that are no longer in the socket.
+    pub fn is_armed(&self) -> bool {
+        let state = self.state.lock();
+        state.stream.is_some() || state.unread.is_some()
+    }
+
+    /// Receives the next buffer of `registration`'s socket; an empty one is the end of the stream.
+    ///
+    /// One task at a time may wait: the last one that polled is woken.
+    ///
+    /// # Errors
+    /// The socket's, or that the driver is shutting down.
+    pub fn poll_next(&self, cx: &mut Context<'_>, registration: &Registration) -> Poll<io::Result<BufferView>> {
+        let coop = ready!(blitz_core::budget::poll_proceed(cx));
+        let mut state = self.state.lock();
+        if let Some(view) = state.unread.take() {
+            coop.made_progress();
+            return Poll::Ready(Ok(view));
+        }
+        match state.poll_ring(cx, registration) {
+            FromRing::Ready(result) => {
+                coop.made_progress();
+                return Poll::Ready(result);
+            }
+            FromRing::Waits => return Poll::Pending,
+            FromRing::Plain => drop(coop),
+        }
+        state.poll_plain(cx, registration)
+    }
+
+    /// The next buffer if it is here already; never touches the socket.
+    ///
+    /// # Errors
+    /// As for [`poll_next`](Self::poll_next), if an error is what came.
+    pub fn try_next(&self) -> Option<io::Result<BufferView>> {
+        let mut state = self.state.lock();
+        if let Some(view) = state.unread.take() {
+            return Some(Ok(view));
+        }
+        let (handle, key) = state.stream.as_ref()?;
+        let mut submission = handle.submission();
+        let (many, group) = submission.ops.many(*key);
+        let (result, flags) = many.pop()?;
+        Some(view_of(result, flags, group))
+    }
+
+    /// Puts back what a reader did not use; the next one gets it first.
+    pub fn put_back(&self, view: BufferView) {
+        if !view.is_empty() {
+            let replaced = self.state.lock().unread.replace(view);
+            debug_assert!(replaced.is_none(), "only the last buffer can be put back");
+        }
+    }
+}
+
+impl State {
+    fn poll_ring(&mut self, cx: &mut Context<'_>, registration: &Registration) -> FromRing {
+        if self.is_plain {
+            return FromRing::Plain;
+        }
+        let (handle, key) = match &self.stream {
+            Some((handle, key)) => (handle.clone(), *key),
+            None => match self.open(registration) {
+                Some(opened) => opened,
+                None => {
+                    self.is_plain = true;
+                    return FromRing::Plain;
+                }
+            },
+        };
+        if let Err(error) = handle.check_process() {
+            return FromRing::Ready(Err(error));
+        }
+        let mut fresh = None;
+        loop {
+            let mut submission = handle.submission();
+            let (many, group) = submission.ops.many(key);
+            match many.next(cx.waker(), &mut fresh) {
+                Next::Answer(result, flags) => return FromRing::Ready(view_of(result, flags, group)),
+                Next::Waits(replaced) => {
+                    drop(submission);
+                    drop(replaced);
+                    handle.notify_submitted();
+                    return FromRing::Waits;
+                }
+                Next::WantsWaker => {
+                    drop(submission);
+                    fresh = Some(cx.waker().clone());
+                }
+                _ if submission.ops.is_closed() => return FromRing::Ready(Err(shutting_down())),
+                Next::Starved if !feed(&mut submission, key) => {
+                    self.pool = Some(submission.ops.pool());
+                    return FromRing::Plain;
+                }
+                Next::Starved | Next::Unarmed => {
+                    self.leave_line();
+                    let fd = registration.fd().as_raw_fd();
+                    submission.arm_many(key, Sqe::recv_multishot(fd, GROUP));
+                }
+            }
+        }
+    }
+
+    /// Makes the stream's place on the nearest ring that provides buffers.
+    fn open(&mut self, registration: &Registration) -> Option<(Handle, Key)> {
+        let handle = near(registration);
+        let features = handle.features()?;
+        if !features.multishot_recv || !features.buffer_ring || handle.check_process().is_err() {
+            return None;
+        }
+        let mut submission = handle.submission();
+        if !submission.provide() {
+            return None;
+        }
+        let queue_max = submission.ops.config.per_connection.max(1).into();
+        let many = Many::new(Carries::Buffers, registration.fd().clone(), queue_max);
+        let key = submission.ops.insert_many(many, Opcode::RECV);
+        drop(submission);
+        self.stream = Some((handle.clone(), key));
+        Some((handle, key))
+    }
+
+    /// Readiness, and a buffer of the pool.
+    fn poll_plain(&mut self, cx: &mut Context<'_>, registration: &Registration) -> Poll<io::Result<BufferView>> {
+        let pool = self.pool.get_or_insert_with(|| near(registration).buffer_pool()).clone();
+        let mut lease: Option<Lease> = None;
+        loop {
+            let mut is_short = false;
+            let received = registration.poll_io(cx, Direction::Read, || {
+                if lease.is_none() {
+                    lease = pool.try_lease();
+                }
+                let Some(lease) = &mut lease else {
+                    // Not the socket's fault: its readiness stays.
+                    is_short = true;
+                    return Ok(0);
+                };
+                blitz_sys::socket::read(registration.fd().as_fd(), lease.as_mut_slice())
+            });
+            let len = ready!(received)?;
+            if is_short {
+                lease = Some(ready!(pool.poll_lease(cx, &mut self.ticket)));
+                continue;
+            }
+            let lease = lease.expect("what was received lies in a buffer");
+            return Poll::Ready(Ok(lease.freeze(len)));
+        }
+    }
+
+    fn leave_line(&mut self) {
+        if let (Some(pool), true) = (&self.pool, self.ticket.is_some()) {
+            pool.leave(&mut self.ticket);
+        }
+    }
+}
+
+/// Whether enough buffers came home to arm a starved stream again.
+///
+/// Not at the first one: every starved stream would take it in turn, and the kernel would turn all but one away.
+fn feed(submission: &mut Submission, key: Key) -> bool {
+    submission.ops.collect_returns();
+    let Some(group) = &submission.ops.group else { return false };
+    let enough = group.available() >= group.count().div_ceil(4);
+    if enough {
+        submission.ops.many(key).0.feed();
+    }
+    enough
+}
+
+/// What an answer brought.
+fn view_of(result: i32, flags: u32, group: Option<&mut Group>) -> io::Result<BufferView> {
+    let number = cqe_flags::buffer(flags);
+    match (errno::check(result), number, group) {
+        (Ok(len), Some(number), Some(group)) if len > 0 => Ok(group.view(number, len as usize)),
+        (answer, Some(number), Some(group)) => {
+            group.give_back(number);
+            answer.map(|_| BufferView::empty())
+        }
+        (answer, ..) => answer.map(|_| BufferView::empty()),
+    }
+}
+
+impl Submission {
+    /// Sees to it that the driver provides buffers; false if it cannot.
+    fn provide(&mut self) -> bool {
+        if self.ops.group.is_some() {
+            return true;
+        }
+        if self.ops.is_closed() {
+            return false;
+        }
+        let Some(ring) = &mut self.ring else { return false };
+        let config = &self.ops.config;
+        match Group::register(ring, config.count, config.size) {
+            Ok(group) => {
+                self.ops.group = Some(group);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+impl Handle {
+    /// The pool that serves this driver's leases when its provided buffers have run out, or it has none.
+    pub fn buffer_pool(&self) -> BufferPool {
+        self.submission().ops.pool()
+    }
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        state.leave_line();
+        let Some((handle, key)) = state.stream.take() else { return };
+        if handle.check_process().is_err() {
+            return;
+        }
+        let mut remains = Delivery::new();
+        let mut submission = handle.submission();
+        submission.ops.abandon_many(key, &mut remains);
+        submission.push_pending();
+        drop(submission);
+        remains.finish();
+        handle.notify_submitted();
+    }
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases").field("is_armed", &self.is_armed()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! The way home, explored whole. Each test is named by what can never happen.
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use loom::thread;
+
+use super::super::returns::Returns;
+
+/// Two buffers come home while the taker looks twice: both are taken, each once, with what was written before.
+#[test]
+fn no_buffer_is_lost_or_taken_twice() {
+    loom::model(|| {
+        let returns = Arc::new(Returns::new(2));
+        let last_looks = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let threads = [0, 1].map(|number| {
+            let returns = Arc::clone(&returns);
+            let last_look = Arc::clone(&last_looks[number]);
+            thread::spawn(move || {
+                last_look.store(1, Relaxed);
+                returns.push(number as u32);
+            })
+        });
+        let mut taken = [0; 2];
+        let mut take = || {
+            returns.take(|number| {
+                let number = number as usize;
+                taken[number] += 1;
+                assert_eq!(last_looks[number].load(Relaxed), 1, "taken before its reader had let go");
+            });
+        };
+        take();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        take();
+        assert_eq!(taken, [1, 1]);
+    });
+}
+
+/// A buffer that went out again and comes home a second time is not mistaken for its first visit.
+#[test]
+fn no_second_visit_breaks_the_stack() {
+    loom::model(|| {
+        let returns = Arc::new(Returns::new(2));
+        returns.push(0);
+        let other = {
+            let returns = Arc::clone(&returns);
+            thread::spawn(move || returns.push(1))
+        };
+        let mut taken = [0; 2];
+        returns.take(|number| taken[number as usize] += 1);
+        if taken[0] == 1 {
+            returns.push(0);
+        }
+        other.join().unwrap();
+        returns.take(|number| taken[number as usize] += 1);
+        assert_eq!(taken, [2, 1]);
+    });
+}

@@ -1,0 +1,194 @@
+//! A stream of answers to one entry: what has come and is not yet taken.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::task::Waker;
+
+use blitz_sys::completion::{Sqe, cqe_flags};
+use blitz_sys::file::errno;
+
+use blitz_core::slab::Key;
+
+use super::delivery::{Delivery, Remains};
+use super::lease::Group;
+use crate::shared::{Submission, tag};
+
+/// What the answers carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carries {
+    /// A new descriptor each.
+    Sockets,
+    /// A provided buffer each.
+    Buffers,
+}
+
+/// A multishot operation's table entry.
+pub(super) struct Many {
+    carries: Carries,
+    /// Keeps the number from being used again while an entry that names it may still be queued.
+    #[allow(dead_code)]
+    fd: Arc<OwnedFd>,
+    queue: VecDeque<(i32, u32)>,
+    queue_max: usize,
+    waker: Option<Waker>,
+    is_armed: bool,
+    is_pausing: bool,
+    is_starved: bool,
+    is_abandoned: bool,
+}
+
+/// What a stream's reader finds.
+pub(super) enum Next {
+    /// The oldest answer.
+    Answer(i32, u32),
+    /// None yet; the reader will be woken. The waker that was replaced is to be dropped after the lock.
+    Waits(#[allow(dead_code)] Option<Waker>),
+    /// None yet, and the waker there is another task's: come again with a clone of yours.
+    WantsWaker,
+    /// None, and no entry in flight: arm one.
+    Unarmed,
+    /// None, and the last entry ended for want of provided buffers.
+    Starved,
+}
+
+impl Many {
+    pub(super) const fn new(carries: Carries, fd: Arc<OwnedFd>, queue_max: usize) -> Self {
+        Self {
+            carries,
+            fd,
+            queue: VecDeque::new(),
+            queue_max,
+            waker: None,
+            is_armed: false,
+            is_pausing: false,
+            is_starved: false,
+            is_abandoned: false,
+        }
+    }
+
+    /// True while the kernel will answer again.
+    #[inline]
+    pub(super) const fn is_armed(&self) -> bool {
+        self.is_armed
+    }
+
+    /// True if nobody reads any more.
+    #[inline]
+    pub(super) const fn is_abandoned(&self) -> bool {
+        self.is_abandoned
+    }
+
+    /// The starvation is over: buffers came home.
+    pub(super) fn feed(&mut self) {
+        self.is_starved = false;
+    }
+
+    /// An answer came. `cancel` is set if too many wait now.
+    pub(super) fn deliver(
+        &mut self,
+        result: i32,
+        flags: u32,
+        group: Option<&mut Group>,
+        out: &mut Delivery,
+        cancel: &mut bool,
+    ) {
+        let is_last = flags & cqe_flags::MORE == 0;
+        if is_last {
+            self.is_armed = false;
+            self.is_pausing = false;
+        }
+        let mut group = group;
+        if let (Some(_), Some(group)) = (cqe_flags::buffer(flags), group.as_deref_mut()) {
+            group.count_picked();
+        }
+        if self.is_abandoned {
+            destroy(self.carries, result, flags, group, out);
+            return;
+        }
+        if result == -errno::ENOBUFS && self.carries == Carries::Buffers {
+            self.is_starved = true;
+        } else if result != -errno::ECANCELED {
+            self.queue.push_back((result, flags));
+        }
+        if self.queue.len() >= self.queue_max && !is_last && !self.is_pausing {
+            self.is_pausing = true;
+            *cancel = true;
+        }
+        if let Some(waker) = self.waker.take() {
+            out.wakes.push(waker);
+        }
+    }
+
+    /// The oldest answer, or what to do without one.
+    pub(super) fn next(&mut self, waker: &Waker, fresh: &mut Option<Waker>) -> Next {
+        if let Some((result, flags)) = self.queue.pop_front() {
+            return Next::Answer(result, flags);
+        }
+        if self.is_starved {
+            return Next::Starved;
+        }
+        if !self.is_armed {
+            return Next::Unarmed;
+        }
+        match &self.waker {
+            Some(stored) if stored.will_wake(waker) => Next::Waits(None),
+            _ => match fresh.take() {
+                Some(fresh) => Next::Waits(self.waker.replace(fresh)),
+                None => Next::WantsWaker,
+            },
+        }
+    }
+
+    /// The oldest answer, if there is one.
+    pub(super) fn pop(&mut self) -> Option<(i32, u32)> {
+        self.queue.pop_front()
+    }
+
+    /// Nobody reads any more: destroys what waits.
+    pub(super) fn abandon(&mut self, mut group: Option<&mut Group>, out: &mut Delivery) {
+        self.is_abandoned = true;
+        for (result, flags) in mem::take(&mut self.queue) {
+            destroy(self.carries, result, flags, group.as_deref_mut(), out);
+        }
+        if let Some(waker) = self.waker.take() {
+            out.leave(Remains::Waker(waker));
+        }
+    }
+}
+
+/// Destroys an answer that nobody will take.
+fn destroy(carries: Carries, result: i32, flags: u32, group: Option<&mut Group>, out: &mut Delivery) {
+    match carries {
+        Carries::Sockets if result >= 0 => {
+            // SAFETY: the kernel made the descriptor for this answer, and nobody else has seen it.
+            out.leave(Remains::Descriptor(unsafe { OwnedFd::from_raw_fd(result) }));
+        }
+        Carries::Sockets => {}
+        Carries::Buffers => {
+            if let (Some(number), Some(group)) = (cqe_flags::buffer(flags), group) {
+                group.give_back(number);
+            }
+        }
+    }
+}
+
+impl Submission {
+    /// Queues the entry of the stream under `key`.
+    pub(super) fn arm_many(&mut self, key: Key, entry: Sqe) {
+        let (many, _) = self.ops.many(key);
+        many.is_armed = true;
+        self.ops.count_armed();
+        // SAFETY: a multishot entry names no memory but the provided buffers, which outlive the ring.
+        unsafe { self.push(entry.user_data(tag::with(tag::OPERATION, key.into_raw()))) };
+    }
+
+    /// Queues what the table wants queued.
+    pub(crate) fn push_pending(&mut self) {
+        while let Some(entry) = self.ops.pop_pending() {
+            // SAFETY: cancels name no memory.
+            unsafe { self.push(entry) };
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The table of operations in flight, under the driver's submission lock.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::task::Waker;
+
+use blitz_core::slab::{Key, Slab};
+use blitz_sys::completion::{Opcode, Sqe, Submissions, cqe_flags};
+
+use super::BufferConfig;
+use super::delivery::{Abandoned, Delivery, Outcome, Remains};
+use super::lease::{BufferPool, Group};
+use super::many::Many;
+use crate::shared::tag;
+
+/// One operation. See the table of moves in the [module above](super).
+pub(super) struct Entry {
+    stage: Stage,
+    opcode: Opcode,
+    outcome: Outcome,
+}
+
+enum Stage {
+    Waiting(Waker),
+    Done,
+    Orphan(Box<dyn Abandoned>),
+    Many(Box<Many>),
+}
+
+/// What a future finds under its key.
+pub(super) enum Looked {
+    /// The last answer; the key is void.
+    Done(Outcome),
+    /// In flight; the waker that was replaced, if any, is to be dropped after the lock.
+    Waits(#[allow(dead_code)] Option<Waker>),
+    /// In flight, and the waker there is another task's: come again with a clone of yours.
+    WantsWaker,
+}
+
+/// The operations in flight on one driver, and its leased buffers.
+pub(crate) struct Operations {
+    entries: Slab<Entry>,
+    /// Entries that a delivery wants queued: cancels of streams that have too much waiting.
+    pending: VecDeque<Sqe>,
+    in_flight: usize,
+    is_closed: bool,
+    is_leaked: bool,
+    pub(super) config: BufferConfig,
+    pub(super) group: Option<Group>,
+    pub(super) pool: Option<BufferPool>,
+    pub(super) fixed: Option<BufferPool>,
+}
+
+impl Operations {
+    /// An empty table.
+    pub(crate) fn new(config: &BufferConfig) -> Self {
+        Self {
+            entries: Slab::new(),
+            pending: VecDeque::new(),
+            in_flight: 0,
+            is_closed: false,
+            is_leaked: false,
+            config: config.clone(),
+            group: None,
+            pool: None,
+            fixed: None,
+        }
+    }
+
+    /// How many operations the kernel has not answered for the last time.
+    #[inline]
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How many operations of each opcode are in flight, the common ones of each kind counted together.
+    pub(crate) fn in_flight_by_opcode(&self) -> Vec<(Opcode, usize)> {
+        let mut counts: Vec<(Opcode, usize)> = Vec::new();
+        for (_, entry) in self.entries.iter().filter(|(_, entry)| entry.is_in_flight()) {
+            match counts.iter_mut().find(|(opcode, _)| *opcode == entry.opcode) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((entry.opcode, 1)),
+            }
+        }
+        counts
+    }
+
+    /// Takes no more operations from now on.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// True after [`close`](Self::close).
+    #[inline]
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Closes the table and adds a cancel for each operation in flight to `cancels`.
+    pub(crate) fn cancel_all(&mut self, cancels: &mut Vec<Sqe>) {
+        self.close();
+        let in_flight = self.entries.iter().filter(|(_, entry)| entry.is_in_flight());
+        cancels.extend(in_flight.map(|(key, _)| cancel_of(key)));
+    }
+
+    /// What is still in flight stays here for ever: its memory is leaked with the table.
+    pub(crate) fn leak(&mut self) {
+        self.close();
+        self.is_leaked = true;
+        self.in_flight = 0;
+    }
+
+    /// Takes back what the ring was given for good, once nothing is in flight.
+    pub(crate) fn release(&mut self, ring: &mut Submissions) {
+        if let Some(group) = self.group.take() {
+            group.release(ring);
+        }
+        if self.fixed.take().is_some() {
+            // The ring is about to be closed, which does the same.
+            let _ = ring.unregister_buffers();
+        }
+    }
+
+    /// The next entry that a delivery wants queued.
+    #[inline]
+    pub(crate) fn pop_pending(&mut self) -> Option<Sqe> {
+        self.pending.pop_front()
+    }
+
+    /// Puts buffers that came home from other threads back on the kernel's ring.
+    #[inline]
+    pub(crate) fn collect_returns(&mut self) {
+        if let Some(group) = &mut self.group {
+            group.collect();
+        }
+    }
+
+    /// Brings the answer `result`, `flags` to the operation under `key`.
+    pub(crate) fn deliver(&mut self, key: Key, result: i32, flags: u32, out: &mut Delivery) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            debug_assert!(false, "an answer for an operation that is over: {key:?}");
+            return;
+        };
+        let is_last = flags & cqe_flags::MORE == 0;
+        if let Stage::Many(many) = &mut entry.stage {
+            let mut cancel = false;
+            many.deliver(result, flags, self.group.as_mut(), out, &mut cancel);
+            if is_last {
+                self.in_flight -= 1;
+                if many.is_abandoned() {
+                    self.remove_many(key, out);
+                }
+            } else if cancel {
+                self.pending.push_back(cancel_of(key));
+            }
+            return;
+        }
+        if flags & cqe_flags::NOTIF != 0 {
+            entry.outcome.notice = result as u32;
+        } else {
+            entry.outcome = Outcome { result, flags, notice: 0 };
+        }
+        if !is_last {
+            return;
+        }
+        self.in_flight -= 1;
+        match mem::replace(&mut entry.stage, Stage::Done) {
+            Stage::Waiting(waker) => out.wakes.push(waker),
+            Stage::Orphan(data) => {
+                let outcome = entry.outcome;
+                self.entries.remove(key);
+                out.leave(Remains::Operation(data, outcome));
+            }
+            Stage::Done | Stage::Many(_) => debug_assert!(false, "a second last answer: {key:?}"),
+        }
+    }
+
+    /// Makes a place for an operation that is about to be queued.
+    #[inline]
+    pub(super) fn insert(&mut self, waker: Waker, opcode: Opcode) -> Key {
+        self.in_flight += 1;
+        self.entries.insert(Entry { stage: Stage::Waiting(waker), opcode, outcome: Outcome::of(0) })
+    }
+
+    /// Looks after an operation for its future, and leaves the waker `fresh` if one is needed.
+    #[inline]
+    pub(super) fn look(&mut self, key: Key, waker: &Waker, fresh: &mut Option<Waker>) -> Looked {
+        let Some(entry) = self.entries.get_mut(key) else {
+            unreachable!("an operation keeps its place while its future lives")
+        };
+        match &mut entry.stage {
+            Stage::Done => {
+                let outcome = entry.outcome;
+                self.entries.remove(key);
+                Looked::Done(outcome)
+            }
+            Stage::Waiting(stored) if stored.will_wake(waker) => Looked::Waits(fresh.take()),
+            Stage::Waiting(stored) => match fresh.take() {
+                Some(fresh) => Looked::Waits(Some(mem::replace(stored, fresh))),
+                None => Looked::WantsWaker,
+            },
+            Stage::Orphan(_) | Stage::Many(_) => unreachable!("the future of this operation is gone"),
+        }
+    }
+
+    /// Gives up an operation whose future is dropped.
+    ///
+    /// Returns its outcome if it is over; if not, `data` has moved in and a cancel is queued. The waker is to
+    /// be dropped after the lock.
+    pub(super) fn abandon(
+        &mut self,
+        key: Key,
+        data: &mut Option<Box<dyn Abandoned>>,
+    ) -> (Option<Outcome>, Option<Waker>) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            unreachable!("an operation keeps its place while its future lives")
+        };
+        if let Stage::Done = entry.stage {
+            let outcome = entry.outcome;
+            self.entries.remove(key);
+            return (Some(outcome), None);
+        }
+        let data = data.take().expect("the caller brings what the operation owned");
+        let waker = match mem::replace(&mut entry.stage, Stage::Orphan(data)) {
+            Stage::Waiting(waker) => Some(waker),
+            _ => None,
+        };
+        self.pending.push_back(cancel_of(key));
+        (None, waker)
+    }
+
+    /// The pool that serves when provided buffers have run out.
+    pub(super) fn pool(&mut self) -> BufferPool {
+        let (count, size) = (self.config.pool_count.max(1), self.config.size.max(1));
+        self.pool.get_or_insert_with(|| BufferPool::new(count, size)).clone()
+    }
+
+    /// Makes a place for a stream of answers; nothing is in flight yet.
+    pub(super) fn insert_many(&mut self, many: Many, opcode: Opcode) -> Key {
+        self.entries.insert(Entry { stage: Stage::Many(Box::new(many)), opcode, outcome: Outcome::of(0) })
+    }
+
+    /// The stream under `key`, with the buffers that its answers may carry.
+    pub(super) fn many(&mut self, key: Key) -> (&mut Many, Option<&mut Group>) {
+        match self.entries.get_mut(key).map(|entry| &mut entry.stage) {
+            Some(Stage::Many(many)) => (many, self.group.as_mut()),
+            _ => unreachable!("a stream keeps its place until it is dropped"),
+        }
+    }
+
+    /// Counts a stream's entry that is being queued.
+    pub(super) fn count_armed(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// Gives up a stream; what waits in it goes to `out`.
+    pub(super) fn abandon_many(&mut self, key: Key, out: &mut Delivery) {
+        let (many, group) = self.many(key);
+        many.abandon(group, out);
+        if many.is_armed() {
+            self.pending.push_back(cancel_of(key));
+        } else {
+            self.remove_many(key, out);
+        }
+    }
+
+    fn remove_many(&mut self, key: Key, out: &mut Delivery) {
+        if let Some(Entry { stage: Stage::Many(many), .. }) = self.entries.remove(key) {
+            out.leave(Remains::Stream(many));
+        }
+    }
+}
+
+impl Drop for Operations {
+    fn drop(&mut self) {
+        if self.is_leaked {
+            mem::forget(mem::take(&mut self.entries));
+            mem::forget(self.group.take());
+            mem::forget(self.fixed.take());
+        }
+    }
+}
+
+impl Entry {
+    fn is_in_flight(&self) -> bool {
+        match &self.stage {
+            Stage::Waiting(_) | Stage::Orphan(_) => true,
+            Stage::Done => false,
+            Stage::Many(many) => many.is_armed(),
+        }
+    }
+}
+
+/// The entry that cancels the operation under `key`; its own answer is nobody's.
+fn cancel_of(key: Key) -> Sqe {
+    Sqe::cancel(tag::with(tag::OPERATION, key.into_raw())).user_data(tag::with(tag::NOBODY, 0))
+}
+
+impl fmt::Debug for Operations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operations")
+            .field("in_flight", &self.in_flight)
+            .field("is_closed", &self.is_closed)
+            .finish_non_exhaustive()
+    }
+}
