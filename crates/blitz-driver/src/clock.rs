@@ -16,8 +16,6 @@ use blitz_core::primitive::sync::Mutex;
 use blitz_core::primitive::sync::atomic::AtomicU64;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-use crate::timer::Timers;
-
 /// `frozen_at` of a clock that runs.
 const RUNNING: u64 = u64::MAX;
 
@@ -57,10 +55,16 @@ pub fn from_ns(ns: u64) -> Instant {
 pub trait Member: Send + Sync {
     /// Whether it sleeps.
     fn sleeper(&self) -> &Sleeper;
-    /// The timers that it keeps, if it keeps any.
-    fn timers(&self) -> Option<&Timers>;
     /// Ends its sleep, or forestalls the next one.
     fn unpark(&self);
+    /// The earliest deadline among the timers that it keeps, if it keeps any.
+    fn next_deadline(&self) -> Option<u64> {
+        None
+    }
+    /// Fires those of its timers that are due at `now`.
+    fn fire(&self, now: u64) {
+        let _ = now;
+    }
 }
 
 /// Asleep, awake, or notified: what an unpark looks at before it makes a system call.
@@ -110,12 +114,14 @@ impl Sleeper {
 
     /// True between `fall_asleep` and the first of `notify` and `wake_up`.
     pub fn is_asleep(&self) -> bool {
+        // ORDERING: Relaxed: a glance; whoever acts on it moves the word first.
         self.0.load(Relaxed) & STATE == ASLEEP
     }
 
     /// Moves to the state that `next` names, and returns the one before.
     #[inline]
     fn to(&self, next: impl Fn(u64) -> u64) -> u64 {
+        // ORDERING: Relaxed: only a guess for the exchange below.
         let mut word = self.0.load(Relaxed);
         loop {
             let to = next(word & STATE);
@@ -138,6 +144,7 @@ impl Default for Sleeper {
 
 impl fmt::Debug for Sleeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // ORDERING: Relaxed: a glance.
         f.write_str(match self.0.load(Relaxed) & STATE {
             ASLEEP => "Sleeper(asleep)",
             NOTIFIED => "Sleeper(notified)",
@@ -207,6 +214,7 @@ impl Clock {
     /// True once any clock of this process was paused: until then all show real time.
     #[inline]
     pub fn any_ever_paused() -> bool {
+        // ORDERING: Relaxed: whoever paused a clock sees it, and others see it through whatever told them of the pause.
         #[cfg(not(loom))]
         return ANY_PAUSED.load(Relaxed) != 0;
         #[cfg(loom)]
@@ -254,6 +262,7 @@ impl Clock {
         if self.is_paused() {
             return Err(WrongMode);
         }
+        // ORDERING: Relaxed: as in `any_ever_paused`.
         #[cfg(not(loom))]
         ANY_PAUSED.store(1, Relaxed);
         let now = self.now_ns();
@@ -456,17 +465,16 @@ fn upgrade(list: &[Weak<dyn Member>]) -> Vec<Arc<dyn Member>> {
     list.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// The earliest deadline of all timers, unless it lies beyond what a clock can show.
+/// The earliest deadline of all, unless it lies beyond what a clock can show.
 fn earliest(members: &[Arc<dyn Member>]) -> Option<u64> {
-    let timers = members.iter().filter_map(|member| member.timers());
-    let deadlines = timers.filter_map(Timers::next_deadline);
+    let deadlines = members.iter().filter_map(|member| member.next_deadline());
     deadlines.min().filter(|&ns| ns <= LATEST)
 }
 
 /// Fires what is due at `now`, driver after driver.
 fn fire(members: &[Arc<dyn Member>], now: u64) {
-    for timers in members.iter().filter_map(|member| member.timers()) {
-        timers.fire(now);
+    for member in members {
+        member.fire(now);
     }
 }
 

@@ -516,14 +516,18 @@ impl Member for Shared {
         &self.sleeper
     }
 
-    fn timers(&self) -> Option<&Timers> {
-        Some(&self.timers)
-    }
-
     fn unpark(&self) {
         if self.sleeper.notify() {
             self.interrupt();
         }
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        self.timers.next_deadline()
+    }
+
+    fn fire(&self, now: u64) {
+        self.timers.fire(now);
     }
 }
 

@@ -5,22 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{AttrStyle, Attribute, Error, Ident, Result, ReturnType, Signature, Visibility, token};
 
-use crate::options::{Flavor, Options};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Main,
-    Test,
-}
-
-impl Kind {
-    pub(crate) fn macro_name(self) -> &'static str {
-        match self {
-            Self::Main => "blitz_io::main",
-            Self::Test => "blitz_io::test",
-        }
-    }
-}
+use crate::options::{Flavor, Kind, Options};
 
 /// A function whose body stays unparsed: the compiler reports what is wrong inside.
 struct Function {

@@ -30,7 +30,7 @@ mod options;
 /// ```
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
-    entry::expand(entry::Kind::Main, options.into(), item.into()).into()
+    entry::expand(options::Kind::Main, options.into(), item.into()).into()
 }
 
 /// Makes an async function a test that runs on a runtime of its own: `current_thread` unless told otherwise.
@@ -47,5 +47,5 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
-    entry::expand(entry::Kind::Test, options.into(), item.into()).into()
+    entry::expand(options::Kind::Test, options.into(), item.into()).into()
 }

@@ -7,11 +7,25 @@ use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Ident, Lit, Path, Result, Token};
 
-use crate::entry::Kind;
-
 const KNOWN: &str =
     "`flavor`, `worker_threads`, `start_paused`, `unhandled_panic`, `name`, `crate`";
 const FLAVORS: &str = "`multi_thread`, `current_thread`, `thread_per_core`, `local`";
+
+/// Which of the two macros it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Main,
+    Test,
+}
+
+impl Kind {
+    pub(crate) fn macro_name(self) -> &'static str {
+        match self {
+            Self::Main => "blitz_io::main",
+            Self::Test => "blitz_io::test",
+        }
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavor {

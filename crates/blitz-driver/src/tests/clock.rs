@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::*;
+use crate::timer::Timers;
 
 /// A driver without a kernel.
 struct Fake {
@@ -16,12 +17,18 @@ impl Member for Fake {
         &self.sleeper
     }
 
-    fn timers(&self) -> Option<&Timers> {
-        self.timers.as_ref()
-    }
-
     fn unpark(&self) {
         self.sleeper.notify();
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        self.timers.as_ref()?.next_deadline()
+    }
+
+    fn fire(&self, now: u64) {
+        if let Some(timers) = &self.timers {
+            timers.fire(now);
+        }
     }
 }
 

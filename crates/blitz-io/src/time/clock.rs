@@ -1,5 +1,7 @@
 //! Time that tests stop and move.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use blitz_driver::clock::Clock;
@@ -106,7 +108,15 @@ pub async fn advance(duration: Duration) {
     if clock.advance(duration).is_err() {
         panic!("time is not frozen: call `time::pause` before `time::advance`");
     }
-    crate::task::yield_now().await;
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[track_caller]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use blitz_core::budget;
 use blitz_driver::clock::to_ns;
-use blitz_driver::timer::Timer;
+use blitz_driver::Timer;
 
 use super::Instant;
 use super::sleep::poll_timer;

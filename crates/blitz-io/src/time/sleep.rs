@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use blitz_core::budget;
 use blitz_driver::clock::to_ns;
-use blitz_driver::timer::Timer;
+use blitz_driver::Timer;
 use pin_project_lite::pin_project;
 
 use super::Instant;

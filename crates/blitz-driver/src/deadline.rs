@@ -1,12 +1,12 @@
-//! One future's place among the timers of a driver.
+//! What a sleep holds: its place among the timers of a driver.
 
 use std::fmt;
 use std::task::{Context, Poll};
 
 use blitz_core::slab::Key;
 
-use super::{Inserted, Reset, Shutdown};
-use crate::Handle;
+use crate::shared::Handle;
+use crate::timer::{Inserted, Reset, Shutdown};
 
 // Not registered yet, or not any more. No slab gives these keys.
 const UNREGISTERED: Key = Key::from_raw(u64::MAX);
