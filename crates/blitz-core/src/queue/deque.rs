@@ -55,8 +55,8 @@ impl<T: Entry> Ring<T> {
     }
 
     fn len(&self) -> usize {
-        // ORDERING: a hint. Acquire on `head` only keeps the two readings in order, so that they mostly fit.
-        let head = self.head.load(Acquire);
+        // ORDERING: a hint. If `head` is the newer reading, all that `tail` tells of has been taken.
+        let head = self.head.load(Relaxed);
         // ORDERING: as above.
         self.between(head, self.tail.load(Relaxed))
     }
@@ -292,8 +292,9 @@ impl<T: Entry> Thief<T> {
     /// Returns the oldest entry; the others stand in `into`, in order. Takes fewer if `into` has not enough room.
     pub fn steal_into(&self, into: &mut Owner<T>) -> Option<T> {
         let room = into.room();
-        // ORDERING: Acquire: `tail` below is read after it, and a lap's new head (`overflow`) brings its own tail.
-        let mut head = self.ring.head.load(Acquire);
+        // ORDERING: Relaxed: the exchange tells whether it was the newest. With an older `tail` beside it there is less to
+        // take, or nothing.
+        let mut head = self.ring.head.load(Relaxed);
         loop {
             // ORDERING: Acquire pairs with `publish`: the slots, and what their entries point to.
             let tail = self.ring.tail.load(Acquire);
@@ -314,11 +315,10 @@ impl<T: Entry> Thief<T> {
                     .store(node, Relaxed);
             }
             // ORDERING: Release pairs with the Acquire in `room`: our reads of the slots are before their reuse.
-            // Acquire if it fails: the new head, as above.
             match self
                 .ring
                 .head
-                .compare_exchange(head, head.wrapping_add(count), Release, Acquire)
+                .compare_exchange(head, head.wrapping_add(count), Release, Relaxed)
             {
                 Ok(_) => {
                     into.publish(into.tail.wrapping_add(count - 1));
