@@ -21,10 +21,12 @@ mod shared;
 mod turn;
 
 pub use capabilities::{Capabilities, Capability};
+pub use clock::Clock;
 pub use config::{Backend, Config, RingUse, SqPoll, UnknownBackend};
 pub use current::{current, with as with_current};
 pub use deadline::Timer;
 pub use interest::{Direction, Interest, Ready, ReadyEvent};
+pub use readiness::is_shutting_down;
 pub use registration::{Readiness, Registration};
 pub use shared::Handle;
 pub use turn::Driver;

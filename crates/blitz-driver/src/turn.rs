@@ -204,13 +204,23 @@ impl Driver {
     /// In a process that was forked from the driver's; if the ring is for one thread, on any other.
     pub fn turn(&mut self, limit: Option<Duration>) {
         assert!(!self.handle.0.process.is_foreign(), "{FORKED}");
-        match &self.engine {
-            _ if self.is_down => {}
-            Engine::Ring { .. } => self.turn_ring(limit),
-            Engine::Readiness(_) => self.turn_readiness(limit),
+        let may_jump = limit != Some(Duration::ZERO) && self.handle.clock().is_paused();
+        // What the kernel has ready goes before a jump of paused time.
+        if !may_jump || self.turn_engine(Some(Duration::ZERO)) == 0 {
+            self.turn_engine(limit);
         }
         let shared = &*self.handle.0;
         shared.timers.end_wait(&shared.clock);
+    }
+
+    /// Returns how many events it delivered.
+    #[inline]
+    fn turn_engine(&mut self, limit: Option<Duration>) -> usize {
+        match &self.engine {
+            _ if self.is_down => 0,
+            Engine::Ring { .. } => self.turn_ring(limit),
+            Engine::Readiness(_) => self.turn_readiness(limit),
+        }
     }
 
     /// Before a wait: how long it may last. Zero, without having fallen asleep, if there is no time for it.
@@ -224,7 +234,7 @@ impl Driver {
         (true, limit)
     }
 
-    fn turn_ring(&mut self, mut limit: Option<Duration>) {
+    fn turn_ring(&mut self, mut limit: Option<Duration>) -> usize {
         let Engine::Ring {
             completions,
             wake_armed,
@@ -232,7 +242,7 @@ impl Driver {
             ..
         } = &mut self.engine
         else {
-            return;
+            return 0;
         };
         let shared = &*self.handle.0;
         loop {
@@ -245,7 +255,7 @@ impl Driver {
                 // SAFETY: it names no memory.
                 unsafe { submission.push(sqe) };
             }
-            submission.ops.collect_returns(&mut self.outbox.delivery);
+            submission.ops.collect_returns();
             while let Some(sqe) = submission.ops.pop_pending() {
                 // SAFETY: the operations keep what their entries name until the last answer.
                 unsafe { submission.push(sqe) };
@@ -285,16 +295,16 @@ impl Driver {
             );
             if matches!(entered, Entered::Busy) && taken == 0 {
                 // The kernel is out of memory for requests; what is queued stays so until the next turn.
-                return;
+                return 0;
             }
-            return self.turn_ring(Some(Duration::ZERO));
+            return taken + self.turn_ring(Some(Duration::ZERO));
         }
         Self::deliver(
             &self.handle,
             &mut self.engine,
             &mut self.outbox,
             self.events_per_turn,
-        );
+        )
     }
 
     /// Reads answers and delivers them: one lock for all, but for one more for each full batch of wakers.
@@ -343,9 +353,9 @@ impl Driver {
         taken
     }
 
-    fn turn_readiness(&mut self, limit: Option<Duration>) {
+    fn turn_readiness(&mut self, limit: Option<Duration>) -> usize {
         let Engine::Readiness(selector) = &mut self.engine else {
-            return;
+            return 0;
         };
         let shared = &*self.handle.0;
         let (asleep, wait) = Self::fall_asleep(shared, limit);
@@ -355,14 +365,19 @@ impl Driver {
         }
         match waited {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return 0,
             Err(error) => panic!("the selector cannot wait: {error}"),
         }
         let outbox = &mut self.outbox;
         let submission = shared.submission.lock();
-        selector.for_each(|token, ready| submission.deliver_event(token, ready, outbox));
+        let mut taken = 0;
+        selector.for_each(|token, ready| {
+            taken += 1;
+            submission.deliver_event(token, ready, outbox);
+        });
         drop(submission);
         outbox.finish();
+        taken
     }
 
     /// Tells everyone who waits that it is over, cancels what is in flight and waits until the kernel has let go of it.
@@ -383,7 +398,13 @@ impl Driver {
             // The ring's memory must outlive what is in flight: one more owner that never goes.
             std::mem::forget(self.handle.clone());
         }
-        let ring = self.handle.submission().ring.take();
+        let mut submission = self.handle.submission();
+        let Submission { ring, ops, .. } = &mut *submission;
+        if let Some(ring) = ring {
+            ops.release(ring);
+        }
+        let ring = submission.ring.take();
+        drop(submission);
         drop(ring);
         self.outbox.finish();
     }
