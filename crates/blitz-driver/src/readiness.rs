@@ -76,10 +76,7 @@ impl Word {
             let tick = word.wrapping_add(1 << TICK_SHIFT) & TICK;
             let next = word & !TICK | tick | u64::from(ready.bits());
             // ORDERING: Release pairs with `view`. Acquire pairs with `join_list`: who joined before is seen in the list.
-            match self
-                .0
-                .compare_exchange_weak(word, next, AcqRel, Relaxed)
-            {
+            match self.0.compare_exchange_weak(word, next, AcqRel, Relaxed) {
                 Ok(_) => return View(next),
                 Err(seen) => word = seen,
             }
@@ -225,10 +222,7 @@ impl Source {
                 *id = None;
                 Some(list.waiters.remove(position).waker)
             }
-            Some(position) => Some(std::mem::replace(
-                &mut list.waiters[position].waker,
-                waker,
-            )),
+            Some(position) => Some(std::mem::replace(&mut list.waiters[position].waker, waker)),
             None if stays_out => Some(waker),
             None => {
                 let new = list.next_id;
@@ -337,10 +331,28 @@ impl fmt::Debug for Source {
 /// What everyone is told who needs a driver that is gone.
 #[cold]
 pub(crate) fn shutting_down() -> io::Error {
-    io::Error::other(
-        "the runtime that this resource belongs to has shut down, or is shutting down: it serves no more I/O",
-    )
+    io::Error::other(ShuttingDown)
 }
+
+/// True if an operation failed because the driver that served it is gone.
+pub fn is_shutting_down(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<ShuttingDown>())
+}
+
+#[derive(Debug)]
+struct ShuttingDown;
+
+impl fmt::Display for ShuttingDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the runtime that this resource belongs to has shut down, or is shutting down: it serves no more I/O",
+        )
+    }
+}
+
+impl std::error::Error for ShuttingDown {}
 
 impl ReadyEvent {
     /// Nothing was observed: the resource was never armed, so that a try is worth a call.

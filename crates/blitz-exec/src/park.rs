@@ -61,6 +61,25 @@ impl Watch for NoWatch {
     fn end(&self) {}
 }
 
+/// Holds virtual time back until it is dropped.
+pub(crate) struct Watching(Arc<dyn Watch>);
+
+impl Watching {
+    pub(crate) fn begin(watch: &Arc<dyn Watch>) -> Self {
+        watch.begin();
+        Self(Arc::clone(watch))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A hook that is told of a thread's life or its wait.
+pub type ThreadHook = Arc<dyn Fn() + Send + Sync>;
+
 const EMPTY: usize = 0;
 const PARKED: usize = 1;
 const NOTIFIED: usize = 2;
@@ -123,11 +142,14 @@ impl ThreadParker {
 
     /// Ends the wait of the thread that parks here, or its next one.
     pub fn unpark(&self) {
+        // Begun before the thread can be seen awake, so that time does not jump between the two.
+        self.watch.begin();
         // ORDERING: Release pairs with the Acquire in `park`. A swap, so that an earlier waker's writes stay visible.
         if self.state.swap(NOTIFIED, AcqRel) == PARKED {
-            self.watch.begin();
             drop(self.lock.lock());
             self.signal.notify_one();
+        } else {
+            self.watch.end();
         }
     }
 }

@@ -1,1 +1,23 @@
-//! blitz-io.
+//! An async runtime with tokio's API: io_uring where the kernel allows it, epoll where it does not.
+//!
+//! Change `use tokio::…` to `use blitz_io::…` and the program compiles; what differs is listed in `docs/differences.md`.
+//!
+//! ```
+//! #[blitz_io::main]
+//! async fn main() {
+//!     let task = blitz_io::spawn(async { 6 * 7 });
+//!     assert_eq!(task.await.ok(), Some(42));
+//! }
+//! ```
+
+mod context;
+
+pub mod io;
+pub mod net;
+pub mod runtime;
+pub mod signal;
+pub mod task;
+pub mod time;
+
+pub use blitz_macros::{main, test};
+pub use task::spawn;

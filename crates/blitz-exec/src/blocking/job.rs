@@ -1,12 +1,11 @@
 //! What a thread of the pool runs.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use blitz_core::budget;
 
-use crate::park::Watch;
+use crate::park::Watching;
 use crate::task::{Header, Notified, Schedule};
 
 /// The pool took no job: it shuts down, or its queue is full.
@@ -48,22 +47,6 @@ impl Job {
             }
             must_run => must_run.run(),
         }
-    }
-}
-
-/// Holds virtual time back until it is dropped.
-pub(super) struct Watching(Arc<dyn Watch>);
-
-impl Watching {
-    pub(super) fn begin(watch: &Arc<dyn Watch>) -> Self {
-        watch.begin();
-        Self(Arc::clone(watch))
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }
 

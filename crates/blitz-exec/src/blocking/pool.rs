@@ -4,16 +4,16 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use blitz_core::primitive::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use blitz_core::primitive::sync::{Arc, Condvar, Mutex, MutexGuard};
 use blitz_core::primitive::thread;
 
 use super::Refused;
-use super::job::{Call, Job, OneShot, Watching};
-use crate::park::{NoWatch, Watch};
-use crate::scheduler::ThreadHook;
+use super::job::{Call, Job, OneShot};
+use crate::park::{NoWatch, ThreadHook, Watch, Watching};
 use crate::task::{self, JoinHandle, Schedule, SpawnInfo};
 
 /// Called on each new thread; what it answers lives as long as the thread.
@@ -111,13 +111,22 @@ impl State {
 
 impl Inner {
     pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
-        match self.work.wait_timeout(state, self.config.keep_alive) {
-            Ok((state, result)) => (state, result.timed_out()),
-            Err(poison) => {
-                let (state, result) = poison.into_inner();
-                (state, result.timed_out())
-            }
-        }
+        let waited = self.work.wait_timeout(state, self.config.keep_alive);
+        let (state, result) = waited.unwrap_or_else(PoisonError::into_inner);
+        (state, result.timed_out())
+    }
+
+    /// Waits for the last thread's last line, no longer than `limit`.
+    #[cfg(not(loom))]
+    fn wait_gone<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
+        let result = self.all_gone.wait_timeout_while(state, limit, |state| state.alive > 0);
+        result.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// In a model no time passes: the limit is over at once.
+    #[cfg(loom)]
+    fn wait_gone<'a>(&self, state: MutexGuard<'a, State>, _limit: Duration) -> MutexGuard<'a, State> {
+        state
     }
 
     pub(super) fn note_threads(&self, state: &State) {
@@ -309,28 +318,20 @@ impl Pool {
     /// A thread that is in a call which cannot be interrupted is left to itself when the limit is over.
     pub fn shutdown(&self, limit: Option<Duration>) -> bool {
         let inner = &self.spawner.inner;
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = inner.state.lock();
         state.shutdown = true;
         inner.work.notify_all();
-        while state.alive > 0 {
-            state = match (limit, deadline) {
-                (Some(_), Some(deadline)) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    match inner.all_gone.wait_timeout(state, left) {
-                        Ok((state, _)) => state,
-                        Err(poison) => poison.into_inner().0,
-                    }
+        state = match limit {
+            Some(limit) => inner.wait_gone(state, limit),
+            None => {
+                while state.alive > 0 {
+                    state = inner.all_gone.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
-                // No limit, or one beyond the clock's end.
-                _ => match inner.all_gone.wait(state) {
-                    Ok(state) => state,
-                    Err(poison) => poison.into_inner(),
-                },
-            };
+                state
+            }
+        };
+        if state.alive > 0 {
+            return false;
         }
         let last = state.last_exited.take();
         drop(state);

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::job::Job;
 use super::pool::{Inner, State};
-use crate::scheduler::ThreadHook;
+use crate::park::ThreadHook;
 use blitz_core::primitive::sync::{Arc, MutexGuard};
 
 /// The life of a pool thread, from start to exit.

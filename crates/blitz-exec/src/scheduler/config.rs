@@ -3,11 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::park::{NoWatch, Watch};
+use crate::park::{NoWatch, ThreadHook, Watch};
 use crate::task::TaskMeta;
 
-/// A hook that is told of a thread's life or its wait.
-pub type ThreadHook = Arc<dyn Fn() + Send + Sync>;
 /// A hook that is told of a task.
 pub type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
 

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::task::{JoinHandle, Notified, OwnedTasks, SpawnInfo, TaskMeta};
 
-pub use config::{Config, Hooks, PanicPolicy, TaskHook, ThreadHook};
+pub use config::{Config, Hooks, PanicPolicy, TaskHook};
 pub use drain::Drain;
 pub use rng::Rng;
 
@@ -64,6 +64,15 @@ impl Handle {
             Handle::Single(scheduler) => usize::from(!scheduler.inbox_is_empty()),
             Handle::Multi(scheduler) => scheduler.injector_len(),
             Handle::PerCore(scheduler) => scheduler.workers().iter().filter(|worker| !worker.inbox_is_empty()).count(),
+        }
+    }
+
+    /// After a shutdown: how many workers are still in a task's poll, which did not return.
+    pub fn workers_left(&self) -> usize {
+        match self {
+            Handle::Single(scheduler) => usize::from(!scheduler.has_ended()),
+            Handle::Multi(scheduler) => scheduler.workers_left(),
+            Handle::PerCore(scheduler) => scheduler.workers().iter().filter(|worker| !worker.has_ended()).count(),
         }
     }
 

@@ -59,6 +59,16 @@ impl PerCore {
         self.workers[turn % self.workers.len()].spawn(future, info)
     }
 
+    /// Spawns on worker `index` the future that `make` makes there. Neither it nor what it holds leaves that thread.
+    pub fn spawn_on<M, F>(&self, index: usize, make: M, info: SpawnInfo) -> JoinHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        self.workers[index].spawn_made(make, info)
+    }
+
     /// The workers, to spawn on one of them and to look at.
     pub fn workers(&self) -> &[Arc<Shared>] {
         &self.workers

@@ -1,18 +1,18 @@
 //! The handle of a runtime: spawns on it from anywhere, enters it, and looks at it.
 
 use std::fmt;
-use std::future::Future;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use blitz_core::budget;
 use blitz_driver::{Capabilities, Clock};
 use blitz_exec::blocking;
 use blitz_exec::scheduler;
-use blitz_exec::task::{JoinHandle, SpawnInfo};
+use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, SpawnInfo};
 
+use super::info::{Id, RuntimeFlavor, RuntimeMetrics, WorkerClock};
+use super::wait::ThreadWait;
 use super::{EnterGuard, TryCurrentError};
-use crate::runtime::{Id, RuntimeFlavor, RuntimeMetrics, WorkerClock};
 
 /// A handle of a runtime. Clones are cheap and all mean the same runtime.
 ///
@@ -25,14 +25,16 @@ pub struct Handle {
 /// What every handle of one runtime shares.
 pub(crate) struct Inner {
     pub(crate) id: Id,
+    pub(crate) name: Option<String>,
     pub(crate) flavor: RuntimeFlavor,
     pub(crate) scheduler: scheduler::Handle,
     pub(crate) blocking: blocking::Spawner,
+    /// How many of the pool's threads are workers.
+    pub(crate) pool_workers: usize,
     pub(crate) drivers: Box<[blitz_driver::Handle]>,
     pub(crate) next_driver: AtomicUsize,
     pub(crate) clock: Clock,
     pub(crate) workers: Box<[Arc<WorkerClock>]>,
-    pub(crate) name: Option<String>,
 }
 
 impl Handle {
@@ -58,5 +60,184 @@ impl Handle {
         // ORDERING: Relaxed: only a choice, it publishes nothing.
         let turn = if drivers.len() == 1 { 0 } else { self.inner.next_driver.fetch_add(1, Ordering::Relaxed) };
         drivers[turn % drivers.len()].clone()
+    }
+
+    /// The handle of the runtime that this thread is in.
+    ///
+    /// # Panics
+    /// If it is in none.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::runtime::{Builder, Handle};
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Builder::new_current_thread().enable_all().build()?;
+    /// runtime.block_on(async {
+    ///     let handle = Handle::current();
+    ///     assert_eq!(handle.spawn(async { 7 }).await.ok(), Some(7));
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn current() -> Self {
+        super::handle("Handle::current")
+    }
+
+    /// The handle of the runtime that this thread is in.
+    ///
+    /// # Errors
+    /// If it is in none.
+    pub fn try_current() -> Result<Self, TryCurrentError> {
+        super::try_handle().ok_or_else(TryCurrentError::new)
+    }
+
+    /// Puts this thread in the runtime until the guard is dropped: `spawn`, sockets and timers work then.
+    ///
+    /// # Panics
+    /// The guard does, if guards are not dropped in the reverse order of their making.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        EnterGuard::new(self)
+    }
+
+    /// Spawns a task on the runtime, which runs it even if nobody awaits the handle.
+    ///
+    /// On `thread_per_core` each worker is chosen in its turn; [`spawn_on`](Self::spawn_on) chooses one.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let info = SpawnInfo::here();
+        if size_of::<F>() > BOX_FUTURE_ABOVE { self.spawn_as(Box::pin(future), info) } else { self.spawn_as(future, info) }
+    }
+
+    pub(crate) fn spawn_as<F>(&self, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.inner.scheduler.spawn(future, info)
+    }
+
+    /// Spawns on one worker of `thread_per_core` the future that `make` makes there. The future need not be `Send`.
+    ///
+    /// # Panics
+    /// If the runtime is of another flavour, or has no such worker.
+    #[track_caller]
+    pub fn spawn_on<M, F>(&self, worker: usize, make: M) -> JoinHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let scheduler::Handle::PerCore(scheduler) = &self.inner.scheduler else {
+            panic!("spawn_on: this runtime's tasks belong to no worker; build it with `Builder::new_thread_per_core()`");
+        };
+        let workers = scheduler.workers();
+        assert!(worker < workers.len(), "spawn_on: worker {worker} is out of range, the runtime has {}", workers.len());
+        scheduler.spawn_on(worker, make, SpawnInfo::here())
+    }
+
+    /// Spawns a `!Send` task on this thread.
+    ///
+    /// # Panics
+    /// If this thread does not run the local tasks of the runtime: that of a `LocalRuntime`, or a worker of
+    /// `thread_per_core`.
+    #[track_caller]
+    pub fn spawn_local<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.spawn_local_as(future, SpawnInfo::here())
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn_local_as<F>(&self, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        match self.local_scheduler() {
+            Some(scheduler) if size_of::<F>() > BOX_FUTURE_ABOVE => scheduler.spawn_local(Box::pin(future), info),
+            Some(scheduler) => scheduler.spawn_local(future, info),
+            None => panic!(
+                "`spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, or of a worker of \
+                 `thread_per_core`: a task that is not `Send` needs a place that stays on this thread"
+            ),
+        }
+    }
+
+    /// The scheduler that runs `!Send` tasks on this thread, if this runtime has one.
+    pub(crate) fn local_scheduler(&self) -> Option<&Arc<scheduler::single::Shared>> {
+        match &self.inner.scheduler {
+            scheduler::Handle::Single(scheduler) => Some(scheduler).filter(|scheduler| scheduler.is_local_thread()),
+            scheduler::Handle::PerCore(scheduler) => scheduler.here(),
+            scheduler::Handle::Multi(_) => None,
+        }
+    }
+
+    /// Runs `f`, which may block, on a thread of the blocking pool.
+    ///
+    /// A call that has begun cannot be cancelled. The runtime's shutdown waits for it, up to the limit given there.
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.inner.blocking.spawn_blocking(f, SpawnInfo::here())
+    }
+
+    /// Polls `future` on this thread until it is ready, in this runtime.
+    ///
+    /// On `current_thread` this runs neither tasks nor driver: another thread must be in `Runtime::block_on`.
+    ///
+    /// # Panics
+    /// If the future does, or if this thread already runs a runtime's tasks.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let may_block = self.inner.flavor == RuntimeFlavor::MultiThread;
+        let Some(_inside) = budget::enter_runtime(may_block) else { super::nested_block_on() };
+        let _entered = super::enter(self.clone());
+        let wait = ThreadWait::new(&self.inner.clock);
+        if size_of::<F>() > BOX_FUTURE_ABOVE {
+            scheduler::block_on(Box::pin(future), &wait)
+        } else {
+            scheduler::block_on(future, &wait)
+        }
+    }
+
+    /// Which kind of scheduler the runtime has.
+    pub fn runtime_flavor(&self) -> RuntimeFlavor {
+        self.inner.flavor
+    }
+
+    /// The runtime's number.
+    pub fn id(&self) -> Id {
+        self.inner.id
+    }
+
+    /// The runtime's name, if the builder gave it one.
+    pub fn name(&self) -> Option<&str> {
+        self.inner.name.as_deref()
+    }
+
+    /// A look at the runtime's figures.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics::new(Arc::clone(&self.inner))
+    }
+
+    /// Which back end the drivers have, with which features, and why.
+    pub fn capabilities(&self) -> &Capabilities {
+        self.inner.drivers[0].capabilities()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("id", &self.inner.id).field("flavor", &self.inner.flavor).finish_non_exhaustive()
     }
 }

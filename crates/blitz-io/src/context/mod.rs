@@ -4,27 +4,37 @@
 //! [`EnterGuard`] lives. Leaves (net, fs, time, signal) come here for a driver, a clock, a task or a blocking thread.
 
 mod handle;
+mod info;
+mod wait;
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
+use std::rc::Rc;
 
 use blitz_driver::Clock;
 use blitz_exec::task::JoinHandle;
 
 pub use handle::Handle;
 pub(crate) use handle::Inner;
+pub(crate) use info::WorkerClock;
+pub use info::{Id, RuntimeFlavor, RuntimeMetrics};
 
 thread_local! {
     // Without a destructor, so that reading it is one load; a thread leaves nothing here, because guards take back what
     // they put.
-    static CURRENT: RefCell<ManuallyDrop<Option<Handle>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    // Counted by the thread, so that a use costs no atomic operation and holds no borrow while it calls foreign code.
+    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Handle>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     /// How many guards live on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Whether the driver that this thread holds is of the current runtime.
     static OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+fn current() -> Option<Rc<Handle>> {
+    CURRENT.with_borrow(|current| Option::clone(current))
 }
 
 /// The runtime of this thread. Panics, naming the call `what` and the remedies, where there is none.
@@ -38,17 +48,15 @@ pub(crate) fn handle(what: &'static str) -> Handle {
 
 /// The runtime of this thread, if it is in one.
 pub(crate) fn try_handle() -> Option<Handle> {
-    CURRENT.with_borrow(|current| Option::clone(current))
+    current().as_deref().cloned()
 }
 
-/// Calls `f` with the runtime of this thread, without counting a reference. Panics as [`handle`] does.
+/// Calls `f` with the runtime of this thread, at the price of no atomic operation. Panics as [`handle`] does.
+#[inline]
 #[track_caller]
 pub(crate) fn with_handle<R>(what: &'static str, f: impl FnOnce(&Handle) -> R) -> R {
-    // `f` may enter another runtime only after the borrow ended, so it gets its own reference in that rare case: here it
-    // only spawns or looks, which never enters.
-    let found = CURRENT.with_borrow(|current| current.as_ref().map(f));
-    match found {
-        Some(answer) => answer,
+    match current() {
+        Some(handle) => f(&handle),
         None => no_runtime(what),
     }
 }
@@ -67,7 +75,12 @@ pub(crate) fn driver(what: &'static str) -> blitz_driver::Handle {
 
 /// The clock of this thread's runtime, if it is in one.
 pub(crate) fn clock() -> Option<Clock> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|handle| handle.clock().clone()))
+    with_clock(Clock::clone)
+}
+
+/// Calls `f` with the clock of this thread's runtime, if it is in one. 
+pub(crate) fn with_clock<R>(f: impl FnOnce(&Clock) -> R) -> Option<R> {
+    current().map(|handle| f(handle.clock()))
 }
 
 /// Runs `f` on the blocking pool of this thread's runtime. Panics as [`handle`] does.
@@ -77,7 +90,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    handle(what).spawn_blocking(f)
+    with_handle(what, |handle| handle.spawn_blocking(f))
 }
 
 /// This thread holds, or gives up, a driver of the runtime it is in. Answers what it was before.
@@ -95,14 +108,21 @@ fn no_runtime(what: &'static str) -> ! {
     )
 }
 
+#[cold]
+#[track_caller]
+pub(crate) fn nested_block_on() -> ! {
+    panic!(
+        "Cannot start a runtime from within a runtime: `block_on` was called on a thread that runs a runtime's tasks, which \
+         would all stop while it waits. Remedies: `.await` the future; or `spawn` it; or wrap the call in `spawn_blocking`, or \
+         in `block_in_place` on the `multi_thread` flavor."
+    )
+}
+
 /// Makes `handle` the runtime of this thread until the guard is dropped.
 #[must_use]
 pub(crate) fn enter(handle: Handle) -> Entered {
-    let own = CURRENT.with_borrow(|current| match current.as_ref() {
-        Some(before) => OWN.get() && before.same_runtime(&handle),
-        None => false,
-    });
-    let before = CURRENT.with_borrow_mut(|current| mem::replace(&mut **current, Some(handle)));
+    let own = OWN.get() && current().is_some_and(|before| before.same_runtime(&handle));
+    let before = CURRENT.with_borrow_mut(|current| mem::replace(&mut **current, Some(Rc::new(handle))));
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);
     Entered { before, depth, own_before: OWN.replace(own), _not_send: PhantomData }
@@ -111,7 +131,7 @@ pub(crate) fn enter(handle: Handle) -> Entered {
 /// What [`enter`] replaced, put back on drop.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    before: Option<Handle>,
+    before: Option<Rc<Handle>>,
     depth: usize,
     own_before: bool,
     _not_send: PhantomData<*mut ()>,

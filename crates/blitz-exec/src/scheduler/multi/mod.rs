@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::AtomicBool;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Release};
+use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::queue::deque::{Thief, deque};
 use blitz_core::queue::injector::Injector;
 
@@ -34,6 +34,7 @@ pub(super) struct Shared {
     idle: Idle,
     owned: OwnedTasks,
     shutdown: AtomicBool,
+    workers_left: AtomicUsize,
     /// Cores whose workers have ended; the last one to come ends the drivers.
     ended: Mutex<Vec<Box<Core>>>,
     config: Arc<Config>,
@@ -69,6 +70,7 @@ impl MultiThread {
             idle: Idle::new(count),
             owned: OwnedTasks::new(count),
             shutdown: AtomicBool::new(false),
+            workers_left: AtomicUsize::new(count),
             ended: Mutex::new(Vec::with_capacity(count)),
             config,
             blocking,
@@ -133,6 +135,12 @@ impl MultiThread {
         self.shared.remotes[worker].thief.len()
     }
 
+    /// How many workers have not ended: each is in a poll that does not return, if the shutdown was asked for a while ago.
+    pub fn workers_left(&self) -> usize {
+        // ORDERING: Relaxed: a figure for a report.
+        self.shared.workers_left.load(Relaxed)
+    }
+
     /// The owned tasks, to look at.
     pub fn owned(&self) -> &OwnedTasks {
         &self.shared.owned
@@ -184,6 +192,8 @@ impl Shared {
 
     /// A worker has dropped its tasks. The last one ends the drivers: until then a task that is dropped may still need them.
     fn end(&self, core: Box<Core>) {
+        // ORDERING: Relaxed: a figure for a report.
+        self.workers_left.fetch_sub(1, Relaxed);
         let mut ended = self.ended.lock();
         ended.push(core);
         if ended.len() < self.remotes.len() {

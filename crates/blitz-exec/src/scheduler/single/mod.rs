@@ -36,6 +36,7 @@ pub struct Shared {
     root_woken: AtomicBool,
     shutdown: AtomicBool,
     panicked: AtomicBool,
+    ended: AtomicBool,
     owned: OwnedTasks,
     core: Mutex<Option<Box<Core>>>,
     /// Threads in `block_on` that would run the tasks if the core were free.
@@ -67,6 +68,7 @@ impl Shared {
             root_woken: AtomicBool::new(false),
             shutdown: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             owned: OwnedTasks::new(1),
             core: Mutex::new(Some(core)),
             heirs: Mutex::new(Vec::new()),
@@ -106,6 +108,25 @@ impl Shared {
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         // SAFETY: this is the one thread that runs the scheduler's tasks, here and at shutdown: `set_local_thread`.
         let (handle, task) = unsafe { self.owned.bind_local(future, scheduler, info) };
+        if let Some(task) = task {
+            Schedule::schedule(&**self, task);
+        }
+        handle
+    }
+
+    /// Spawns, from any thread, the future that `make` makes on the one that runs this scheduler.
+    pub(super) fn spawn_made<M, F>(self: &Arc<Self>, make: M, info: SpawnInfo) -> JoinHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        self.note_spawn(&info);
+        let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
+        // SAFETY: a worker of `thread_per_core` runs and shuts down its tasks on its one thread, which `run_worker` claims.
+        // Until the first poll there, the future is only `make`, which may be dropped anywhere, as a closed list does here;
+        // and the output is `Send`.
+        let (handle, task) = unsafe { self.owned.bind_local(async move { make().await }, scheduler, info) };
         if let Some(task) = task {
             Schedule::schedule(&**self, task);
         }
@@ -156,6 +177,12 @@ impl Shared {
     fn take_root_wake(&self) -> bool {
         // ORDERING: Relaxed to look, Acquire to take: pairs with `wake_root`. A swap, so that no waker is overwritten unseen.
         self.root_woken.load(Relaxed) && self.root_woken.swap(false, Acquire)
+    }
+
+    /// Whether the shutdown has dropped every task.
+    pub fn has_ended(&self) -> bool {
+        // ORDERING: Relaxed: a figure for a report.
+        self.ended.load(Relaxed)
     }
 
     /// How many tasks are alive.

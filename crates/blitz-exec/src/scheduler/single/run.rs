@@ -1,5 +1,6 @@
 //! The loop: the root, a batch of tasks, the driver.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
@@ -10,33 +11,23 @@ use blitz_core::queue::Chain;
 
 use super::context::Context;
 use super::{Core, RootWaker, Shared};
-use crate::park::{Park, ThreadParker};
+use crate::park::{Park, ThreadParker, Watching};
 use crate::scheduler::run_with_hooks;
 use crate::task::Notified;
 
 impl Shared {
-    /// Runs `future` and the tasks until it is ready. `heir` is the wait of this thread for as long as another runs.
+    /// Runs `future` and the tasks until it is ready. While another thread runs the tasks, only the future.
     ///
     /// # Panics
     /// If the future does, or if a task has panicked and the policy is to shut down then.
-    pub fn block_on<F: Future>(self: &Arc<Self>, future: F, heir: &Arc<ThreadParker>) -> F::Output {
+    pub fn block_on<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
-        let heir_waker = heir.waker();
-        let core = loop {
-            if let Some(core) = self.take_core() {
-                break core;
-            }
-            // Another thread runs the tasks. Ours is polled here meanwhile.
-            self.heirs.lock().push(Arc::clone(heir));
-            if let Some(core) = self.take_core() {
-                break core;
-            }
-            let mut cx = task::Context::from_waker(&heir_waker);
-            if let Poll::Ready(output) = budget::with_budget(|| future.as_mut().poll(&mut cx)) {
-                self.pass_on();
-                return output;
-            }
-            heir.park();
+        let core = match self.take_core() {
+            Some(core) => core,
+            None => match self.wait_for_core(future.as_mut()) {
+                Ok(core) => core,
+                Err(output) => return output,
+            },
         };
         let waker = RootWaker::waker(self);
         self.wake_root();
@@ -47,6 +38,29 @@ impl Shared {
                 Poll::Pending => None,
             }
         })
+    }
+
+    /// Another thread runs the tasks. Polls the future here until it is ready, or the core is free.
+    #[cold]
+    fn wait_for_core<F: Future>(&self, mut future: Pin<&mut F>) -> Result<Box<Core>, F::Output> {
+        let _awake = Watching::begin(&self.config.watch);
+        let heir = ThreadParker::new(Arc::clone(&self.config.watch));
+        let waker = heir.waker();
+        let mut cx = task::Context::from_waker(&waker);
+        loop {
+            self.heirs.lock().push(Arc::clone(&heir));
+            if let Some(core) = self.take_core() {
+                return Ok(core);
+            }
+            if let Poll::Ready(output) = budget::with_budget(|| future.as_mut().poll(&mut cx)) {
+                self.pass_on();
+                return Err(output);
+            }
+            heir.park();
+            if let Some(core) = self.take_core() {
+                return Ok(core);
+            }
+        }
     }
 
     /// This thread was an heir and goes: if the core became free meanwhile, the others look.
@@ -89,6 +103,8 @@ impl Shared {
         let entered = context.enter();
         self.owned.close_and_shutdown_all(0);
         drop(entered);
+        // ORDERING: Relaxed: a figure for a report.
+        self.ended.store(true, Relaxed);
         // What a dropped future woke last. No task is alive, so these are references only.
         drop(self.inbox.close());
         let Some(mut core) = context.take_core() else { return };

@@ -1,0 +1,153 @@
+//! How a runtime is put together from what the builder says.
+
+use std::io;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock, Weak};
+
+use blitz_driver::{Clock, Driver, RingUse};
+use blitz_exec::blocking::Pool;
+use blitz_exec::park::{Park, Watch};
+use blitz_exec::scheduler::multi::MultiThread;
+use blitz_exec::scheduler::per_core::PerCore;
+use blitz_exec::scheduler::{self, single};
+use blitz_sys::cpu;
+
+use super::park::{ClockWatch, DriverPark};
+use super::{Builder, Handle, Id, RngSeed, Runtime, RuntimeFlavor};
+use crate::context::{self, Inner, WorkerClock};
+
+/// Names the number of workers where the program does not.
+const WORKERS_VARIABLE: &str = "BLITZ_IO_WORKER_THREADS";
+
+pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
+    blitz_io_traits::coop::set_coop_hook(|cx, step| {
+        let unit = std::task::ready!(blitz_core::budget::poll_proceed(cx));
+        if step(cx) {
+            unit.made_progress();
+        }
+        std::task::Poll::Ready(())
+    });
+    let flavor = builder.flavor;
+    let workers = workers(builder)?;
+    let clock = match flavor {
+        RuntimeFlavor::CurrentThread => Clock::new(),
+        _ => Clock::for_workers(),
+    };
+    let watch: Arc<dyn Watch> = Arc::new(ClockWatch(clock.clone()));
+    let (parks, drivers, clocks) = parks(builder, workers, &clock, local)?;
+
+    let pool_workers = if flavor == RuntimeFlavor::CurrentThread { 0 } else { workers };
+    let here: Arc<OnceLock<Weak<Inner>>> = Arc::new(OnceLock::new());
+    let mut pool = builder.pool.clone();
+    pool.threads_max = builder.max_blocking_threads.saturating_add(pool_workers);
+    pool.watch = Arc::clone(&watch);
+    let inner_of_thread = Arc::clone(&here);
+    pool.enter = Some(Arc::new(move || {
+        // Threads start after the runtime is put together, and none outlives what it holds here.
+        let inner = inner_of_thread.get().and_then(Weak::upgrade);
+        Box::new(inner.map(|inner| context::enter(Handle::new(inner))))
+    }));
+    let pool = Pool::new(pool);
+
+    let config = scheduler::Config {
+        workers,
+        seed: builder.seed.clone().unwrap_or_else(RngSeed::random).value(),
+        watch,
+        ..builder.scheduler.clone()
+    };
+    let config = Arc::new(config);
+    let scheduler = match flavor {
+        RuntimeFlavor::CurrentThread => {
+            let Some(park) = parks.into_iter().next() else { unreachable!("there is one worker at least") };
+            let scheduler = single::Shared::new(0, park, config);
+            if local {
+                scheduler.claim_local_thread();
+            }
+            scheduler::Handle::Single(scheduler)
+        }
+        RuntimeFlavor::MultiThread => {
+            scheduler::Handle::Multi(MultiThread::new(parks, config, pool.spawner().clone()))
+        }
+        RuntimeFlavor::ThreadPerCore => scheduler::Handle::PerCore(PerCore::new(parks, &config)),
+    };
+    if builder.start_paused {
+        // A clock that was just made runs.
+        let _ = clock.pause();
+    }
+    let inner = Arc::new(Inner {
+        id: Id::next(),
+        name: builder.name.clone(),
+        flavor,
+        scheduler,
+        blocking: pool.spawner().clone(),
+        pool_workers,
+        drivers,
+        next_driver: AtomicUsize::new(0),
+        clock,
+        workers: clocks,
+    });
+    // Set once, here.
+    let _ = here.set(Arc::downgrade(&inner));
+    let runtime = Runtime { handle: Handle::new(inner), pool, ended: false };
+    match &runtime.handle.inner().scheduler {
+        scheduler::Handle::Single(_) => {}
+        scheduler::Handle::Multi(scheduler) => scheduler.start(),
+        scheduler::Handle::PerCore(scheduler) => {
+            let started = scheduler.start(&runtime.handle.inner().blocking);
+            assert!(started.is_ok(), "a new pool takes its workers");
+        }
+    }
+    Ok(runtime)
+}
+
+/// How many workers the builder, the environment or the machine wants.
+fn workers(builder: &Builder) -> io::Result<usize> {
+    if builder.flavor == RuntimeFlavor::CurrentThread {
+        return Ok(1);
+    }
+    if let Some(workers) = builder.worker_threads {
+        return Ok(workers);
+    }
+    match std::env::var(WORKERS_VARIABLE) {
+        Ok(text) if !text.is_empty() => match text.parse() {
+            Ok(workers) if workers > 0 => Ok(workers),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the environment variable {WORKERS_VARIABLE} is {text:?}, but must be a number above 0"),
+            )),
+        },
+        _ => Ok(cpu::available().get()),
+    }
+}
+
+type Parts = (Vec<Box<dyn Park>>, Box<[blitz_driver::Handle]>, Box<[Arc<WorkerClock>]>);
+
+/// A driver per worker, and what is seen of each.
+fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::Result<Parts> {
+    let one_thread = local || builder.flavor == RuntimeFlavor::ThreadPerCore;
+    let cpus = match &builder.affinity {
+        Some(cpus) => cpus.clone(),
+        None if builder.flavor == RuntimeFlavor::ThreadPerCore => {
+            // Tied only where each has a processor of its own.
+            cpu::affinity().ok().filter(|cpus| cpus.len() >= workers).unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
+    let mut parks: Vec<Box<dyn Park>> = Vec::with_capacity(workers);
+    let (mut handles, mut clocks) = (Vec::with_capacity(workers), Vec::with_capacity(workers));
+    for worker in 0..workers {
+        let config = blitz_driver::Config {
+            ring: if one_thread { RingUse::SingleThread } else { RingUse::Shared },
+            clock: clock.clone(),
+            ..builder.driver.clone()
+        };
+        let driver = Driver::new(config)?;
+        let figures = WorkerClock::new();
+        handles.push(driver.handle().clone());
+        clocks.push(Arc::clone(&figures));
+        let tied = if cpus.is_empty() { Vec::new() } else { vec![cpus[worker % cpus.len()]] };
+        parks.push(Box::new(DriverPark::new(driver, figures, tied)));
+    }
+    Ok((parks, handles.into_boxed_slice(), clocks.into_boxed_slice()))
+}
+

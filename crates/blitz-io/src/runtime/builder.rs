@@ -1,0 +1,438 @@
+//! The builder: every limit of a runtime, each with its default.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use blitz_driver::{Backend, SqPoll};
+use blitz_exec::blocking::PoolConfig;
+use blitz_exec::park::ThreadHook;
+use blitz_exec::scheduler::{self, PanicPolicy, TaskHook};
+use blitz_exec::task::TaskMeta;
+
+use super::assemble;
+use super::{LocalOptions, LocalRuntime, RngSeed, Runtime, RuntimeFlavor};
+
+/// What a runtime does when a task panics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnhandledPanic {
+    /// The task's `JoinHandle` tells; the runtime goes on. The default.
+    #[default]
+    Ignore,
+    /// The runtime shuts down, and the `block_on` that runs panics. For `current_thread` and local runtimes only.
+    ShutdownRuntime,
+}
+
+impl From<UnhandledPanic> for PanicPolicy {
+    fn from(policy: UnhandledPanic) -> Self {
+        match policy {
+            UnhandledPanic::Ignore => PanicPolicy::Ignore,
+            UnhandledPanic::ShutdownRuntime => PanicPolicy::Shutdown,
+        }
+    }
+}
+
+/// Builds a [`Runtime`] with limits of your own.
+///
+/// Methods take and return `&mut self`, so they can be chained or called one by one.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use blitz_io::runtime::Builder;
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Builder::new_multi_thread()
+///     .worker_threads(2)
+///     .thread_name("my-service")
+///     .max_blocking_threads(64)
+///     .enable_all()
+///     .build()?;
+/// assert_eq!(runtime.metrics().num_workers(), 2);
+/// runtime.shutdown_timeout(Duration::from_secs(1));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Builder {
+    pub(super) flavor: RuntimeFlavor,
+    pub(super) name: Option<String>,
+    pub(super) worker_threads: Option<usize>,
+    pub(super) max_blocking_threads: usize,
+    pub(super) pool: PoolConfig,
+    pub(super) scheduler: scheduler::Config,
+    pub(super) seed: Option<RngSeed>,
+    pub(super) driver: blitz_driver::Config,
+    pub(super) start_paused: bool,
+    pub(super) affinity: Option<Vec<usize>>,
+}
+
+impl Builder {
+    fn new(flavor: RuntimeFlavor) -> Self {
+        Self {
+            flavor,
+            name: None,
+            worker_threads: None,
+            max_blocking_threads: 512,
+            pool: PoolConfig::default(),
+            scheduler: scheduler::Config::default(),
+            seed: None,
+            driver: blitz_driver::Config::default(),
+            start_paused: false,
+            affinity: None,
+        }
+    }
+
+    /// A runtime whose tasks run on the thread that is in `block_on`.
+    pub fn new_current_thread() -> Self {
+        Self::new(RuntimeFlavor::CurrentThread)
+    }
+
+    /// A runtime whose tasks run on workers that steal from each other.
+    pub fn new_multi_thread() -> Self {
+        Self::new(RuntimeFlavor::MultiThread)
+    }
+
+    /// A runtime of workers that share nothing: each has its ring, queue and timers, and keeps what is spawned on it.
+    ///
+    /// Workers are tied to processors, one each, in the order in which the system lists them, where there are enough. `spawn`
+    /// in a task stays on its worker; from elsewhere each worker is chosen in its turn. Tasks need not be `Send` when they are
+    /// made where they run ([`Handle::spawn_on`](super::Handle::spawn_on), [`spawn_local`](crate::task::spawn_local)). Nothing
+    /// balances the load: a worker that is busy keeps its tasks waiting.
+    pub fn new_thread_per_core() -> Self {
+        Self::new(RuntimeFlavor::ThreadPerCore)
+    }
+
+    /// A preset for programs that only move bytes between many sockets: [`new_thread_per_core`](Self::new_thread_per_core)
+    /// with everything on.
+    pub fn io_focused() -> Self {
+        let mut builder = Self::new_thread_per_core();
+        builder.enable_all();
+        builder
+    }
+
+    /// Turns on I/O and time. Both always are: this is here so that programs written for tokio read the same.
+    pub fn enable_all(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Turns on I/O, which always is: see [`enable_all`](Self::enable_all).
+    pub fn enable_io(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Turns on time, which always is: see [`enable_all`](Self::enable_all).
+    pub fn enable_time(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Turns on io_uring for files, which is used for everything wherever the kernel allows it:
+    /// see [`driver_backend`](Self::driver_backend).
+    pub fn enable_io_uring(&mut self) -> &mut Self {
+        self
+    }
+
+    /// How many workers.
+    ///
+    /// Default: the environment variable `BLITZ_IO_WORKER_THREADS`, else as many as this process may use processors: its
+    /// affinity and its control group's quota count. `current_thread` has one, whatever is set.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn worker_threads(&mut self, count: usize) -> &mut Self {
+        assert!(count > 0, "Worker threads cannot be set to 0");
+        self.worker_threads = Some(count);
+        self
+    }
+
+    /// How many threads blocking calls may use at most, beside the workers. Default: 512.
+    ///
+    /// They start when they are needed. Beyond the limit, calls wait for a thread.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    #[track_caller]
+    pub fn max_blocking_threads(&mut self, count: usize) -> &mut Self {
+        assert!(count > 0, "Max blocking threads cannot be set to 0");
+        self.max_blocking_threads = count;
+        self
+    }
+
+    /// How many blocking calls may wait for a thread when all are busy. Default: no limit.
+    ///
+    /// A call beyond that is cancelled at once: its handle says so. A program that can shed load learns of it here instead of
+    /// growing without bound.
+    pub fn max_blocking_queue(&mut self, calls: usize) -> &mut Self {
+        self.pool.queue_len_max = Some(calls);
+        self
+    }
+
+    /// The runtime's name, for tools and logs. Default: none.
+    pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The name of every thread the runtime starts. Default: "blitz-io-worker".
+    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
+        let name = name.into();
+        self.pool.name = Arc::new(move || name.clone());
+        self
+    }
+
+    /// Names each thread the runtime starts, as it starts.
+    pub fn thread_name_fn<F>(&mut self, name: F) -> &mut Self
+    where
+        F: Fn() -> String + Send + Sync + 'static,
+    {
+        self.pool.name = Arc::new(name);
+        self
+    }
+
+    /// The stack of every thread the runtime starts, in bytes. Default: the standard library's, 2 MiB.
+    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
+        self.pool.stack_size = Some(bytes);
+        self
+    }
+
+    /// How long a thread of the blocking pool waits for its next call before it ends. Default: 10 seconds.
+    pub fn thread_keep_alive(&mut self, keep_alive: Duration) -> &mut Self {
+        self.pool.keep_alive = keep_alive;
+        self
+    }
+
+    /// Called on each thread the runtime starts, before its work.
+    pub fn on_thread_start<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+        self.pool.on_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called on each thread the runtime started, after its work.
+    pub fn on_thread_stop<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+        self.pool.on_stop = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called on a worker before it waits for events. It may spawn, and then there is no wait.
+    pub fn on_thread_park<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+        self.scheduler.hooks.before_park = Some(Arc::new(hook) as ThreadHook);
+        self
+    }
+
+    /// Called on a worker after it waited for events.
+    pub fn on_thread_unpark<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+        self.scheduler.hooks.after_unpark = Some(Arc::new(hook) as ThreadHook);
+        self
+    }
+
+    /// Called with each task that is spawned, on the thread that spawns it.
+    pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+        self.scheduler.hooks.task_spawn = Some(Arc::new(hook) as TaskHook);
+        self
+    }
+
+    /// Called with each task before it is polled, on the thread that polls it.
+    pub fn on_before_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+        self.scheduler.hooks.before_poll = Some(Arc::new(hook) as TaskHook);
+        self
+    }
+
+    /// Called with each task after it was polled, on the thread that polled it.
+    pub fn on_after_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+        self.scheduler.hooks.after_poll = Some(Arc::new(hook) as TaskHook);
+        self
+    }
+
+    /// Called with each task that has ended, panicked or was cancelled.
+    pub fn on_task_terminate<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+        self.scheduler.hooks.task_terminate = Some(Arc::new(hook) as TaskHook);
+        self
+    }
+
+    /// A worker looks at the queue from outside first, once in so many polls. Default: 31. For `multi_thread`; the others look
+    /// at theirs before each batch.
+    ///
+    /// # Panics
+    /// If `polls` is 0.
+    #[track_caller]
+    pub fn global_queue_interval(&mut self, polls: u32) -> &mut Self {
+        assert!(polls > 0, "global_queue_interval must be greater than 0");
+        self.scheduler.global_queue_interval = polls;
+        self
+    }
+
+    /// A worker that has tasks turns its driver once in so many polls. Default: 61.
+    ///
+    /// # Panics
+    /// If `polls` is 0.
+    #[track_caller]
+    pub fn event_interval(&mut self, polls: u32) -> &mut Self {
+        assert!(polls > 0, "event_interval must be greater than 0");
+        self.scheduler.event_interval = polls;
+        self
+    }
+
+    /// How many events a driver takes in one turn at most. Default: 1,024.
+    ///
+    /// # Panics
+    /// If `events` is 0.
+    #[track_caller]
+    pub fn max_io_events_per_tick(&mut self, events: usize) -> &mut Self {
+        assert!(events > 0, "max_io_events_per_tick must be greater than 0");
+        self.driver.events_per_turn = events;
+        self
+    }
+
+    /// How many tasks a worker's own queue holds before half of them overflow to the shared one; rounded up to a power of two,
+    /// at least 2. Default: 256. For `multi_thread`.
+    pub fn local_queue_len(&mut self, tasks: usize) -> &mut Self {
+        self.scheduler.local_queue_len = tasks.clamp(2, 1 << 20).next_power_of_two();
+        self
+    }
+
+    /// Turns off the slot from which a worker first runs the task that was woken last. It is on by default: what that task
+    /// needs is in the cache. For `multi_thread`.
+    pub fn disable_lifo_slot(&mut self) -> &mut Self {
+        self.scheduler.disable_lifo_slot = true;
+        self
+    }
+
+    /// Begins with the clock paused: time then jumps to the next timer whenever nothing can run. Default: false. On every
+    /// flavour.
+    pub fn start_paused(&mut self, paused: bool) -> &mut Self {
+        self.start_paused = paused;
+        self
+    }
+
+    /// What happens when a task panics. Default: [`UnhandledPanic::Ignore`].
+    ///
+    /// # Panics
+    /// If the flavour has workers and the answer is to shut down.
+    #[track_caller]
+    pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
+        assert!(
+            self.flavor == RuntimeFlavor::CurrentThread || policy == UnhandledPanic::Ignore,
+            "UnhandledPanic::ShutdownRuntime is only supported in current thread runtime"
+        );
+        self.scheduler.panic_policy = policy.into();
+        self
+    }
+
+    /// Seeds the runtime's random choices. Default: a seed that is different each time.
+    pub fn rng_seed(&mut self, seed: RngSeed) -> &mut Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Which back end the drivers have. Default: the environment variable `BLITZ_IO_DRIVER` (`io_uring` or `epoll`), else
+    /// io_uring where the kernel allows it. [`build`](Self::build) fails if this one is refused.
+    pub fn driver_backend(&mut self, backend: Backend) -> &mut Self {
+        self.driver.backend = Some(backend);
+        self
+    }
+
+    /// Submission entries of each ring. Default: 256. What does not fit waits in a list.
+    ///
+    /// # Panics
+    /// If `entries` is 0 or above 32,768, which is what the kernel takes.
+    #[track_caller]
+    pub fn ring_submission_entries(&mut self, entries: u32) -> &mut Self {
+        assert!((1..=32_768).contains(&entries), "ring_submission_entries must be in 1..=32768");
+        self.driver.sq_entries = entries;
+        self
+    }
+
+    /// Completion entries of each ring. Default: 4,096. What does not fit is kept by the kernel, at a price.
+    ///
+    /// # Panics
+    /// If `entries` is 0 or above 65,536, which is what the kernel takes.
+    #[track_caller]
+    pub fn ring_completion_entries(&mut self, entries: u32) -> &mut Self {
+        assert!((1..=65_536).contains(&entries), "ring_completion_entries must be in 1..=65536");
+        self.driver.cq_entries = entries;
+        self
+    }
+
+    /// Leased receive: buffers in each driver's ring (a power of two up to 32,768; default 256) and the bytes in each (default
+    /// 16 KiB).
+    ///
+    /// # Panics
+    /// If the count is no power of two or too large, or a size is 0.
+    #[track_caller]
+    pub fn ring_buffers(&mut self, count: u16, size: u32) -> &mut Self {
+        assert!(count.is_power_of_two() && count <= 32_768, "ring_buffers: the count must be a power of two, at most 32768");
+        assert!(size > 0, "ring_buffers: a buffer must hold something");
+        self.driver.buffers.count = count;
+        self.driver.buffers.size = size;
+        self
+    }
+
+    /// How many further buffers of the same size the pool behind the ring may hold out. Default: 1,024.
+    pub fn buffer_pool_len(&mut self, buffers: u32) -> &mut Self {
+        self.driver.buffers.pool_count = buffers;
+        self
+    }
+
+    /// Lets a thread of the kernel submit, which sleeps after `idle` without work and is tied to processor `cpu` if one is
+    /// given. Default: none. It halves the throughput where no processor is to spare.
+    pub fn ring_sqpoll(&mut self, idle: Duration, cpu: Option<u32>) -> &mut Self {
+        let idle_ms = u32::try_from(idle.as_millis()).unwrap_or(u32::MAX);
+        self.driver.sqpoll = Some(SqPoll { idle_ms, cpu });
+        self
+    }
+
+    /// Ties worker `i` to processor `cpus[i % cpus.len()]`; an empty list ties none. Default: none on `multi_thread` and
+    /// `current_thread`, one each on `thread_per_core`.
+    ///
+    /// Where the system refuses, the worker runs where it may.
+    pub fn worker_affinity(&mut self, cpus: impl IntoIterator<Item = usize>) -> &mut Self {
+        self.affinity = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// Builds the runtime and starts its workers.
+    ///
+    /// # Errors
+    /// If the system refuses descriptors or the kernel's queues; if the back end that was asked for is refused; if
+    /// `BLITZ_IO_DRIVER` or `BLITZ_IO_WORKER_THREADS` holds nonsense.
+    ///
+    /// # Panics
+    /// If the system gives no thread.
+    pub fn build(&mut self) -> io::Result<Runtime> {
+        assemble::build(self, false)
+    }
+
+    /// Builds a runtime that stays on this thread, whose tasks need not be `Send`.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    ///
+    /// # Panics
+    /// If the flavour is not `current_thread`.
+    #[track_caller]
+    pub fn build_local(&mut self, options: LocalOptions) -> io::Result<LocalRuntime> {
+        let _ = options;
+        assert!(
+            self.flavor == RuntimeFlavor::CurrentThread,
+            "Only current_thread is supported when building a local runtime"
+        );
+        assemble::build(self, true).map(LocalRuntime::from_runtime)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("flavor", &self.flavor)
+            .field("name", &self.name)
+            .field("worker_threads", &self.worker_threads)
+            .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("pool", &self.pool)
+            .field("scheduler", &self.scheduler)
+            .field("driver", &self.driver)
+            .field("start_paused", &self.start_paused)
+            .field("affinity", &self.affinity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! A worker's wait, filled in with a driver.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blitz_driver::Driver;
+use blitz_exec::park::{Park, Unpark, Watch};
+use blitz_sys::cpu;
+
+use crate::context::{self, WorkerClock};
+
+/// A driver, the worker's figures, and the processor that its thread is tied to.
+pub(super) struct DriverPark {
+    driver: Driver,
+    clock: Arc<WorkerClock>,
+    /// Processors for the thread that holds the core; all that it may use anyway if empty.
+    cpus: Vec<usize>,
+    /// Where the thread could run before, and whether it was in this runtime with a driver.
+    before: Option<(Option<Vec<usize>>, bool)>,
+}
+
+impl DriverPark {
+    pub(super) fn new(driver: Driver, clock: Arc<WorkerClock>, cpus: Vec<usize>) -> Self {
+        Self { driver, clock, cpus, before: None }
+    }
+}
+
+impl Park for DriverPark {
+    fn bind(&mut self) {
+        self.driver.bind();
+        let allowed = if self.cpus.is_empty() {
+            None
+        } else {
+            // Where threads cannot be tied, or these processors are gone, the worker runs where it may.
+            let allowed = cpu::affinity().ok();
+            let _ = cpu::set_affinity(&self.cpus);
+            allowed
+        };
+        self.before = Some((allowed, context::set_own_driver(true)));
+        self.clock.begin();
+    }
+
+    fn unbind(&mut self) {
+        if let Some((allowed, own)) = self.before.take() {
+            context::set_own_driver(own);
+            if let Some(allowed) = allowed {
+                let _ = cpu::set_affinity(&allowed);
+            }
+        }
+        self.driver.unbind();
+    }
+
+    fn park(&mut self) {
+        self.clock.park();
+        self.driver.turn(None);
+        self.clock.unpark();
+    }
+
+    fn park_timeout(&mut self, limit: Duration) {
+        self.driver.turn(Some(limit));
+    }
+
+    fn unparker(&self) -> Arc<dyn Unpark> {
+        Arc::new(DriverUnpark(self.driver.handle().clone()))
+    }
+
+    fn shutdown(&mut self) {
+        self.driver.shutdown();
+    }
+}
+
+struct DriverUnpark(blitz_driver::Handle);
+
+impl Unpark for DriverUnpark {
+    fn unpark(&self) {
+        self.0.unpark();
+    }
+}
+
+/// Holds paused time still while blocking calls wait or run.
+pub(super) struct ClockWatch(pub(super) blitz_driver::Clock);
+
+impl Watch for ClockWatch {
+    fn begin(&self) {
+        self.0.hold();
+    }
+
+    fn end(&self) {
+        self.0.let_go();
+    }
+}

@@ -1,0 +1,148 @@
+//! How a runtime ends: at once, within a limit, or gracefully.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+use blitz_core::budget;
+use blitz_exec::scheduler;
+use blitz_exec::task::Id;
+
+use super::Runtime;
+
+/// After a graceful shutdown has cut tasks, their threads have so long to drop them.
+const AFTER_CUT: Duration = Duration::from_millis(100);
+
+/// A task that a graceful shutdown did not wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CutTask {
+    /// The task's id.
+    pub id: Id,
+    /// Its name, if it was spawned with one.
+    pub name: Option<String>,
+    /// Where it was spawned.
+    pub spawned_at: &'static Location<'static>,
+}
+
+impl fmt::Display for CutTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("unnamed");
+        write!(f, "task {} ({name}), spawned at {}", self.id, self.spawned_at)
+    }
+}
+
+/// What a graceful shutdown did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "it says which tasks were cut"]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The tasks that had not ended at the deadline: they were cancelled.
+    pub cut: Vec<CutTask>,
+    /// How many of those never came back from their poll: they were leaked, with all they hold and their threads.
+    pub leaked: usize,
+    /// Whether every thread has ended. A blocking call that cannot be interrupted keeps its own.
+    pub threads_ended: bool,
+}
+
+impl ShutdownReport {
+    /// Whether every task ran to its end.
+    pub fn is_clean(&self) -> bool {
+        self.cut.is_empty()
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tasks cut, {} of them leaked", self.cut.len(), self.leaked)?;
+        for task in &self.cut {
+            write!(f, "\n  {task}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Runtime {
+    /// Ends the runtime, but lets the tasks run to their ends first, until `limit` is over.
+    ///
+    /// New tasks are refused from the start: their handles say that they were cancelled. Returns which tasks were cut, by name
+    /// and by the place where they were spawned. On `current_thread` a task that never returns from its poll cannot be
+    /// interrupted, so there the call takes as long as that poll.
+    ///
+    /// # Panics
+    /// In async code, since it would block a thread that runs tasks.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = blitz_io::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    /// runtime.spawn(async { blitz_io::task::yield_now().await });
+    /// let endless = blitz_io::task::Builder::new().name("endless").spawn_on(std::future::pending::<()>(), runtime.handle())?;
+    /// let report = runtime.shutdown_graceful(Duration::from_millis(20));
+    /// assert_eq!(report.cut.len(), 1);
+    /// assert_eq!(report.cut[0].name.as_deref(), Some("endless"));
+    /// # drop(endless);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn shutdown_graceful(mut self, limit: Duration) -> ShutdownReport {
+        let start = Instant::now();
+        let scheduler = &self.handle.inner().scheduler;
+        scheduler.for_each_list(|owned, _| owned.close());
+        let drained = poll_fn(|cx| scheduler.poll_drained(cx));
+        let in_time = self.block_on(crate::time::timeout(limit, drained)).is_ok();
+        let mut report = ShutdownReport::default();
+        if !in_time {
+            scheduler.for_each_list(|owned, _| {
+                owned.for_each(|task| {
+                    let name = task.name().map(str::to_owned);
+                    report.cut.push(CutTask { id: task.id(), name, spawned_at: task.spawned_at() });
+                });
+            });
+        }
+        let left = limit.saturating_sub(start.elapsed()).max(AFTER_CUT);
+        report.threads_ended = self.end(Some(left));
+        report.leaked = self.handle.inner().scheduler.workers_left();
+        report
+    }
+
+    /// Ends everything once. Answers whether every thread has ended.
+    #[track_caller]
+    pub(super) fn end(&mut self, limit: Option<Duration>) -> bool {
+        if std::mem::replace(&mut self.ended, true) {
+            return true;
+        }
+        {
+            let _entered = crate::context::enter(self.handle.clone());
+            match &self.handle.inner().scheduler {
+                // Dropped tasks may look for their runtime. Budgets do not matter to a drop.
+                scheduler::Handle::Single(scheduler) => scheduler.shutdown(),
+                scheduler::Handle::Multi(scheduler) => scheduler.shutdown(),
+                scheduler::Handle::PerCore(scheduler) => scheduler.shutdown(),
+            }
+        }
+        let waits = limit != Some(Duration::ZERO);
+        if waits && budget::is_entered() {
+            self.pool.shutdown(Some(Duration::ZERO));
+            // A panic in the drop of what a panic unwinds would abort the process, and say less.
+            if !std::thread::panicking() {
+                panic!(
+                    "Cannot drop a runtime in a context where blocking is not allowed. This happens when a runtime is dropped \
+                     from within an asynchronous context. Remedies: keep the runtime outside of async code; or call \
+                     `shutdown_background` on it; or drop it in `spawn_blocking`."
+                );
+            }
+            return false;
+        }
+        self.pool.shutdown(limit)
+    }
+}
+
+/// Whether an I/O error says that the runtime of the socket, file or timer is gone.
+pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
+    blitz_driver::is_shutting_down(error)
+}

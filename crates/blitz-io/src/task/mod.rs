@@ -1,0 +1,33 @@
+//! Tasks: light, cheap to make, run by the runtime.
+//!
+//! [`spawn`] starts one, its [`JoinHandle`] tells how it ended. [`JoinSet`] and [`scope`] keep many together, [`LocalSet`]
+//! runs those that are not `Send`, [`spawn_blocking`] takes what would hold a worker up.
+
+mod blocking;
+mod builder;
+pub mod coop;
+pub mod join_set;
+mod local_key;
+mod local_set;
+mod scope;
+mod spawn;
+mod yield_now;
+
+pub use blitz_exec::task::{AbortHandle, Id, JoinError, JoinHandle, id, try_id};
+pub use blocking::{block_in_place, spawn_blocking};
+pub use builder::Builder;
+pub use coop::{Unconstrained, consume_budget, unconstrained};
+#[doc(inline)]
+pub use join_set::JoinSet;
+pub use local_key::LocalKey;
+pub use local_set::{LocalEnterGuard, LocalSet, spawn_local};
+pub use scope::{Scope, scope};
+pub use spawn::spawn;
+pub use yield_now::yield_now;
+
+/// Futures of this module that have a name.
+pub mod futures {
+    pub use super::local_key::TaskLocalFuture;
+}
+
+pub(crate) use spawn::spawn_as;
