@@ -1,7 +1,9 @@
 //! The handle of a runtime: spawns on it from anywhere, enters it, and looks at it.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blitz_core::budget;
@@ -35,11 +37,23 @@ pub(crate) struct Inner {
     pub(crate) next_driver: AtomicUsize,
     pub(crate) clock: Clock,
     pub(crate) workers: Box<[Arc<WorkerClock>]>,
+    /// Where the runtime's signals arrive, once one was asked for; `crate::signal` fills it and knows its type.
+    pub(crate) signals: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Handle {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self { inner }
+    }
+
+    /// The runtime's place for its signals.
+    pub(crate) fn signals(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
+        &self.inner.signals
+    }
+
+    /// Whether listeners of one port, one for each worker, are the rule here.
+    pub(crate) fn shares_ports(&self) -> bool {
+        self.inner.flavor == RuntimeFlavor::ThreadPerCore
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -60,6 +74,16 @@ impl Handle {
         // ORDERING: Relaxed: only a choice, it publishes nothing.
         let turn = if drivers.len() == 1 { 0 } else { self.inner.next_driver.fetch_add(1, Ordering::Relaxed) };
         drivers[turn % drivers.len()].clone()
+    }
+
+    /// The place for the one thing that listens for signals in this runtime.
+    pub(crate) fn signals(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
+        &self.inner.signals
+    }
+
+    /// Whether listeners share their port by default, one on each worker.
+    pub(crate) fn shares_ports(&self) -> bool {
+        self.inner.flavor == RuntimeFlavor::ThreadPerCore
     }
 
     /// The handle of the runtime that this thread is in.

@@ -6,8 +6,13 @@
 //! ([`TcpStream::send_file`], [`splice`]).
 
 mod addr;
+mod copied;
 mod error;
 pub mod tcp;
+mod transfer;
 
 pub use addr::{ToSocketAddrs, lookup_host};
+pub use blitz_driver::completion::{BufferPool, BufferView, Lease};
+pub use copied::bytes_copied;
 pub use tcp::{TcpListener, TcpSocket, TcpStream};
+pub use transfer::splice;

@@ -85,6 +85,8 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         next_driver: AtomicUsize::new(0),
         clock,
         workers: clocks,
+        signals: OnceLock::new(),
+        signals: std::sync::OnceLock::new(),
     });
     // Set once, here.
     let _ = here.set(Arc::downgrade(&inner));

@@ -114,7 +114,7 @@ impl Hub {
         let mut cx = Context::from_waker(&waker);
         loop {
             // Not a task's turn: no budget is spent, so Pending means that the bell is silent.
-            match budget::with_unconstrained(|| self.bell.poll_ready_event(&mut cx, Direction::Read)) {
+            match budget::with_unconstrained(|| self.bell.poll_ready(&mut cx, Direction::Read)) {
                 Poll::Ready(Ok(event)) => {
                     let mut woken = Vec::new();
                     {

@@ -1,7 +1,8 @@
 //! What only Linux has, where it is not: each call answers `Unsupported`. For zero copy the caller then copies.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 /// Sends a part of a file to a socket: not possible here.
 ///
@@ -14,6 +15,12 @@ pub fn send_file(
     _len: usize,
 ) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether a file's bytes are in memory: not known here.
+#[must_use]
+pub fn is_resident(_file: BorrowedFd<'_>, _offset: u64) -> bool {
+    false
 }
 
 /// Moves bytes between descriptors: not possible here.
@@ -39,13 +46,13 @@ impl Pipe {
 
     /// The end that bytes come out of.
     #[must_use]
-    pub fn read_end(&self) -> BorrowedFd<'_> {
+    pub fn read_end(&self) -> &Arc<OwnedFd> {
         match self.0 {}
     }
 
     /// The end that bytes go into.
     #[must_use]
-    pub fn write_end(&self) -> BorrowedFd<'_> {
+    pub fn write_end(&self) -> &Arc<OwnedFd> {
         match self.0 {}
     }
 

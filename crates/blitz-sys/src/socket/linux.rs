@@ -2,7 +2,8 @@
 //! (`sendfile`, `splice`), and options of its own.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
 
 use socket2::SockRef;
 
@@ -44,6 +45,19 @@ pub fn send_file(
     }
 }
 
+/// Whether the file's bytes about `offset` are in memory, so that reading them does not wait for a device.
+///
+/// Yes, too, where the file system cannot say: most of those that cannot are made of memory.
+#[must_use]
+pub fn is_resident(file: BorrowedFd<'_>, offset: u64) -> bool {
+    let mut byte = 0u8;
+    let part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let Ok(offset) = libc::off_t::try_from(offset) else { return true };
+    // SAFETY: the one part describes `byte`, which lives through the call.
+    let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, offset, libc::RWF_NOWAIT) };
+    read >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
+}
+
 /// Moves up to `len` bytes from one descriptor to the other, one of which is a pipe's end, without waiting.
 ///
 /// Zero means the source's end.
@@ -80,8 +94,8 @@ pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> io::Resul
 /// A pipe, through which a splice between two sockets has to go.
 #[derive(Debug)]
 pub struct Pipe {
-    read: OwnedFd,
-    write: OwnedFd,
+    read: Arc<OwnedFd>,
+    write: Arc<OwnedFd>,
     capacity: usize,
 }
 
@@ -107,23 +121,19 @@ impl Pipe {
         let granted = unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, wish) };
         // A pipe has sixteen pages when nobody asks.
         let capacity = usize::try_from(granted).unwrap_or(65_536);
-        Ok(Pipe {
-            read,
-            write,
-            capacity,
-        })
+        Ok(Pipe { read: Arc::new(read), write: Arc::new(write), capacity })
     }
 
     /// The end that bytes come out of.
     #[must_use]
-    pub fn read_end(&self) -> BorrowedFd<'_> {
-        self.read.as_fd()
+    pub fn read_end(&self) -> &Arc<OwnedFd> {
+        &self.read
     }
 
     /// The end that bytes go into.
     #[must_use]
-    pub fn write_end(&self) -> BorrowedFd<'_> {
-        self.write.as_fd()
+    pub fn write_end(&self) -> &Arc<OwnedFd> {
+        &self.write
     }
 
     /// How many bytes it holds.

@@ -71,6 +71,7 @@ fn bytes_go_from_file_and_socket_to_socket_without_us() {
     let file = std::fs::File::open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     let (ours, mut theirs) = pair();
+    assert!(is_resident(file.as_fd(), 0));
     assert_eq!(send_file(ours.as_fd(), file.as_fd(), 4, 100).unwrap(), 6);
     assert_eq!(send_file(ours.as_fd(), file.as_fd(), 10, 100).unwrap(), 0);
     let mut got = [0; 6];
@@ -80,14 +81,14 @@ fn bytes_go_from_file_and_socket_to_socket_without_us() {
     let pipe = Pipe::new(1 << 16).unwrap();
     assert!(pipe.capacity() >= 4096);
     assert_eq!(
-        splice(ours.as_fd(), pipe.write_end(), 100)
+        splice(ours.as_fd(), pipe.write_end().as_fd(), 100)
             .unwrap_err()
             .kind(),
         ErrorKind::WouldBlock
     );
     theirs.write_all(b"spliced").unwrap();
-    assert_eq!(splice(ours.as_fd(), pipe.write_end(), 100).unwrap(), 7);
-    assert_eq!(splice(pipe.read_end(), ours.as_fd(), 7).unwrap(), 7);
+    assert_eq!(splice(ours.as_fd(), pipe.write_end().as_fd(), 100).unwrap(), 7);
+    assert_eq!(splice(pipe.read_end().as_fd(), ours.as_fd(), 7).unwrap(), 7);
     let mut got = [0; 7];
     theirs.read_exact(&mut got).unwrap();
     assert_eq!(&got, b"spliced");

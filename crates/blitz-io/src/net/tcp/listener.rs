@@ -1,6 +1,7 @@
 //! A socket that waits for connections.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -8,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use blitz_driver::completion::Accepts;
 use blitz_driver::{Direction, Registration};
 use blitz_sys::socket::{self, SockRef};
 use futures_core::Stream;
@@ -135,6 +137,10 @@ impl TcpListener {
 
     /// The connections one after the other, as a stream that never ends by itself.
     ///
+    /// Where the kernel can, one entry of the ring stays armed and accepts ahead of the reader, without a system call for each
+    /// connection; those not taken are closed when the stream is dropped. Do not mix it with
+    /// [`accept`](TcpListener::accept) where the order matters.
+    ///
     /// # Examples
     /// ```
     /// use blitz_io::net::{TcpListener, TcpStream};
@@ -150,7 +156,7 @@ impl TcpListener {
     /// # }
     /// ```
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self }
+        Incoming { listener: self, accepts: Accepts::new() }
     }
 
     /// Takes over a listener of the standard library, which must be in non-blocking mode.
@@ -204,18 +210,34 @@ impl TcpListener {
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
     listener: &'a TcpListener,
+    accepts: Accepts,
 }
 
 impl Incoming<'_> {
-    /// Waits for the next connection, as [`TcpListener::accept`].
+    /// Waits for the next connection; returns it and the address of its other end.
     ///
     /// # Cancel safety
     /// Safe: a connection is taken by the poll that returns it.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`TcpListener::accept`]; the stream goes on after them.
     pub async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.listener.accept().await
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        loop {
+            let accepted = ready!(self.accepts.poll_next(cx, &self.listener.io));
+            let accepted = accepted.and_then(|fd| match socket::peer_addr(fd.as_fd()) {
+                Ok(addr) => Ok(Some((fd, addr))),
+                // It was reset while it waited for us: nobody is there to be served.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+                Err(error) => Err(error),
+            });
+            if let Some(accepted) = accepted.transpose() {
+                return Poll::Ready(self.listener.accepted(accepted));
+            }
+        }
     }
 }
 
@@ -223,7 +245,7 @@ impl Stream for Incoming<'_> {
     type Item = io::Result<(TcpStream, SocketAddr)>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.listener.poll_accept(cx).map(Some)
+        self.get_mut().poll_accept(cx).map(Some)
     }
 }
 

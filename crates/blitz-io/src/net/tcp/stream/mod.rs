@@ -1,6 +1,9 @@
 //! A connection: how it is made, read, written and taken apart.
 
+mod files;
+mod leased;
 mod options;
+mod owned;
 mod ready;
 
 use std::fmt;
@@ -14,6 +17,9 @@ use std::task::{Context, Poll};
 use blitz_driver::{Direction, Registration};
 use blitz_io_traits::{AsyncRead, AsyncWrite, ReadBuf};
 use blitz_sys::socket::{self, Connect, Domain};
+use bytes::BufMut;
+
+use leased::Leased;
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, refuse_blocking, split, split_owned};
 use crate::context;
@@ -48,6 +54,7 @@ use crate::net::{ToSocketAddrs, error};
 /// ```
 pub struct TcpStream {
     pub(crate) io: Registration,
+    leased: Leased,
 }
 
 impl TcpStream {
@@ -113,7 +120,7 @@ impl TcpStream {
 
     /// Takes a connected, non-blocking descriptor.
     pub(crate) fn new(fd: OwnedFd, driver: blitz_driver::Handle) -> TcpStream {
-        TcpStream { io: Registration::new(Arc::new(fd), driver) }
+        TcpStream { io: Registration::new(Arc::new(fd), driver), leased: Leased::new() }
     }
 
     /// Takes over a stream of the standard library, which must be in non-blocking mode.
@@ -130,6 +137,8 @@ impl TcpStream {
     }
 
     /// Gives the connection back to the standard library, still in non-blocking mode.
+    ///
+    /// Bytes that were received ahead for [`recv_lease`](TcpStream::recv_lease) and not read are lost.
     ///
     /// While owned operations that were dropped are still under way in the kernel they hold the first descriptor,
     /// and a second one of the same connection is returned.
@@ -166,14 +175,17 @@ impl TcpStream {
     // The three below take `&self`: the halves of a split stream call them too.
 
     #[inline]
-    pub(super) fn poll_read_ref(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(in crate::net) fn poll_read_ref(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(leases) = self.leased.get() {
+            return self.poll_leased(leases, cx, false, |bytes| copy_to(bytes, buf)).map_ok(drop);
+        }
         let room = buf.remaining();
         let received = self.io.poll_transfer(cx, Direction::Read, room, || socket::recv_buf(self.as_fd(), buf));
         received.map_ok(drop)
     }
 
     #[inline]
-    pub(super) fn poll_write_ref(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    pub(in crate::net) fn poll_write_ref(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.io.poll_transfer(cx, Direction::Write, buf.len(), || socket::send(self.as_fd(), buf))
     }
 
@@ -182,6 +194,13 @@ impl TcpStream {
         let len = bufs.iter().map(|buf| buf.len()).sum();
         self.io.poll_transfer(cx, Direction::Write, len, || socket::send_vectored(self.as_fd(), bufs))
     }
+}
+
+/// Copies what there is room for.
+fn copy_to(bytes: &[u8], buf: &mut impl BufMut) -> usize {
+    let taken = bytes.len().min(buf.remaining_mut());
+    buf.put_slice(&bytes[..taken]);
+    taken
 }
 
 impl AsyncRead for TcpStream {

@@ -1,15 +1,18 @@
 //! Readiness: waiting for it, and calls that only try.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use blitz_driver::Direction;
+use blitz_driver::completion::Leases;
 use blitz_io_traits::ReadBuf;
 use blitz_sys::socket;
 use bytes::BufMut;
 
-use super::TcpStream;
+use super::{TcpStream, copy_to};
 use crate::io::{Interest, Ready};
 
 impl TcpStream {
@@ -23,7 +26,26 @@ impl TcpStream {
     /// # Errors
     /// When the runtime is shutting down.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        if let Some(leases) = self.leased.get().filter(|_| interest.is_readable()) {
+            return self.ready_or_leased(leases, interest).await;
+        }
         self.io.ready(interest).await.map(|event| event.ready)
+    }
+
+    /// Bytes received ahead are readable, and the socket itself does not say so.
+    async fn ready_or_leased(&self, leases: &Leases, interest: Interest) -> io::Result<Ready> {
+        let rest = interest.remove(Interest::READABLE);
+        let mut others = pin!(rest.map(|rest| self.io.ready(rest)));
+        poll_fn(|cx| {
+            if self.poll_leased(leases, cx, true, |_| 0)?.is_ready() {
+                return Poll::Ready(Ok(Ready::READABLE));
+            }
+            match others.as_mut().as_pin_mut() {
+                Some(others) => others.poll(cx).map_ok(|event| event.ready),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// Waits until it is worth trying to read.
@@ -78,6 +100,9 @@ impl TcpStream {
     /// # Errors
     /// When the runtime is shutting down.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(leases) = self.leased.get() {
+            return self.poll_leased(leases, cx, true, |_| 0).map_ok(drop);
+        }
         self.io.poll_ready(cx, Direction::Read).map_ok(drop)
     }
 
@@ -93,7 +118,10 @@ impl TcpStream {
     ///
     /// # Errors
     /// `WouldBlock` when nothing is there; else those of `recv(2)`.
-    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+    pub fn try_read(&self, mut buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(leases) = self.leased.get() {
+            return self.try_leased(leases, |bytes| copy_to(bytes, &mut buf));
+        }
         self.try_io(Interest::READABLE, || socket::read(self.as_fd(), buf))
     }
 
@@ -102,6 +130,9 @@ impl TcpStream {
     /// # Errors
     /// As there.
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        if let Some(leases) = self.leased.get() {
+            return self.try_leased(leases, |mut bytes| bytes.read_vectored(bufs).unwrap_or(0));
+        }
         self.try_io(Interest::READABLE, || socket::recv_vectored(self.as_fd(), bufs))
     }
 
@@ -110,6 +141,9 @@ impl TcpStream {
     /// # Errors
     /// As there.
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        if let Some(leases) = self.leased.get() {
+            return self.try_leased(leases, |bytes| copy_to(bytes, buf));
+        }
         self.try_io(Interest::READABLE, || socket::recv_buf(self.as_fd(), buf))
     }
 
@@ -159,6 +193,9 @@ impl TcpStream {
     /// # Errors
     /// Those of `recv(2)`, and when the runtime is shutting down.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(leases) = self.leased.get() {
+            return poll_fn(|cx| self.poll_leased(leases, cx, true, |bytes| copy_to(bytes, &mut &mut *buf))).await;
+        }
         self.io.async_io(Interest::READABLE, || socket::peek_bytes(self.as_fd(), buf)).await
     }
 
@@ -167,6 +204,9 @@ impl TcpStream {
     /// # Errors
     /// As there.
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        if let Some(leases) = self.leased.get() {
+            return self.poll_leased(leases, cx, true, |bytes| copy_to(bytes, buf));
+        }
         self.io.poll_io(cx, Direction::Read, || socket::peek_buf(self.as_fd(), buf))
     }
 }

@@ -1,0 +1,102 @@
+//! Reads and writes with buffers that the operation owns.
+
+use std::future::poll_fn;
+use std::io;
+
+use blitz_driver::completion::{receive_owned, send_owned, send_zc_owned};
+use blitz_io_traits::{IoBuf, IoBufMut};
+
+use super::{TcpStream, copy_to};
+
+impl TcpStream {
+    /// Reads into a buffer that belongs to the kernel meanwhile; returns how many bytes came, and the buffer.
+    ///
+    /// The bytes stand at the buffer's front; a `Vec` is at least so long afterwards, and is filled up to its capacity.
+    /// Zero is the end of the stream.
+    ///
+    /// # Cancel safety
+    /// **Not safe**: bytes that came while the future was dropped are lost with the buffer. Nothing else is: the kernel
+    /// keeps the buffer for as long as it needs it.
+    ///
+    /// # Errors
+    /// Those of `recv(2)`, and when the runtime is shutting down; the buffer comes back then, too.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::net::{TcpListener, TcpStream};
+    ///
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    ///
+    /// let (sent, _buf) = client.write_owned(b"owned").await;
+    /// assert_eq!(sent?, 5);
+    /// let (received, buf) = server.read_owned(Vec::with_capacity(1024)).await;
+    /// assert_eq!(received?, 5);
+    /// assert_eq!(buf, b"owned");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn read_owned<B: IoBufMut>(&self, mut buf: B) -> (io::Result<usize>, B) {
+        if let Some(leases) = self.leased.get() {
+            let received = poll_fn(|cx| {
+                self.poll_leased(leases, cx, false, |bytes| buf.fill(|space| copy_to(bytes, space)))
+            });
+            return (received.await, buf);
+        }
+        receive_owned(&self.io, buf).await
+    }
+
+    /// Writes from a buffer that belongs to the kernel meanwhile; returns how many bytes it took, and the buffer.
+    ///
+    /// # Cancel safety
+    /// **Not safe**: what a dropped write has sent is not known.
+    ///
+    /// # Errors
+    /// Those of `send(2)`, and when the runtime is shutting down; the buffer comes back then, too.
+    pub async fn write_owned<B: IoBuf>(&self, buf: B) -> (io::Result<usize>, B) {
+        send_owned(&self.io, buf).await
+    }
+
+    /// Writes all of a buffer that belongs to the kernel meanwhile.
+    ///
+    /// # Cancel safety
+    /// **Not safe**: what a dropped write has sent is not known.
+    ///
+    /// # Errors
+    /// As for [`write_owned`](TcpStream::write_owned); `WriteZero` when the socket takes nothing more.
+    pub async fn write_all_owned<B: IoBuf>(&self, buf: B) -> (io::Result<()>, B) {
+        let mut sent = 0;
+        let mut buf = buf;
+        while sent < buf.bytes_init() {
+            let end = buf.bytes_init();
+            let (result, part) = send_owned(&self.io, buf.slice(sent..end)).await;
+            buf = part.into_inner();
+            match result {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buf),
+                Ok(n) => sent += n,
+                Err(error) => return (Err(error), buf),
+            }
+        }
+        (Ok(()), buf)
+    }
+
+    /// Writes from a buffer without a copy, where the kernel can and the size makes it worth while.
+    ///
+    /// The buffer comes back when the network has let go of it: for bytes that the peer must acknowledge that is a round trip
+    /// later, so have several under way. Small buffers, and all on a back end or socket that cannot, are sent as by
+    /// [`write_owned`](TcpStream::write_owned). That copies, too, but into the kernel, and is not counted by
+    /// [`bytes_copied`](crate::net::bytes_copied).
+    ///
+    /// # Cancel safety
+    /// **Not safe**: what a dropped write has sent is not known.
+    ///
+    /// # Errors
+    /// As for [`write_owned`](TcpStream::write_owned).
+    pub async fn send_zc<B: IoBuf>(&self, buf: B) -> (io::Result<usize>, B) {
+        let (sent, buf) = send_zc_owned(&self.io, buf).await;
+        (sent.map(|sent| sent.len), buf)
+    }
+}

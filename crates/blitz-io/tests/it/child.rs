@@ -1,0 +1,26 @@
+//! Tests that need a process of their own: its descriptors, its limits, its signals.
+
+use std::process::{Command, Output};
+
+/// Runs the ignored test `name` alone in a child process, after the shell commands in `setup`.
+pub(crate) fn run(setup: &str, name: &str) {
+    let exe = std::env::current_exe().unwrap();
+    let script = format!("{setup}\nexec \"$0\" --exact \"$1\" --ignored --nocapture --test-threads=1");
+    let output = Command::new("sh").args(["-c", &script]).arg(&exe).arg(name).output().unwrap();
+    check(name, &output);
+}
+
+fn check(name: &str, output: &Output) {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{name} in a child: {}\n{text}\n{errors}",
+        output.status
+    );
+}
+
+/// How many descriptors this process has open.
+pub(crate) fn open_descriptors() -> usize {
+    std::fs::read_dir("/dev/fd").unwrap().count()
+}
