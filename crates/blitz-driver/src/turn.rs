@@ -54,25 +54,25 @@ impl Driver {
     pub fn new(config: Config) -> io::Result<Self> {
         let forced = match config.backend {
             Some(backend) => Some((backend, "the builder asked for it")),
-            None => Backend::from_env()?
-                .map(|backend| (backend, "the environment variable BLITZ_IO_DRIVER asks for it")),
+            None => Backend::from_env()?.map(|backend| {
+                (
+                    backend,
+                    "the environment variable BLITZ_IO_DRIVER asks for it",
+                )
+            }),
         };
         match forced {
             Some((Backend::Epoll, reason)) => Self::readiness(config, reason.to_owned()),
-            Some((Backend::IoUring, reason)) => {
-                Self::ring(&config, reason).map_err(|refusal| {
-                    let error = io::Error::from(refusal);
-                    io::Error::new(
-                        error.kind(),
-                        format!("io_uring was asked for ({reason}), but {error}"),
-                    )
-                })
-            }
+            Some((Backend::IoUring, reason)) => Self::ring(&config, reason).map_err(|refusal| {
+                let error = io::Error::from(refusal);
+                io::Error::new(
+                    error.kind(),
+                    format!("io_uring was asked for ({reason}), but {error}"),
+                )
+            }),
             None => match Self::ring(&config, "the kernel allows it") {
                 Ok(driver) => Ok(driver),
-                Err(refusal) => {
-                    Self::readiness(config, format!("io_uring is not used: {refusal}"))
-                }
+                Err(refusal) => Self::readiness(config, format!("io_uring is not used: {refusal}")),
             },
         }
     }
@@ -92,8 +92,7 @@ impl Driver {
             step: "making an eventfd".to_owned(),
             error,
         })?;
-        let capabilities =
-            Capabilities::new(Backend::IoUring, reason.to_owned(), Some(&features));
+        let capabilities = Capabilities::new(Backend::IoUring, reason.to_owned(), Some(&features));
         let submission = Submission::new(Some(submissions), Operations::new(&config.buffers));
         let engine = Engine::Ring {
             completions,
@@ -327,12 +326,9 @@ impl Driver {
         for cqe in batch.drain(..) {
             let rest = tag::rest(cqe.user_data);
             match tag::of(cqe.user_data) {
-                tag::SOURCE => submission.deliver_poll(
-                    Key::from_raw(rest),
-                    cqe.result,
-                    cqe.is_last(),
-                    outbox,
-                ),
+                tag::SOURCE => {
+                    submission.deliver_poll(Key::from_raw(rest), cqe.result, cqe.is_last(), outbox)
+                }
                 tag::OPERATION => {
                     if outbox.delivery.is_full() {
                         drop(submission);
@@ -428,8 +424,7 @@ impl Driver {
             return;
         };
         if *wake_armed {
-            let sqe = Sqe::poll_remove(tag::with(tag::WAKE, 0))
-                .user_data(tag::with(tag::NOBODY, 0));
+            let sqe = Sqe::cancel(tag::with(tag::WAKE, 0)).user_data(tag::with(tag::NOBODY, 0));
             // SAFETY: it names no memory.
             unsafe { submission.push(sqe) };
         }

@@ -31,7 +31,9 @@ pub struct Accepts {
 impl Accepts {
     /// A stream; nothing is armed before the first [`poll_next`](Self::poll_next).
     pub const fn new() -> Self {
-        Self { stream: Mutex::new(None) }
+        Self {
+            stream: Mutex::new(None),
+        }
     }
 
     /// Accepts the next connection of `registration`'s listener: a non-blocking socket, closed on exec.
@@ -40,7 +42,11 @@ impl Accepts {
     ///
     /// # Errors
     /// Those of `accept(2)`, after which the next poll tries anew; or that the driver is shutting down.
-    pub fn poll_next(&self, cx: &mut Context<'_>, registration: &Registration) -> Poll<io::Result<OwnedFd>> {
+    pub fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        registration: &Registration,
+    ) -> Poll<io::Result<OwnedFd>> {
         let place = {
             let mut stream = self.stream.lock();
             if stream.is_none() {
@@ -64,7 +70,8 @@ impl Accepts {
                     drop(submission);
                     coop.made_progress();
                     // SAFETY: the kernel made the descriptor for this answer, and nobody else has seen it.
-                    let socket = errno::check(result).map(|_| unsafe { OwnedFd::from_raw_fd(result) });
+                    let socket =
+                        errno::check(result).map(|_| unsafe { OwnedFd::from_raw_fd(result) });
                     return Poll::Ready(socket);
                 }
                 Next::Waits(replaced) => {
@@ -108,7 +115,9 @@ fn open(registration: &Registration) -> Option<(Handle, Key)> {
 
 impl Drop for Accepts {
     fn drop(&mut self) {
-        let Some((handle, key)) = self.stream.get_mut().take() else { return };
+        let Some((handle, key)) = self.stream.get_mut().take() else {
+            return;
+        };
         if handle.check_process().is_err() {
             return;
         }

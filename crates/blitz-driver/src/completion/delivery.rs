@@ -27,7 +27,11 @@ pub struct Outcome {
 impl Outcome {
     /// An answer that was made on the spot, without the ring.
     pub const fn of(result: i32) -> Self {
-        Self { result, flags: 0, notice: 0 }
+        Self {
+            result,
+            flags: 0,
+            notice: 0,
+        }
     }
 
     /// The result as std has it.
@@ -69,7 +73,10 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Nothing to do yet.
     pub(crate) const fn new() -> Self {
-        Self { wakes: WakeBatch::new(), remains: Vec::new() }
+        Self {
+            wakes: WakeBatch::new(),
+            remains: Vec::new(),
+        }
     }
 
     /// True if the lock must be left and [`finish`](Self::finish) called before the next answer.

@@ -34,7 +34,14 @@ pub fn read_at<F: Descriptor, B: IoBufMut>(
     buffer: B,
     offset: Option<u64>,
 ) -> Op<ReadAt<F, B>> {
-    Op::new(handle, ReadAt { file, buffer, offset })
+    Op::new(
+        handle,
+        ReadAt {
+            file,
+            buffer,
+            offset,
+        },
+    )
 }
 
 /// What [`read_at`] owns.
@@ -81,7 +88,14 @@ pub fn write_at<F: Descriptor, B: IoBuf>(
     buffer: B,
     offset: Option<u64>,
 ) -> Op<WriteAt<F, B>> {
-    Op::new(handle, WriteAt { file, buffer, offset })
+    Op::new(
+        handle,
+        WriteAt {
+            file,
+            buffer,
+            offset,
+        },
+    )
 }
 
 /// What [`write_at`] owns.
@@ -109,7 +123,10 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for WriteAt<F, B> {
     }
 
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
-        (outcome.and_then(Outcome::check).map(|n| n as usize), self.buffer)
+        (
+            outcome.and_then(Outcome::check).map(|n| n as usize),
+            self.buffer,
+        )
     }
 }
 
@@ -181,14 +198,28 @@ pub fn allocate<F: Descriptor>(
     offset: u64,
     len: u64,
 ) -> Op<Allocate<F>> {
-    Op::new(handle, Allocate { file, mode, offset, len })
+    Op::new(
+        handle,
+        Allocate {
+            file,
+            mode,
+            offset,
+            len,
+        },
+    )
 }
 
 /// Closes a file and reports what its file system has kept back until now.
 ///
 /// Dropped, it closes the file without waiting.
 pub fn close(handle: &Handle, file: OwnedFd) -> Op<Close> {
-    Op::new(handle, Close { file: Some(file), number: -1 })
+    Op::new(
+        handle,
+        Close {
+            file: Some(file),
+            number: -1,
+        },
+    )
 }
 
 /// What [`close`] owns.

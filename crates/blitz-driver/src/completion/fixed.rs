@@ -42,12 +42,17 @@ impl FixedPool {
         if submission.ops.fixed.is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let Some(ring) = &mut submission.ring else { return Err(io::ErrorKind::Unsupported.into()) };
+        let Some(ring) = &mut submission.ring else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
         let (start, len) = pool.block();
         // SAFETY: the block lives as long as the pool, of which the table keeps a clone until it is unregistered.
         unsafe { ring.register_buffer(start.as_ptr(), len) }?;
         submission.ops.fixed = Some(pool.clone());
-        Ok(Self { handle: handle.clone(), pool: pool.clone() })
+        Ok(Self {
+            handle: handle.clone(),
+            pool: pool.clone(),
+        })
     }
 
     /// The pool.
@@ -67,7 +72,11 @@ impl Drop for FixedPool {
             None => true,
         };
         // Kept if the kernel would not let go (another thread's ring): then it stays until the ring is closed.
-        let pool = if unregistered { submission.ops.fixed.take() } else { None };
+        let pool = if unregistered {
+            submission.ops.fixed.take()
+        } else {
+            None
+        };
         drop(submission);
         drop(pool);
     }
@@ -75,7 +84,9 @@ impl Drop for FixedPool {
 
 impl fmt::Debug for FixedPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FixedPool").field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("FixedPool")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,7 +98,15 @@ pub fn read_fixed<F: Descriptor>(
     offset: u64,
 ) -> Op<ReadFixed<F>> {
     let is_fixed = fixed.pool.owns(&lease);
-    Op::new(&fixed.handle, ReadFixed { file, lease, offset, is_fixed })
+    Op::new(
+        &fixed.handle,
+        ReadFixed {
+            file,
+            lease,
+            offset,
+            is_fixed,
+        },
+    )
 }
 
 /// What [`read_fixed`] owns.
@@ -138,7 +157,15 @@ pub fn write_fixed<F: Descriptor>(
     offset: u64,
 ) -> Op<WriteFixed<F>> {
     let is_fixed = fixed.pool.owns(&lease);
-    Op::new(&fixed.handle, WriteFixed { file, lease, offset, is_fixed })
+    Op::new(
+        &fixed.handle,
+        WriteFixed {
+            file,
+            lease,
+            offset,
+            is_fixed,
+        },
+    )
 }
 
 /// What [`write_fixed`] owns.
@@ -171,6 +198,9 @@ unsafe impl<F: Descriptor> Request for WriteFixed<F> {
     }
 
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
-        (outcome.and_then(Outcome::check).map(|n| n as usize), self.lease)
+        (
+            outcome.and_then(Outcome::check).map(|n| n as usize),
+            self.lease,
+        )
     }
 }

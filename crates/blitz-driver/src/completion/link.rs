@@ -34,7 +34,11 @@ mod sealed {
 pub trait Links: Future + Unpin + sealed::Sealed + Sized {
     /// The chain of this and then `next`.
     fn link<D: Request>(self, next: Op<D>) -> Linked<Self, D> {
-        Linked { first: Progress::Runs(self), second: Progress::Runs(next), is_started: false }
+        Linked {
+            first: Progress::Runs(self),
+            second: Progress::Runs(next),
+            is_started: false,
+        }
     }
 
     #[doc(hidden)]
@@ -75,7 +79,8 @@ impl<A: Links, D: Request> sealed::Sealed for Linked<A, D> {}
 impl<A: Links, D: Request> Links for Linked<A, D> {
     fn collect(&mut self, chain: &mut Chain<'_>, is_last: bool) -> Result<(), Waker> {
         self.is_started = true;
-        let (Progress::Runs(first), Progress::Runs(second)) = (&mut self.first, &mut self.second) else {
+        let (Progress::Runs(first), Progress::Runs(second)) = (&mut self.first, &mut self.second)
+        else {
             unreachable!("a chain is gathered before it runs")
         };
         first.collect(chain, false)?;
@@ -138,9 +143,15 @@ impl<A: Links, D: Request> Linked<A, D> {
         // Cloned before the lock; a chain is rarely longer than this.
         let wakers = (0..CHAIN_MAX).map(|_| waker.clone()).collect();
         let mut submission = handle.submission();
-        let mut chain = Chain { submission: &mut submission, wakers, entries: Vec::new() };
+        let mut chain = Chain {
+            submission: &mut submission,
+            wakers,
+            entries: Vec::new(),
+        };
         let refused = self.collect(&mut chain, true).err();
-        let Chain { wakers, entries, .. } = chain;
+        let Chain {
+            wakers, entries, ..
+        } = chain;
         // SAFETY: each entry was prepared by its operation, which owns the memory it names until its last answer.
         unsafe { submission.push_linked(&entries) };
         drop(submission);
@@ -162,12 +173,18 @@ impl<A: Links, D: Request> Future for Linked<A, D> {
         }
         let first = this.first.poll(cx);
         let second = this.second.poll(cx);
-        if first && second { Poll::Ready((this.first.take(), this.second.take())) } else { Poll::Pending }
+        if first && second {
+            Poll::Ready((this.first.take(), this.second.take()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 
 impl<A: Future, D: Request> fmt::Debug for Linked<A, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Linked").field("is_started", &self.is_started).finish_non_exhaustive()
+        f.debug_struct("Linked")
+            .field("is_started", &self.is_started)
+            .finish_non_exhaustive()
     }
 }

@@ -159,7 +159,13 @@ impl Many {
 }
 
 /// Destroys an answer that nobody will take.
-fn destroy(carries: Carries, result: i32, flags: u32, group: Option<&mut Group>, out: &mut Delivery) {
+fn destroy(
+    carries: Carries,
+    result: i32,
+    flags: u32,
+    group: Option<&mut Group>,
+    out: &mut Delivery,
+) {
     match carries {
         Carries::Sockets if result >= 0 => {
             // SAFETY: the kernel made the descriptor for this answer, and nobody else has seen it.

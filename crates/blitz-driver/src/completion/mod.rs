@@ -39,7 +39,8 @@ mod table;
 pub use accept::Accepts;
 pub use delivery::Outcome;
 pub use file::{
-    Allocate, Close, Descriptor, ReadAt, Sync, Truncate, WriteAt, allocate, close, read_at, sync, truncate, write_at,
+    Allocate, Close, Descriptor, ReadAt, Sync, Truncate, WriteAt, allocate, close, read_at, sync,
+    truncate, write_at,
 };
 pub use fixed::{FixedPool, ReadFixed, WriteFixed, read_fixed, write_fixed};
 pub use lease::{BufferPool, BufferView, Lease, Leases};
@@ -47,8 +48,8 @@ pub use link::{Linked, Links};
 pub use op::{Op, Request};
 pub use path::{MakeDir, Open, Rename, Stat, Unlink, make_dir, open, rename, stat, unlink};
 pub use socket::{
-    Accept, Connect, Poll, Receive, Send, SendZc, Sent, ShutDown, Splice, accept, connect, poll, receive,
-    receive_owned, send, send_owned, send_zc, send_zc_owned, shut_down, splice,
+    Accept, Connect, Poll, Receive, Send, SendZc, Sent, ShutDown, Splice, accept, connect, poll,
+    receive, receive_owned, send, send_owned, send_zc, send_zc_owned, shut_down, splice,
 };
 
 pub(crate) use delivery::Delivery;
@@ -78,6 +79,12 @@ pub struct BufferConfig {
 
 impl Default for BufferConfig {
     fn default() -> Self {
-        Self { count: 256, size: 16 * 1024, pool_count: 1024, per_connection: 8, per_listener: 64 }
+        Self {
+            count: 256,
+            size: 16 * 1024,
+            pool_count: 1024,
+            per_connection: 8,
+            per_listener: 64,
+        }
     }
 }

@@ -77,7 +77,12 @@ pub struct Op<D: Request> {
 
 impl<D: Request> Op<D> {
     pub(super) fn new(handle: &Handle, data: D) -> Self {
-        Self { handle: handle.clone(), data: Some(data), stage: Stage::Idle, is_linked: false }
+        Self {
+            handle: handle.clone(),
+            data: Some(data),
+            stage: Stage::Idle,
+            is_linked: false,
+        }
     }
 
     /// True if the driver has a ring whose kernel knows this operation.
@@ -93,7 +98,10 @@ impl<D: Request> Op<D> {
     /// # Panics
     /// If it was polled before.
     pub fn call(mut self) -> D::Output {
-        assert!(self.stage == Stage::Idle, "an operation in flight cannot be called");
+        assert!(
+            self.stage == Stage::Idle,
+            "an operation in flight cannot be called"
+        );
         let mut data = self.data.take().expect("polled after it was ready");
         loop {
             let result = data.call();
@@ -107,7 +115,12 @@ impl<D: Request> Op<D> {
     ///
     /// The caller holds the lock, queues the entry before it lets go of it, and tells the driver then. If the driver
     /// takes no more the waker comes back.
-    pub(super) fn prepare(&mut self, submission: &mut Submission, waker: Waker, flags: u8) -> Result<Sqe, Waker> {
+    pub(super) fn prepare(
+        &mut self,
+        submission: &mut Submission,
+        waker: Waker,
+        flags: u8,
+    ) -> Result<Sqe, Waker> {
         if submission.ops.is_closed() {
             return Err(waker);
         }
@@ -171,7 +184,11 @@ impl<D: Request> Future for Op<D> {
         let mut fresh = None;
         let outcome = loop {
             // A statement of its own: the lock is left before the waker is cloned or an old one dropped.
-            let looked = this.handle.submission().ops.look(key, cx.waker(), &mut fresh);
+            let looked = this
+                .handle
+                .submission()
+                .ops
+                .look(key, cx.waker(), &mut fresh);
             match looked {
                 Looked::Done(outcome) => break outcome,
                 Looked::Waits(_replaced) => return Poll::Pending,
@@ -189,7 +206,9 @@ impl<D: Request> Future for Op<D> {
 
 impl<D: Request> Drop for Op<D> {
     fn drop(&mut self) {
-        let (Stage::InFlight(key), Some(data)) = (self.stage, self.data.take()) else { return };
+        let (Stage::InFlight(key), Some(data)) = (self.stage, self.data.take()) else {
+            return;
+        };
         if self.handle.check_process().is_err() {
             // The ring, and the kernel's hold on the memory, are the parent's.
             std::mem::forget(data);
@@ -209,6 +228,9 @@ impl<D: Request> Drop for Op<D> {
 
 impl<D: Request> fmt::Debug for Op<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Op").field("opcode", &D::OPCODE.name()).field("stage", &self.stage).finish_non_exhaustive()
+        f.debug_struct("Op")
+            .field("opcode", &D::OPCODE.name())
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
     }
 }

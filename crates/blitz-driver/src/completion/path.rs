@@ -52,7 +52,14 @@ unsafe impl Request for Open {
 
 /// Asks for the basic facts about `path`; of the link itself if `is_link`.
 pub fn stat(handle: &Handle, path: CString, is_link: bool) -> Op<Stat> {
-    Op::new(handle, Stat { path, is_link, out: Box::new(Statx::zeroed()) })
+    Op::new(
+        handle,
+        Stat {
+            path,
+            is_link,
+            out: Box::new(Statx::zeroed()),
+        },
+    )
 }
 
 /// What [`stat`] owns.
@@ -64,7 +71,11 @@ pub struct Stat {
 
 impl Stat {
     const fn flags(&self) -> i32 {
-        if self.is_link { file::AT_SYMLINK_NOFOLLOW } else { 0 }
+        if self.is_link {
+            file::AT_SYMLINK_NOFOLLOW
+        } else {
+            0
+        }
     }
 }
 
@@ -75,7 +86,13 @@ unsafe impl Request for Stat {
 
     fn entry(&mut self) -> Sqe {
         let out: *mut Statx = &mut *self.out;
-        Sqe::statx(AT_FDCWD, self.path.as_ptr().cast(), self.flags(), file::STATX_BASIC, out.cast())
+        Sqe::statx(
+            AT_FDCWD,
+            self.path.as_ptr().cast(),
+            self.flags(),
+            file::STATX_BASIC,
+            out.cast(),
+        )
     }
 
     fn call(&mut self) -> i32 {

@@ -34,7 +34,14 @@ pub fn receive<F: Descriptor, B: IoBufMut>(
     buffer: B,
     poll_first: bool,
 ) -> Op<Receive<F, B>> {
-    Op::new(handle, Receive { socket, buffer, poll_first })
+    Op::new(
+        handle,
+        Receive {
+            socket,
+            buffer,
+            poll_first,
+        },
+    )
 }
 
 /// What [`receive`] owns.
@@ -52,8 +59,17 @@ unsafe impl<F: Descriptor, B: IoBufMut> Request for Receive<F, B> {
 
     fn entry(&mut self) -> Sqe {
         let len = entry_len(self.buffer.bytes_total());
-        let sqe = Sqe::recv(self.socket.as_raw_fd(), self.buffer.stable_mut_ptr(), len, 0);
-        if self.poll_first { sqe.poll_first() } else { sqe }
+        let sqe = Sqe::recv(
+            self.socket.as_raw_fd(),
+            self.buffer.stable_mut_ptr(),
+            len,
+            0,
+        );
+        if self.poll_first {
+            sqe.poll_first()
+        } else {
+            sqe
+        }
     }
 
     fn call(&mut self) -> i32 {
@@ -90,7 +106,12 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for Send<F, B> {
 
     fn entry(&mut self) -> Sqe {
         let len = entry_len(self.buffer.bytes_init());
-        Sqe::send(self.socket.as_raw_fd(), self.buffer.stable_ptr(), len, message_flags::NOSIGNAL)
+        Sqe::send(
+            self.socket.as_raw_fd(),
+            self.buffer.stable_ptr(),
+            len,
+            message_flags::NOSIGNAL,
+        )
     }
 
     fn call(&mut self) -> i32 {
@@ -100,7 +121,10 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for Send<F, B> {
     }
 
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
-        (outcome.and_then(Outcome::check).map(|n| n as usize), self.buffer)
+        (
+            outcome.and_then(Outcome::check).map(|n| n as usize),
+            self.buffer,
+        )
     }
 }
 
@@ -116,7 +140,11 @@ pub struct Sent {
 /// Sends `buffer`'s bytes without copying them; the buffer comes back when the network has let go of it.
 ///
 /// For a stream that means when the peer has acknowledged them: worth it for large buffers, several in flight.
-pub fn send_zc<F: Descriptor, B: IoBuf>(handle: &Handle, socket: Arc<F>, buffer: B) -> Op<SendZc<F, B>> {
+pub fn send_zc<F: Descriptor, B: IoBuf>(
+    handle: &Handle,
+    socket: Arc<F>,
+    buffer: B,
+) -> Op<SendZc<F, B>> {
     Op::new(handle, SendZc { socket, buffer })
 }
 
@@ -133,7 +161,12 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for SendZc<F, B> {
 
     fn entry(&mut self) -> Sqe {
         let len = entry_len(self.buffer.bytes_init());
-        Sqe::send_zc(self.socket.as_raw_fd(), self.buffer.stable_ptr(), len, message_flags::NOSIGNAL)
+        Sqe::send_zc(
+            self.socket.as_raw_fd(),
+            self.buffer.stable_ptr(),
+            len,
+            message_flags::NOSIGNAL,
+        )
     }
 
     fn call(&mut self) -> i32 {
@@ -145,7 +178,10 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for SendZc<F, B> {
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
         let sent = outcome.and_then(|outcome| {
             let len = outcome.check()? as usize;
-            Ok(Sent { len, is_copied: outcome.notice & ZC_COPIED != 0 })
+            Ok(Sent {
+                len,
+                is_copied: outcome.notice & ZC_COPIED != 0,
+            })
         });
         (sent, self.buffer)
     }
@@ -188,8 +224,18 @@ unsafe impl<F: Descriptor> Request for Accept<F> {
 }
 
 /// Connects `socket` to `address`.
-pub fn connect<F: Descriptor>(handle: &Handle, socket: Arc<F>, address: SockAddr) -> Op<Connect<F>> {
-    Op::new(handle, Connect { socket, address: Box::new(address) })
+pub fn connect<F: Descriptor>(
+    handle: &Handle,
+    socket: Arc<F>,
+    address: SockAddr,
+) -> Op<Connect<F>> {
+    Op::new(
+        handle,
+        Connect {
+            socket,
+            address: Box::new(address),
+        },
+    )
 }
 
 /// What [`connect`] owns.
@@ -204,7 +250,11 @@ unsafe impl<F: Descriptor> Request for Connect<F> {
     const OPCODE: Opcode = Opcode::CONNECT;
 
     fn entry(&mut self) -> Sqe {
-        Sqe::connect(self.socket.as_raw_fd(), self.address.as_ptr().cast(), self.address.len() as u32)
+        Sqe::connect(
+            self.socket.as_raw_fd(),
+            self.address.as_ptr().cast(),
+            self.address.len() as u32,
+        )
     }
 
     fn call(&mut self) -> i32 {
@@ -302,11 +352,24 @@ unsafe impl<F: Descriptor, G: Descriptor> Request for Splice<F, G> {
     fn entry(&mut self) -> Sqe {
         let (from, to) = (self.from.0.as_raw_fd(), self.to.0.as_raw_fd());
         let offset = |offset: Option<u64>| offset.unwrap_or(u64::MAX);
-        Sqe::splice(from, offset(self.from.1), to, offset(self.to.1), entry_len(self.len), 0)
+        Sqe::splice(
+            from,
+            offset(self.from.1),
+            to,
+            offset(self.to.1),
+            entry_len(self.len),
+            0,
+        )
     }
 
     fn call(&mut self) -> i32 {
-        file::splice(self.from.0.as_raw_fd(), self.from.1, self.to.0.as_raw_fd(), self.to.1, self.len)
+        file::splice(
+            self.from.0.as_raw_fd(),
+            self.from.1,
+            self.to.0.as_raw_fd(),
+            self.to.1,
+            self.len,
+        )
     }
 
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
@@ -319,8 +382,11 @@ unsafe impl<F: Descriptor, G: Descriptor> Request for Splice<F, G> {
 ///
 /// # Cancel safety
 /// Not safe: bytes that came while the future was dropped are lost with the buffer.
-pub async fn receive_owned<B: IoBufMut>(registration: &Registration, mut buffer: B) -> (io::Result<usize>, B) {
-    let mut now = |buffer: &mut B| {
+pub async fn receive_owned<B: IoBufMut>(
+    registration: &Registration,
+    mut buffer: B,
+) -> (io::Result<usize>, B) {
+    let now = |buffer: &mut B| {
         let (ptr, len) = (buffer.stable_mut_ptr(), buffer.bytes_total());
         // SAFETY: the bytes are the buffer's own, which we hold alone.
         errno::check(unsafe { file::receive(registration.fd().as_raw_fd(), ptr, len) })
@@ -331,7 +397,9 @@ pub async fn receive_owned<B: IoBufMut>(registration: &Registration, mut buffer:
             if handle.supports(Opcode::RECV) {
                 return receive(&handle, registration.fd().clone(), buffer, true).await;
             }
-            registration.async_io(Interest::READABLE, || now(&mut buffer)).await
+            registration
+                .async_io(Interest::READABLE, || now(&mut buffer))
+                .await
         }
         received => received,
     };
@@ -347,7 +415,10 @@ pub async fn receive_owned<B: IoBufMut>(registration: &Registration, mut buffer:
 ///
 /// # Cancel safety
 /// Not safe: what a dropped future has sent is not known.
-pub async fn send_owned<B: IoBuf>(registration: &Registration, buffer: B) -> (io::Result<usize>, B) {
+pub async fn send_owned<B: IoBuf>(
+    registration: &Registration,
+    buffer: B,
+) -> (io::Result<usize>, B) {
     let now = || blitz_sys::socket::send(registration.fd().as_fd(), buffer.init_bytes());
     let sent = match now() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -366,7 +437,10 @@ pub async fn send_owned<B: IoBuf>(registration: &Registration, buffer: B) -> (io
 ///
 /// # Cancel safety
 /// Not safe: what a dropped future has sent is not known.
-pub async fn send_zc_owned<B: IoBuf>(registration: &Registration, buffer: B) -> (io::Result<Sent>, B) {
+pub async fn send_zc_owned<B: IoBuf>(
+    registration: &Registration,
+    buffer: B,
+) -> (io::Result<Sent>, B) {
     let handle = near(registration);
     let can = handle.features().is_some_and(|features| features.send_zc);
     let mut buffer = buffer;
@@ -381,5 +455,11 @@ pub async fn send_zc_owned<B: IoBuf>(registration: &Registration, buffer: B) -> 
         }
     }
     let (sent, buffer) = send_owned(registration, buffer).await;
-    (sent.map(|len| Sent { len, is_copied: true }), buffer)
+    (
+        sent.map(|len| Sent {
+            len,
+            is_copied: true,
+        }),
+        buffer,
+    )
 }

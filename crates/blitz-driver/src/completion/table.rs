@@ -12,6 +12,7 @@ use super::BufferConfig;
 use super::delivery::{Abandoned, Delivery, Outcome, Remains};
 use super::lease::{BufferPool, Group};
 use super::many::Many;
+use crate::Handle;
 use crate::shared::tag;
 
 /// One operation. See the table of moves in the [module above](super).
@@ -74,11 +75,18 @@ impl Operations {
         self.in_flight
     }
 
-    /// How many operations of each opcode are in flight, the common ones of each kind counted together.
-    pub(crate) fn in_flight_by_opcode(&self) -> Vec<(Opcode, usize)> {
+    /// How many operations of each opcode are in flight.
+    fn in_flight_by_opcode(&self) -> Vec<(Opcode, usize)> {
         let mut counts: Vec<(Opcode, usize)> = Vec::new();
-        for (_, entry) in self.entries.iter().filter(|(_, entry)| entry.is_in_flight()) {
-            match counts.iter_mut().find(|(opcode, _)| *opcode == entry.opcode) {
+        for (_, entry) in self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.is_in_flight())
+        {
+            match counts
+                .iter_mut()
+                .find(|(opcode, _)| *opcode == entry.opcode)
+            {
                 Some((_, count)) => *count += 1,
                 None => counts.push((entry.opcode, 1)),
             }
@@ -100,7 +108,10 @@ impl Operations {
     /// Closes the table and adds a cancel for each operation in flight to `cancels`.
     pub(crate) fn cancel_all(&mut self, cancels: &mut Vec<Sqe>) {
         self.close();
-        let in_flight = self.entries.iter().filter(|(_, entry)| entry.is_in_flight());
+        let in_flight = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.is_in_flight());
         cancels.extend(in_flight.map(|(key, _)| cancel_of(key)));
     }
 
@@ -159,7 +170,11 @@ impl Operations {
         if flags & cqe_flags::NOTIF != 0 {
             entry.outcome.notice = result as u32;
         } else {
-            entry.outcome = Outcome { result, flags, notice: 0 };
+            entry.outcome = Outcome {
+                result,
+                flags,
+                notice: 0,
+            };
         }
         if !is_last {
             return;
@@ -180,7 +195,11 @@ impl Operations {
     #[inline]
     pub(super) fn insert(&mut self, waker: Waker, opcode: Opcode) -> Key {
         self.in_flight += 1;
-        self.entries.insert(Entry { stage: Stage::Waiting(waker), opcode, outcome: Outcome::of(0) })
+        self.entries.insert(Entry {
+            stage: Stage::Waiting(waker),
+            opcode,
+            outcome: Outcome::of(0),
+        })
     }
 
     /// Looks after an operation for its future, and leaves the waker `fresh` if one is needed.
@@ -200,7 +219,9 @@ impl Operations {
                 Some(fresh) => Looked::Waits(Some(mem::replace(stored, fresh))),
                 None => Looked::WantsWaker,
             },
-            Stage::Orphan(_) | Stage::Many(_) => unreachable!("the future of this operation is gone"),
+            Stage::Orphan(_) | Stage::Many(_) => {
+                unreachable!("the future of this operation is gone")
+            }
         }
     }
 
@@ -221,7 +242,9 @@ impl Operations {
             self.entries.remove(key);
             return (Some(outcome), None);
         }
-        let data = data.take().expect("the caller brings what the operation owned");
+        let data = data
+            .take()
+            .expect("the caller brings what the operation owned");
         let waker = match mem::replace(&mut entry.stage, Stage::Orphan(data)) {
             Stage::Waiting(waker) => Some(waker),
             _ => None,
@@ -233,12 +256,18 @@ impl Operations {
     /// The pool that serves when provided buffers have run out.
     pub(super) fn pool(&mut self) -> BufferPool {
         let (count, size) = (self.config.pool_count.max(1), self.config.size.max(1));
-        self.pool.get_or_insert_with(|| BufferPool::new(count, size)).clone()
+        self.pool
+            .get_or_insert_with(|| BufferPool::new(count, size))
+            .clone()
     }
 
     /// Makes a place for a stream of answers; nothing is in flight yet.
     pub(super) fn insert_many(&mut self, many: Many, opcode: Opcode) -> Key {
-        self.entries.insert(Entry { stage: Stage::Many(Box::new(many)), opcode, outcome: Outcome::of(0) })
+        self.entries.insert(Entry {
+            stage: Stage::Many(Box::new(many)),
+            opcode,
+            outcome: Outcome::of(0),
+        })
     }
 
     /// The stream under `key`, with the buffers that its answers may carry.
@@ -266,7 +295,11 @@ impl Operations {
     }
 
     fn remove_many(&mut self, key: Key, out: &mut Delivery) {
-        if let Some(Entry { stage: Stage::Many(many), .. }) = self.entries.remove(key) {
+        if let Some(Entry {
+            stage: Stage::Many(many),
+            ..
+        }) = self.entries.remove(key)
+        {
             out.leave(Remains::Stream(many));
         }
     }
@@ -289,6 +322,13 @@ impl Entry {
             Stage::Done => false,
             Stage::Many(many) => many.is_armed(),
         }
+    }
+}
+
+impl Handle {
+    /// How many operations of each opcode the kernel has not answered for the last time.
+    pub fn operations_in_flight(&self) -> Vec<(Opcode, usize)> {
+        self.submission().ops.in_flight_by_opcode()
     }
 }
 

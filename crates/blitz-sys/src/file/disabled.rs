@@ -80,7 +80,13 @@ pub fn rename(from: &CStr, to: &CStr, flags: u32) -> Answer {
 }
 
 /// Refuses.
-pub fn splice(_from: RawFd, _from_offset: Option<u64>, _to: RawFd, _to_offset: Option<u64>, _len: usize) -> Answer {
+pub fn splice(
+    _from: RawFd,
+    _from_offset: Option<u64>,
+    _to: RawFd,
+    _to_offset: Option<u64>,
+    _len: usize,
+) -> Answer {
     -errno::ENOSYS
 }
 

@@ -73,15 +73,7 @@ impl std::fmt::Debug for Statx {
 /// `out` points to [`STATX_LEN`] bytes for the call to write.
 pub unsafe fn statx(dir: RawFd, path: &CStr, flags: i32, out: *mut u8) -> Answer {
     // SAFETY: the path ends in a zero; `out` is the caller's promise.
-    answer(unsafe {
-        libc::statx(
-            dir,
-            path.as_ptr(),
-            flags,
-            STATX_BASIC,
-            out.cast(),
-        )
-    } as isize)
+    answer(unsafe { libc::statx(dir, path.as_ptr(), flags, STATX_BASIC, out.cast()) } as isize)
 }
 
 /// Reserves room, or punches holes, as `mode` says.
@@ -107,10 +99,20 @@ pub fn rename(from: &CStr, to: &CStr, flags: u32) -> Answer {
 }
 
 /// Moves bytes between a pipe and something else; an offset is for an end that has one.
-pub fn splice(from: RawFd, from_offset: Option<u64>, to: RawFd, to_offset: Option<u64>, len: usize) -> Answer {
+pub fn splice(
+    from: RawFd,
+    from_offset: Option<u64>,
+    to: RawFd,
+    to_offset: Option<u64>,
+    len: usize,
+) -> Answer {
     let mut offsets = [from_offset, to_offset].map(|offset| offset.map(|offset| offset as i64));
     let [from_offset, to_offset] = &mut offsets;
-    let place = |offset: &mut Option<i64>| offset.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    let place = |offset: &mut Option<i64>| {
+        offset
+            .as_mut()
+            .map_or(std::ptr::null_mut(), std::ptr::from_mut)
+    };
     let len = len.min(super::TRANSFER_MAX);
     // SAFETY: each offset is null or points to a number of ours.
     answer(unsafe { libc::splice(from, place(from_offset), to, place(to_offset), len, 0) })

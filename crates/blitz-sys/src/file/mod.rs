@@ -124,11 +124,11 @@ pub const AT_REMOVEDIR: i32 = libc::AT_REMOVEDIR;
 
 /// Flags of [`open`], in this platform's numbers.
 pub mod open_flags {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub use libc::O_LARGEFILE;
     pub use libc::{
         O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
     };
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub use libc::O_LARGEFILE;
     /// Files are large here without being asked.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub const O_LARGEFILE: i32 = 0;

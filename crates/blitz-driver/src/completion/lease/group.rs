@@ -50,9 +50,18 @@ impl Group {
         let layout = layout.expect("at most 32,768 slots of 16 bytes");
         // SAFETY: the layout is not empty.
         let memory = unsafe { alloc_zeroed(layout) };
-        let Some(slots) = NonNull::new(memory.cast::<Slot>()) else { handle_alloc_error(layout) };
+        let Some(slots) = NonNull::new(memory.cast::<Slot>()) else {
+            handle_alloc_error(layout)
+        };
         let home = Arc::new(Home::new(u32::from(count), size));
-        let mut group = Self { slots, layout, mask: count - 1, tail: 0, available: 0, home };
+        let mut group = Self {
+            slots,
+            layout,
+            mask: count - 1,
+            tail: 0,
+            available: 0,
+            home,
+        };
         // SAFETY: page-aligned memory of `count` slots, freed only after `release` or never (`leak`).
         if let Err(error) = unsafe { ring.register_buf_ring(memory, count, GROUP) } {
             group.free();
@@ -129,6 +138,9 @@ impl Group {
 
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("available", &self.available).field("home", &self.home).finish_non_exhaustive()
+        f.debug_struct("Group")
+            .field("available", &self.available)
+            .field("home", &self.home)
+            .finish_non_exhaustive()
     }
 }

@@ -44,12 +44,17 @@ unsafe impl Sync for Home {}
 impl Home {
     /// `count` buffers of `size` bytes, all zero; the system gives the memory when it is first touched.
     pub(super) fn new(count: u32, size: u32) -> Self {
-        let bytes = (count as usize).checked_mul(size as usize).filter(|bytes| *bytes > 0);
+        let bytes = (count as usize)
+            .checked_mul(size as usize)
+            .filter(|bytes| *bytes > 0);
         let bytes = bytes.expect("a pool has at least one byte, and fewer than the address space");
-        let layout = Layout::from_size_align(bytes, PAGE).expect("a pool is smaller than the address space");
+        let layout =
+            Layout::from_size_align(bytes, PAGE).expect("a pool is smaller than the address space");
         // SAFETY: the layout is not empty.
         let memory = unsafe { alloc_zeroed(layout) };
-        let Some(memory) = NonNull::new(memory) else { handle_alloc_error(layout) };
+        let Some(memory) = NonNull::new(memory) else {
+            handle_alloc_error(layout)
+        };
         Self {
             memory,
             layout,
@@ -141,7 +146,12 @@ impl Home {
     /// Stands in line for a buffer; look again after it.
     pub(super) fn wait(&self, waker: Waker, ticket: &mut Option<u64>) {
         let mut waiters = self.waiters.lock();
-        let place = ticket.and_then(|ticket| waiters.queue.iter_mut().find(|(number, _)| *number == ticket));
+        let place = ticket.and_then(|ticket| {
+            waiters
+                .queue
+                .iter_mut()
+                .find(|(number, _)| *number == ticket)
+        });
         let replaced = match place {
             Some((_, stored)) => Some(std::mem::replace(stored, waker)),
             None => {
@@ -163,7 +173,10 @@ impl Home {
     pub(super) fn leave(&self, ticket: &mut Option<u64>, served: bool) {
         let Some(ticket) = ticket.take() else { return };
         let mut waiters = self.waiters.lock();
-        let place = waiters.queue.iter().position(|(number, _)| *number == ticket);
+        let place = waiters
+            .queue
+            .iter()
+            .position(|(number, _)| *number == ticket);
         let removed = place.and_then(|place| waiters.queue.remove(place));
         self.waiting.store(waiters.queue.len(), Relaxed);
         drop(waiters);

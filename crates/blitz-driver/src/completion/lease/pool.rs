@@ -48,8 +48,14 @@ impl BufferPool {
     /// # Panics
     /// If either is zero, or there is no such memory.
     pub fn new(count: u32, size: u32) -> Self {
-        let free = Free { numbers: Vec::new(), fresh: 0 };
-        Self { home: Arc::new(Home::new(count, size)), free: Arc::new(Mutex::new(free)) }
+        let free = Free {
+            numbers: Vec::new(),
+            fresh: 0,
+        };
+        Self {
+            home: Arc::new(Home::new(count, size)),
+            free: Arc::new(Mutex::new(free)),
+        }
     }
 
     /// How many buffers there are in all.
@@ -84,7 +90,11 @@ impl BufferPool {
         };
         drop(free);
         self.home.go_out(number);
-        Some(Lease { home: Arc::clone(&self.home), number, init: 0 })
+        Some(Lease {
+            home: Arc::clone(&self.home),
+            number,
+            init: 0,
+        })
     }
 
     /// A buffer, as soon as one is there; first come, first served.
@@ -92,7 +102,10 @@ impl BufferPool {
     /// # Cancel safety
     /// Safe. A dropped wait has taken nothing, and its turn goes to the next in line.
     pub async fn lease(&self) -> Lease {
-        let mut ticket = Ticket { pool: self, number: None };
+        let mut ticket = Ticket {
+            pool: self,
+            number: None,
+        };
         poll_fn(|cx| self.poll_lease(cx, &mut ticket.number)).await
     }
 
@@ -217,6 +230,9 @@ impl Drop for Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("number", &self.number).field("filled", &self.init).finish_non_exhaustive()
+        f.debug_struct("Lease")
+            .field("number", &self.number)
+            .field("filled", &self.init)
+            .finish_non_exhaustive()
     }
 }

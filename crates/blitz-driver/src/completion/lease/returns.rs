@@ -24,7 +24,10 @@ pub(super) struct Returns {
 impl Returns {
     /// For numbers below `count`.
     pub(super) fn new(count: u32) -> Self {
-        Self { head: AtomicU32::new(NONE), next: (0..count).map(|_| AtomicU32::new(NONE)).collect() }
+        Self {
+            head: AtomicU32::new(NONE),
+            next: (0..count).map(|_| AtomicU32::new(NONE)).collect(),
+        }
     }
 
     /// Sends `number` home.
@@ -35,7 +38,10 @@ impl Returns {
             self.next[number as usize].store(head, Relaxed);
             // ORDERING: Release pairs with the Acquire in `take`: the taker sees `next`, and the reader's last
             // look at the buffer comes before its next use. Relaxed if it fails: only the number is used.
-            match self.head.compare_exchange_weak(head, number, Release, Relaxed) {
+            match self
+                .head
+                .compare_exchange_weak(head, number, Release, Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => head = now,
             }

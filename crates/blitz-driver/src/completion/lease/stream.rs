@@ -58,8 +58,16 @@ enum FromRing {
 impl Leases {
     /// A stream; nothing is armed before the first [`poll_next`](Self::poll_next).
     pub const fn new() -> Self {
-        let state = State { stream: None, ticket: None, pool: None, is_plain: false, unread: None };
-        Self { state: Mutex::new(state) }
+        let state = State {
+            stream: None,
+            ticket: None,
+            pool: None,
+            is_plain: false,
+            unread: None,
+        };
+        Self {
+            state: Mutex::new(state),
+        }
     }
 
     /// True if bytes may be here that are no longer in the socket.
@@ -74,7 +82,11 @@ impl Leases {
     ///
     /// # Errors
     /// The socket's, or that the driver is shutting down.
-    pub fn poll_next(&self, cx: &mut Context<'_>, registration: &Registration) -> Poll<io::Result<BufferView>> {
+    pub fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        registration: &Registration,
+    ) -> Poll<io::Result<BufferView>> {
         let coop = ready!(blitz_core::budget::poll_proceed(cx));
         let mut state = self.state.lock();
         if let Some(view) = state.unread.take() {
@@ -140,7 +152,9 @@ impl State {
             let mut submission = handle.submission();
             let (many, group) = submission.ops.many(key);
             match many.next(cx.waker(), &mut fresh) {
-                Next::Answer(result, flags) => return FromRing::Ready(view_of(result, flags, group)),
+                Next::Answer(result, flags) => {
+                    return FromRing::Ready(view_of(result, flags, group));
+                }
                 Next::Waits(replaced) => {
                     drop(submission);
                     drop(replaced);
@@ -185,8 +199,15 @@ impl State {
     }
 
     /// Readiness, and a buffer of the pool.
-    fn poll_plain(&mut self, cx: &mut Context<'_>, registration: &Registration) -> Poll<io::Result<BufferView>> {
-        let pool = self.pool.get_or_insert_with(|| near(registration).buffer_pool()).clone();
+    fn poll_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+        registration: &Registration,
+    ) -> Poll<io::Result<BufferView>> {
+        let pool = self
+            .pool
+            .get_or_insert_with(|| near(registration).buffer_pool())
+            .clone();
         let mut lease: Option<Lease> = None;
         loop {
             let mut is_short = false;
@@ -223,7 +244,9 @@ impl State {
 /// Not at the first one: every starved stream would take it in turn, and the kernel would turn all but one away.
 fn feed(submission: &mut Submission, key: Key) -> bool {
     submission.ops.collect_returns();
-    let Some(group) = &submission.ops.group else { return false };
+    let Some(group) = &submission.ops.group else {
+        return false;
+    };
     let enough = group.available() >= group.count().div_ceil(4);
     if enough {
         submission.ops.many(key).0.feed();
@@ -236,6 +259,8 @@ fn view_of(result: i32, flags: u32, group: Option<&mut Group>) -> io::Result<Buf
     let number = cqe_flags::buffer(flags);
     match (errno::check(result), number, group) {
         (Ok(len), Some(number), Some(group)) if len > 0 => Ok(group.view(number, len as usize)),
+        // The bytes went with the ring.
+        (Ok(len), ..) if len > 0 => Err(shutting_down()),
         (answer, Some(number), Some(group)) => {
             group.give_back(number);
             answer.map(|_| BufferView::empty())
@@ -253,7 +278,9 @@ impl Submission {
         if self.ops.is_closed() {
             return false;
         }
-        let Some(ring) = &mut self.ring else { return false };
+        let Some(ring) = &mut self.ring else {
+            return false;
+        };
         let config = &self.ops.config;
         match Group::register(ring, config.count, config.size) {
             Ok(group) => {
@@ -276,7 +303,9 @@ impl Drop for Leases {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         state.leave_line();
-        let Some((handle, key)) = state.stream.take() else { return };
+        let Some((handle, key)) = state.stream.take() else {
+            return;
+        };
         if handle.check_process().is_err() {
             return;
         }
@@ -298,6 +327,8 @@ impl Default for Leases {
 
 impl fmt::Debug for Leases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Leases").field("is_armed", &self.is_armed()).finish_non_exhaustive()
+        f.debug_struct("Leases")
+            .field("is_armed", &self.is_armed())
+            .finish_non_exhaustive()
     }
 }

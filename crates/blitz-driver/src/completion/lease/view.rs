@@ -47,23 +47,38 @@ unsafe impl Sync for BufferView {}
 impl BufferView {
     /// A view of no bytes: the end of a stream.
     pub const fn empty() -> Self {
-        Self { buffer: None, start: NonNull::dangling(), len: 0 }
+        Self {
+            buffer: None,
+            start: NonNull::dangling(),
+            len: 0,
+        }
     }
 
     /// The first `len` bytes of buffer `number`, which is out with one holder: this view.
     pub(super) fn new(home: Arc<Home>, number: u32, len: usize) -> Self {
-        assert!(len <= home.size() as usize, "more bytes than the buffer has");
+        assert!(
+            len <= home.size() as usize,
+            "more bytes than the buffer has"
+        );
         let start = home.address(number);
-        let view = Self { buffer: Some((home, number)), start, len };
+        let view = Self {
+            buffer: Some((home, number)),
+            start,
+            len,
+        };
         if len == 0 { Self::empty() } else { view }
     }
 
     fn part(&self, at: usize, len: usize) -> Self {
         debug_assert!(at + len <= self.len);
-        let buffer = self.buffer.as_ref().filter(|_| len > 0).map(|(home, number)| {
-            home.hold(*number);
-            (Arc::clone(home), *number)
-        });
+        let buffer = self
+            .buffer
+            .as_ref()
+            .filter(|_| len > 0)
+            .map(|(home, number)| {
+                home.hold(*number);
+                (Arc::clone(home), *number)
+            });
         if buffer.is_none() {
             return Self::empty();
         }
@@ -202,6 +217,8 @@ impl PartialEq<[u8]> for BufferView {
 
 impl fmt::Debug for BufferView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufferView").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("BufferView")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }

@@ -25,7 +25,11 @@ fn no_buffer_is_lost_or_taken_twice() {
             returns.take(|number| {
                 let number = number as usize;
                 taken[number] += 1;
-                assert_eq!(last_looks[number].load(Relaxed), 1, "taken before its reader had let go");
+                assert_eq!(
+                    last_looks[number].load(Relaxed),
+                    1,
+                    "taken before its reader had let go"
+                );
             });
         };
         take();

@@ -32,7 +32,10 @@ fn views_split_share_and_go_home_with_the_last() {
     let tail = view.split_off(6);
     let head = view.split_to(2);
     let twin = tail.clone();
-    assert_eq!((&*head, &*view, &*tail, &*twin), (&b"01"[..], &b"2345"[..], &b"6789"[..], &b"6789"[..]));
+    assert_eq!(
+        (&*head, &*view, &*tail, &*twin),
+        (&b"01"[..], &b"2345"[..], &b"6789"[..], &b"6789"[..])
+    );
     view.advance(4);
     assert!(view.is_empty());
     drop((view, head, tail));
@@ -52,7 +55,9 @@ fn bytes_are_the_same_bytes_and_may_be_dropped_elsewhere() {
     assert_eq!(bytes.as_ptr(), address);
     let part = bytes.slice(3..);
     drop(bytes);
-    std::thread::spawn(move || assert_eq!(&*part, b"load")).join().unwrap();
+    std::thread::spawn(move || assert_eq!(&*part, b"load"))
+        .join()
+        .unwrap();
     assert_eq!(pool.in_use(), 0);
 }
 
@@ -74,16 +79,31 @@ fn waiters_are_served_in_line_and_a_leaver_passes_its_turn() {
     let mut a = Box::pin(pool.lease());
     let mut b = Box::pin(pool.lease());
     let mut c = pin!(pool.lease());
-    assert!(a.as_mut().poll(&mut Context::from_waker(&first)).is_pending());
-    assert!(b.as_mut().poll(&mut Context::from_waker(&second)).is_pending());
-    assert!(c.as_mut().poll(&mut Context::from_waker(&third)).is_pending());
+    assert!(
+        a.as_mut()
+            .poll(&mut Context::from_waker(&first))
+            .is_pending()
+    );
+    assert!(
+        b.as_mut()
+            .poll(&mut Context::from_waker(&second))
+            .is_pending()
+    );
+    assert!(
+        c.as_mut()
+            .poll(&mut Context::from_waker(&third))
+            .is_pending()
+    );
     drop(b);
     drop(held);
     let woken = || counts.each_ref().map(|count| count.0.load(SeqCst));
     assert_eq!(woken(), [1, 0, 0]);
     drop(a); // woken, but never looks: the next in line is told
     assert_eq!(woken(), [1, 0, 1]);
-    assert!(matches!(c.as_mut().poll(&mut Context::from_waker(&third)), Poll::Ready(_)));
+    assert!(matches!(
+        c.as_mut().poll(&mut Context::from_waker(&third)),
+        Poll::Ready(_)
+    ));
     assert_eq!(pool.in_use(), 0);
 }
 
