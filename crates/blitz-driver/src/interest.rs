@@ -122,7 +122,11 @@ fn write_names(f: &mut fmt::Formatter<'_>, names: &[(bool, &str)]) -> fmt::Resul
         f.write_str(name)?;
         first = false;
     }
-    if first { f.write_str("(empty)") } else { Ok(()) }
+    if first {
+        f.write_str("(empty)")
+    } else {
+        Ok(())
+    }
 }
 
 /// What a resource is ready for. It may be out of date by the time one looks.
@@ -320,6 +324,11 @@ pub struct ReadyEvent {
 }
 
 impl ReadyEvent {
+    /// Which event of its resource it was, counted from its arming, wrapping.
+    pub const fn tick(self) -> u32 {
+        self.tick
+    }
+
     /// The same observation, of `ready` alone: for clearing a part.
     #[must_use]
     pub const fn with_ready(self, ready: Ready) -> Self {

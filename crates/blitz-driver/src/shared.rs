@@ -17,8 +17,8 @@ use crate::capabilities::Capabilities;
 use crate::clock::{Clock, Member, Sleeper};
 use crate::completion::{Delivery, Operations};
 use crate::config::Backend;
-pub(crate) use crate::readiness::shutting_down;
 use crate::readiness::Source;
+pub(crate) use crate::readiness::shutting_down;
 use crate::timer::Timers;
 
 /// Whose answer a completion is: the upper bits of its user data.
@@ -182,7 +182,11 @@ impl Submission {
         };
         while let Some(first) = self.backlog.front() {
             // A chain goes whole: cut in two by the queue's end, its halves would run apart.
-            let chain = 1 + self.backlog.iter().take_while(|sqe| sqe.is_linked()).count();
+            let chain = 1 + self
+                .backlog
+                .iter()
+                .take_while(|sqe| sqe.is_linked())
+                .count();
             let chain = chain.min(self.backlog.len());
             let whole = !first.is_linked() || ring.room() >= chain || chain > ring.capacity();
             if !whole || ring.room() == 0 {
@@ -234,7 +238,8 @@ impl Submission {
     }
 
     fn push_cancel_poll(&mut self, key: Key) {
-        let sqe = Sqe::poll_remove(tag::with(tag::SOURCE, key.into_raw()))
+        // Not POLL_REMOVE: it gives up (EALREADY) on a poll that is just about to answer, and the poll would live on.
+        let sqe = Sqe::cancel(tag::with(tag::SOURCE, key.into_raw()))
             .user_data(tag::with(tag::NOBODY, 0));
         // SAFETY: it names no memory.
         unsafe { self.push(sqe) };

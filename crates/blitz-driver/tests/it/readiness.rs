@@ -43,7 +43,10 @@ fn the_first_try_needs_no_driver() {
         let mut buffer = [0; 16];
         let polled = socket.poll_io(&mut cx, Direction::Read, || read(&socket, &mut buffer));
         assert!(matches!(polled, Poll::Ready(Ok(5))));
-        assert_eq!(format!("{:?}", socket.look(Interest::READABLE).unwrap().ready), "(empty)");
+        assert_eq!(
+            format!("{:?}", socket.look(Interest::READABLE).unwrap().ready),
+            "(empty)"
+        );
     });
 }
 
@@ -79,7 +82,10 @@ fn an_event_between_look_and_clear_is_kept() {
         peer.write_all(b"y").unwrap();
         turn_until(driver, || ready().tick() != before.tick());
         socket.clear(before);
-        assert!(ready().ready.is_readable(), "the second event is not the first's to clear");
+        assert!(
+            ready().ready.is_readable(),
+            "the second event is not the first's to clear"
+        );
     });
 }
 
@@ -93,8 +99,16 @@ fn a_hangup_wakes_both_directions_and_stays() {
         let (writer, write_waker) = Counter::new();
         let mut read_cx = Context::from_waker(&read_waker);
         let mut write_cx = Context::from_waker(&write_waker);
-        assert!(socket.poll_ready(&mut read_cx, Direction::Read).is_pending());
-        assert!(socket.poll_ready(&mut write_cx, Direction::Write).is_pending());
+        assert!(
+            socket
+                .poll_ready(&mut read_cx, Direction::Read)
+                .is_pending()
+        );
+        assert!(
+            socket
+                .poll_ready(&mut write_cx, Direction::Write)
+                .is_pending()
+        );
         turn_now(driver);
         drop(peer);
         turn_until(driver, || reader.count() == 1 && writer.count() == 1);
@@ -116,7 +130,12 @@ fn a_half_close_ends_reading_only() {
         let (socket, peer) = tcp_pair(driver);
         peer.shutdown(std::net::Shutdown::Write).unwrap();
         socket.arm().unwrap();
-        let look = || socket.look(Interest::READABLE | Interest::WRITABLE).unwrap().ready;
+        let look = || {
+            socket
+                .look(Interest::READABLE | Interest::WRITABLE)
+                .unwrap()
+                .ready
+        };
         turn_until(driver, || look().is_read_closed());
         assert!(!look().is_write_closed());
         assert!(look().is_writable());
@@ -127,21 +146,34 @@ fn a_half_close_ends_reading_only() {
 fn any_number_wait_in_the_list_first_come_first_woken() {
     on_each(|driver| {
         let (socket, mut peer) = pair(driver);
-        let waits: Vec<_> = (0..100).map(|_| (socket.ready(Interest::READABLE), Counter::new())).collect();
-        let mut waits: Vec<_> = waits.into_iter().map(|(wait, counter)| (Box::pin(wait), counter)).collect();
+        let waits: Vec<_> = (0..100)
+            .map(|_| (socket.ready(Interest::READABLE), Counter::new()))
+            .collect();
+        let mut waits: Vec<_> = waits
+            .into_iter()
+            .map(|(wait, counter)| (Box::pin(wait), counter))
+            .collect();
         for (wait, (_, waker)) in &mut waits {
-            assert!(wait.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+            assert!(
+                wait.as_mut()
+                    .poll(&mut Context::from_waker(waker))
+                    .is_pending()
+            );
         }
         turn_now(driver);
         // One leaves before the event; nobody calls it.
         let (gone, (silent, _)) = waits.remove(50);
         drop(gone);
         peer.write_all(b"x").unwrap();
-        turn_until(driver, || waits.iter().all(|(_, (counter, _))| counter.count() == 1));
+        turn_until(driver, || {
+            waits.iter().all(|(_, (counter, _))| counter.count() == 1)
+        });
         assert_eq!(silent.count(), 0);
         for (wait, (_, waker)) in &mut waits {
             let ready = wait.as_mut().poll(&mut Context::from_waker(waker));
-            let Poll::Ready(Ok(event)) = ready else { panic!("it is readable") };
+            let Poll::Ready(Ok(event)) = ready else {
+                panic!("it is readable")
+            };
             assert!(event.ready.is_readable() && !event.ready.is_writable());
         }
     });
@@ -182,12 +214,20 @@ fn try_io_asks_nobody_and_clears() {
         socket.arm().unwrap();
         turn_now(driver);
         let attempt = || socket.try_io(Interest::READABLE, || read(&socket, &mut [0; 8]));
-        assert_eq!(attempt().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        assert_eq!(
+            attempt().unwrap_err().kind(),
+            std::io::ErrorKind::WouldBlock
+        );
         peer.write_all(b"x").unwrap();
-        turn_until(driver, || socket.look(Interest::READABLE).unwrap().ready.is_readable());
+        turn_until(driver, || {
+            socket.look(Interest::READABLE).unwrap().ready.is_readable()
+        });
         assert_eq!(attempt().unwrap(), 1);
         assert!(attempt().is_err());
-        assert!(socket.look(Interest::READABLE).unwrap().ready.is_empty(), "WouldBlock cleared it");
+        assert!(
+            socket.look(Interest::READABLE).unwrap().ready.is_empty(),
+            "WouldBlock cleared it"
+        );
     });
 }
 
