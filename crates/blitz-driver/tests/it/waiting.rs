@@ -1,0 +1,142 @@
+//! The wait itself: who ends it, signals, and where a resource is served.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::Context;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use blitz_driver::{Config, Direction, Driver};
+
+use crate::support::*;
+
+#[test]
+fn an_unpark_before_the_wait_forestalls_it_once() {
+    on_each(|driver| {
+        driver.handle().unpark();
+        driver.handle().unpark();
+        driver.turn(Some(Duration::ZERO)); // leaves the token
+        let begun = Instant::now();
+        driver.turn(None);
+        assert!(begun.elapsed() < GUARD);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(5) {
+            driver.turn(Some(Duration::from_millis(5)));
+        }
+    });
+}
+
+#[test]
+fn an_unpark_from_elsewhere_ends_the_wait() {
+    on_each(|driver| {
+        for _ in 0..100 {
+            let handle = driver.handle().clone();
+            let other = thread::spawn(move || handle.unpark());
+            driver.turn(None);
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_wait_ends_at_its_limit() {
+    on_each(|driver| {
+        driver.turn(Some(Duration::ZERO));
+        let limit = Duration::from_micros(1500);
+        let shortest = (0..20)
+            .map(|_| {
+                let begun = Instant::now();
+                driver.turn(Some(limit));
+                begun.elapsed()
+            })
+            .min()
+            .unwrap();
+        // The first wait may end early by the answer to what it submitted; none after it does.
+        assert!(shortest >= Duration::from_micros(1000), "{shortest:?}");
+    });
+}
+
+#[test]
+fn a_signal_ends_a_wait_and_harms_nothing() {
+    extern "C" fn nothing(_: i32) {}
+    // SAFETY: an all-zero sigaction is a valid one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
+    // SAFETY: `action` is read during the call; the handler does nothing.
+    let result = unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
+    assert_eq!(result, 0);
+    for config in configs() {
+        let done = &AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let turner = thread::Builder::new();
+            let turner = turner
+                .spawn_scoped(scope, move || {
+                    let mut driver = Driver::new(config).unwrap();
+                    driver.bind();
+                    let (socket, mut peer) = pair(&driver);
+                    // SAFETY: no pointers.
+                    sender.send(unsafe { libc::pthread_self() }).unwrap();
+                    driver.turn(None);
+                    done.store(true, SeqCst);
+                    let (counter, waker) = Counter::new();
+                    let mut cx = Context::from_waker(&waker);
+                    assert!(socket.poll_ready(&mut cx, Direction::Read).is_pending());
+                    peer.write_all(b"x").unwrap();
+                    turn_until(&mut driver, || counter.count() == 1);
+                })
+                .unwrap();
+            let target = receiver.recv().unwrap();
+            let begun = Instant::now();
+            while !done.load(SeqCst) && !turner.is_finished() {
+                assert!(begun.elapsed() < GUARD, "no signal ended the wait");
+                // SAFETY: the thread has not been joined.
+                unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+                thread::yield_now();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_resource_moves_to_the_driver_that_polls_it() {
+    for config in configs().into_iter().filter(|config| config.ring == Default::default()) {
+        let mut first = Driver::new(config.clone()).unwrap();
+        let mut second = Driver::new(config).unwrap(); // the same clock: a sibling
+        first.bind();
+        let (socket, mut peer) = pair(&first);
+        let (counter, waker) = Counter::new();
+        let mut cx = Context::from_waker(&waker);
+        assert!(socket.poll_ready(&mut cx, Direction::Read).is_pending());
+        turn_now(&mut first);
+        first.unbind();
+        second.bind();
+        for _ in 0..20 {
+            assert!(socket.poll_ready(&mut cx, Direction::Read).is_pending());
+        }
+        turn_now(&mut second);
+        peer.write_all(b"x").unwrap();
+        turn_until(&mut second, || counter.count() >= 1);
+        // The first one has no part in it any more.
+        turn_until(&mut first, || std::sync::Arc::strong_count(socket.fd()) <= 2);
+        drop(socket);
+    }
+}
+
+#[test]
+fn a_stranger_among_drivers_is_not_asked() {
+    let config = || Config::default(); // a clock of its own each: no siblings
+    let mut home = Driver::new(config()).unwrap();
+    let mut stranger = Driver::new(config()).unwrap();
+    stranger.bind();
+    let (socket, mut peer) = pair(&home);
+    let (counter, waker) = Counter::new();
+    let mut cx = Context::from_waker(&waker);
+    for _ in 0..50 {
+        assert!(socket.poll_ready(&mut cx, Direction::Read).is_pending());
+    }
+    peer.write_all(b"x").unwrap();
+    turn_now(&mut stranger);
+    assert_eq!(counter.count(), 0);
+    turn_until(&mut home, || counter.count() >= 1);
+}
