@@ -41,13 +41,15 @@ pub(super) fn allocate<F: Future + 'static>(
     state: State,
     shard: *const (),
 ) -> NonNull<Header> {
+    // The memory first: a cell that is made on the stack and then moved costs a tenth of a spawn.
+    let cell = Box::leak(Box::<Cell<F>>::new_uninit());
     let SpawnInfo {
         id,
         name,
         location,
         shard: _,
     } = info;
-    let cell = Box::new(Cell {
+    let cell = cell.write(Cell {
         header: Header {
             state,
             vtable: vtable::<F>(),
@@ -62,7 +64,7 @@ pub(super) fn allocate<F: Future + 'static>(
         stage: UnsafeCell::new(Stage::Future(future)),
         join_waker: UnsafeCell::new(None),
     });
-    NonNull::from(Box::leak(cell)).cast()
+    NonNull::from(cell).cast()
 }
 
 /// Calls foreign code whose panic nobody is there to hear.

@@ -2,6 +2,7 @@
 
 use super::cell::Header;
 use super::error::JoinError;
+use super::harness::quietly;
 use super::id::{Id, TaskMeta};
 use super::reference::TaskRef;
 use super::state::Leave;
@@ -174,11 +175,16 @@ impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         match self.header().state.leave() {
             Leave::Done => return,
-            // SAFETY: as the answer says.
-            Leave::Last => return unsafe { super::reference::free(self.task) },
-            // SAFETY: the header's own vtable; we are the join handle, and have just cleared JOIN_WAKER.
+            Leave::Last => {
+                // SAFETY: as the answer says.
+                unsafe { super::reference::free(self.task) };
+                return;
+            }
             Leave::DropWaker => {
-                drop(unsafe { (self.header().vtable.replace_waker)(self.task, None) })
+                // SAFETY: the header's own vtable; we are the join handle, and have just cleared JOIN_WAKER.
+                let waker = unsafe { (self.header().vtable.replace_waker)(self.task, None) };
+                // Foreign code, and perhaps this thread is unwinding already.
+                quietly(|| drop(waker));
             }
             Leave::DropOutput if matches!(self.joiner, Joiner::Done) => {}
             // SAFETY: the header's own vtable; we are the join handle, and the task is complete.

@@ -115,7 +115,7 @@ impl State {
 
     /// Moves by `step`, which gives the next word and the answer, until no other move comes in between.
     #[inline(always)]
-    fn step<R>(
+    fn fetch_step<R>(
         &self,
         success: std::sync::atomic::Ordering,
         step: impl Fn(usize) -> (usize, R),
@@ -145,7 +145,7 @@ impl State {
         // ORDERING: Acquire pairs with the Release of each `wake` before (it sees what the waker has to tell, even one
         // that found NOTIFIED set) and with that of `rest` (the future as the last runner left it).
         // Release: a reference may go.
-        let answer = self.step(AcqRel, |word| {
+        let answer = self.fetch_step(AcqRel, |word| {
             debug_assert_ne!(word & NOTIFIED, 0, "a task that was not notified");
             if word & (RUNNING | COMPLETE) != 0 {
                 let next = word - ONE_REF;
@@ -174,7 +174,7 @@ impl State {
     #[inline]
     pub(super) fn rest(&self) -> Rest {
         // ORDERING: Release pairs with the Acquire of the next `start` (the future), and of whoever frees the task.
-        let answer = self.step(Release, |word| {
+        let answer = self.fetch_step(Release, |word| {
             debug_assert_eq!(word & (RUNNING | COMPLETE), RUNNING);
             if word & CANCELLED != 0 {
                 return (word, Rest::Cancel);
@@ -193,8 +193,11 @@ impl State {
                 },
             )
         });
-        if answer == Rest::Last {
-            self.last();
+        match answer {
+            Rest::Sleep | Rest::Again => {}
+            Rest::Last => self.last(),
+            // ORDERING: pairs with the Release of `abort` and `shutdown`: what is dropped now sees what they did before.
+            Rest::Cancel => fence(Acquire),
         }
         answer
     }
@@ -219,7 +222,7 @@ impl State {
     pub(super) fn wake_by_value(&self, keep: bool) -> Wake {
         // ORDERING: Release pairs with the Acquire of the `start` that follows, also where nothing changes: the poll that
         // another's wake has caused must see what we have to tell (tokio-rs/tokio#7622). And a reference may go.
-        let answer = self.step(Release, |word| {
+        let answer = self.fetch_step(Release, |word| {
             if word & (RUNNING | COMPLETE | NOTIFIED) == 0 {
                 let next = word | NOTIFIED;
                 return (if keep { next + ONE_REF } else { next }, Wake::Submit);
@@ -244,7 +247,7 @@ impl State {
     #[inline]
     pub(super) fn wake_by_ref(&self) -> Wake {
         // ORDERING: as in `wake_by_value`.
-        self.step(Release, |word| {
+        self.fetch_step(Release, |word| {
             if word & (RUNNING | COMPLETE | NOTIFIED) == 0 {
                 return ((word | NOTIFIED) + ONE_REF, Wake::Submit);
             }
@@ -257,8 +260,8 @@ impl State {
 
     /// Asks for its cancellation; `Submit` makes a reference for the `Notified`.
     pub(super) fn abort(&self) -> Wake {
-        // ORDERING: Release: a task that sees its abort sees what the aborter did before. (`start` acquires.)
-        self.step(Release, |word| {
+        // ORDERING: Release pairs with the Acquire of `start` and `rest`: what is dropped then sees what the aborter did before.
+        self.fetch_step(Release, |word| {
             if word & (COMPLETE | CANCELLED) != 0 {
                 return (word, Wake::Nothing);
             }
@@ -271,8 +274,8 @@ impl State {
 
     /// Cancels for its owner; returns whether the caller now holds RUNNING and must drop the future.
     pub(super) fn shutdown(&self) -> bool {
-        // ORDERING: Acquire pairs with the Release of `rest`: the future as the last runner left it.
-        self.step(Acquire, |word| {
+        // ORDERING: Acquire pairs with the Release of `rest`: the future as the last runner left it. Release as in `abort`.
+        self.fetch_step(AcqRel, |word| {
             if word & COMPLETE != 0 {
                 return (word, false);
             }
@@ -291,7 +294,7 @@ impl State {
     pub(super) fn set_waker(&self) -> Result<(), IsComplete> {
         // ORDERING: Release pairs with the Acquire of `complete`: the waker. Acquire pairs with its Release: the output,
         // which is read next if the answer is `IsComplete`.
-        self.step(AcqRel, |word| {
+        self.fetch_step(AcqRel, |word| {
             debug_assert_eq!(word & (JOIN_INTEREST | JOIN_WAKER), JOIN_INTEREST);
             if word & COMPLETE != 0 {
                 (word, Err(IsComplete))
@@ -304,7 +307,7 @@ impl State {
     /// Takes the waker's place back from whoever would complete.
     pub(super) fn unset_waker(&self) -> Result<(), IsComplete> {
         // ORDERING: Acquire: the output, if the answer is `IsComplete`. What we get back we wrote ourselves.
-        self.step(Acquire, |word| {
+        self.fetch_step(Acquire, |word| {
             debug_assert_eq!(word & JOIN_INTEREST, JOIN_INTEREST);
             if word & COMPLETE != 0 {
                 (word, Err(IsComplete))
@@ -322,7 +325,7 @@ impl State {
             return Leave::DropOutput;
         }
         // ORDERING: Release: a reference may go. Acquire: the output, if the answer is `DropOutput`.
-        let answer = self.step(AcqRel, |word| {
+        let answer = self.fetch_step(AcqRel, |word| {
             debug_assert_eq!(word & JOIN_INTEREST, JOIN_INTEREST);
             if word & COMPLETE != 0 {
                 return (word, Leave::DropOutput);

@@ -32,6 +32,7 @@ pub(crate) fn item(number: usize, alive: &Arc<()>) -> Box<Item> {
     })
 }
 
+#[expect(clippy::boxed_local, reason = "an item travels in its box")]
 pub(crate) fn number(item: Box<Item>) -> usize {
     // SAFETY: the box is ours.
     item.number.with(|number| unsafe { *number })

@@ -3,6 +3,8 @@
 #[cfg(loom)]
 mod models;
 #[cfg(not(loom))]
+mod panics;
+#[cfg(not(loom))]
 mod plain;
 #[cfg(not(loom))]
 mod stress;

@@ -177,6 +177,45 @@ fn no_future_is_dropped_by_its_aborter() {
     });
 }
 
+/// A future that is dropped for an abort, or for a shutdown, sees what came before that, whoever drops it.
+#[test]
+fn no_cancellation_hides_what_came_before_it() {
+    struct Sees(Arc<AtomicBool>);
+    impl Drop for Sees {
+        fn drop(&mut self) {
+            assert!(self.0.load(Relaxed));
+        }
+    }
+    for by_shutdown in [false, true] {
+        loom::model(move || {
+            let queue = Queue::new();
+            let before = Arc::new(AtomicBool::new(false));
+            let sees = Sees(before.clone());
+            let handle = queue.spawn(async move {
+                let _sees = sees;
+                pending::<()>().await
+            });
+            let abort = handle.abort_handle();
+            let cancelling = {
+                let queue = queue.clone();
+                thread::spawn(move || {
+                    before.store(true, Relaxed);
+                    if by_shutdown {
+                        queue.owned.close_and_shutdown_all(0);
+                    } else {
+                        abort.abort();
+                    }
+                })
+            };
+            queue.run_one();
+            queue.run_one();
+            cancelling.join().unwrap();
+            queue.run_all();
+            assert!(handle.is_finished());
+        });
+    }
+}
+
 /// A joiner that waits while the task ends elsewhere is woken, and gets the output.
 #[test]
 fn no_joiner_sleeps_for_ever() {
