@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,6 +23,10 @@ use super::{EnterGuard, TryCurrentError};
 pub struct Handle {
     inner: Arc<Inner>,
 }
+
+// Nothing of a runtime is left half changed by a panic of the user: no user code runs under its locks.
+impl UnwindSafe for Handle {}
+impl RefUnwindSafe for Handle {}
 
 /// What every handle of one runtime shares.
 pub(crate) struct Inner {
@@ -74,16 +78,6 @@ impl Handle {
         // ORDERING: Relaxed: only a choice, it publishes nothing.
         let turn = if drivers.len() == 1 { 0 } else { self.inner.next_driver.fetch_add(1, Ordering::Relaxed) };
         drivers[turn % drivers.len()].clone()
-    }
-
-    /// The place for the one thing that listens for signals in this runtime.
-    pub(crate) fn signals(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
-        &self.inner.signals
-    }
-
-    /// Whether listeners share their port by default, one on each worker.
-    pub(crate) fn shares_ports(&self) -> bool {
-        self.inner.flavor == RuntimeFlavor::ThreadPerCore
     }
 
     /// The handle of the runtime that this thread is in.

@@ -86,7 +86,6 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         clock,
         workers: clocks,
         signals: OnceLock::new(),
-        signals: std::sync::OnceLock::new(),
     });
     // Set once, here.
     let _ = here.set(Arc::downgrade(&inner));

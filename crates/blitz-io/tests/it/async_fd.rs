@@ -24,7 +24,7 @@ fn pair() -> (AsyncFd<UnixStream>, UnixStream) {
 #[test]
 fn readable_when_bytes_come_and_not_before() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let (ours, mut theirs) = pair();
             let ours = Arc::new(ours);
             let waits = task::spawn({
@@ -44,14 +44,14 @@ fn readable_when_bytes_come_and_not_before() {
             waits.await.unwrap();
             let again = ours.try_io(Interest::READABLE, |mut fd| fd.read(&mut [0]));
             assert_eq!(again.unwrap_err().kind(), ErrorKind::WouldBlock);
-        }));
+        });
     });
 }
 
 #[test]
 fn many_tasks_wait_for_one_descriptor() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let (ours, mut theirs) = pair();
             let ours = Arc::new(ours);
             let tasks: Vec<_> = (0..20)
@@ -65,18 +65,21 @@ fn many_tasks_wait_for_one_descriptor() {
             for task in tasks {
                 assert!(task.await.unwrap().unwrap().is_readable());
             }
-        }));
+        });
     });
 }
 
 #[test]
 fn one_direction_is_cleared_without_the_other() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let (ours, mut theirs) = pair();
             theirs.write_all(b"x").unwrap();
             let mut guard = loop {
-                let guard = ours.ready(Interest::READABLE | Interest::WRITABLE).await.unwrap();
+                let guard = ours
+                    .ready(Interest::READABLE | Interest::WRITABLE)
+                    .await
+                    .unwrap();
                 if guard.ready().is_readable() && guard.ready().is_writable() {
                     break guard;
                 }
@@ -91,36 +94,45 @@ fn one_direction_is_cleared_without_the_other() {
             assert!(refused.is_err());
             theirs.write_all(b"y").unwrap();
             ours.readable().await.unwrap().retain_ready();
-        }));
+        });
     });
 }
 
 #[test]
 fn a_closed_peer_is_an_event() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let (mut ours, theirs) = pair();
             drop(theirs);
             let mut guard = ours.readable_mut().await.unwrap();
             assert!(guard.ready().is_read_closed());
-            assert_eq!(guard.try_io(|fd| fd.get_mut().read(&mut [0])).unwrap().unwrap(), 0);
+            assert_eq!(
+                guard
+                    .try_io(|fd| fd.get_mut().read(&mut [0]))
+                    .unwrap()
+                    .unwrap(),
+                0
+            );
             // What is closed stays so.
             guard.clear_ready();
             ours.readable().await.unwrap().retain_ready();
-        }));
+        });
     });
 }
 
 #[test]
 fn the_descriptor_comes_back_and_is_watched_again() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let (ours, mut theirs) = pair();
             let ours = ours.into_inner();
             let ours = AsyncFd::with_interest(ours, Interest::READABLE).unwrap();
             theirs.write_all(b"again").unwrap();
             let mut buf = [0; 5];
-            let n = ours.async_io(Interest::READABLE, |mut fd| fd.read(&mut buf)).await.unwrap();
+            let n = ours
+                .async_io(Interest::READABLE, |mut fd| fd.read(&mut buf))
+                .await
+                .unwrap();
             assert_eq!(&buf[..n], b"again");
             drop(ours);
             // Nothing holds it open: not the driver either.
@@ -131,7 +143,7 @@ fn the_descriptor_comes_back_and_is_watched_again() {
                 }
             };
             assert_eq!(end.as_mut().unwrap(), &0);
-        }));
+        });
     });
 }
 

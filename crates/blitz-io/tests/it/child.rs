@@ -5,8 +5,14 @@ use std::process::{Command, Output};
 /// Runs the ignored test `name` alone in a child process, after the shell commands in `setup`.
 pub(crate) fn run(setup: &str, name: &str) {
     let exe = std::env::current_exe().unwrap();
-    let script = format!("{setup}\nexec \"$0\" --exact \"$1\" --ignored --nocapture --test-threads=1");
-    let output = Command::new("sh").args(["-c", &script]).arg(&exe).arg(name).output().unwrap();
+    let script =
+        format!("{setup}\nexec \"$0\" --exact \"$1\" --ignored --nocapture --test-threads=1");
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .arg(&exe)
+        .arg(name)
+        .output()
+        .unwrap();
     check(name, &output);
 }
 

@@ -33,11 +33,19 @@ where
     if stream.read_line(&mut line).await.unwrap() == 0 {
         return None;
     }
-    let path = line.split(' ').nth(1).expect("method, path, version").to_owned();
+    let path = line
+        .split(' ')
+        .nth(1)
+        .expect("method, path, version")
+        .to_owned();
     let (mut length, mut closes) = (0, false);
     loop {
         line.clear();
-        assert_ne!(stream.read_line(&mut line).await.unwrap(), 0, "the head is cut");
+        assert_ne!(
+            stream.read_line(&mut line).await.unwrap(),
+            0,
+            "the head is cut"
+        );
         match line.trim_end().split_once(": ") {
             Some(("Content-Length", value)) => length = value.parse().unwrap(),
             Some(("Connection", "close")) => closes = true,
@@ -62,7 +70,10 @@ async fn serve(stream: TcpStream, served: Arc<AtomicUsize>) {
                 (0..size).map(|i| (i % 251) as u8).collect()
             }
         };
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
         write.write_all(head.as_bytes()).await.unwrap();
         write.write_all(&answer).await.unwrap();
         served.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +123,10 @@ async fn ask(addr: SocketAddr, who: usize) {
                 }
                 1 => {
                     let body = vec![round as u8; 1 + round * 97];
-                    let head = format!("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len());
+                    let head = format!(
+                        "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+                        body.len()
+                    );
                     // The head alone first: the server waits in the middle of a request.
                     stream.write_all(head.as_bytes()).await.unwrap();
                     task::yield_now().await;
@@ -120,8 +134,9 @@ async fn ask(addr: SocketAddr, who: usize) {
                     assert_eq!(read_answer(&mut stream).await, body);
                 }
                 _ => {
-                    let batch: String =
-                        (0..PIPELINED).map(|i| format!("GET /size/{} HTTP/1.1\r\nHost: test\r\n\r\n", i * 100)).collect();
+                    let batch: String = (0..PIPELINED)
+                        .map(|i| format!("GET /size/{} HTTP/1.1\r\nHost: test\r\n\r\n", i * 100))
+                        .collect();
                     stream.write_all(batch.as_bytes()).await.unwrap();
                     for i in 0..PIPELINED {
                         assert_eq!(read_answer(&mut stream).await.len(), i * 100);
@@ -129,9 +144,14 @@ async fn ask(addr: SocketAddr, who: usize) {
                 }
             }
         };
-        time::timeout(Duration::from_secs(60), exchange).await.expect("an answer in time");
+        time::timeout(Duration::from_secs(60), exchange)
+            .await
+            .expect("an answer in time");
     }
-    stream.write_all(b"GET /size/7 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /size/7 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     assert_eq!(read_answer(&mut stream).await.len(), 7);
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
 }
@@ -139,7 +159,7 @@ async fn ask(addr: SocketAddr, who: usize) {
 #[test]
 fn every_request_is_answered() {
     on_both(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
             let served = Arc::new(AtomicUsize::new(0));
@@ -156,16 +176,21 @@ fn every_request_is_answered() {
                     }
                 }
             });
-            let clients: Vec<_> = (0..CLIENTS).map(|who| task::spawn(ask(addr, who))).collect();
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|who| task::spawn(ask(addr, who)))
+                .collect();
             for client in clients {
                 client.await.unwrap();
             }
             server.await.unwrap();
             let expected: usize = (0..CLIENTS)
-                .flat_map(|who| (0..REQUESTS).map(move |round| if (who + round) % 3 == 2 { PIPELINED } else { 1 }))
+                .flat_map(|who| {
+                    (0..REQUESTS)
+                        .map(move |round| if (who + round) % 3 == 2 { PIPELINED } else { 1 })
+                })
                 .sum::<usize>()
                 + CLIENTS;
             assert_eq!(served.load(Ordering::Relaxed), expected);
-        }));
+        });
     });
 }

@@ -16,12 +16,16 @@ const UPLOADS: usize = 40;
 const SIZE: usize = 150_000;
 
 fn content(who: usize) -> Vec<u8> {
-    (0..SIZE).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ who as u8).collect()
+    (0..SIZE)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ who as u8)
+        .collect()
 }
 
 /// What a processor-bound step makes of a file.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 /// Receives a file over TCP, stores it, sums it up on a blocking thread, and answers with the sum.
@@ -31,7 +35,9 @@ async fn store(mut stream: TcpStream, path: PathBuf) {
     fs::write(&path, &bytes).await.unwrap();
     let stored = fs::read(&path).await.unwrap();
     assert_eq!(stored.len(), SIZE);
-    let sum = task::spawn_blocking(move || checksum(&stored)).await.unwrap();
+    let sum = task::spawn_blocking(move || checksum(&stored))
+        .await
+        .unwrap();
     stream.write_all(&sum.to_le_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
 }
@@ -40,7 +46,7 @@ async fn store(mut stream: TcpStream, path: PathBuf) {
 fn uploads_are_stored_summed_and_timed() {
     on_both(|runtime| {
         let folder = tempfile::tempdir().unwrap();
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
 
@@ -63,7 +69,10 @@ fn uploads_are_stored_summed_and_timed() {
                 let mut tasks = Vec::new();
                 for who in 0..UPLOADS {
                     let (stream, _) = listener.accept().await.unwrap();
-                    tasks.push(task::spawn(store(stream, root.join(format!("upload-{who}")))));
+                    tasks.push(task::spawn(store(
+                        stream,
+                        root.join(format!("upload-{who}")),
+                    )));
                 }
                 for task in tasks {
                     task.await.unwrap();
@@ -82,7 +91,8 @@ fn uploads_are_stored_summed_and_timed() {
                         }
                         stream.shutdown().await.unwrap();
                         let mut sum = [0; 8];
-                        let answer = time::timeout(Duration::from_secs(60), stream.read_exact(&mut sum));
+                        let answer =
+                            time::timeout(Duration::from_secs(60), stream.read_exact(&mut sum));
                         answer.await.expect("an answer in time").unwrap();
                         assert_eq!(u64::from_le_bytes(sum), checksum(&bytes));
                     })
@@ -98,9 +108,14 @@ fn uploads_are_stored_summed_and_timed() {
 
             let mut sizes = Vec::new();
             for who in 0..UPLOADS {
-                sizes.push(fs::metadata(folder.path().join(format!("upload-{who}"))).await.unwrap().len());
+                sizes.push(
+                    fs::metadata(folder.path().join(format!("upload-{who}")))
+                        .await
+                        .unwrap()
+                        .len(),
+                );
             }
             assert!(sizes.iter().all(|size| *size == SIZE as u64));
-        }));
+        });
     });
 }

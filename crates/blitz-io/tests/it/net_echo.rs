@@ -49,7 +49,9 @@ async fn talk(addr: SocketAddr, who: usize, rounds: usize, size: usize) {
     stream.set_nodelay(true).unwrap();
     let mut answer = vec![0; size];
     for round in 0..rounds {
-        let message: Vec<u8> = (0..size).map(|i| (i * 31 + who * 7 + round) as u8).collect();
+        let message: Vec<u8> = (0..size)
+            .map(|i| (i * 31 + who * 7 + round) as u8)
+            .collect();
         stream.write_all(&message).await.unwrap();
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(answer, message, "connection {who}, round {round}");
@@ -59,14 +61,16 @@ async fn talk(addr: SocketAddr, who: usize, rounds: usize, size: usize) {
 }
 
 fn run(runtime: &Runtime, connections: usize, rounds: usize, size: usize) {
-    runtime.block_on(within(LIMIT, async {
+    within(runtime, LIMIT, async {
         let (addr, server) = serve(connections).await;
-        let clients: Vec<_> = (0..connections).map(|who| task::spawn(talk(addr, who, rounds, size))).collect();
+        let clients: Vec<_> = (0..connections)
+            .map(|who| task::spawn(talk(addr, who, rounds, size)))
+            .collect();
         for client in clients {
             client.await.unwrap();
         }
         assert!(server.await.unwrap() >= connections * rounds);
-    }));
+    });
 }
 
 #[test]
@@ -87,7 +91,7 @@ fn a_thousand_connections() {
 #[test]
 fn messages_larger_than_the_kernels_buffers() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let (addr, server) = serve(1).await;
             let (mut read, mut write) = TcpStream::connect(addr).await.unwrap().into_split();
             let message: Vec<u8> = (0..8 << 20).map(|i: u32| (i ^ (i >> 11)) as u8).collect();
@@ -98,10 +102,15 @@ fn messages_larger_than_the_kernels_buffers() {
             });
             let mut answer = Vec::new();
             read.read_to_end(&mut answer).await.unwrap();
-            assert!(answer == message, "{} bytes came back of {}", answer.len(), message.len());
+            assert!(
+                answer == message,
+                "{} bytes came back of {}",
+                answer.len(),
+                message.len()
+            );
             writer.await.unwrap();
             server.await.unwrap();
-        }));
+        });
     });
 }
 
@@ -110,11 +119,13 @@ fn messages_larger_than_the_kernels_buffers() {
 #[test]
 fn a_burst_of_five_hundred_connects_loses_none() {
     on_both(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
             let begun = std::time::Instant::now();
-            let connects: Vec<_> = (0..500).map(|_| task::spawn(TcpStream::connect(addr))).collect();
+            let connects: Vec<_> = (0..500)
+                .map(|_| task::spawn(TcpStream::connect(addr)))
+                .collect();
             let mut clients = Vec::new();
             for connect in connects {
                 clients.push(connect.await.unwrap().unwrap());
@@ -125,19 +136,25 @@ fn a_burst_of_five_hundred_connects_loses_none() {
                 accepted.push(listener.accept().await.unwrap());
             }
             let mut peers: Vec<_> = accepted.iter().map(|(_, peer)| *peer).collect();
-            let mut locals: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+            let mut locals: Vec<_> = clients
+                .iter()
+                .map(|client| client.local_addr().unwrap())
+                .collect();
             peers.sort_unstable();
             locals.sort_unstable();
             assert_eq!(peers, locals);
-            assert!(took < Duration::from_millis(900), "a SYN was sent again: {took:?}");
-        }));
+            assert!(
+                took < Duration::from_millis(900),
+                "a SYN was sent again: {took:?}"
+            );
+        });
     });
 }
 
 #[test]
 fn a_socket_with_options_listens_and_connects() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let socket = TcpSocket::new_v4().unwrap();
             socket.set_reuseaddr(true).unwrap();
             socket.set_keepalive(true).unwrap();
@@ -148,24 +165,29 @@ fn a_socket_with_options_listens_and_connects() {
             socket.set_nodelay(true).unwrap();
             socket.set_recv_buffer_size(65_536).unwrap();
             assert!(socket.recv_buffer_size().unwrap() >= 65_536);
-            let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+            let client = socket
+                .connect(listener.local_addr().unwrap())
+                .await
+                .unwrap();
             let (server, peer) = listener.accept().await.unwrap();
             assert!(client.nodelay().unwrap());
             assert_eq!(peer, client.local_addr().unwrap());
             assert_eq!(server.local_addr().unwrap(), client.peer_addr().unwrap());
-        }));
+        });
     });
 }
 
 #[test]
 fn names_are_looked_up() {
     on_both(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let listener = TcpListener::bind(("localhost", 0)).await.unwrap();
             let port = listener.local_addr().unwrap().port();
-            let (client, server) =
-                futures::join!(TcpStream::connect(format!("localhost:{port}")), listener.accept());
+            let (client, server) = futures::join!(
+                TcpStream::connect(format!("localhost:{port}")),
+                listener.accept()
+            );
             assert_eq!(client.unwrap().local_addr().unwrap(), server.unwrap().1);
-        }));
+        });
     });
 }

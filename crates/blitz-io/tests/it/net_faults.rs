@@ -15,48 +15,58 @@ use blitz_io::runtime::Runtime;
 use blitz_io::task;
 
 use crate::child::{self, open_descriptors};
-use crate::harness::{every_runtime, on_every, within};
+use crate::harness::{FLAVORS, each_case, on_every, within};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// An address where nobody listens: a port that was just ours.
 async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 #[test]
 fn a_refused_connect_names_the_address() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let addr = closed_port().await;
             let error = TcpStream::connect(addr).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
             assert!(error.to_string().contains(&addr.to_string()), "{error}");
-            assert!(error.to_string().contains("nothing listens there"), "{error}");
-        }));
+            assert!(
+                error.to_string().contains("nothing listens there"),
+                "{error}"
+            );
+        });
     });
 }
 
 #[test]
 fn of_several_addresses_the_first_that_answers_is_taken() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addrs = [closed_port().await, listener.local_addr().unwrap()];
             let stream = TcpStream::connect(&addrs[..]).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap(), addrs[1]);
             let none: &[SocketAddr] = &[];
-            assert_eq!(TcpStream::connect(none).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(
+                TcpStream::connect(none).await.unwrap_err().kind(),
+                ErrorKind::InvalidInput
+            );
             let error = TcpStream::connect("no port").await.unwrap_err();
             assert!(error.to_string().contains("host:port"), "{error}");
-        }));
+        });
     });
 }
 
 #[test]
 fn a_port_in_use_is_named() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             // Not through `bind`: on `thread_per_core` that shares ports on purpose.
             let first = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = first.local_addr().unwrap();
@@ -67,7 +77,7 @@ fn a_port_in_use_is_named() {
             let source = error.get_ref().and_then(std::error::Error::source).unwrap();
             let source = source.downcast_ref::<std::io::Error>().unwrap();
             assert!(source.raw_os_error().is_some());
-        }));
+        });
     });
 }
 
@@ -77,7 +87,10 @@ fn without_a_runtime_the_panic_names_the_call() {
     listener.set_nonblocking(true).unwrap();
     let panic = std::panic::catch_unwind(|| TcpListener::from_std(listener)).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
-    assert!(text.contains("no runtime here") && text.contains("TcpListener::from_std"), "{text}");
+    assert!(
+        text.contains("no runtime here") && text.contains("TcpListener::from_std"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -89,7 +102,7 @@ fn out_of_descriptors_accept_says_what_helps() {
 #[ignore = "run by out_of_descriptors_accept_says_what_helps, under its limit"]
 fn out_of_descriptors() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
             let client = TcpStream::connect(addr).await.unwrap();
@@ -107,7 +120,7 @@ fn out_of_descriptors() {
             drop(fillers);
             let (_stream, peer) = listener.accept().await.unwrap();
             assert_eq!(peer, client.local_addr().unwrap());
-        }));
+        });
     });
 }
 
@@ -121,8 +134,9 @@ impl Wake for Bell {
 
 #[test]
 fn a_read_that_outlives_its_runtime_ends_with_an_error() {
-    for runtime in every_runtime() {
-        let (mut a, _b) = runtime.block_on(within(LIMIT, pair()));
+    each_case(&FLAVORS, |case| {
+        let runtime = case.runtime();
+        let (mut a, _b) = within(&runtime, LIMIT, pair());
         let (send, woken) = mpsc::channel();
         let waker = Waker::from(Arc::new(Bell(send)));
         let mut cx = Context::from_waker(&waker);
@@ -131,20 +145,25 @@ fn a_read_that_outlives_its_runtime_ends_with_an_error() {
             let mut read = std::pin::pin!(a.read(&mut buf));
             assert!(read.as_mut().poll(&mut cx).is_pending());
             drop(runtime);
-            woken.recv_timeout(LIMIT).expect("the waiting read is woken");
+            woken
+                .recv_timeout(LIMIT)
+                .expect("the waiting read is woken");
             let answer = read.as_mut().poll(&mut cx);
-            let std::task::Poll::Ready(Err(error)) = answer else { panic!("{answer:?}") };
+            let std::task::Poll::Ready(Err(error)) = answer else {
+                panic!("{answer:?}")
+            };
             assert!(error.to_string().contains("shut"), "{error}");
         }
         let again = futures::executor::block_on(a.read(&mut buf));
         assert!(again.is_err());
-    }
+    });
 }
 
 #[test]
 fn a_runtime_shuts_down_under_pending_reads() {
-    for runtime in every_runtime() {
-        runtime.block_on(within(LIMIT, async {
+    each_case(&FLAVORS, |case| {
+        let runtime = case.runtime();
+        within(&runtime, LIMIT, async {
             for _ in 0..50 {
                 let (mut a, mut b) = pair().await;
                 task::spawn(async move { a.read(&mut [0; 8]).await });
@@ -157,17 +176,19 @@ fn a_runtime_shuts_down_under_pending_reads() {
                 });
                 task::yield_now().await;
             }
-        }));
+        });
         let begun = Instant::now();
         drop(runtime);
         assert!(begun.elapsed() < LIMIT);
-    }
+    });
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (client, server) =
-        futures::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let (client, server) = futures::join!(
+        TcpStream::connect(listener.local_addr().unwrap()),
+        listener.accept()
+    );
     (client.unwrap(), server.unwrap().0)
 }
 
@@ -187,7 +208,10 @@ fn random_ends() {
         for round in 0..3 {
             stress(runtime, 200);
             let after = settled(runtime, before);
-            assert!(after <= before, "round {round}: {after} descriptors open, {before} before");
+            assert!(
+                after <= before,
+                "round {round}: {after} descriptors open, {before} before"
+            );
         }
     });
     assert_eq!(open_descriptors(), bare);
@@ -211,7 +235,7 @@ fn settled(runtime: &Runtime, before: usize) -> usize {
 
 /// Connections that end in every way there is, at random places.
 fn stress(runtime: &Runtime, connections: usize) {
-    runtime.block_on(within(LIMIT, async move {
+    within(runtime, LIMIT, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let server = task::spawn(async move {
@@ -224,12 +248,14 @@ fn stress(runtime: &Runtime, connections: usize) {
                 task.await.unwrap();
             }
         });
-        let clients: Vec<_> = (0..connections).map(|who| task::spawn(end_somehow(addr, who))).collect();
+        let clients: Vec<_> = (0..connections)
+            .map(|who| task::spawn(end_somehow(addr, who)))
+            .collect();
         for client in clients {
             client.await.unwrap();
         }
         server.await.unwrap();
-    }));
+    });
 }
 
 async fn echo_until_the_end(mut stream: TcpStream, who: usize) {

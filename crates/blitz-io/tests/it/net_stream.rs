@@ -16,18 +16,20 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (client, server) =
-        futures::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let (client, server) = futures::join!(
+        TcpStream::connect(listener.local_addr().unwrap()),
+        listener.accept()
+    );
     (client.unwrap(), server.unwrap().0)
 }
 
 /// Runs a test with two connected streams on every back end and flavour.
 fn with_pair<F: Future<Output = ()>>(test: impl Fn(TcpStream, TcpStream) -> F) {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let (a, b) = pair().await;
             test(a, b).await;
-        }));
+        });
     });
 }
 
@@ -44,7 +46,10 @@ fn a_closed_sending_side_still_receives() {
         text.clear();
         a.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "answer");
-        assert_eq!(a.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(
+            a.write(b"x").await.unwrap_err().kind(),
+            ErrorKind::BrokenPipe
+        );
     });
 }
 
@@ -57,7 +62,10 @@ fn a_reset_by_the_peer_ends_a_waiting_read() {
         drop(b);
         let error = reader.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        assert!(error.raw_os_error().is_some(), "a read's error is the kernel's own");
+        assert!(
+            error.raw_os_error().is_some(),
+            "a read's error is the kernel's own"
+        );
     });
 }
 
@@ -90,7 +98,10 @@ fn peeked_bytes_are_read_afterwards() {
             assert_eq!(&buf[..n], b"peek");
             let mut space = [0; 4];
             let mut read_buf = ReadBuf::new(&mut space);
-            assert_eq!(poll_fn(|cx| a.poll_peek(cx, &mut read_buf)).await.unwrap(), 4);
+            assert_eq!(
+                poll_fn(|cx| a.poll_peek(cx, &mut read_buf)).await.unwrap(),
+                4
+            );
             assert_eq!(read_buf.filled(), b"peek");
             a.read_exact(&mut buf).await.unwrap();
             assert_eq!(&buf, b"peek");
@@ -172,7 +183,10 @@ fn a_forgotten_half_leaves_the_sending_side_open() {
 fn readiness_and_tries() {
     with_pair(|a, b| async move {
         let mut buf = [0; 16];
-        assert_eq!(a.try_read(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(
+            a.try_read(&mut buf).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
         b.writable().await.unwrap();
         assert_eq!(b.try_write(b"abc").unwrap(), 3);
         let n = loop {
@@ -183,9 +197,16 @@ fn readiness_and_tries() {
             }
         };
         assert_eq!(&buf[..n], b"abc");
-        assert_eq!(a.try_read(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(
+            a.try_read(&mut buf).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
 
-        assert_eq!(b.try_write_vectored(&[IoSlice::new(b"de"), IoSlice::new(b"f")]).unwrap(), 3);
+        assert_eq!(
+            b.try_write_vectored(&[IoSlice::new(b"de"), IoSlice::new(b"f")])
+                .unwrap(),
+            3
+        );
         let (mut first, mut second) = ([0; 1], [0; 8]);
         let n = loop {
             assert!(a.ready(Interest::READABLE).await.unwrap().is_readable());
@@ -215,7 +236,8 @@ fn try_io_clears_readiness_and_async_io_waits() {
     with_pair(|a, b| async move {
         b.try_write(b"x").unwrap();
         a.readable().await.unwrap();
-        let refused: std::io::Result<()> = a.try_io(Interest::READABLE, || Err(ErrorKind::WouldBlock.into()));
+        let refused: std::io::Result<()> =
+            a.try_io(Interest::READABLE, || Err(ErrorKind::WouldBlock.into()));
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::WouldBlock);
         // The lie above cleared the readiness: only a new event brings it back.
         let mut called = false;
@@ -345,7 +367,11 @@ fn options_are_set_and_read() {
         a.quickack().unwrap();
         assert!(a.take_error().unwrap().is_none());
         let option = blitz_sys::socket::SockRef::from(&a);
-        option.set_tcp_keepalive(&blitz_sys::socket::TcpKeepalive::new().with_time(Duration::from_secs(60))).unwrap();
+        option
+            .set_tcp_keepalive(
+                &blitz_sys::socket::TcpKeepalive::new().with_time(Duration::from_secs(60)),
+            )
+            .unwrap();
         assert!(option.keepalive().unwrap());
     });
 }
@@ -357,7 +383,11 @@ fn the_last_reader_is_woken() {
         let mut space = [0; 4];
         let mut first = ReadBuf::new(&mut space);
         let mut ignored = Context::from_waker(Waker::noop());
-        assert!(Pin::new(&mut a).poll_read(&mut ignored, &mut first).is_pending());
+        assert!(
+            Pin::new(&mut a)
+                .poll_read(&mut ignored, &mut first)
+                .is_pending()
+        );
         b.write_all(b"w").await.unwrap();
         let mut byte = [0];
         a.read_exact(&mut byte).await.unwrap();

@@ -10,13 +10,16 @@ use blitz_io::signal::unix::{Signal, SignalKind, signal};
 use blitz_io::task;
 
 use crate::child;
-use crate::harness::{every_runtime, on_every, within};
+use crate::harness::{FLAVORS, each_case, on_every, within};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Sends this process a signal; it is delivered when the call returns.
 fn kill(signal: &str) {
-    let status = Command::new("kill").arg(format!("-{signal}")).arg(std::process::id().to_string()).status();
+    let status = Command::new("kill")
+        .arg(format!("-{signal}"))
+        .arg(std::process::id().to_string())
+        .status();
     assert!(status.unwrap().success());
 }
 
@@ -46,7 +49,7 @@ alone! {
 #[ignore = "runs in a process of its own"]
 fn listeners() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let tasks: Vec<_> = (0..5)
                 .map(|_| {
                     let mut usr1 = signal(SignalKind::user_defined1()).unwrap();
@@ -65,7 +68,7 @@ fn listeners() {
             kill("USR2");
             usr2.recv().await.unwrap();
             assert!(is_silent(&mut usr1).await);
-        }));
+        });
     });
 }
 
@@ -73,7 +76,7 @@ fn listeners() {
 #[ignore = "runs in a process of its own"]
 fn burst() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let mut hangup = signal(SignalKind::hangup()).unwrap();
             // The marker comes after the burst, so the burst was delivered when it is heard.
             let mut marker = signal(SignalKind::window_change()).unwrap();
@@ -87,7 +90,7 @@ fn burst() {
             kill("HUP");
             hangup.recv().await.unwrap();
             assert!(is_silent(&mut hangup).await);
-        }));
+        });
     });
 }
 
@@ -95,7 +98,7 @@ fn burst() {
 #[ignore = "runs in a process of its own"]
 fn interrupt() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let mut first = pin!(blitz_io::signal::ctrl_c());
             poll_fn(|cx| {
                 assert!(first.as_mut().poll(cx).is_pending());
@@ -104,7 +107,7 @@ fn interrupt() {
             .await;
             kill("INT");
             first.await.unwrap();
-        }));
+        });
     });
 }
 
@@ -112,29 +115,33 @@ fn interrupt() {
 #[ignore = "runs in a process of its own"]
 fn before() {
     on_every(|runtime| {
-        runtime.block_on(within(LIMIT, async {
+        within(runtime, LIMIT, async {
             let mut early = signal(SignalKind::alarm()).unwrap();
             kill("ALRM");
             early.recv().await.unwrap();
             let mut late = signal(SignalKind::alarm()).unwrap();
             assert!(is_silent(&mut late).await);
             for forbidden in [9, 19, 11, 0, -3, 4000] {
-                assert!(signal(SignalKind::from_raw(forbidden)).is_err(), "{forbidden}");
+                assert!(
+                    signal(SignalKind::from_raw(forbidden)).is_err(),
+                    "{forbidden}"
+                );
             }
-        }));
+        });
     });
 }
 
 #[test]
 #[ignore = "runs in a process of its own"]
 fn stays() {
-    for runtime in every_runtime() {
-        runtime.block_on(within(LIMIT, async {
+    each_case(&FLAVORS, |case| {
+        let runtime = case.runtime();
+        within(&runtime, LIMIT, async {
             drop(signal(SignalKind::terminate()).unwrap());
             kill("TERM");
-        }));
+        });
         drop(runtime);
         // The default action would end the process.
         kill("TERM");
-    }
+    });
 }

@@ -1,0 +1,14 @@
+//! The public face, tested through its public names. Every test of I/O runs on each back end: see `harness`.
+
+mod async_fd;
+mod child;
+mod harness;
+mod http_like_workload;
+// mod mixed_io;
+mod net_echo;
+mod net_faults;
+mod net_stream;
+mod runtime;
+mod signals;
+mod task;
+mod time;
