@@ -101,19 +101,21 @@ pub(crate) fn build(root: &Path, tree: &Path, name: &str) -> Result<Vec<PathBuf>
         .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
         .output()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("the models of {name} do not build:\n{words}"));
-    }
     let mut programs = Vec::new();
+    let mut words = String::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let message: Value = serde_json::from_str(line).unwrap_or(Value::Null);
+        words.push_str(message["message"]["rendered"].as_str().unwrap_or_default());
         if let (true, Some(path)) = (
             message["profile"]["test"] == true,
             message["executable"].as_str(),
         ) {
             programs.push(PathBuf::from(path));
         }
+    }
+    if !output.status.success() {
+        let more = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("the models of {name} do not build:\n{words}{more}"));
     }
     Ok(programs)
 }
