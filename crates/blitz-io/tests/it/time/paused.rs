@@ -1,0 +1,351 @@
+//! Paused time: exact on every flavour, and never ahead of what can still run.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use blitz_io::runtime::Builder;
+use blitz_io::task;
+use blitz_io::time::{self, Duration, Instant};
+use futures::channel::{mpsc, oneshot};
+use futures::{SinkExt, StreamExt};
+
+use super::{on_every, panic_of};
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// No rounding to a millisecond, and none added (tokio-rs/tokio#6866).
+#[test]
+fn sleeps_take_exactly_their_time() {
+    on_every(true, || async {
+        for duration in [
+            Duration::from_nanos(1),
+            Duration::from_micros(333),
+            MS,
+            MS * 5,
+            HOUR,
+            HOUR * 24 * 1_000,
+        ] {
+            let start = Instant::now();
+            time::sleep(duration).await;
+            assert_eq!(start.elapsed(), duration);
+        }
+        let start = Instant::now();
+        assert!(
+            time::timeout(MS * 7, std::future::pending::<()>())
+                .await
+                .is_err()
+        );
+        assert_eq!(start.elapsed(), MS * 7);
+    });
+}
+
+#[test]
+fn pausing_in_the_middle_works_too() {
+    on_every(false, || async {
+        time::sleep(Duration::from_micros(100)).await;
+        time::pause();
+        let start = Instant::now();
+        let real = std::time::Instant::now();
+        time::sleep(HOUR).await;
+        assert_eq!(start.elapsed(), HOUR);
+        assert!(real.elapsed() < HOUR / 60);
+        time::resume();
+        let resumed = Instant::now();
+        assert!(resumed >= start + HOUR);
+        time::sleep(MS).await;
+        assert!(resumed.elapsed() >= MS);
+        time::pause();
+        time::advance(HOUR).await;
+        assert!(resumed.elapsed() >= HOUR);
+        time::resume();
+    });
+}
+
+#[test]
+fn advancing_fires_what_is_due_and_nothing_else() {
+    on_every(true, || async {
+        let mut near = pin!(time::sleep(MS * 10));
+        let mut far = pin!(time::sleep(MS * 10 + Duration::from_nanos(1)));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(near.as_mut().poll(&mut cx).is_pending());
+        assert!(far.as_mut().poll(&mut cx).is_pending());
+        time::advance(MS * 10).await;
+        assert!(near.is_elapsed() && !far.is_elapsed());
+        assert!(near.as_mut().poll(&mut cx).is_ready());
+        assert!(far.as_mut().poll(&mut cx).is_pending());
+        time::advance(Duration::from_nanos(1)).await;
+        assert!(far.as_mut().poll(&mut cx).is_ready());
+    });
+}
+
+#[test]
+fn wrong_order_is_told() {
+    on_every(true, || async {
+        assert!(panic_of(time::pause).contains("already frozen"));
+        let advance = || {
+            let _ =
+                pin!(time::advance(Duration::MAX)).poll(&mut Context::from_waker(Waker::noop()));
+        };
+        assert!(panic_of(advance).contains("overflow"));
+        time::resume();
+        assert!(panic_of(time::resume).contains("not frozen"));
+        let advance = || {
+            let _ = pin!(time::advance(MS)).poll(&mut Context::from_waker(Waker::noop()));
+        };
+        assert!(panic_of(advance).contains("not frozen"));
+    });
+}
+
+/// Within one turn wakers are called by deadline, then by registration.
+#[test]
+fn order_within_one_instant_is_as_stated() {
+    struct Note(u32, Arc<Mutex<Vec<u32>>>);
+    impl Wake for Note {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().unwrap().push(self.0);
+        }
+    }
+    on_every(true, || async {
+        // In a spawned task, so that all of them are with one driver.
+        let order = blitz_io::spawn(async {
+            let order = Arc::new(Mutex::new(Vec::new()));
+            let start = Instant::now();
+            let nanos = [500, 200, 500, 100, 900, 200];
+            let mut sleeps: Vec<_> = nanos
+                .map(|nanos| Box::pin(time::sleep_until(start + MS + Duration::from_nanos(nanos))))
+                .into();
+            for (n, sleep) in sleeps.iter_mut().enumerate() {
+                let waker = Waker::from(Arc::new(Note(n as u32, order.clone())));
+                assert!(
+                    sleep
+                        .as_mut()
+                        .poll(&mut Context::from_waker(&waker))
+                        .is_pending()
+                );
+            }
+            // A reset registers anew: behind those that were there.
+            let again = sleeps[1].deadline();
+            sleeps[1].as_mut().reset(again);
+            time::advance(MS * 2).await;
+            Arc::try_unwrap(order).unwrap().into_inner().unwrap()
+        });
+        assert_eq!(order.await.unwrap(), [3, 5, 1, 0, 2, 4]);
+    });
+}
+
+/// Tasks that sleep and hand messages on: all of it happens at exact moments, whoever runs it.
+#[test]
+fn time_waits_for_everything_that_can_run() {
+    on_every(true, || async {
+        let start = Instant::now();
+        let (first, mut stage) = mpsc::channel::<u32>(1);
+        let mut first = first;
+        for step in 1..=4u32 {
+            let (mut next, out) = mpsc::channel(1);
+            blitz_io::spawn(async move {
+                while let Some(n) = stage.next().await {
+                    time::sleep(MS * step).await;
+                    task::yield_now().await;
+                    next.send(n).await.unwrap();
+                }
+            });
+            stage = out;
+        }
+        for n in 0..20 {
+            let sent = start.elapsed();
+            first.send(n).await.unwrap();
+            assert_eq!(stage.next().await, Some(n));
+            assert_eq!(start.elapsed() - sent, MS * 10, "1 + 2 + 3 + 4");
+        }
+    });
+}
+
+#[test]
+fn many_sleepers_wake_at_their_own_moments() {
+    on_every(true, || async {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..300u32)
+            .map(|n| {
+                blitz_io::spawn(async move {
+                    let mut total = Duration::ZERO;
+                    for step in 0..10 {
+                        let nap = Duration::from_micros(u64::from(n * 37 + step * 101) % 5_000 + 1);
+                        total += nap;
+                        time::sleep(nap).await;
+                        assert_eq!(start.elapsed(), total, "task {n}, step {step}");
+                    }
+                    total
+                })
+            })
+            .collect();
+        let mut latest = Duration::ZERO;
+        for task in tasks {
+            latest = latest.max(task.await.unwrap());
+        }
+        assert_eq!(start.elapsed(), latest);
+    });
+}
+
+#[test]
+fn a_blocking_call_holds_time_still() {
+    on_every(true, || async {
+        let start = Instant::now();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let blocking = task::spawn_blocking(move || {
+            held.recv().unwrap();
+            Instant::now()
+        });
+        let sleeper = blitz_io::spawn(async move {
+            time::sleep(HOUR).await;
+            start.elapsed()
+        });
+        // However often everyone else has nothing to do, time stands.
+        for _ in 0..50 {
+            task::yield_now().await;
+        }
+        let outside = std::thread::spawn(move || release.send(()).unwrap());
+        assert_eq!(blocking.await.unwrap(), start);
+        outside.join().unwrap();
+        assert_eq!(sleeper.await.unwrap(), HOUR);
+    });
+}
+
+#[test]
+fn block_in_place_holds_time_still() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let start = Instant::now();
+        let sleeper = blitz_io::spawn(time::sleep(HOUR));
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let blocking = blitz_io::spawn(async move {
+            task::block_in_place(|| held.recv().unwrap());
+            Instant::now()
+        });
+        let outside = std::thread::spawn(move || release.send(()).unwrap());
+        assert_eq!(blocking.await.unwrap(), start);
+        outside.join().unwrap();
+        sleeper.await.unwrap();
+        assert_eq!(start.elapsed(), HOUR);
+    });
+}
+
+/// Blocking calls that follow one another from task to task: time moves only when the last has been answered.
+#[test]
+fn the_answer_of_a_blocking_call_goes_before_time() {
+    on_every(true, || async {
+        let start = Instant::now();
+        let alarm = blitz_io::spawn(time::sleep(HOUR));
+        for n in 0..200 {
+            assert_eq!(task::spawn_blocking(move || n).await.unwrap(), n);
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        }
+        alarm.await.unwrap();
+        assert_eq!(start.elapsed(), HOUR);
+    });
+}
+
+#[test]
+fn another_runtimes_pause_is_not_ours() {
+    let paused = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    paused.block_on(async { time::sleep(HOUR * 1_000).await });
+    let there = paused.block_on(async { Instant::now() });
+    assert!(
+        there > Instant::now() + HOUR * 900,
+        "outside of a runtime time is real"
+    );
+    on_every(false, || async {
+        let start = Instant::now();
+        assert!(there > start + HOUR * 900);
+        time::sleep(Duration::from_micros(300)).await;
+        assert!(start.elapsed() >= Duration::from_micros(300) && start.elapsed() < HOUR);
+    });
+}
+
+/// Nobody in `block_on`: paused time stands, on every flavour with a runtime that can be left and entered again.
+#[test]
+fn time_stands_while_nobody_blocks_on_the_runtime() {
+    for mut builder in [
+        Builder::new_multi_thread(),
+        Builder::new_current_thread(),
+        Builder::new_thread_per_core(),
+    ] {
+        let runtime = builder.enable_all().start_paused(true).build().unwrap();
+        let (send, mut woken) = oneshot::channel();
+        let start = runtime.block_on(async move {
+            blitz_io::spawn(async move {
+                time::sleep(HOUR).await;
+                let _ = send.send(());
+            });
+            task::yield_now().await;
+            Instant::now()
+        });
+        assert_eq!(woken.try_recv(), Ok(None));
+        runtime.block_on(async {
+            assert_eq!(start.elapsed(), Duration::ZERO);
+            woken.await.unwrap();
+            assert_eq!(start.elapsed(), HOUR);
+        });
+    }
+}
+
+/// Two threads in `block_on` of one runtime: time moves when both wait, and goes on when one leaves.
+#[test]
+fn two_block_ons_share_one_time() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let start = runtime.block_on(async { Instant::now() });
+    std::thread::scope(|scope| {
+        for by in [1u32, 3] {
+            let runtime = &runtime;
+            scope.spawn(move || {
+                runtime.block_on(async {
+                    for step in 1..=5 {
+                        time::sleep_until(start + HOUR * by * step).await;
+                        assert!(start.elapsed() >= HOUR * by * step);
+                    }
+                });
+            });
+        }
+    });
+    runtime.block_on(async { assert_eq!(start.elapsed(), HOUR * 15) });
+}
+
+/// A waker that is called from a foreign thread ends a wait whose time stands still.
+#[test]
+fn outside_wakes_arrive_while_time_stands() {
+    on_every(true, || async {
+        let mut asked: Option<std::thread::JoinHandle<()>> = None;
+        let (send, mut receive) = oneshot::channel();
+        let mut send = Some(send);
+        poll_fn(|cx| {
+            if let Some(send) = send.take() {
+                asked = Some(std::thread::spawn(move || send.send(5).unwrap()));
+            }
+            Pin::new(&mut receive)
+                .poll(cx)
+                .map(|got| assert_eq!(got, Ok(5)))
+        })
+        .await;
+        asked.unwrap().join().unwrap();
+        assert!(matches!(
+            Pin::new(&mut pin!(time::sleep(MS))).poll(&mut Context::from_waker(Waker::noop())),
+            Poll::Pending
+        ));
+    });
+}
