@@ -59,6 +59,10 @@ pub struct Runtime {
     ended: bool,
 }
 
+// As for its handle.
+impl std::panic::UnwindSafe for Runtime {}
+impl std::panic::RefUnwindSafe for Runtime {}
+
 impl Runtime {
     /// A `multi_thread` runtime with everything on and every limit at its default.
     ///

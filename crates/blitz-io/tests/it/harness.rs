@@ -1,0 +1,161 @@
+//! Runs a test on every back end and flavour, or on some of them.
+//!
+//! `BLITZ_IO_DRIVER` narrows the back ends to one, as it does for every program.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use blitz_io::runtime::{Backend, Builder, Runtime};
+
+/// How long anything may take that should take no time: long enough for a busy machine, short enough to be noticed.
+pub(crate) const GUARD: Duration = Duration::from_secs(30);
+
+/// One place to run a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Case {
+    /// Which back end.
+    pub(crate) backend: Backend,
+    /// Which scheduler.
+    pub(crate) flavor: Flavor,
+}
+
+/// Which scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    /// `current_thread`
+    CurrentThread,
+    /// `multi_thread` with two workers
+    MultiThread,
+    /// `thread_per_core` with two workers
+    ThreadPerCore,
+}
+
+/// All flavours.
+pub(crate) const FLAVORS: [Flavor; 3] = [Flavor::CurrentThread, Flavor::MultiThread, Flavor::ThreadPerCore];
+
+impl Case {
+    /// A builder for this case, for tests that set more.
+    pub(crate) fn builder(self) -> Builder {
+        let mut builder = match self.flavor {
+            Flavor::CurrentThread => Builder::new_current_thread(),
+            Flavor::MultiThread => Builder::new_multi_thread(),
+            Flavor::ThreadPerCore => Builder::new_thread_per_core(),
+        };
+        builder.worker_threads(2).driver_backend(self.backend).enable_all();
+        builder
+    }
+
+    /// A runtime for this case.
+    pub(crate) fn runtime(self) -> Runtime {
+        match self.builder().build() {
+            Ok(runtime) => runtime,
+            Err(error) => panic!("{self}: no runtime: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} × {:?}", self.backend, self.flavor)
+    }
+}
+
+/// The back ends to test: the one that `BLITZ_IO_DRIVER` names, else all that this kernel allows.
+pub(crate) fn backends() -> Vec<Backend> {
+    match Backend::from_env() {
+        Ok(Some(backend)) => vec![backend],
+        Ok(None) => {
+            let ring = Builder::new_current_thread().driver_backend(Backend::IoUring).build();
+            if let Err(error) = &ring {
+                eprintln!("io_uring is not tested: {error}");
+            }
+            ring.is_ok().then_some(Backend::IoUring).into_iter().chain([Backend::Epoll]).collect()
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Every back end with each of these flavours.
+pub(crate) fn cases(flavors: &[Flavor]) -> Vec<Case> {
+    let backends = backends();
+    backends.iter().flat_map(|&backend| flavors.iter().map(move |&flavor| Case { backend, flavor })).collect()
+}
+
+/// Calls `test` for each case, and says which one failed.
+pub(crate) fn each_case(flavors: &[Flavor], test: impl Fn(Case)) {
+    for case in cases(flavors) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(case))) {
+            eprintln!("failed on {case}");
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Calls `test` with a runtime of every back end and flavour.
+pub(crate) fn on_every(test: impl Fn(&Runtime)) {
+    each_case(&FLAVORS, |case| test(&case.runtime()));
+}
+
+/// Calls `test` with a `multi_thread` runtime of every back end.
+pub(crate) fn on_both(test: impl Fn(&Runtime)) {
+    each_case(&[Flavor::MultiThread], |case| test(&case.runtime()));
+}
+
+/// A runtime of every back end and flavour.
+pub(crate) fn every_runtime() -> impl Iterator<Item = Runtime> {
+    cases(&FLAVORS).into_iter().map(Case::runtime)
+}
+
+/// Runs `future` on `runtime`, no longer than [`GUARD`].
+#[track_caller]
+pub(crate) fn run<F: Future>(runtime: &Runtime, future: F) -> F::Output {
+    guarded(GUARD, || runtime.block_on(future))
+}
+
+/// Runs `future` on `runtime`, no longer than `limit`.
+#[track_caller]
+pub(crate) fn within<F: Future>(runtime: &Runtime, limit: Duration, future: F) -> F::Output {
+    guarded(limit, || runtime.block_on(future))
+}
+
+/// Calls `f`, and ends the test process with a message if it takes longer than `limit`.
+#[track_caller]
+pub(crate) fn guarded<R>(limit: Duration, f: impl FnOnce() -> R) -> R {
+    let watch = Watch::begin(limit);
+    let result = f();
+    drop(watch);
+    result
+}
+
+/// Ends the process after a while, since a thread that hangs in a poll cannot be stopped otherwise; until it is dropped.
+struct Watch {
+    done: Option<mpsc::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    #[track_caller]
+    fn begin(limit: Duration) -> Self {
+        let place = std::panic::Location::caller();
+        let (done, wait) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            if wait.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("{place}: not done after {limit:?}: it hangs");
+                std::process::abort();
+            }
+        });
+        Self { done: Some(done), thread: Some(thread) }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.done.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
