@@ -30,7 +30,7 @@ pub struct Accepts {
 
 impl Accepts {
     /// A stream; nothing is armed before the first [`poll_next`](Self::poll_next).
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             stream: Mutex::new(None),
         }
@@ -115,7 +115,7 @@ fn open(registration: &Registration) -> Option<(Handle, Key)> {
 
 impl Drop for Accepts {
     fn drop(&mut self) {
-        let Some((handle, key)) = self.stream.get_mut().take() else {
+        let Some((handle, key)) = self.stream.lock().take() else {
             return;
         };
         if handle.check_process().is_err() {

@@ -47,13 +47,13 @@ impl Outcome {
 /// What was owned by an operation whose future is gone.
 pub(super) trait Abandoned: Send {
     /// Takes it apart, with the kernel's last answer. Foreign code: never under a lock.
-    fn retire(self: Box<Self>, outcome: Outcome);
+    fn retire(self: Box<Self>, outcome: Outcome, is_detached: bool);
 }
 
 /// Something to be dropped after the lock.
 pub(super) enum Remains {
-    /// An orphaned operation, finished.
-    Operation(Box<dyn Abandoned>, Outcome),
+    /// An orphaned operation, finished; and whether it was detached.
+    Operation(Box<dyn Abandoned>, Outcome, bool),
     /// A waker that was replaced.
     Waker(#[allow(dead_code)] Waker),
     /// A stream of answers, ended, with its descriptor.
@@ -91,7 +91,7 @@ impl Delivery {
         self.wakes.wake_all();
         while let Some(remains) = self.remains.pop() {
             match remains {
-                Remains::Operation(data, outcome) => data.retire(outcome),
+                Remains::Operation(data, outcome, is_detached) => data.retire(outcome, is_detached),
                 Remains::Waker(waker) => drop(waker),
                 Remains::Stream(many) => drop(many),
                 Remains::Descriptor(descriptor) => drop(descriptor),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{CURRENT_POSITION, Opcode, Sqe};
+use blitz_sys::file::errno::{ECANCELED, EINTR};
 use blitz_sys::file::{self, TRANSFER_MAX};
 
 use super::delivery::Outcome;
@@ -127,6 +128,37 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for WriteAt<F, B> {
             outcome.and_then(Outcome::check).map(|n| n as usize),
             self.buffer,
         )
+    }
+
+    /// Writes the rest here, and says what could not be written: nobody else will.
+    fn detached(self, outcome: Outcome) {
+        let len = self.buffer.bytes_init();
+        let mut written = 0;
+        let mut answer = outcome.result;
+        loop {
+            match answer {
+                n if n > 0 => written += n as usize,
+                n if n == -ECANCELED || n == -EINTR => {}
+                error => return report_loss(len - written, error),
+            }
+            if written >= len {
+                return;
+            }
+            let offset = self.offset.map(|offset| offset + written as u64);
+            let ptr = self.buffer.stable_ptr().wrapping_add(written);
+            // SAFETY: the rest of the buffer's own bytes, which are initialised.
+            answer = unsafe { file::write(self.file.as_raw_fd(), ptr, len - written, offset) };
+        }
+    }
+}
+
+/// The last resort for bytes that were taken, and that nobody waits for.
+fn report_loss(len: usize, answer: i32) {
+    if len > 0 {
+        let error = io::Error::from_raw_os_error(-answer);
+        eprintln!(
+            "blitz-io: {len} bytes were given to a file that was dropped without a flush, and are lost: {error}"
+        );
     }
 }
 

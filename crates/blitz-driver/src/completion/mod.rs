@@ -13,6 +13,7 @@
 //!  Waiting             the future is dropped       Orphan    its data moves in, a cancel is queued
 //!  Done                the future polls            (none)    it finishes; ECANCELED that nobody asked for: submit
 //!  Done                the future is dropped       (none)    its result is destroyed by the dropping thread
+//!  Waiting             it is detached              Orphan    as if dropped, but no cancel is queued
 //!  Orphan              last answer                 (none)    its result is destroyed after the lock
 //!  Many                an answer                   Many      queued, waker called after the lock
 //!  Many                the stream is dropped       Many      marked abandoned, a cancel is queued

@@ -37,6 +37,14 @@ pub unsafe trait Request: Unpin + std::marker::Send + 'static {
     /// Makes the output of the kernel's last answer, or of the driver's refusal.
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output;
 
+    /// Brings to its end what was detached: nobody waits, but it is to happen. May block.
+    fn detached(self, outcome: Outcome)
+    where
+        Self: Sized,
+    {
+        self.orphan(outcome);
+    }
+
     /// Takes apart what it owned and what the kernel's last answer carries, when nobody waits for it.
     fn orphan(self, outcome: Outcome)
     where
@@ -47,8 +55,12 @@ pub unsafe trait Request: Unpin + std::marker::Send + 'static {
 }
 
 impl<D: Request> Abandoned for D {
-    fn retire(self: Box<Self>, outcome: Outcome) {
-        (*self).orphan(outcome);
+    fn retire(self: Box<Self>, outcome: Outcome, is_detached: bool) {
+        if is_detached {
+            (*self).detached(outcome)
+        } else {
+            (*self).orphan(outcome)
+        }
     }
 }
 
@@ -204,8 +216,22 @@ impl<D: Request> Future for Op<D> {
     }
 }
 
-impl<D: Request> Drop for Op<D> {
-    fn drop(&mut self) {
+impl<D: Request> Op<D> {
+    /// Lets the operation go on without a future: it is not cancelled, not even by the driver's shutdown, which waits for it.
+    ///
+    /// One that was not begun is called on this thread.
+    pub fn detach(mut self) {
+        if self.stage == Stage::Idle {
+            if let Some(mut data) = self.data.take() {
+                let outcome = Outcome::of(data.call());
+                data.detached(outcome);
+            }
+        } else {
+            self.abandon(true);
+        }
+    }
+
+    fn abandon(&mut self, is_detached: bool) {
         let (Stage::InFlight(key), Some(data)) = (self.stage, self.data.take()) else {
             return;
         };
@@ -216,13 +242,19 @@ impl<D: Request> Drop for Op<D> {
         }
         let mut orphan: Option<Box<dyn Abandoned>> = Some(Box::new(data));
         let mut submission = self.handle.submission();
-        let (done, _waker) = submission.ops.abandon(key, &mut orphan);
+        let (done, _waker) = submission.ops.abandon(key, &mut orphan, is_detached);
         submission.push_pending();
         drop(submission);
         match (done, orphan) {
-            (Some(outcome), Some(orphan)) => orphan.retire(outcome),
+            (Some(outcome), Some(orphan)) => orphan.retire(outcome, is_detached),
             _ => self.handle.notify_submitted(),
         }
+    }
+}
+
+impl<D: Request> Drop for Op<D> {
+    fn drop(&mut self) {
+        self.abandon(false);
     }
 }
 

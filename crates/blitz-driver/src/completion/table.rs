@@ -25,7 +25,7 @@ pub(super) struct Entry {
 enum Stage {
     Waiting(Waker),
     Done,
-    Orphan(Box<dyn Abandoned>),
+    Orphan(Box<dyn Abandoned>, bool),
     Many(Box<Many>),
 }
 
@@ -105,13 +105,13 @@ impl Operations {
         self.is_closed
     }
 
-    /// Closes the table and adds a cancel for each operation in flight to `cancels`.
+    /// Closes the table and adds a cancel for each operation in flight to `cancels`; what was detached is waited for.
     pub(crate) fn cancel_all(&mut self, cancels: &mut Vec<Sqe>) {
         self.close();
         let in_flight = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.is_in_flight());
+            .filter(|(_, entry)| entry.is_to_cancel());
         cancels.extend(in_flight.map(|(key, _)| cancel_of(key)));
     }
 
@@ -182,10 +182,10 @@ impl Operations {
         self.in_flight -= 1;
         match mem::replace(&mut entry.stage, Stage::Done) {
             Stage::Waiting(waker) => out.wakes.push(waker),
-            Stage::Orphan(data) => {
+            Stage::Orphan(data, is_detached) => {
                 let outcome = entry.outcome;
                 self.entries.remove(key);
-                out.leave(Remains::Operation(data, outcome));
+                out.leave(Remains::Operation(data, outcome, is_detached));
             }
             Stage::Done | Stage::Many(_) => debug_assert!(false, "a second last answer: {key:?}"),
         }
@@ -219,7 +219,7 @@ impl Operations {
                 Some(fresh) => Looked::Waits(Some(mem::replace(stored, fresh))),
                 None => Looked::WantsWaker,
             },
-            Stage::Orphan(_) | Stage::Many(_) => {
+            Stage::Orphan(..) | Stage::Many(_) => {
                 unreachable!("the future of this operation is gone")
             }
         }
@@ -233,6 +233,7 @@ impl Operations {
         &mut self,
         key: Key,
         data: &mut Option<Box<dyn Abandoned>>,
+        is_detached: bool,
     ) -> (Option<Outcome>, Option<Waker>) {
         let Some(entry) = self.entries.get_mut(key) else {
             unreachable!("an operation keeps its place while its future lives")
@@ -245,11 +246,13 @@ impl Operations {
         let data = data
             .take()
             .expect("the caller brings what the operation owned");
-        let waker = match mem::replace(&mut entry.stage, Stage::Orphan(data)) {
+        let waker = match mem::replace(&mut entry.stage, Stage::Orphan(data, is_detached)) {
             Stage::Waiting(waker) => Some(waker),
             _ => None,
         };
-        self.pending.push_back(cancel_of(key));
+        if !is_detached {
+            self.pending.push_back(cancel_of(key));
+        }
         (None, waker)
     }
 
@@ -316,9 +319,14 @@ impl Drop for Operations {
 }
 
 impl Entry {
+    /// What was detached is to happen.
+    fn is_to_cancel(&self) -> bool {
+        self.is_in_flight() && !matches!(self.stage, Stage::Orphan(_, true))
+    }
+
     fn is_in_flight(&self) -> bool {
         match &self.stage {
-            Stage::Waiting(_) | Stage::Orphan(_) => true,
+            Stage::Waiting(_) | Stage::Orphan(..) => true,
             Stage::Done => false,
             Stage::Many(many) => many.is_armed(),
         }

@@ -107,6 +107,19 @@ pub mod now {
         -errno::EOPNOTSUPP
     }
 
+    /// Answers `EOPNOTSUPP`.
+    ///
+    /// # Safety
+    /// None is needed.
+    pub unsafe fn write(
+        _fd: RawFd,
+        _buffer: *const u8,
+        _len: usize,
+        _offset: Option<u64>,
+    ) -> Answer {
+        -errno::EOPNOTSUPP
+    }
+
     /// Answers `EAGAIN`.
     pub fn open(_path: &CStr, _flags: i32) -> Answer {
         -errno::EAGAIN

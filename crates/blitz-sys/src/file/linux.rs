@@ -144,6 +144,23 @@ pub mod now {
         answer(unsafe { libc::preadv2(fd, &vector, 1, offset, libc::RWF_NOWAIT) })
     }
 
+    /// Writes at `offset` (`None`: at the file's own position) what can be taken at once.
+    ///
+    /// Answers `EAGAIN` if a disk would have to be waited for, `EOPNOTSUPP` if the file system cannot tell.
+    ///
+    /// # Safety
+    /// `len` initialised bytes from `buffer` on stay unchanged during the call.
+    #[inline]
+    pub unsafe fn write(fd: RawFd, buffer: *const u8, len: usize, offset: Option<u64>) -> Answer {
+        let vector = libc::iovec {
+            iov_base: buffer.cast_mut().cast(),
+            iov_len: len.min(super::super::TRANSFER_MAX),
+        };
+        let offset = offset.map_or(-1, |offset| offset as i64);
+        // SAFETY: the vector names the caller's bytes, which the call only reads.
+        answer(unsafe { libc::pwritev2(fd, &vector, 1, offset, libc::RWF_NOWAIT) })
+    }
+
     /// Opens `path` if every name on it is in the kernel's cache; close-on-exec is added to `flags`.
     ///
     /// Answers `EAGAIN` if a disk would have to be asked, and always for flags that create or cut.

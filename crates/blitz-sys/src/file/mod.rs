@@ -8,6 +8,8 @@
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
+use bytes::BufMut;
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "linux.rs"]
 mod special;
@@ -175,6 +177,34 @@ pub unsafe fn send(fd: RawFd, buffer: *const u8, len: usize) -> Answer {
     let flags = message_flags::DONTWAIT | message_flags::NOSIGNAL;
     // SAFETY: the caller's promise.
     answer(unsafe { libc::send(fd, buffer.cast(), len, flags) })
+}
+
+/// Reads into a buffer's next free bytes what the page cache holds at `offset`, at most `max`, and advances it.
+///
+/// Answers as [`now::read`].
+#[inline]
+pub fn read_now<B: BufMut + ?Sized>(
+    fd: RawFd,
+    buffer: &mut B,
+    max: usize,
+    offset: Option<u64>,
+) -> Answer {
+    let free = buffer.chunk_mut();
+    let (ptr, len) = (free.as_mut_ptr(), free.len().min(max));
+    // SAFETY: the chunk is the buffer's free memory, which we borrow alone; only initialised bytes are written.
+    let answer = unsafe { now::read(fd, ptr, len, offset) };
+    if answer > 0 {
+        // SAFETY: the kernel has written that many bytes at the front of the chunk.
+        unsafe { buffer.advance_mut(answer as usize) };
+    }
+    answer
+}
+
+/// Writes `bytes` if no disk must be waited for; answers as [`now::write`].
+#[inline]
+pub fn write_now(fd: RawFd, bytes: &[u8], offset: Option<u64>) -> Answer {
+    // SAFETY: the bytes are borrowed for the call.
+    unsafe { now::write(fd, bytes.as_ptr(), bytes.len(), offset) }
 }
 
 #[cfg(test)]

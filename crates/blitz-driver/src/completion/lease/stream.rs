@@ -57,7 +57,7 @@ enum FromRing {
 
 impl Leases {
     /// A stream; nothing is armed before the first [`poll_next`](Self::poll_next).
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         let state = State {
             stream: None,
             ticket: None,
@@ -301,9 +301,11 @@ impl Handle {
 
 impl Drop for Leases {
     fn drop(&mut self) {
-        let state = self.state.get_mut();
+        let mut state = self.state.lock();
         state.leave_line();
-        let Some((handle, key)) = state.stream.take() else {
+        let stream = state.stream.take();
+        drop(state);
+        let Some((handle, key)) = stream else {
             return;
         };
         if handle.check_process().is_err() {
