@@ -33,7 +33,16 @@ fn main() {
     if !["macos", "ios", "tvos", "watchos", "visionos"].contains(&os.as_str()) {
         println!("cargo::rustc-cfg=accept4");
     }
-    if ["linux", "android", "freebsd", "netbsd", "openbsd", "dragonfly"].contains(&os.as_str()) {
+    if [
+        "linux",
+        "android",
+        "freebsd",
+        "netbsd",
+        "openbsd",
+        "dragonfly",
+    ]
+    .contains(&os.as_str())
+    {
         println!("cargo::rustc-cfg=nosignal");
     }
 }

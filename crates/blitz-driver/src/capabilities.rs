@@ -4,7 +4,7 @@ use std::fmt;
 
 use blitz_sys::completion::Features;
 
-use crate::config::Backend;
+use crate::backend::Backend;
 
 /// One feature of the kernel.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::Handle;
+use crate::shared::{Handle, set_here};
 
 thread_local! {
     static CURRENT: RefCell<Option<Handle>> = const { RefCell::new(None) };
@@ -24,6 +24,7 @@ pub fn with<R>(f: impl FnOnce(&Handle) -> R) -> Option<R> {
 
 /// Makes `handle` this thread's driver; returns the one before.
 pub(crate) fn replace(handle: Option<Handle>) -> Option<Handle> {
+    set_here(handle.as_ref());
     CURRENT
         .try_with(|current| current.replace(handle))
         .ok()

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod completion;
 pub mod timer;
 
+mod backend;
 mod capabilities;
 mod config;
 mod current;
@@ -18,11 +19,14 @@ mod interest;
 mod readiness;
 mod registration;
 mod shared;
+mod submission;
+mod tag;
 mod turn;
 
+pub use backend::{Backend, UnknownBackend};
 pub use capabilities::{Capabilities, Capability};
 pub use clock::Clock;
-pub use config::{Backend, Config, RingUse, SqPoll, UnknownBackend};
+pub use config::{Config, RingUse, SqPoll};
 pub use current::{current, with as with_current};
 pub use deadline::Timer;
 pub use interest::{Direction, Interest, Ready, ReadyEvent};

@@ -11,12 +11,15 @@ use blitz_sys::completion::{self, Completions, Cqe, Entered, Features, Mode, Set
 use blitz_sys::readiness::{Selector, mask_for};
 use blitz_sys::wakeup::{EventFd, ForkMark};
 
+use crate::backend::Backend;
 use crate::capabilities::Capabilities;
 use crate::clock::Sleeper;
 use crate::completion::Operations;
-use crate::config::{Backend, Config, RingUse};
+use crate::config::{Config, RingUse};
 use crate::current;
-use crate::shared::{Door, FORKED, Handle, Outbox, Shared, Submission, tag};
+use crate::shared::{Door, FORKED, Handle, Shared};
+use crate::submission::{Outbox, Submission};
+use crate::tag;
 use crate::timer::Timers;
 
 /// How long one step of a shutdown waits for the kernel before it looks at the clock again.
@@ -43,6 +46,17 @@ enum Engine {
         eventfd: EventFd,
     },
     Readiness(Selector),
+}
+
+/// What waits for the kernel before it is entered.
+#[derive(Default)]
+struct Queued {
+    /// So many entries stand in the ring's queue.
+    waiting: u32,
+    /// None stands in the list behind it.
+    all_fit: bool,
+    /// The kernel keeps answers back until it is entered.
+    wants_entering: bool,
 }
 
 impl Driver {
@@ -234,45 +248,21 @@ impl Driver {
     }
 
     fn turn_ring(&mut self, mut limit: Option<Duration>) -> usize {
-        let Engine::Ring {
-            completions,
-            wake_armed,
-            eventfd,
-            ..
-        } = &mut self.engine
-        else {
-            return 0;
-        };
-        let shared = &*self.handle.0;
+        let mut delivered = 0;
         loop {
-            let mut submission = shared.submission.lock();
-            if !*wake_armed && !submission.closed {
-                *wake_armed = true;
-                let readable = mask_for(blitz_sys::readiness::bits::READABLE);
-                let sqe = Sqe::poll_multishot(eventfd.as_raw_fd(), readable)
-                    .user_data(tag::with(tag::WAKE, 0));
-                // SAFETY: it names no memory.
-                unsafe { submission.push(sqe) };
-            }
-            submission.ops.collect_returns();
-            while let Some(sqe) = submission.ops.pop_pending() {
-                // SAFETY: the operations keep what their entries name until the last answer.
-                unsafe { submission.push(sqe) };
-            }
-            let (to_submit, all_fit) = submission.fill();
-            let wanted = submission
-                .ring
-                .as_mut()
-                .is_some_and(|ring| ring.wants_entering());
-            drop(submission);
-            self.outbox.finish();
-
-            if !all_fit || !completions.is_empty() {
+            let queued = self.queue();
+            let Engine::Ring { completions, .. } = &mut self.engine else {
+                return 0;
+            };
+            if !queued.all_fit || !completions.is_empty() {
                 limit = Some(Duration::ZERO);
             }
+            let shared = &*self.handle.0;
             let (asleep, wait) = Self::fall_asleep(shared, limit);
-            let entered = if to_submit != 0 || wanted || asleep {
-                completions.enter(to_submit, wait)
+            let entered = if !queued.all_fit {
+                completions.make_room(queued.waiting)
+            } else if queued.waiting != 0 || queued.wants_entering || asleep {
+                completions.enter(queued.waiting, wait)
             } else {
                 Entered::Done
             };
@@ -282,42 +272,66 @@ impl Driver {
             if let Entered::Failed(error) = &entered {
                 panic!("the ring cannot be entered: {error}");
             }
-            if all_fit && !matches!(entered, Entered::Busy) {
-                break;
+            let taken = self.deliver();
+            delivered += taken;
+            match entered {
+                // Answers stood in the way of submissions: once they are taken there is room. If there were none, the
+                // kernel is short of memory; what is queued stays so until the next turn.
+                Entered::Busy if taken != 0 => limit = Some(Duration::ZERO),
+                Entered::Busy => return delivered,
+                // The queue is too small for what waits behind it: go on with the rest.
+                _ if !queued.all_fit => limit = Some(Duration::ZERO),
+                _ => return delivered,
             }
-            // The queue was too small for what waits behind it, or answers stand in the way: take them, and go on.
-            let taken = Self::deliver(
-                &self.handle,
-                &mut self.engine,
-                &mut self.outbox,
-                self.events_per_turn,
-            );
-            if matches!(entered, Entered::Busy) && taken == 0 {
-                // The kernel is out of memory for requests; what is queued stays so until the next turn.
-                return 0;
-            }
-            return taken + self.turn_ring(Some(Duration::ZERO));
         }
-        Self::deliver(
-            &self.handle,
-            &mut self.engine,
-            &mut self.outbox,
-            self.events_per_turn,
-        )
+    }
+
+    /// Brings everything that is to be submitted into the ring's queue, as far as it fits.
+    fn queue(&mut self) -> Queued {
+        let Engine::Ring {
+            wake_armed,
+            eventfd,
+            ..
+        } = &mut self.engine
+        else {
+            return Queued::default();
+        };
+        let mut submission = self.handle.submission();
+        if !*wake_armed && !submission.closed {
+            *wake_armed = true;
+            let readable = mask_for(blitz_sys::readiness::bits::READABLE);
+            let sqe = Sqe::poll_multishot(eventfd.as_raw_fd(), readable)
+                .user_data(tag::with(tag::WAKE, 0));
+            // SAFETY: it names no memory.
+            unsafe { submission.push(sqe) };
+        }
+        submission.ops.collect_returns();
+        while let Some(sqe) = submission.ops.pop_pending() {
+            // SAFETY: the operations keep what their entries name until the last answer.
+            unsafe { submission.push(sqe) };
+        }
+        let (waiting, all_fit) = submission.fill();
+        let ring = submission.ring.as_mut();
+        Queued {
+            waiting,
+            all_fit,
+            wants_entering: ring.is_some_and(|ring| ring.wants_entering()),
+        }
     }
 
     /// Reads answers and delivers them: one lock for all, but for one more for each full batch of wakers.
-    fn deliver(handle: &Handle, engine: &mut Engine, outbox: &mut Outbox, max: usize) -> usize {
+    fn deliver(&mut self) -> usize {
         let Engine::Ring {
             completions,
             batch,
             wake_armed,
             ..
-        } = engine
+        } = &mut self.engine
         else {
             return 0;
         };
-        completions.reap(batch, max);
+        let (handle, outbox) = (&self.handle, &mut self.outbox);
+        completions.reap(batch, self.events_per_turn);
         if batch.is_empty() {
             return 0;
         }
@@ -471,12 +485,7 @@ impl Driver {
             if let Entered::Failed(_) = completions.enter(to_submit, Some(limit)) {
                 return false;
             }
-            Self::deliver(
-                &self.handle,
-                &mut self.engine,
-                &mut self.outbox,
-                self.events_per_turn,
-            );
+            self.deliver();
         }
     }
 }

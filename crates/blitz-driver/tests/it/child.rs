@@ -7,7 +7,13 @@ use std::process::Command;
 #[track_caller]
 pub(crate) fn run(name: &str, environment: &[(&str, &str)]) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            name,
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .envs(environment.iter().copied())
         .output()
         .unwrap();

@@ -21,9 +21,15 @@ fn what_was_reported_and_not_read_is_not_reported_again() {
         for _ in 0..20 {
             driver.turn(Some(std::time::Duration::ZERO));
         }
-        assert_eq!(socket.look(Interest::READABLE).unwrap().tick(), tick, "no level");
+        assert_eq!(
+            socket.look(Interest::READABLE).unwrap().tick(),
+            tick,
+            "no level"
+        );
         peer.write_all(b"y").unwrap();
-        turn_until(driver, || socket.look(Interest::READABLE).unwrap().tick() != tick);
+        turn_until(driver, || {
+            socket.look(Interest::READABLE).unwrap().tick() != tick
+        });
     });
 }
 
@@ -80,8 +86,16 @@ fn an_error_wakes_both_directions() {
         let (writer, write_waker) = Counter::new();
         let mut read_cx = Context::from_waker(&read_waker);
         let mut write_cx = Context::from_waker(&write_waker);
-        assert!(socket.poll_ready(&mut read_cx, Direction::Read).is_pending());
-        assert!(socket.poll_ready(&mut write_cx, Direction::Write).is_pending());
+        assert!(
+            socket
+                .poll_ready(&mut read_cx, Direction::Read)
+                .is_pending()
+        );
+        assert!(
+            socket
+                .poll_ready(&mut write_cx, Direction::Write)
+                .is_pending()
+        );
         turn_now(driver);
         drop(peer); // with unread bytes: a reset
         turn_until(driver, || reader.count() >= 1 && writer.count() >= 1);
@@ -173,7 +187,10 @@ fn what_cannot_be_polled_says_so() {
                     .map_or(true, |event| event.ready.is_readable())
             });
         } else {
-            assert_eq!(armed.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+            assert_eq!(
+                armed.unwrap_err().kind(),
+                std::io::ErrorKind::PermissionDenied
+            );
             // Nothing is left behind of the attempt: another one fails the same way.
             assert!(registration.arm().is_err());
         }

@@ -21,7 +21,12 @@ fn forbid_rings(errno: i32) {
             0,
             1,
         ),
-        op(libc::BPF_RET | libc::BPF_K, 0x0005_0000 | errno as u32, 0, 0),
+        op(
+            libc::BPF_RET | libc::BPF_K,
+            0x0005_0000 | errno as u32,
+            0,
+            0,
+        ),
         op(libc::BPF_RET | libc::BPF_K, 0x7fff_0000, 0, 0),
     ];
     let program = libc::sock_fprog {
@@ -64,7 +69,10 @@ fn falls_back(errno: i32, words: &str) {
         ..Config::default()
     };
     let error = Driver::new(forced).unwrap_err();
-    assert_eq!(error.kind(), std::io::Error::from_raw_os_error(errno).kind());
+    assert_eq!(
+        error.kind(),
+        std::io::Error::from_raw_os_error(errno).kind()
+    );
     assert!(error.to_string().contains(words), "{error}");
 }
 
@@ -102,7 +110,10 @@ fn limit_locked_memory(bytes: u64) {
         rlim_max: bytes,
     };
     // SAFETY: the limit is read during the call.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }, 0);
+    assert_eq!(
+        unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) },
+        0
+    );
     // SAFETY: no pointers.
     if unsafe { libc::geteuid() } == 0 {
         // SAFETY: no pointers.
@@ -147,7 +158,10 @@ fn child_little_memory() {
 
 #[test]
 fn the_environment_decides_unless_the_builder_does() {
-    child::run("refusal::child_environment", &[("BLITZ_IO_DRIVER", "epoll")]);
+    child::run(
+        "refusal::child_environment",
+        &[("BLITZ_IO_DRIVER", "epoll")],
+    );
 }
 
 #[test]
@@ -155,7 +169,13 @@ fn the_environment_decides_unless_the_builder_does() {
 fn child_environment() {
     let driver = Driver::new(Config::default()).unwrap();
     assert_eq!(driver.handle().backend(), Backend::Epoll);
-    assert!(driver.handle().capabilities().reason().contains("BLITZ_IO_DRIVER"));
+    assert!(
+        driver
+            .handle()
+            .capabilities()
+            .reason()
+            .contains("BLITZ_IO_DRIVER")
+    );
     if ring_allowed() {
         let driver = Driver::new(Config {
             backend: Some(Backend::IoUring),
@@ -176,7 +196,10 @@ fn child_wrong_word() {
     let error = Driver::new(Config::default()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     let text = error.to_string();
-    assert!(text.contains("\"uring\"") && text.contains("io_uring") && text.contains("epoll"), "{text}");
+    assert!(
+        text.contains("\"uring\"") && text.contains("io_uring") && text.contains("epoll"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -185,16 +208,26 @@ fn what_was_probed_is_told_in_words() {
         let capabilities = driver.handle().capabilities();
         assert_eq!(capabilities.backend(), Backend::IoUring);
         let text = capabilities.to_string();
-        assert!(text.starts_with("back end io_uring: the builder asked for it"), "{text}");
+        assert!(
+            text.starts_with("back end io_uring: the builder asked for it"),
+            "{text}"
+        );
         for feature in capabilities.features() {
             assert!(text.contains(feature.name) && text.contains(feature.meaning));
         }
-        assert!(capabilities.has("multishot poll"), "without it there is no ring");
+        assert!(
+            capabilities.has("multishot poll"),
+            "without it there is no ring"
+        );
         // What was found by trying agrees with what the kernel says of itself.
         let features = driver.handle().features().unwrap();
         assert!(features.no_drop && features.ext_arg);
         if features.send_zc {
-            assert!(driver.handle().supports(blitz_sys::completion::Opcode::SEND_ZC));
+            assert!(
+                driver
+                    .handle()
+                    .supports(blitz_sys::completion::Opcode::SEND_ZC)
+            );
         }
     });
 }

@@ -34,7 +34,9 @@ fn write_to_all(sockets: &mut [Armed]) {
 }
 
 fn all_woken(sockets: &[Armed], times: usize) -> bool {
-    sockets.iter().all(|(_, _, counter)| counter.count() >= times)
+    sockets
+        .iter()
+        .all(|(_, _, counter)| counter.count() >= times)
 }
 
 fn small() -> Config {
@@ -142,7 +144,10 @@ fn resources_may_outlive_their_driver_and_come_too_late() {
 #[test]
 fn a_descriptor_stays_open_while_it_is_queued() {
     // Bound to no thread, so that nothing is submitted before the turn.
-    for config in configs().into_iter().filter(|config| config.ring == Default::default()) {
+    for config in configs()
+        .into_iter()
+        .filter(|config| config.ring == Default::default())
+    {
         let mut driver = Driver::new(config).unwrap();
         let (socket, _peer) = pair(&driver);
         socket.arm().unwrap();
@@ -240,7 +245,8 @@ fn child_forks() {
             let turned = std::panic::AssertUnwindSafe(|| driver.turn(Some(Duration::ZERO)));
             let panic = std::panic::catch_unwind(turned).unwrap_err();
             let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-            let told = said.contains("forked") && other.arm().unwrap_err().to_string().contains("forked");
+            let told =
+                said.contains("forked") && other.arm().unwrap_err().to_string().contains("forked");
             driver.handle().unpark();
             drop((socket, other));
             driver.shutdown();

@@ -390,6 +390,18 @@ impl Completions {
         entered(result)
     }
 
+    /// Hands the full queue over without waiting for answers: there is room in it afterwards, if the kernel took any.
+    pub fn make_room(&mut self, to_submit: u32) -> Entered {
+        let mut flags = EnterFlags::GETEVENTS;
+        if self.sqpoll {
+            // The kernel's thread takes them in its own time: sleep until it has, instead of looking again and again.
+            flags |= EnterFlags::SQ_WAKEUP | EnterFlags::SQ_WAIT;
+        }
+        let submitter = self.io.submitter();
+        // SAFETY: no argument is passed, and zero completions are waited for.
+        entered(unsafe { submitter.enter::<libc::sigset_t>(to_submit, 0, flags.bits(), None) })
+    }
+
     /// True if there is no answer to read.
     #[inline]
     pub fn is_empty(&mut self) -> bool {
