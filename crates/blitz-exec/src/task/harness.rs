@@ -7,7 +7,7 @@ use super::error::JoinError;
 use super::id::SpawnInfo;
 use super::reference::{drop_refs, free};
 use super::state::{Completed, Rest, Start, State};
-use super::{Schedule, current, waker};
+use super::{Schedule, current, memory, waker};
 use blitz_core::list::Links;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::queue::Link;
@@ -42,14 +42,14 @@ pub(super) fn allocate<F: Future + 'static>(
     shard: *const (),
 ) -> NonNull<Header> {
     // The memory first: a cell that is made on the stack and then moved costs a tenth of a spawn.
-    let cell = Box::leak(Box::<Cell<F>>::new_uninit());
+    let memory = memory::take::<Cell<F>>();
     let SpawnInfo {
         id,
         name,
         location,
         shard: _,
     } = info;
-    let cell = cell.write(Cell {
+    let cell = Cell {
         header: Header {
             state,
             vtable: vtable::<F>(),
@@ -63,8 +63,10 @@ pub(super) fn allocate<F: Future + 'static>(
         },
         stage: UnsafeCell::new(Stage::Future(future)),
         join_waker: UnsafeCell::new(None),
-    });
-    NonNull::from(cell).cast()
+    };
+    // SAFETY: the memory is for it.
+    unsafe { memory.write(cell) };
+    memory.cast()
 }
 
 /// Calls foreign code whose panic nobody is there to hear.
@@ -339,6 +341,9 @@ unsafe fn replace_waker<F: Future>(task: NonNull<Header>, waker: Option<Waker>) 
 /// # Safety
 /// See [`Vtable::free`].
 unsafe fn free_cell<F: Future>(task: NonNull<Header>) {
-    // SAFETY: made by `cell::allocate` in a box, and nobody else has it.
-    drop(unsafe { Box::from_raw(task.cast::<Cell<F>>().as_ptr()) });
+    let cell = task.cast::<Cell<F>>();
+    // SAFETY: nobody else has it.
+    unsafe { cell.drop_in_place() };
+    // SAFETY: `allocate` took it, and it is empty now.
+    unsafe { memory::give(cell) };
 }

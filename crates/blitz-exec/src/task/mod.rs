@@ -15,6 +15,7 @@ mod error;
 mod harness;
 mod id;
 mod join;
+mod memory;
 mod owned;
 mod reference;
 mod state;
