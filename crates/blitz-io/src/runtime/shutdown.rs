@@ -94,7 +94,7 @@ impl Runtime {
         let scheduler = &self.handle.inner().scheduler;
         scheduler.for_each_list(|owned, _| owned.close());
         let drained = poll_fn(|cx| scheduler.poll_drained(cx));
-        let in_time = self.block_on(crate::time::timeout(limit, drained)).is_ok();
+        let in_time = self.block_on(async { crate::time::timeout(limit, drained).await.is_ok() });
         let mut report = ShutdownReport::default();
         if !in_time {
             scheduler.for_each_list(|owned, _| {

@@ -223,10 +223,10 @@ impl Context {
         let shared = self.shared();
         while !shared.is_shutdown() {
             let next = self.with_core(|core| {
-                core.polls_to_turn = core.polls_to_turn.saturating_sub(1);
                 if core.polls_to_turn == 0 {
                     return Next::Turn;
                 }
+                core.polls_to_turn -= 1;
                 core.next(shared).map_or(Next::Search, Next::Run)
             });
             match next.unwrap_or(Next::Leave) {
