@@ -7,6 +7,7 @@ mod http_like_workload;
 // mod mixed_io;
 mod net_echo;
 mod net_faults;
+mod net_owned;
 mod net_stream;
 mod runtime;
 mod signals;

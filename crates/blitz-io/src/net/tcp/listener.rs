@@ -138,8 +138,8 @@ impl TcpListener {
     /// The connections one after the other, as a stream that never ends by itself.
     ///
     /// Where the kernel can, one entry of the ring stays armed and accepts ahead of the reader, without a system call for each
-    /// connection; those not taken are closed when the stream is dropped. Do not mix it with
-    /// [`accept`](TcpListener::accept) where the order matters.
+    /// connection; those not taken are closed when the stream is dropped, and so is one that comes in the moment until the
+    /// kernel has heard of it. Use [`accept`](TcpListener::accept) where no connection may be lost so.
     ///
     /// # Examples
     /// ```

@@ -31,7 +31,7 @@ impl TcpStream {
     /// let client = TcpStream::connect(listener.local_addr()?).await?;
     /// let (server, _) = listener.accept().await?;
     ///
-    /// let (sent, _buf) = client.write_owned(b"owned").await;
+    /// let (sent, _buf) = client.write_owned("owned").await;
     /// assert_eq!(sent?, 5);
     /// let (received, buf) = server.read_owned(Vec::with_capacity(1024)).await;
     /// assert_eq!(received?, 5);
