@@ -100,8 +100,8 @@ impl<R: AsyncBufRead> Lines<R> {
             line.pop_if(|&mut b| b == b'\r');
         }
         // The error holds the line's bytes.
-        let text =
-            String::from_utf8(line).map_err(|err| io::Error::new(io::ErrorKind::InvalidData, err))?;
+        let text = String::from_utf8(line)
+            .map_err(|err| io::Error::new(io::ErrorKind::InvalidData, err))?;
         Poll::Ready(Ok(Some(text)))
     }
 }
