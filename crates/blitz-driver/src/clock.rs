@@ -16,6 +16,8 @@ use blitz_core::primitive::sync::Mutex;
 use blitz_core::primitive::sync::atomic::AtomicU64;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
+pub use crate::sleeper::Sleeper;
+
 /// `frozen_at` of a clock that runs.
 const RUNNING: u64 = u64::MAX;
 
@@ -65,91 +67,15 @@ pub trait Member: Send + Sync {
     fn fire(&self, now: u64) {
         let _ = now;
     }
-}
-
-/// Asleep, awake, or notified: what an unpark looks at before it makes a system call.
-///
-/// ```text
-///  from       move          to          who, and what it does then
-///  AWAKE      fall_asleep   ASLEEP      its thread: waits in the kernel
-///  NOTIFIED   fall_asleep   AWAKE       its thread: does not wait, looks at its queues again
-///  ASLEEP     notify        NOTIFIED    anyone: makes the system call that wakes
-///  AWAKE      notify        NOTIFIED    anyone: nothing more; the next fall_asleep fails
-///  NOTIFIED   notify        NOTIFIED    anyone: nothing more
-///  any        wake_up       AWAKE       its thread, back from the kernel
-/// ```
-///
-/// The upper bits count the moves, so that a reader of several words can tell whether any moved meanwhile.
-pub struct Sleeper(AtomicU64);
-
-const AWAKE: u64 = 0;
-const ASLEEP: u64 = 1;
-const NOTIFIED: u64 = 2;
-const STATE: u64 = 3;
-const MOVE: u64 = 4;
-
-impl Sleeper {
-    /// One who is awake.
-    pub fn new() -> Self {
-        Self(AtomicU64::new(AWAKE))
+    /// True if it waits for something that ends without the outside, such as an operation on a file.
+    fn is_busy(&self) -> bool {
+        false
     }
-
-    /// Before a wait: false if a notification came since the last one, which this call takes; then do not wait.
-    #[inline]
-    pub fn fall_asleep(&self) -> bool {
-        self.to(|state| if state == AWAKE { ASLEEP } else { AWAKE }) == AWAKE
-    }
-
-    /// After a wait, however it ended: awake again, and any notification taken.
-    #[inline]
-    pub fn wake_up(&self) {
-        self.to(|_| AWAKE);
-    }
-
-    /// Leaves a notification. Returns true if the sleeper must be woken by a system call, which is the caller's to make.
-    #[inline]
-    pub fn notify(&self) -> bool {
-        self.to(|_| NOTIFIED) == ASLEEP
-    }
-
-    /// True between `fall_asleep` and the first of `notify` and `wake_up`.
-    pub fn is_asleep(&self) -> bool {
-        // ORDERING: Relaxed: a glance; whoever acts on it moves the word first.
-        self.0.load(Relaxed) & STATE == ASLEEP
-    }
-
-    /// Moves to the state that `next` names, and returns the one before.
-    #[inline]
-    fn to(&self, next: impl Fn(u64) -> u64) -> u64 {
-        // ORDERING: Relaxed: only a guess for the exchange below.
-        let mut word = self.0.load(Relaxed);
-        loop {
-            let to = next(word & STATE);
-            let moved = (word & !STATE).wrapping_add(MOVE) | to;
-            // ORDERING: SeqCst, because each side writes and then reads: who notifies has published work before
-            // and who falls asleep looks at its queues before; `everyone_sleeps` reads all words in one order.
-            match self.0.compare_exchange_weak(word, moved, SeqCst, Relaxed) {
-                Ok(_) => return word & STATE,
-                Err(seen) => word = seen,
-            }
-        }
-    }
-}
-
-impl Default for Sleeper {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for Sleeper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // ORDERING: Relaxed: a glance.
-        f.write_str(match self.0.load(Relaxed) & STATE {
-            ASLEEP => "Sleeper(asleep)",
-            NOTIFIED => "Sleeper(notified)",
-            _ => "Sleeper(awake)",
-        })
+    /// True if nothing that was done before `epoch` can be on its way to it through the kernel. Otherwise it is asked to
+    /// look, and then falls asleep again.
+    fn has_looked(&self, epoch: u64) -> bool {
+        let _ = epoch;
+        true
     }
 }
 
@@ -180,6 +106,8 @@ struct Inner {
     visitors: AtomicU64,
     /// The drivers have threads of their own: paused time then moves only while a thread is in `block_on`.
     workers: bool,
+    /// Counts how often anyone may have done something that others learn of through the kernel.
+    epoch: AtomicU64,
     /// Who must sleep before paused time jumps. Held while time moves, never while wakers run.
     members: Mutex<Vec<Weak<dyn Member>>>,
 }
@@ -207,6 +135,7 @@ impl Clock {
             inhibitors: AtomicU64::new(0),
             visitors: AtomicU64::new(0),
             workers,
+            epoch: AtomicU64::new(1),
             members: Mutex::new(Vec::new()),
         }))
     }
@@ -342,17 +271,44 @@ impl Clock {
 
     /// Ends one [`hold`](Self::hold).
     pub fn let_go(&self) {
+        if self.is_paused() {
+            self.touch();
+        }
         // ORDERING: SeqCst as in `hold`.
         self.0.inhibitors.fetch_sub(1, SeqCst);
         // Everyone else may have fallen asleep meanwhile, so nobody else would look.
         while self.is_paused() && self.jump(|| ()) {}
     }
 
-    /// Jumps to the earliest deadline and fires what is due, if time is paused and everyone sleeps.
+    /// On a paused clock: what this thread did since its last wait may be on its way to others through the kernel.
+    ///
+    /// Comes before a wait; they will look at the kernel before time jumps.
+    pub fn touch(&self) {
+        // ORDERING: SeqCst: before our `fall_asleep`, and before any look that claims to come after it.
+        self.0.epoch.fetch_add(1, SeqCst);
+    }
+
+    /// The number of the last [`touch`](Self::touch).
+    pub fn epoch(&self) -> u64 {
+        // ORDERING: SeqCst as in `touch`.
+        self.0.epoch.load(SeqCst)
+    }
+
+    /// [`Sleeper::fall_asleep`] for a thread without a driver.
+    #[inline]
+    pub fn fall_asleep(&self, sleeper: &Sleeper) -> bool {
+        if self.is_paused() {
+            self.touch();
+        }
+        sleeper.fall_asleep()
+    }
+
+    /// Jumps to the earliest deadline and fires what is due, if time is paused, everyone sleeps, and nothing is on its way
+    /// to them through the kernel; drivers that might not know that yet are asked to look.
     ///
     /// Call it after `fall_asleep` and before the wait. True: time moved, the caller is awake again and must not wait.
     pub fn try_auto_advance(&self, sleeper: &Sleeper) -> bool {
-        self.is_paused() && self.jump(|| sleeper.wake_up())
+        self.is_paused() && self.jump(|| _ = sleeper.wake_up())
     }
 
     /// The moment at which time stands. Only holders of the members' lock change it.
@@ -369,6 +325,12 @@ impl Clock {
             Some(now) if self.everyone_sleeps(&members) => earliest(&members).map(|ns| ns.max(now)),
             _ => None,
         };
+        // Nobody moves now but those whom the kernel wakes, and they come here again.
+        let epoch = self.epoch();
+        let earliest = earliest.filter(|_| {
+            !members.iter().any(|member| member.is_busy())
+                && members.iter().filter(|m| !m.has_looked(epoch)).count() == 0
+        });
         if let Some(now) = earliest {
             // Nobody else jumps until those who are woken here can be seen awake.
             // ORDERING: SeqCst as in `inhibit`.
@@ -397,11 +359,10 @@ impl Clock {
         if inhibitors & INHIBITED != 0 || (self.0.workers && visitors == 0) {
             return false;
         }
-        // ORDERING: as above.
-        let word = |member: &Arc<dyn Member>| member.sleeper().0.load(SeqCst);
-        let moves = |sum: u64, member| sum.wrapping_add(word(member) / MOVE);
+        let word = |member: &Arc<dyn Member>| member.sleeper().word();
+        let moves = |sum: u64, member| sum.wrapping_add(word(member).moves());
         let before = members.iter().fold(0, moves);
-        members.iter().all(|member| word(member) & STATE == ASLEEP)
+        members.iter().all(|member| word(member).is_asleep())
             && members.iter().fold(0, moves) == before
             // ORDERING: as above.
             && self.0.inhibitors.load(SeqCst) == inhibitors
@@ -448,6 +409,7 @@ impl Drop for Visit {
         list.retain(|member| !member.ptr_eq(&gone));
         drop(list);
         drop(member);
+        self.clock.touch();
         // ORDERING: SeqCst as in `Clock::visit`.
         self.clock.0.visitors.fetch_sub(1, SeqCst);
         while self.clock.is_paused() && self.clock.jump(|| ()) {}

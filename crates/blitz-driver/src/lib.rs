@@ -19,6 +19,7 @@ mod interest;
 mod readiness;
 mod registration;
 mod shared;
+mod sleeper;
 mod submission;
 mod tag;
 mod turn;

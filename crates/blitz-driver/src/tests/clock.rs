@@ -213,6 +213,52 @@ mod plain {
         assert_eq!(clock.now_ns(), start + 10);
     }
 
+    /// Before time jumps every driver looks at the kernel, after everyone else has done all they do.
+    #[test]
+    fn a_jump_waits_until_every_driver_has_looked() {
+        struct Looks(Sleeper, Mutex<u32>);
+        impl Member for Looks {
+            fn sleeper(&self) -> &Sleeper {
+                &self.0
+            }
+            fn unpark(&self) {
+                self.0.notify();
+            }
+            fn has_looked(&self, epoch: u64) -> bool {
+                let looked = self.0.has_looked(epoch);
+                if !looked && self.0.ask() {
+                    *self.1.lock() += 1;
+                }
+                looked
+            }
+        }
+        let clock = Clock::new();
+        let looks = Arc::new(Looks(Sleeper::new(), Mutex::new(0)));
+        let member: Arc<dyn Member> = looks.clone();
+        clock.attach(Arc::downgrade(&member));
+        let driver = driver(&clock);
+        clock.pause().unwrap();
+        let start = clock.now_ns();
+        driver.timers().insert(start + 10, Waker::noop()).unwrap();
+        looks.0.set_looked(clock.epoch());
+        assert!(looks.0.fall_asleep());
+        clock.touch();
+        assert!(driver.sleeps(&clock), "the first has not looked since");
+        assert_eq!(*looks.1.lock(), 1, "so it was asked to");
+        assert!(!looks.0.is_asleep() && !clock.try_auto_advance(&driver.sleeper));
+        assert!(looks.0.wake_up());
+        looks.0.set_looked(clock.epoch());
+        assert!(looks.0.fall_asleep());
+        assert!(clock.try_auto_advance(&looks.0));
+        assert_eq!(clock.now_ns(), start + 10);
+        assert!(looks.0.fall_asleep());
+        assert!(
+            !looks.0.notify() || !looks.0.ask(),
+            "who is notified need not be asked"
+        );
+        assert!(!looks.0.wake_up());
+    }
+
     #[test]
     fn a_deadline_at_the_end_of_time_is_no_reason_to_jump() {
         let clock = Clock::new();
