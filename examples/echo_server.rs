@@ -11,7 +11,7 @@ use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
 use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::runtime::Builder;
 use std::error::Error;
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -20,12 +20,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut flavor = "multi".to_owned();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{arg} wants a value, or is unknown"))?;
+        let value = args
+            .next()
+            .ok_or_else(|| format!("{arg} wants a value, or is unknown"))?;
         match arg.as_str() {
             "--addr" => addr = value,
             "--workers" => workers = Some(value.parse()?),
             "--flavor" => flavor = value,
-            other => return Err(format!("unknown option {other}: use --addr, --workers, --flavor").into()),
+            other => {
+                return Err(
+                    format!("unknown option {other}: use --addr, --workers, --flavor").into(),
+                );
+            }
         }
     }
     // A server wants as many descriptors as it may have; without them it serves fewer connections.
@@ -42,11 +48,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let runtime = builder.enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(&addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+        let listener = TcpListener::bind(&addr)
+            .await
+            .map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+        // Before the line that says we are there: who reads it may stop us at once.
+        let stop = stop_signal()?;
         println!("listening on {}", listener.local_addr()?);
-        std::io::stdout().flush()?;
+        io::stdout().flush()?;
         let server = blitz_io::spawn(serve(listener));
-        stop_signal().await?;
+        stop.await;
         server.abort();
         Ok(())
     })
@@ -81,27 +91,29 @@ async fn echo(mut stream: TcpStream) {
     }
 }
 
-/// Waits for Ctrl-C, and on Unix for SIGTERM as well.
+/// Listens for Ctrl-C, and on Unix for SIGTERM as well, from now on; the future ends when one comes.
 #[cfg(unix)]
-async fn stop_signal() -> std::io::Result<()> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use blitz_io::signal::unix::{SignalKind, signal};
     use std::future::poll_fn;
     use std::task::Poll;
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    poll_fn(|cx| {
+    Ok(poll_fn(move |cx| {
         if interrupt.poll_recv(cx).is_ready() || terminate.poll_recv(cx).is_ready() {
             Poll::Ready(())
         } else {
             Poll::Pending
         }
-    })
-    .await;
-    Ok(())
+    }))
 }
 
 #[cfg(not(unix))]
-async fn stop_signal() -> std::io::Result<()> {
-    blitz_io::signal::ctrl_c().await
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if let Err(error) = blitz_io::signal::ctrl_c().await {
+            eprintln!("cannot listen for Ctrl-C: {error}");
+        }
+    })
 }

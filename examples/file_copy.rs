@@ -20,9 +20,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: file_copy FROM TO".into());
     };
     let begun = Instant::now();
-    let source = Arc::new(File::open(from).await.map_err(|error| format!("cannot open {from}: {error}"))?);
+    let source = Arc::new(
+        File::open(from)
+            .await
+            .map_err(|error| format!("cannot open {from}: {error}"))?,
+    );
     let length = source.metadata().await?.len();
-    let target = Arc::new(File::create(to).await.map_err(|error| format!("cannot create {to}: {error}"))?);
+    let target = Arc::new(
+        File::create(to)
+            .await
+            .map_err(|error| format!("cannot create {to}: {error}"))?,
+    );
 
     let mut copying = JoinSet::new();
     let mut offset = 0;
@@ -33,7 +41,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
             done??;
         }
         let size = CHUNK.min(length - offset);
-        copying.spawn(copy_chunk(Arc::clone(&source), Arc::clone(&target), offset, size as usize));
+        copying.spawn(copy_chunk(
+            Arc::clone(&source),
+            Arc::clone(&target),
+            offset,
+            size as usize,
+        ));
         offset += size;
     }
     while let Some(done) = copying.join_next().await {
@@ -45,7 +58,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Copies `size` bytes at `offset`. The buffer goes into each call and comes back from it.
-async fn copy_chunk(source: Arc<File>, target: Arc<File>, mut offset: u64, size: usize) -> std::io::Result<()> {
+async fn copy_chunk(
+    source: Arc<File>,
+    target: Arc<File>,
+    mut offset: u64,
+    size: usize,
+) -> std::io::Result<()> {
     let mut left = size;
     while left > 0 {
         let (count, buffer) = source.read_at(Vec::with_capacity(left), offset).await;

@@ -17,14 +17,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut to = "127.0.0.1:7000".to_owned();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{arg} wants an address, or is unknown"))?;
+        let value = args
+            .next()
+            .ok_or_else(|| format!("{arg} wants an address, or is unknown"))?;
         match arg.as_str() {
             "--listen" => listen = value,
             "--to" => to = value,
             other => return Err(format!("unknown option {other}: use --listen and --to").into()),
         }
     }
-    let listener = TcpListener::bind(&listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let listener = TcpListener::bind(&listen)
+        .await
+        .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     println!("listening on {}", listener.local_addr()?);
     io::stdout().flush()?;
     let server = blitz_io::spawn(serve(listener, to));

@@ -33,5 +33,8 @@ async fn main() {
     }
     let late = sleeping.join_all().await;
     let worst = late.iter().max().copied().unwrap_or_default();
-    println!("10,000 sleeps in {:.1?}; none early, the latest {worst:.1?} late", begun.elapsed());
+    println!(
+        "10,000 sleeps in {:.1?}; none early, the latest {worst:.1?} late",
+        begun.elapsed()
+    );
 }

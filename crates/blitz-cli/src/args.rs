@@ -11,7 +11,10 @@ pub(crate) struct Args<'a> {
 
 impl<'a> Args<'a> {
     pub(crate) fn new(command: &'static str, words: &[&'a str]) -> Self {
-        Args { command, words: words.to_vec() }
+        Args {
+            command,
+            words: words.to_vec(),
+        }
     }
 
     /// The option stands there without a value.
@@ -25,7 +28,12 @@ impl<'a> Args<'a> {
     ///
     /// # Errors
     /// When the value is missing or is none of the kind; the message names the option.
-    pub(crate) fn value<T: FromStr>(&mut self, name: &str, kind: &str, default: T) -> Result<T, String> {
+    pub(crate) fn value<T: FromStr>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        default: T,
+    ) -> Result<T, String> {
         Ok(self.optional(name, kind)?.unwrap_or(default))
     }
 
@@ -33,8 +41,16 @@ impl<'a> Args<'a> {
     ///
     /// # Errors
     /// As [`value`](Args::value).
-    pub(crate) fn optional<T: FromStr>(&mut self, name: &str, kind: &str) -> Result<Option<T>, String> {
-        let Some(at) = self.words.iter().position(|word| word.split('=').next() == Some(name)) else {
+    pub(crate) fn optional<T: FromStr>(
+        &mut self,
+        name: &str,
+        kind: &str,
+    ) -> Result<Option<T>, String> {
+        let Some(at) = self
+            .words
+            .iter()
+            .position(|word| word.split('=').next() == Some(name))
+        else {
             return Ok(None);
         };
         let word = self.words.remove(at);
@@ -45,7 +61,9 @@ impl<'a> Args<'a> {
         };
         let plain: String = value.chars().filter(|c| *c != '_').collect();
         let parsed = value.parse().or_else(|_| plain.parse());
-        parsed.map(Some).map_err(|_| format!("{name} wants {kind}, not `{value}`"))
+        parsed
+            .map(Some)
+            .map_err(|_| format!("{name} wants {kind}, not `{value}`"))
     }
 
     /// Nothing may be left.
@@ -55,9 +73,10 @@ impl<'a> Args<'a> {
     pub(crate) fn end(self) -> Result<(), String> {
         match self.words.first() {
             None => Ok(()),
-            Some(word) => {
-                Err(format!("`{}` does not know `{word}`; `{} --help` lists the options", self.command, self.command))
-            }
+            Some(word) => Err(format!(
+                "`{}` does not know `{word}`; `{} --help` lists the options",
+                self.command, self.command
+            )),
         }
     }
 }
@@ -79,10 +98,18 @@ mod tests {
     #[test]
     fn mistakes_name_the_option() {
         let mut args = Args::new("x", &["--a"]);
-        assert_eq!(args.value("--a", "a number", 0), Err("--a wants a number behind it".to_owned()));
+        assert_eq!(
+            args.value("--a", "a number", 0),
+            Err("--a wants a number behind it".to_owned())
+        );
         let mut args = Args::new("x", &["--a", "many"]);
-        assert_eq!(args.value("--a", "a number", 0), Err("--a wants a number, not `many`".to_owned()));
-        let error = Args::new("x", &["--conections"]).end().expect_err("it is unknown");
+        assert_eq!(
+            args.value("--a", "a number", 0),
+            Err("--a wants a number, not `many`".to_owned())
+        );
+        let error = Args::new("x", &["--conections"])
+            .end()
+            .expect_err("it is unknown");
         assert!(error.contains("--conections"), "{error}");
     }
 }

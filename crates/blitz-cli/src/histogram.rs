@@ -22,8 +22,13 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        let counts = std::iter::repeat_with(|| AtomicU64::new(0)).take(GROUPS * STEPS).collect();
-        Histogram { counts, largest_ns: AtomicU64::new(0) }
+        let counts = std::iter::repeat_with(|| AtomicU64::new(0))
+            .take(GROUPS * STEPS)
+            .collect();
+        Histogram {
+            counts,
+            largest_ns: AtomicU64::new(0),
+        }
     }
 
     /// Counts one duration.
@@ -87,9 +92,15 @@ mod tests {
         let mut last = 0;
         for ns in (0..20_000u64).chain((1..2_000).map(|k| k * 1_000_003)) {
             let slot = slot(ns);
-            assert!(slot >= last || ns == 1_000_003, "slots rise with the duration");
+            assert!(
+                slot >= last || ns == 1_000_003,
+                "slots rise with the duration"
+            );
             let end = upper_end(slot);
-            assert!(ns <= end && (end - ns) as f64 <= ns as f64 / 31.0 + 1.0, "{ns} in {slot} up to {end}");
+            assert!(
+                ns <= end && (end - ns) as f64 <= ns as f64 / 31.0 + 1.0,
+                "{ns} in {slot} up to {end}"
+            );
             last = slot;
         }
         assert_eq!(slot(u64::MAX), GROUPS * STEPS - 1);

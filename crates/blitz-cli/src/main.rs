@@ -37,8 +37,12 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["demo"] => Err("which demo? `blitz demo echo` or `blitz demo soak`".to_owned()),
-        ["demo", other, ..] => Err(format!("no demo is called `{other}`: there are `echo` and `soak`")),
-        [other, ..] => Err(format!("no command is called `{other}`; `blitz help` lists them")),
+        ["demo", other, ..] => Err(format!(
+            "no demo is called `{other}`: there are `echo` and `soak`"
+        )),
+        [other, ..] => Err(format!(
+            "no command is called `{other}`; `blitz help` lists them"
+        )),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

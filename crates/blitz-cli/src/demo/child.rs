@@ -26,9 +26,12 @@ impl Server {
     /// # Errors
     /// When it cannot be started or does not come up.
     pub(crate) fn start(size: usize, workers: Option<usize>) -> Result<Self, String> {
-        let own = std::env::current_exe().map_err(|error| format!("cannot find my own program: {error}"))?;
+        let own = std::env::current_exe()
+            .map_err(|error| format!("cannot find my own program: {error}"))?;
         let mut command = Command::new(own);
-        command.arg(super::SERVER_COMMAND).args(["--size", &size.to_string()]);
+        command
+            .arg(super::SERVER_COMMAND)
+            .args(["--size", &size.to_string()]);
         if let Some(workers) = workers {
             command.args(["--workers", &workers.to_string()]);
         }
@@ -64,23 +67,35 @@ impl Server {
         });
         let address = SocketAddr::from(([0, 0, 0, 0], 0));
         // Built first: from here on an error ends the child.
-        let mut server = Server { child, stdin, lines, address, backend: None };
+        let mut server = Server {
+            child,
+            stdin,
+            lines,
+            address,
+            backend: None,
+        };
         let line = server.line()?;
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["listening", "on", address, ref rest @ ..] => {
-                server.address = address.parse().map_err(|_| format!("the server said `{line}`"))?;
+                server.address = address
+                    .parse()
+                    .map_err(|_| format!("the server said `{line}`"))?;
                 server.backend = rest.strip_prefix(&["by"]).map(|name| name.join(" "));
                 Ok(server)
             }
-            _ => Err(format!("the server said `{line}` instead of where it listens")),
+            _ => Err(format!(
+                "the server said `{line}` instead of where it listens"
+            )),
         }
     }
 
     fn line(&mut self) -> Result<String, String> {
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => Ok(line),
-            Err(RecvTimeoutError::Timeout) => Err(format!("the server said nothing for {PATIENCE:?}")),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(format!("the server said nothing for {PATIENCE:?}"))
+            }
             Err(RecvTimeoutError::Disconnected) => match self.child.wait() {
                 Ok(status) => Err(format!("the server ended: {status}")),
                 Err(error) => Err(format!("the server is gone: {error}")),
@@ -99,8 +114,12 @@ impl Server {
         let asked = self.stdin.as_mut().ok_or("the server has no input")?;
         writeln!(asked, "stats").map_err(|error| format!("cannot ask the server: {error}"))?;
         let line = self.line()?;
-        let count = line.strip_prefix("stats tasks=").and_then(|count| count.parse().ok());
-        count.map(Some).ok_or_else(|| format!("the server answered `{line}`"))
+        let count = line
+            .strip_prefix("stats tasks=")
+            .and_then(|count| count.parse().ok());
+        count
+            .map(Some)
+            .ok_or_else(|| format!("the server answered `{line}`"))
     }
 
     /// The memory the process holds, in KiB; `None` where the system does not tell.
@@ -112,7 +131,11 @@ impl Server {
 
     /// How many descriptors the process has open; `None` where the system does not tell.
     pub(crate) fn descriptors(&self) -> Option<u64> {
-        Some(std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).ok()?.count() as u64)
+        Some(
+            std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+                .ok()?
+                .count() as u64,
+        )
     }
 
     pub(crate) fn id(&self) -> u32 {

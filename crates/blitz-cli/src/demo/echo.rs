@@ -41,7 +41,8 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
     let size: usize = args.value("--size", "a number of bytes", 64)?;
     let seconds: f64 = args.value("--seconds", "a number of seconds", 5.0)?;
     let workers: Option<usize> = args.optional("--workers", "a number")?;
-    let address: Option<SocketAddr> = args.optional("--addr", "an address such as 127.0.0.1:7000")?;
+    let address: Option<SocketAddr> =
+        args.optional("--addr", "an address such as 127.0.0.1:7000")?;
     args.end()?;
     check("--connections", connections)?;
     check("--size", size)?;
@@ -56,7 +57,9 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
         Some(_) => None,
         None => Some(Server::start(size, workers)?),
     };
-    let target = address.or(server.as_ref().map(|server| server.address)).ok_or("no address")?;
+    let target = address
+        .or(server.as_ref().map(|server| server.address))
+        .ok_or("no address")?;
     let runtime = super::runtime(workers)?;
     let ours = runtime.handle().capabilities().backend().to_string();
     match &server {
@@ -67,7 +70,11 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
         ),
         None => println!("echo server: {target}, not started by us"),
     }
-    println!("load: {} connections, {} bytes a message, back end {ours}", grouped(connections as u64), grouped(size as u64));
+    println!(
+        "load: {} connections, {} bytes a message, back end {ours}",
+        grouped(connections as u64),
+        grouped(size as u64)
+    );
     let load = Load::new(target, size);
     let length = Duration::from_secs_f64(seconds);
     let (elapsed, lost) = runtime.block_on(run(&load, connections, length))?;
@@ -77,11 +84,19 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
 }
 
 fn check(name: &str, value: usize) -> Result<(), String> {
-    if value == 0 { Err(format!("{name} wants a number above 0")) } else { Ok(()) }
+    if value == 0 {
+        Err(format!("{name} wants a number above 0"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Connects, sends for `length`, and gives the time it took and the errors.
-async fn run(load: &Arc<Load>, connections: usize, length: Duration) -> Result<(Duration, Vec<String>), String> {
+async fn run(
+    load: &Arc<Load>,
+    connections: usize,
+    length: Duration,
+) -> Result<(Duration, Vec<String>), String> {
     let begun = Instant::now();
     let streams = load.connect(connections).await?;
     println!("connected in {}", short(begun.elapsed()));
@@ -113,18 +128,31 @@ pub(super) async fn join(mut tasks: JoinSet<io::Result<()>>) -> Vec<String> {
     };
     if blitz_io::time::timeout(GRACE, all).await.is_err() {
         let count = tasks.len();
-        lost.extend((0..count).map(|_| format!("a connection did not end within {} s", GRACE.as_secs())));
+        lost.extend(
+            (0..count).map(|_| format!("a connection did not end within {} s", GRACE.as_secs())),
+        );
     }
     lost
 }
 
-fn report(load: &Load, elapsed: Duration, lost: &[String], connections: usize) -> Result<(), String> {
+fn report(
+    load: &Load,
+    elapsed: Duration,
+    lost: &[String],
+    connections: usize,
+) -> Result<(), String> {
     let echoes = load.echoes.load(Relaxed);
     let rate = echoes as f64 / elapsed.as_secs_f64();
     let bytes = load.bytes.load(Relaxed) as f64 / elapsed.as_secs_f64();
     let percentile = |share| short(load.latency.percentile(share));
     println!();
-    println!("throughput  {} echoes/s ({:.1} MB/s each way), {} in {}", grouped(rate as u64), bytes / 1e6, grouped(echoes), short(elapsed));
+    println!(
+        "throughput  {} echoes/s ({:.1} MB/s each way), {} in {}",
+        grouped(rate as u64),
+        bytes / 1e6,
+        grouped(echoes),
+        short(elapsed)
+    );
     println!(
         "latency     p50 {}   p99 {}   p99.9 {}   max {}",
         percentile(0.5),
@@ -132,9 +160,16 @@ fn report(load: &Load, elapsed: Duration, lost: &[String], connections: usize) -
         percentile(0.999),
         short(load.latency.max())
     );
-    println!("lost        {} of {} connections", lost.len(), grouped(connections as u64));
+    println!(
+        "lost        {} of {} connections",
+        lost.len(),
+        grouped(connections as u64)
+    );
     if let Some(first) = lost.first() {
-        return Err(format!("{} connections were lost; the first: {first}", lost.len()));
+        return Err(format!(
+            "{} connections were lost; the first: {first}",
+            lost.len()
+        ));
     }
     if echoes == 0 {
         return Err("not one echo came back".to_owned());
@@ -153,7 +188,11 @@ impl Progress {
     pub(super) fn new() -> Self {
         let terminal = io::stdout().is_terminal();
         let every = Duration::from_millis(if terminal { 200 } else { 1000 });
-        Progress { terminal, every, last: (0, Duration::ZERO) }
+        Progress {
+            terminal,
+            every,
+            last: (0, Duration::ZERO),
+        }
     }
 
     fn show(&mut self, load: &Load, elapsed: Duration) {
@@ -174,7 +213,11 @@ impl Progress {
     pub(super) fn write(&self, text: &str) {
         let mut out = io::stdout().lock();
         // A closed pipe ends the line, not the run.
-        let _ = if self.terminal { write!(out, "\r{text}\x1b[K") } else { writeln!(out, "{text}") };
+        let _ = if self.terminal {
+            write!(out, "\r{text}\x1b[K")
+        } else {
+            writeln!(out, "{text}")
+        };
         let _ = out.flush();
     }
 

@@ -78,7 +78,10 @@ impl Load {
                 Some(Ok(Ok(stream))) => streams.push(stream),
                 Some(Ok(Err(error))) => {
                     let number = streams.len() + 1;
-                    return Err(format!("connection {number} of {count} to {} failed: {error}", self.address));
+                    return Err(format!(
+                        "connection {number} of {count} to {} failed: {error}",
+                        self.address
+                    ));
                 }
                 Some(Err(error)) => return Err(format!("a connecting task ended: {error}")),
                 None => break,
@@ -124,10 +127,12 @@ impl Load {
             }
             let sent = Instant::now();
             let exchange = exchange(&mut stream, &message, &mut answer);
-            blitz_io::time::timeout(ANSWER_WITHIN, exchange).await.map_err(|_| {
-                let text = format!("no answer within {} s", ANSWER_WITHIN.as_secs());
-                io::Error::new(io::ErrorKind::TimedOut, text)
-            })??;
+            blitz_io::time::timeout(ANSWER_WITHIN, exchange)
+                .await
+                .map_err(|_| {
+                    let text = format!("no answer within {} s", ANSWER_WITHIN.as_secs());
+                    io::Error::new(io::ErrorKind::TimedOut, text)
+                })??;
             self.latency.record(sent.elapsed());
             check(&message, &answer)?;
             self.echoes.fetch_add(1, Relaxed);
@@ -154,7 +159,12 @@ impl Load {
         })
     }
 
-    async fn act(&self, disturbance: Disturbance, mut stream: TcpStream, message: &[u8]) -> io::Result<()> {
+    async fn act(
+        &self,
+        disturbance: Disturbance,
+        mut stream: TcpStream,
+        message: &[u8],
+    ) -> io::Result<()> {
         match disturbance {
             Disturbance::Reset => {
                 self.resets.fetch_add(1, Relaxed);
@@ -203,8 +213,16 @@ fn check(sent: &[u8], came: &[u8]) -> io::Result<()> {
     if sent == came {
         return Ok(());
     }
-    let at = sent.iter().zip(came).position(|(a, b)| a != b).unwrap_or(came.len());
-    let text = format!("{} bytes sent, {} came back, and byte {at} is not the one sent", sent.len(), came.len());
+    let at = sent
+        .iter()
+        .zip(came)
+        .position(|(a, b)| a != b)
+        .unwrap_or(came.len());
+    let text = format!(
+        "{} bytes sent, {} came back, and byte {at} is not the one sent",
+        sent.len(),
+        came.len()
+    );
     Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }
 

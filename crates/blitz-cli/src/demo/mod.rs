@@ -53,7 +53,9 @@ fn runtime(workers: Option<usize>) -> Result<blitz_io::runtime::Runtime, String>
     if let Some(workers) = workers {
         builder.worker_threads(workers);
     }
-    builder.build().map_err(|error| format!("cannot start the runtime: {error}"))
+    builder
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))
 }
 
 /// A number with its thousands apart: `1,234,567`.
@@ -77,7 +79,11 @@ fn short(duration: Duration) -> String {
         us if us < 1e6 => (us / 1e3, "ms"),
         us => (us / 1e6, "s"),
     };
-    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    let digits = if value < 10.0 {
+        2
+    } else {
+        usize::from(value < 100.0)
+    };
     format!("{value:.digits$} {unit}")
 }
 

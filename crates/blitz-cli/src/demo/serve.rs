@@ -16,9 +16,15 @@ const BUFFER_MAX: usize = 16 * 1024;
 
 pub(crate) fn main(words: &[&str]) -> Result<(), String> {
     let mut args = Args::new("blitz __serve-echo", words);
-    let address: SocketAddr = args.value("--addr", "an address", SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let address: SocketAddr = args.value(
+        "--addr",
+        "an address",
+        SocketAddr::from(([127, 0, 0, 1], 0)),
+    )?;
     let workers = args.optional("--workers", "a number")?;
-    let size = args.value("--size", "a number of bytes", 64usize)?.clamp(64, BUFFER_MAX);
+    let size = args
+        .value("--size", "a number of bytes", 64usize)?
+        .clamp(64, BUFFER_MAX);
     args.end()?;
     // The parent has checked that the connections fit; the limit was inherited with its soft value.
     super::make_room(0)?;
@@ -26,9 +32,14 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
     let listener = runtime
         .block_on(TcpListener::bind(address))
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let bound = listener.local_addr().map_err(|error| format!("cannot tell the address: {error}"))?;
+    let bound = listener
+        .local_addr()
+        .map_err(|error| format!("cannot tell the address: {error}"))?;
     let capabilities = runtime.handle().capabilities();
-    say(&format!("listening on {bound} by {}", capabilities.backend()));
+    say(&format!(
+        "listening on {bound} by {}",
+        capabilities.backend()
+    ));
     runtime.spawn(accept(listener, size));
     answer(runtime.handle());
     runtime.shutdown_background();
@@ -69,7 +80,10 @@ async fn echo(mut stream: TcpStream, size: usize) {
 fn answer(handle: &Handle) {
     for line in std::io::stdin().lock().lines() {
         match line.as_deref() {
-            Ok("stats") => say(&format!("stats tasks={}", handle.metrics().num_alive_tasks())),
+            Ok("stats") => say(&format!(
+                "stats tasks={}",
+                handle.metrics().num_alive_tasks()
+            )),
             Ok(_) => {}
             Err(_) => return,
         }

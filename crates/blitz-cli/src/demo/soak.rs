@@ -51,7 +51,9 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
     let program: Option<PathBuf> = args.optional("--server", "a program")?;
     args.end()?;
     if connections == 0 || size == 0 || workers == Some(0) || rate <= 0 {
-        return Err("--connections, --size, --workers and --chaos-rate want numbers above 0".to_owned());
+        return Err(
+            "--connections, --size, --workers and --chaos-rate want numbers above 0".to_owned(),
+        );
     }
     if !(minutes > 0.0 && minutes <= 60.0 * 24.0) {
         return Err("--minutes wants a number above 0, and at most a day".to_owned());
@@ -66,7 +68,11 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
         "soak: {} connections, {} bytes, {minutes} minutes{}; server process {}, back end {}; load by {}",
         grouped(connections as u64),
         grouped(size as u64),
-        if chaos { ", with resets and half-closes" } else { "" },
+        if chaos {
+            ", with resets and half-closes"
+        } else {
+            ""
+        },
         server.id(),
         server.backend.as_deref().unwrap_or("its own"),
         runtime.handle().capabilities().backend()
@@ -122,7 +128,11 @@ async fn run(
     println!("before     {}", before.says());
     let begun = Instant::now();
     let streams = load.connect(connections).await?;
-    println!("connected  {} in {}", grouped(connections as u64), short(begun.elapsed()));
+    println!(
+        "connected  {} in {}",
+        grouped(connections as u64),
+        short(begun.elapsed())
+    );
     let begun = Instant::now();
     let tasks = load.start(streams);
     let line = Progress::new();
@@ -163,16 +173,25 @@ async fn run(
     let lost = join(tasks).await;
     let mut wrong = Vec::new();
     if let Some(first) = lost.first() {
-        wrong.push(format!("{} connections were lost; the first: {first}", lost.len()));
+        wrong.push(format!(
+            "{} connections were lost; the first: {first}",
+            lost.len()
+        ));
     }
     if load.echoes.load(Relaxed) == 0 {
         wrong.push("not one echo came back".to_owned());
     }
     if let Some(warm) = warm.and_then(|warm| warm.memory_kib) {
         let bound = warm + GROWTH_KIB.max((warm as f64 * GROWTH_SHARE) as u64);
-        println!("memory     {} KiB when warm, {} KiB at most after that", grouped(warm), grouped(largest_kib));
+        println!(
+            "memory     {} KiB when warm, {} KiB at most after that",
+            grouped(warm),
+            grouped(largest_kib)
+        );
         if largest_kib > bound {
-            wrong.push(format!("the server's memory grew from {warm} to {largest_kib} KiB under an even load"));
+            wrong.push(format!(
+                "the server's memory grew from {warm} to {largest_kib} KiB under an even load"
+            ));
         }
     }
     wrong.extend(settle(server, before).await?);
@@ -184,15 +203,25 @@ async fn settle(server: &mut Server, before: Holdings) -> Result<Option<String>,
     let begun = Instant::now();
     loop {
         let now = Holdings::of(server)?;
-        let more = |now: Option<u64>, before: Option<u64>| now.zip(before).is_some_and(|(now, before)| now > before);
+        let more = |now: Option<u64>, before: Option<u64>| {
+            now.zip(before).is_some_and(|(now, before)| now > before)
+        };
         // The acceptor is a task that may not have been counted before the first connection.
         let tasks = before.tasks.map(|tasks| tasks.max(1));
         if !more(now.descriptors, before.descriptors) && !more(now.tasks, tasks) {
-            println!("after      {} ({} after the last close)", now.says(), short(begun.elapsed()));
+            println!(
+                "after      {} ({} after the last close)",
+                now.says(),
+                short(begun.elapsed())
+            );
             return Ok(None);
         }
         if begun.elapsed() > SETTLE_WITHIN {
-            return Ok(Some(format!("{} s after the last close there is {}", SETTLE_WITHIN.as_secs(), now.says())));
+            return Ok(Some(format!(
+                "{} s after the last close there is {}",
+                SETTLE_WITHIN.as_secs(),
+                now.says()
+            )));
         }
         blitz_io::time::sleep(Duration::from_millis(50)).await;
     }
