@@ -3,10 +3,10 @@
 use super::Queue;
 use super::plain::{assert_freed, output};
 use crate::task::{Id, JoinError, JoinHandle};
-use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Poll, RawWaker, RawWakerVTable, Waker};
 
 /// Panics when it is dropped.
@@ -140,12 +140,14 @@ fn handle_of_cancelled(queue: &Arc<Queue>) -> JoinHandle<()> {
     handle
 }
 
+/// Does a [`bad_waker`] panic now?
+static BAD: AtomicBool = AtomicBool::new(false);
+
 /// A waker whose every function can be made to panic.
-fn bad_waker(panics: &'static Cell<bool>) -> Waker {
-    fn check(data: *const ()) {
-        // SAFETY: the data is a `&'static Cell<bool>`, used on one thread.
-        let panics = unsafe { &*data.cast::<Cell<bool>>() };
-        assert!(!panics.get(), "a bad waker");
+fn bad_waker() -> Waker {
+    fn check(_: *const ()) {
+        // ORDERING: one thread.
+        assert!(!BAD.load(Relaxed), "a bad waker");
     }
     fn clone(data: *const ()) -> RawWaker {
         check(data);
@@ -153,17 +155,17 @@ fn bad_waker(panics: &'static Cell<bool>) -> Waker {
     }
     static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, check, check, check);
     // SAFETY: the functions keep to the contract, or panic.
-    unsafe { Waker::new(std::ptr::from_ref(panics).cast(), &VTABLE) }
+    unsafe { Waker::new(std::ptr::null(), &VTABLE) }
 }
 
 #[test]
 fn a_join_waker_that_panics_costs_the_task_nothing() {
     let queue = Queue::new();
-    let panics: &'static Cell<bool> = Box::leak(Box::new(Cell::new(false)));
     let mut handle = queue.spawn(async { 3 });
-    let waker = bad_waker(panics);
+    let waker = bad_waker();
     assert!(handle.set_join_waker(&waker));
-    panics.set(true);
+    // ORDERING: one thread.
+    BAD.store(true, Relaxed);
     queue.run_all();
     assert_eq!(output(&mut handle).ok(), Some(3));
     drop(handle);
@@ -172,7 +174,8 @@ fn a_join_waker_that_panics_costs_the_task_nothing() {
     assert!(catch_unwind(AssertUnwindSafe(|| handle.set_join_waker(&waker))).is_err());
     queue.run_all();
     assert_eq!(output(&mut handle).ok(), Some(4));
-    panics.set(false);
+    // ORDERING: one thread.
+    BAD.store(false, Relaxed);
     drop(handle);
     assert_freed(&queue);
 }
