@@ -6,7 +6,10 @@
 //!
 //! Prints `listening on …`, then one line for each connection that ends; ends itself on Ctrl-C.
 
-use blitz_io::net::{TcpListener, TcpStream};
+use blitz_io::io::AsyncWriteExt;
+use blitz_io::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use blitz_io::net::{TcpListener, TcpStream, splice};
+use blitz_io::task::JoinSet;
 use std::error::Error;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -57,8 +60,33 @@ async fn serve(listener: TcpListener, to: String) {
     }
 }
 
-/// Copies both ways until both sides have closed.
-async fn join(mut client: TcpStream, to: &str) -> io::Result<(u64, u64)> {
-    let mut server = TcpStream::connect(to).await?;
-    blitz_io::io::copy_bidirectional(&mut client, &mut server).await
+/// Moves bytes both ways until both sides have closed. On Linux they stay within the kernel (`splice`).
+async fn join(client: TcpStream, to: &str) -> io::Result<(u64, u64)> {
+    let server = TcpStream::connect(to).await?;
+    let (client_read, client_write) = client.into_split();
+    let (server_read, server_write) = server.into_split();
+    let mut ways = JoinSet::new();
+    ways.spawn(async move { Way::Up(forward(client_read, server_write).await) });
+    ways.spawn(async move { Way::Down(forward(server_read, client_write).await) });
+    let (mut up, mut down) = (0, 0);
+    while let Some(way) = ways.join_next().await {
+        // When one way fails, the set is dropped, and the other way with it.
+        match way? {
+            Way::Up(count) => up = count?,
+            Way::Down(count) => down = count?,
+        }
+    }
+    Ok((up, down))
+}
+
+enum Way {
+    Up(io::Result<u64>),
+    Down(io::Result<u64>),
+}
+
+/// One way: everything that comes, then the end of the stream.
+async fn forward(from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<u64> {
+    let count = splice(&from, &to, u64::MAX).await?;
+    to.shutdown().await?;
+    Ok(count)
 }

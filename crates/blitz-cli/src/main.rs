@@ -16,6 +16,7 @@ usage: blitz COMMAND [OPTIONS]
 
   demo echo     starts an echo server in a child process, drives it, and reports
   demo soak     the same for minutes, watching memory, descriptors and tasks
+  capabilities  says which back end runs here, with which features, and why
   help          this text; `blitz demo echo --help` tells the options of one command
 
 BLITZ_IO_DRIVER=io_uring|epoll in the environment forces a back end.
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["demo", "echo", ref rest @ ..] => demo::echo(rest),
         ["demo", "soak", ref rest @ ..] => demo::soak(rest),
+        ["capabilities"] => demo::capabilities(),
         [demo::SERVER_COMMAND, ref rest @ ..] => demo::server(rest),
         [] | ["help" | "--help" | "-h"] | ["demo", "--help" | "-h"] => {
             print!("{HELP}");

@@ -61,7 +61,8 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
         .or(server.as_ref().map(|server| server.address))
         .ok_or("no address")?;
     let runtime = super::runtime(workers)?;
-    let ours = runtime.handle().capabilities().backend().to_string();
+    let capabilities = runtime.handle().capabilities();
+    let ours = capabilities.backend();
     match &server {
         Some(server) => println!(
             "echo server: process {}, {target}, back end {}",
@@ -75,6 +76,7 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
         grouped(connections as u64),
         grouped(size as u64)
     );
+    println!("why: {}", capabilities.reason());
     let load = Load::new(target, size);
     let length = Duration::from_secs_f64(seconds);
     let (elapsed, lost) = runtime.block_on(run(&load, connections, length))?;

@@ -58,6 +58,12 @@ fn runtime(workers: Option<usize>) -> Result<blitz_io::runtime::Runtime, String>
         .map_err(|error| format!("cannot start the runtime: {error}"))
 }
 
+/// `blitz capabilities`: what the driver found on this system.
+pub(crate) fn capabilities() -> Result<(), String> {
+    println!("{}", runtime(Some(1))?.handle().capabilities());
+    Ok(())
+}
+
 /// A number with its thousands apart: `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -126,6 +126,11 @@ fn mistakes_say_what_to_do() {
 }
 
 #[test]
+fn capabilities_say_which_back_end_and_why() {
+    says(&blitz(&["capabilities"]), &["back end ", ": "]);
+}
+
+#[test]
 fn help_lists_the_commands() {
     says(
         &blitz(&["--help"]),
