@@ -243,6 +243,18 @@ impl Member for Shared {
     fn fire(&self, now: u64) {
         self.timers.fire(now);
     }
+
+    fn is_busy(&self) -> bool {
+        self.submission.lock().ops.has_file_in_flight()
+    }
+
+    fn has_looked(&self, epoch: u64) -> bool {
+        let looked = self.sleeper.has_looked(epoch);
+        if !looked && self.sleeper.ask() {
+            self.interrupt();
+        }
+        looked
+    }
 }
 
 impl fmt::Debug for Handle {

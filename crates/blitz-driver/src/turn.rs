@@ -35,6 +35,10 @@ pub struct Driver {
     /// What this thread's driver was before `bind`; `None` when not bound.
     before: Option<Option<Handle>>,
     is_down: bool,
+    /// How many outside events were delivered since somebody began to count; wraps.
+    found: usize,
+    /// The last wait ended because paused time asked for a look, and for nothing else.
+    asked: bool,
 }
 
 enum Engine {
@@ -169,6 +173,8 @@ impl Driver {
             drain_limit: config.drain_limit,
             before: None,
             is_down: false,
+            found: 0,
+            asked: false,
         }
     }
 
@@ -217,22 +223,44 @@ impl Driver {
     /// In a process that was forked from the driver's; if the ring is for one thread, on any other.
     pub fn turn(&mut self, limit: Option<Duration>) {
         assert!(!self.handle.0.process.is_foreign(), "{FORKED}");
-        let may_jump = limit != Some(Duration::ZERO) && self.handle.clock().is_paused();
-        // What the kernel has ready goes before a jump of paused time.
-        if !may_jump || self.turn_engine(Some(Duration::ZERO)) == 0 {
+        if limit != Some(Duration::ZERO) && self.handle.clock().is_paused() {
+            self.turn_paused(limit);
+        } else {
             self.turn_engine(limit);
         }
         let shared = &*self.handle.0;
         shared.timers.end_wait(&shared.clock);
     }
 
-    /// Returns how many events it delivered.
     #[inline]
-    fn turn_engine(&mut self, limit: Option<Duration>) -> usize {
+    fn turn_engine(&mut self, limit: Option<Duration>) {
         match &self.engine {
-            _ if self.is_down => 0,
+            _ if self.is_down => {}
             Engine::Ring { .. } => self.turn_ring(limit),
             Engine::Readiness(_) => self.turn_readiness(limit),
+        }
+    }
+
+    /// A turn in paused time: what the kernel has ready, here and for every other driver, goes before a jump.
+    #[cold]
+    fn turn_paused(&mut self, limit: Option<Duration>) {
+        let clock = self.handle.clock().clone();
+        self.found = 0;
+        // What this thread did since its last turn may be on its way to other drivers.
+        clock.touch();
+        loop {
+            let epoch = clock.epoch();
+            self.turn_engine(Some(Duration::ZERO));
+            if self.found != 0 {
+                return;
+            }
+            self.handle.0.sleeper.set_looked(epoch);
+            self.asked = false;
+            self.turn_engine(limit);
+            // Woken only to look, and no task can have run: look, and sleep on.
+            if self.found != 0 || !self.asked {
+                return;
+            }
         }
     }
 
@@ -247,12 +275,11 @@ impl Driver {
         (true, limit)
     }
 
-    fn turn_ring(&mut self, mut limit: Option<Duration>) -> usize {
-        let mut delivered = 0;
+    fn turn_ring(&mut self, mut limit: Option<Duration>) {
         loop {
             let queued = self.queue();
             let Engine::Ring { completions, .. } = &mut self.engine else {
-                return 0;
+                return;
             };
             if !queued.all_fit || !completions.is_empty() {
                 limit = Some(Duration::ZERO);
@@ -267,21 +294,20 @@ impl Driver {
                 Entered::Done
             };
             if asleep {
-                shared.sleeper.wake_up();
+                self.asked = shared.sleeper.wake_up();
             }
             if let Entered::Failed(error) = &entered {
                 panic!("the ring cannot be entered: {error}");
             }
             let taken = self.deliver();
-            delivered += taken;
             match entered {
                 // Answers stood in the way of submissions: once they are taken there is room. If there were none, the
                 // kernel is short of memory; what is queued stays so until the next turn.
                 Entered::Busy if taken != 0 => limit = Some(Duration::ZERO),
-                Entered::Busy => return delivered,
+                Entered::Busy => return,
                 // The queue is too small for what waits behind it: go on with the rest.
                 _ if !queued.all_fit => limit = Some(Duration::ZERO),
-                _ => return delivered,
+                _ => return,
             }
         }
     }
@@ -341,9 +367,11 @@ impl Driver {
             let rest = tag::rest(cqe.user_data);
             match tag::of(cqe.user_data) {
                 tag::SOURCE => {
+                    self.found = self.found.wrapping_add(1);
                     submission.deliver_poll(Key::from_raw(rest), cqe.result, cqe.is_last(), outbox)
                 }
                 tag::OPERATION => {
+                    self.found = self.found.wrapping_add(1);
                     if outbox.delivery.is_full() {
                         drop(submission);
                         outbox.finish();
@@ -363,31 +391,30 @@ impl Driver {
         taken
     }
 
-    fn turn_readiness(&mut self, limit: Option<Duration>) -> usize {
+    fn turn_readiness(&mut self, limit: Option<Duration>) {
         let Engine::Readiness(selector) = &mut self.engine else {
-            return 0;
+            return;
         };
         let shared = &*self.handle.0;
         let (asleep, wait) = Self::fall_asleep(shared, limit);
         let waited = selector.wait(wait);
         if asleep {
-            shared.sleeper.wake_up();
+            self.asked = shared.sleeper.wake_up();
         }
         match waited {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
             Err(error) => panic!("the selector cannot wait: {error}"),
         }
         let outbox = &mut self.outbox;
         let submission = shared.submission.lock();
-        let mut taken = 0;
+        let found = &mut self.found;
         selector.for_each(|token, ready| {
-            taken += 1;
+            *found = found.wrapping_add(1);
             submission.deliver_event(token, ready, outbox);
         });
         drop(submission);
         outbox.finish();
-        taken
     }
 
     /// Tells everyone who waits that it is over, cancels what is in flight and waits until the kernel has let go of it.

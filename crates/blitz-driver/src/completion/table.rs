@@ -75,6 +75,28 @@ impl Operations {
         self.in_flight
     }
 
+    /// True if an operation on a file is in flight: it ends without any event from outside.
+    #[cold]
+    pub(crate) fn has_file_in_flight(&self) -> bool {
+        const ON_FILES: [Opcode; 13] = [
+            Opcode::READ,
+            Opcode::WRITE,
+            Opcode::READ_FIXED,
+            Opcode::WRITE_FIXED,
+            Opcode::FSYNC,
+            Opcode::FTRUNCATE,
+            Opcode::FALLOCATE,
+            Opcode::OPENAT,
+            Opcode::CLOSE,
+            Opcode::STATX,
+            Opcode::RENAMEAT,
+            Opcode::UNLINKAT,
+            Opcode::MKDIRAT,
+        ];
+        let mut entries = self.entries.iter();
+        entries.any(|(_, entry)| entry.is_in_flight() && ON_FILES.contains(&entry.opcode))
+    }
+
     /// How many operations of each opcode are in flight.
     fn in_flight_by_opcode(&self) -> Vec<(Opcode, usize)> {
         let mut counts: Vec<(Opcode, usize)> = Vec::new();

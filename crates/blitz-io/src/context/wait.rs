@@ -35,7 +35,7 @@ impl Wait for ThreadWait {
 
     fn wait(&self) {
         let sleeper = &self.shared.sleeper;
-        if !sleeper.fall_asleep() || self.clock.try_auto_advance(sleeper) {
+        if !self.clock.fall_asleep(sleeper) || self.clock.try_auto_advance(sleeper) {
             return;
         }
         // The standard library's token may be anybody's, so the sleeper's word decides.

@@ -5,6 +5,8 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
+use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
+use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::runtime::Builder;
 use blitz_io::task;
 use blitz_io::time::{self, Duration, Instant};
@@ -324,6 +326,54 @@ fn two_block_ons_share_one_time() {
         }
     });
     runtime.block_on(async { assert_eq!(start.elapsed(), HOUR * 15) });
+}
+
+/// Bytes on their way through the kernel from one worker to another are no reason for time to jump.
+#[test]
+fn what_is_sent_within_the_runtime_goes_before_time() {
+    on_every(true, || async {
+        let start = Instant::now();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = blitz_io::spawn(async move {
+            let (mut stream, _) = time::timeout(HOUR, listener.accept())
+                .await
+                .unwrap()
+                .unwrap();
+            let mut byte = [0];
+            while time::timeout(HOUR, stream.read(&mut byte))
+                .await
+                .expect("time jumped")
+                .unwrap()
+                == 1
+            {
+                time::timeout(HOUR, stream.write_all(&byte))
+                    .await
+                    .unwrap()
+                    .unwrap();
+            }
+        });
+        let client = blitz_io::spawn(async move {
+            let mut stream = time::timeout(HOUR, TcpStream::connect(addr))
+                .await
+                .unwrap()
+                .unwrap();
+            for n in 0..100 {
+                let mut byte = [n];
+                stream.write_all(&byte).await.unwrap();
+                time::timeout(MS, stream.read_exact(&mut byte))
+                    .await
+                    .expect("time jumped")
+                    .unwrap();
+                assert_eq!(byte, [n]);
+            }
+        });
+        client.await.unwrap();
+        server.await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        time::sleep(HOUR).await;
+        assert_eq!(start.elapsed(), HOUR);
+    });
 }
 
 /// A waker that is called from a foreign thread ends a wait whose time stands still.
