@@ -268,6 +268,7 @@ impl Source {
 
     /// The resource cannot be polled: everyone is told, now and later.
     pub(crate) fn fail(&self, errno: i32, wake: &mut dyn FnMut(Waker)) {
+        // ORDERING: Relaxed: `end` publishes it, and it is read only after FAILED was seen.
         self.errno.store(errno, Relaxed);
         let view = self.word.end(FAILED);
         self.take(view, Ready::ALL, wake);
@@ -285,10 +286,10 @@ impl Source {
             (&self.reader, Direction::Read),
             (&self.writer, Direction::Write),
         ] {
-            if !(ready & direction.mask()).is_empty() {
-                if let Some(waker) = slot.take() {
-                    wake(waker);
-                }
+            if !(ready & direction.mask()).is_empty()
+                && let Some(waker) = slot.take()
+            {
+                wake(waker);
             }
         }
         if view.has_waiters() {
@@ -312,6 +313,7 @@ impl Source {
     #[cold]
     fn error(&self, view: View) -> io::Error {
         if view.0 & FAILED != 0 {
+            // ORDERING: Relaxed: `view` has seen FAILED, which `end` published after the number.
             return io::Error::from_raw_os_error(self.errno.load(Relaxed));
         }
         shutting_down()

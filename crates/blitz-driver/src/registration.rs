@@ -325,6 +325,7 @@ impl Registration {
 
     #[inline]
     fn is_unarmed(&self) -> bool {
+        // ORDERING: Relaxed: out of date it costs one try too many; whoever waits looks again in `ensure_armed`.
         self.armed_on.load(Relaxed) == NOWHERE
     }
 
@@ -335,6 +336,7 @@ impl Registration {
         let armed_on = self.armed_on.load(Acquire);
         current::with(|here| {
             if armed_on == here.number() {
+                // ORDERING: Relaxed, here and below: a count that decides nothing but when to move; a lost step delays that.
                 self.foreign_polls.store(0, Relaxed);
                 Ok(())
             } else {
@@ -351,6 +353,7 @@ impl Registration {
             return self.arm_on(here.unwrap_or(&self.home));
         }
         let Some(here) = here else { return Ok(()) };
+        // ORDERING: Relaxed: see `ensure_armed`.
         let polls = self.foreign_polls.load(Relaxed).saturating_add(1);
         self.foreign_polls.store(polls, Relaxed);
         if polls < FOREIGN_POLLS_MAX {

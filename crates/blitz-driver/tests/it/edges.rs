@@ -9,7 +9,7 @@ use crate::support::*;
 
 #[test]
 fn what_was_reported_and_not_read_is_not_reported_again() {
-    on_each(|driver| {
+    on_each_edge(|driver| {
         let (socket, mut peer) = tcp_pair(driver);
         let (counter, waker) = Counter::new();
         let mut cx = Context::from_waker(&waker);
@@ -174,7 +174,7 @@ fn a_writer_waits_for_room() {
 
 #[test]
 fn what_cannot_be_polled_says_so() {
-    on_each(|driver| {
+    on_each_edge(|driver| {
         let file = std::fs::File::open("/proc/self/exe").unwrap();
         let registration = register(driver, file);
         let armed = registration.arm();

@@ -71,7 +71,7 @@ fn clearing_one_direction_leaves_the_other() {
 
 #[test]
 fn an_event_between_look_and_clear_is_kept() {
-    on_each(|driver| {
+    on_each_edge(|driver| {
         let (socket, mut peer) = pair(driver);
         peer.write_all(b"x").unwrap();
         socket.arm().unwrap();

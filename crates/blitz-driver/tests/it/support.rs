@@ -85,6 +85,15 @@ pub(crate) fn on_ring(config: Config, test: impl FnOnce(&mut Driver)) {
     test(&mut driver);
 }
 
+/// Runs `test` where an event tells of a change: everywhere but on poll(2), which reports once and is asked again.
+pub(crate) fn on_each_edge(test: impl Fn(&mut Driver)) {
+    on_each(|driver| {
+        if driver.handle().is_ring() || blitz_sys::readiness::EDGE {
+            test(driver);
+        }
+    });
+}
+
 /// Turns until `done`.
 #[track_caller]
 pub(crate) fn turn_until(driver: &mut Driver, mut done: impl FnMut() -> bool) {
