@@ -185,7 +185,7 @@ known!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (
 impl ToSocketAddrs for &[SocketAddr] {}
 impl Resolve for &[SocketAddr] {
     fn resolve(&self) -> Resolving {
-        Resolving::Known(Addrs::Many(self.to_vec().into_iter()))
+        Resolving::Known(Addrs::Many(Vec::from(*self).into_iter()))
     }
 }
 

@@ -14,5 +14,5 @@ mod transfer;
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use blitz_driver::completion::{BufferPool, BufferView, Lease};
 pub use copied::bytes_copied;
-pub use tcp::{TcpListener, TcpSocket, TcpStream};
+pub use tcp::{Incoming, TcpListener, TcpSocket, TcpStream};
 pub use transfer::splice;

@@ -202,10 +202,7 @@ impl Wake for Hub {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn both<T: Send + Sync>() {}
-    const _: () = both::<Hub>();
-}
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Hub>();
+};

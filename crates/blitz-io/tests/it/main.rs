@@ -9,6 +9,7 @@ mod net_echo;
 mod net_faults;
 mod net_owned;
 mod net_stream;
+mod net_types;
 mod runtime;
 mod signals;
 mod task;

@@ -127,7 +127,7 @@ fn borrowed_halves_work_at_once() {
         read.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"world");
         // A borrowed half closes nothing when it is dropped.
-        drop(write);
+        let _ = write;
         b.write_all(b"!").await.unwrap();
         read.read_exact(&mut answer[..1]).await.unwrap();
         a.write_all(b"?").await.unwrap();

@@ -1,0 +1,93 @@
+//! What may go to other threads, and the traits that tokio's types have.
+
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd};
+
+use blitz_io::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIoError};
+use blitz_io::io::{AsyncRead, AsyncWrite, Interest, Ready};
+use blitz_io::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+use blitz_io::net::{BufferPool, BufferView, Incoming, Lease, TcpListener, TcpSocket, TcpStream};
+use blitz_io::signal::unix::{Signal, SignalKind};
+
+const fn shared<T: Send + Sync + Unpin>() {}
+const fn described<T: std::fmt::Debug>() {}
+const fn sent<T: Send>(_: &T) {}
+
+const _: () = {
+    shared::<TcpListener>();
+    shared::<TcpStream>();
+    shared::<TcpSocket>();
+    shared::<Incoming<'static>>();
+    shared::<ReadHalf<'static>>();
+    shared::<WriteHalf<'static>>();
+    shared::<OwnedReadHalf>();
+    shared::<OwnedWriteHalf>();
+    shared::<ReuniteError>();
+    shared::<BufferView>();
+    shared::<BufferPool>();
+    shared::<Lease>();
+    shared::<Interest>();
+    shared::<Ready>();
+    shared::<AsyncFd<std::fs::File>>();
+    shared::<AsyncFdReadyGuard<'static, std::fs::File>>();
+    shared::<AsyncFdReadyMutGuard<'static, std::fs::File>>();
+    shared::<TryIoError>();
+    shared::<Signal>();
+    shared::<SignalKind>();
+    described::<TcpListener>();
+    described::<TcpStream>();
+    described::<TcpSocket>();
+    described::<OwnedReadHalf>();
+    described::<OwnedWriteHalf>();
+    described::<Signal>();
+};
+
+const fn reads<T: AsyncRead>() {}
+const fn writes<T: AsyncWrite>() {}
+const fn has_descriptor<T: AsFd + AsRawFd>() {}
+const fn hands_over<T: FromRawFd + IntoRawFd>() {}
+const fn names_stream<T: AsRef<TcpStream>>() {}
+
+const _: () = {
+    reads::<TcpStream>();
+    writes::<TcpStream>();
+    reads::<OwnedReadHalf>();
+    writes::<OwnedWriteHalf>();
+    reads::<ReadHalf<'static>>();
+    writes::<WriteHalf<'static>>();
+    has_descriptor::<TcpStream>();
+    has_descriptor::<TcpListener>();
+    has_descriptor::<TcpSocket>();
+    has_descriptor::<AsyncFd<std::fs::File>>();
+    hands_over::<TcpSocket>();
+    names_stream::<TcpStream>();
+    names_stream::<ReadHalf<'static>>();
+    names_stream::<WriteHalf<'static>>();
+    names_stream::<OwnedReadHalf>();
+    names_stream::<OwnedWriteHalf>();
+};
+
+#[test]
+fn futures_go_to_other_threads() {
+    let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    sent(&TcpListener::bind(addr));
+    sent(&TcpListener::bind("localhost:1"));
+    sent(&TcpStream::connect(("localhost", 1)));
+    sent(&TcpSocket::new_v4().unwrap().connect(addr));
+    sent(&blitz_io::signal::ctrl_c());
+    sent(&blitz_io::net::lookup_host("localhost:1"));
+    // The stream's own, from what makes one.
+    let uses = async |stream: TcpStream, listener: TcpListener, file: std::fs::File| {
+        sent(&stream.readable());
+        sent(&stream.ready(Interest::WRITABLE));
+        sent(&stream.read_owned(Vec::new()));
+        sent(&stream.write_all_owned(Vec::new()));
+        sent(&stream.send_zc(Vec::new()));
+        sent(&stream.recv_lease());
+        sent(&stream.send_file(&file, 0, 1));
+        sent(&stream.receive_file(&file, 0, 1));
+        sent(&blitz_io::net::splice(&stream, &stream, 1));
+        sent(&listener.accept());
+        sent(&listener.incoming().accept());
+    };
+    let _ = uses;
+}
