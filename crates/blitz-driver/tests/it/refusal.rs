@@ -219,6 +219,14 @@ fn what_was_probed_is_told_in_words() {
             capabilities.has("multishot poll"),
             "without it there is no ring"
         );
+        // Each of these came with one version of the kernel, so that who has the later has the earlier.
+        let by_age = ["multishot receive", "multishot accept", "provided buffers"];
+        for pair in by_age.windows(2) {
+            assert!(!capabilities.has(pair[0]) || capabilities.has(pair[1]), "{text}");
+        }
+        if driver.handle().supports(blitz_sys::completion::Opcode::SEND_ZC) {
+            assert!(capabilities.has("multishot receive"), "6.0 brought both: {text}");
+        }
         // What was found by trying agrees with what the kernel says of itself.
         let features = driver.handle().features().unwrap();
         assert!(features.no_drop && features.ext_arg);

@@ -3,7 +3,7 @@
 //! One small ring is opened and thrown away. Where a sandbox forbids rings this is the one call that it sees.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::OnceLock;
 
@@ -141,8 +141,8 @@ fn receives_many_times(ring: &mut Ring, page: &Page) -> io::Result<bool> {
     let (socket, mut peer) = UnixStream::pair()?;
     peer.write_all(b"?")?;
     page.provide_one();
-    let sqe = Sqe::recv_multishot(OwnedFd::from(socket.try_clone()?).as_raw_fd(), 0);
-    let works = answer(ring, sqe.user_data(4)).is_some_and(|cqe| cqe.result == 1);
+    let sqe = Sqe::recv_multishot(socket.as_raw_fd(), 0).user_data(4);
+    let works = answer(ring, sqe).is_some_and(|cqe| cqe.result == 1 && !cqe.is_last());
     cancel(ring, 4);
     Ok(works)
 }
