@@ -65,16 +65,19 @@ async fn copy_chunk(
     size: usize,
 ) -> std::io::Result<()> {
     let mut left = size;
+    let mut buffer = Vec::with_capacity(size);
     while left > 0 {
-        let (count, buffer) = source.read_at(Vec::with_capacity(left), offset).await;
-        let count = count?;
-        if count == 0 {
+        buffer.clear();
+        let (count, chunk) = source.read_at(buffer, offset).await;
+        if count? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        let (written, _) = target.write_all_at(buffer, offset).await;
-        written?;
-        offset += count as u64;
-        left -= count;
+        // A short write is rare; what it left over is read and written again.
+        let (written, chunk) = target.write_at(chunk, offset).await;
+        let written = written?.min(left);
+        offset += written as u64;
+        left -= written;
+        buffer = chunk;
     }
     Ok(())
 }

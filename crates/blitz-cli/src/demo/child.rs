@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -38,13 +37,14 @@ impl Server {
         Self::from(command)
     }
 
-    /// Starts another program that prints `listening on ADDRESS`, such as the `echo_server` example.
+    /// Starts another program, with its own arguments behind it, that prints `listening on ADDRESS`, such as the `echo_server` example.
     ///
     /// # Errors
     /// As [`start`](Server::start).
-    pub(crate) fn start_program(program: &Path) -> Result<Self, String> {
-        let mut command = Command::new(program);
-        command.args(["--addr", "127.0.0.1:0"]);
+    pub(crate) fn start_program(words: &str) -> Result<Self, String> {
+        let mut words = words.split_whitespace();
+        let mut command = Command::new(words.next().ok_or("--server wants a program")?);
+        command.args(words).args(["--addr", "127.0.0.1:0"]);
         Self::from(command)
     }
 

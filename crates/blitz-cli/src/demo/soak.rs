@@ -7,7 +7,6 @@ use super::echo::{Progress, join};
 use super::load::Load;
 use super::{grouped, short};
 use crate::args::Args;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -24,7 +23,8 @@ usage: blitz demo soak [OPTIONS]
   --chaos           cut connections by reset and half-close all the while
   --chaos-rate N    how many a second (default 200)
   --workers N       worker threads on each side (default: one for each processor)
-  --server PROGRAM  start this server instead, as `PROGRAM --addr 127.0.0.1:0`;
+  --server PROGRAM  start this server instead, as `PROGRAM --addr 127.0.0.1:0`
+                    (in quotes it may have arguments of its own);
                     it has to print `listening on ADDRESS`, as the example echo_server does
 
 The exit code is 0 only if all of that holds.
@@ -48,7 +48,7 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
     let chaos = args.flag("--chaos");
     let rate: i64 = args.value("--chaos-rate", "a number", 200)?;
     let workers: Option<usize> = args.optional("--workers", "a number")?;
-    let program: Option<PathBuf> = args.optional("--server", "a program")?;
+    let program: Option<String> = args.optional("--server", "a program")?;
     args.end()?;
     if connections == 0 || size == 0 || workers == Some(0) || rate <= 0 {
         return Err(
