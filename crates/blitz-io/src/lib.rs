@@ -12,6 +12,7 @@
 
 mod context;
 
+pub mod fs;
 pub mod io;
 pub mod net;
 pub mod runtime;

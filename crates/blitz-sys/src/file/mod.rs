@@ -6,7 +6,8 @@
 //! thread may call them.
 
 use std::ffi::CStr;
-use std::os::fd::RawFd;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use bytes::BufMut;
 
@@ -198,6 +199,16 @@ pub fn read_now<B: BufMut + ?Sized>(
         unsafe { buffer.advance_mut(answer as usize) };
     }
     answer
+}
+
+/// Opens `path` if every name on it is in the kernel's cache; `None` if that cannot be done at once.
+pub fn open_now(path: &CStr, flags: i32) -> Option<io::Result<OwnedFd>> {
+    let answer = now::open(path, flags);
+    if answer == -errno::EAGAIN {
+        return None;
+    }
+    // SAFETY: the call made the descriptor for us.
+    Some(errno::check(answer).map(|number| unsafe { OwnedFd::from_raw_fd(number as RawFd) }))
 }
 
 /// Writes `bytes` if no disk must be waited for; answers as [`now::write`].

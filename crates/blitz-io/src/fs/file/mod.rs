@@ -1,0 +1,367 @@
+//! An open file.
+
+mod state;
+mod streams;
+mod unsent;
+
+use std::fmt;
+use std::fs::{Metadata, Permissions};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use blitz_core::primitive::sync::Mutex;
+use blitz_driver::completion as ops;
+use blitz_io_traits::{IoBuf, IoBufMut};
+use blitz_sys::file::{errno, read_now, write_now};
+
+use super::OpenOptions;
+use super::job::{Job, on_pool};
+use super::names::is_on_the_spot;
+use state::State;
+
+/// An open file, with tokio's methods and streams.
+///
+/// Reading and writing go through [`AsyncRead`](crate::io::AsyncRead), [`AsyncWrite`](crate::io::AsyncWrite) and
+/// [`AsyncSeek`](crate::io::AsyncSeek), at the position that the system keeps for the file and its clones. The positioned
+/// [`read_at`](Self::read_at) and [`write_at`](Self::write_at) take owned buffers and move nothing.
+///
+/// # Nothing written is lost without an error
+/// A write may be taken before it is carried out. Then [`flush`](crate::io::AsyncWriteExt::flush) waits for it and reports its
+/// error, and so does whatever is done next with the file. What a full disk did not take stays here: a later flush
+/// tries again, and succeeds only when all is written. A file that is dropped in the meantime is written to its end
+/// all the same, also while the runtime shuts down; if that fails, a line on the standard error stream says so.
+///
+/// # Examples
+/// ```
+/// # #[blitz_io::main]
+/// # async fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("notes");
+/// use blitz_io::fs::File;
+/// use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let mut file = File::create(&path).await?;
+/// file.write_all(b"remember").await?;
+/// file.flush().await?;
+///
+/// let mut text = String::new();
+/// File::open(&path).await?.read_to_string(&mut text).await?;
+/// assert_eq!(text, "remember");
+///
+/// let missing = File::open("/no/such/file").await.unwrap_err();
+/// assert!(missing.to_string().contains("/no/such/file"));
+/// # Ok(())
+/// # }
+/// ```
+pub struct File {
+    std: Arc<std::fs::File>,
+    state: Mutex<State>,
+}
+
+impl File {
+    /// Opens the file `path` for reading.
+    ///
+    /// # Cancel safety
+    /// Safe: a file that was opened for a dropped call is closed.
+    ///
+    /// # Errors
+    /// Those of `open(2)`, with the path.
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new().read(true).open(path).await
+    }
+
+    /// Opens the file `path` for writing; it is made if it is missing and emptied if it is not.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have made or emptied the file.
+    ///
+    /// # Errors
+    /// Those of `open(2)`, with the path.
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new().write(true).create(true).truncate(true).open(path).await
+    }
+
+    /// Makes the file `path` and opens it for reading and writing.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have made the file.
+    ///
+    /// # Errors
+    /// Those of `open(2)`, with the path: `AlreadyExists` if it is there.
+    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).await
+    }
+
+    /// The options, to be set before the file is opened.
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    /// Takes over a file that std has opened.
+    pub fn from_std(std: std::fs::File) -> Self {
+        Self { std: Arc::new(std), state: Mutex::new(State::new()) }
+    }
+
+    /// Waits until what was written is with the system, and reports what went wrong since the last report.
+    async fn settle(&self) -> io::Result<()> {
+        let _last = Leaver(self);
+        poll_fn(|cx| self.state.lock().poll_flush(cx, &self.std)).await
+    }
+
+    /// Brings content and metadata to the disk.
+    ///
+    /// # Cancel safety
+    /// Safe: to be called again.
+    ///
+    /// # Errors
+    /// Those of writes that were under way, and of `fsync(2)`.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        self.settle().await?;
+        Job::new("fs::File::sync_all", |driver| ops::sync(driver, self.std.clone(), false)).await?
+    }
+
+    /// Brings the content to the disk, and of the metadata what is needed to read it.
+    ///
+    /// # Cancel safety
+    /// Safe: to be called again.
+    ///
+    /// # Errors
+    /// Those of writes that were under way, and of `fdatasync(2)`.
+    pub async fn sync_data(&self) -> io::Result<()> {
+        self.settle().await?;
+        Job::new("fs::File::sync_data", |driver| ops::sync(driver, self.std.clone(), true)).await?
+    }
+
+    /// Cuts the file to `len` bytes, or grows it with zeros; the position stays.
+    ///
+    /// # Cancel safety
+    /// Not safe: whether a dropped call has done it is not known.
+    ///
+    /// # Errors
+    /// Those of writes that were under way, and of `ftruncate(2)`.
+    pub async fn set_len(&self, len: u64) -> io::Result<()> {
+        self.settle().await?;
+        self.state.lock().unread_to_position(&self.std)?;
+        Job::new("fs::File::set_len", |driver| ops::truncate(driver, self.std.clone(), len)).await?
+    }
+
+    /// What the system knows about the file.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is changed.
+    ///
+    /// # Errors
+    /// Those of `fstat(2)`.
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        if is_on_the_spot() {
+            return self.std.metadata();
+        }
+        let std = self.std.clone();
+        on_pool("fs::File::metadata", move || std.metadata()).await
+    }
+
+    /// Sets the file's permissions.
+    ///
+    /// # Cancel safety
+    /// Not safe: a dropped call goes on.
+    ///
+    /// # Errors
+    /// Those of `fchmod(2)`.
+    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        let std = self.std.clone();
+        on_pool("fs::File::set_permissions", move || std.set_permissions(permissions)).await
+    }
+
+    /// One more handle of the same open file: position and all are shared.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is changed.
+    ///
+    /// # Errors
+    /// Those of writes that were under way; `EMFILE`.
+    pub async fn try_clone(&self) -> io::Result<Self> {
+        self.settle().await?;
+        Ok(Self::from_std(self.std.try_clone()?))
+    }
+
+    /// Gives the file back as std's, once what is under way is done.
+    ///
+    /// An error of a write that nobody has asked for is lost with the streams: [`flush`](crate::io::AsyncWriteExt::flush) first.
+    ///
+    /// # Cancel safety
+    /// A dropped call has dropped the file.
+    pub async fn into_std(self) -> std::fs::File {
+        let _reported_by_flush = self.settle().await;
+        self.state.lock().give_up_unsent(&self.std);
+        // A read that was cancelled may still hold it for a moment: a clone is the same open file.
+        self.try_into_std().unwrap_or_else(|file| file.std.try_clone().expect("one descriptor more"))
+    }
+
+    /// Gives the file back as std's, if nothing is under way.
+    ///
+    /// # Errors
+    /// The file as it was, if something is.
+    pub fn try_into_std(mut self) -> Result<std::fs::File, Self> {
+        let mut state = std::mem::replace(&mut self.state, Mutex::new(State::new())).into_inner();
+        if state.is_busy() {
+            self.state = Mutex::new(state);
+            return Err(self);
+        }
+        // If that fails the file is a pipe or the like, which has no position.
+        let _ = state.unread_to_position(&self.std);
+        let std = self.std.clone();
+        drop(self);
+        Arc::try_unwrap(std).map_err(|std| Self { std, state: Mutex::new(state) })
+    }
+
+    /// Sets how much one write takes, and one read asks for, at most; 2 MiB unless set.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
+    pub fn set_max_buf_size(&mut self, max_buf_size: usize) {
+        assert!(max_buf_size > 0, "a file cannot read or write zero bytes at a time");
+        self.state.get_mut().max_buf_size = max_buf_size;
+    }
+
+    /// How much one write takes, and one read asks for, at most.
+    pub fn max_buf_size(&self) -> usize {
+        self.state.lock().max_buf_size
+    }
+
+    /// Reads into `buffer` at `offset`, wherever the file's position is, and returns the buffer with the count.
+    ///
+    /// Fewer bytes than there is room for come at the end of the file, and when the rest would have to be waited for.
+    ///
+    /// # Cancel safety
+    /// Safe for the file; the buffer is lost.
+    ///
+    /// # Errors
+    /// Those of `pread(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("table");
+    /// use blitz_io::fs::File;
+    ///
+    /// let file = File::create_new(&path).await?;
+    /// let (written, _) = file.write_at(b"0123456789", 0).await;
+    /// assert_eq!(written?, 10);
+    /// let (read, buffer) = file.read_at(Vec::with_capacity(4), 3).await;
+    /// assert_eq!((read?, &buffer[..]), (4, &b"3456"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn read_at<B: IoBufMut>(&self, mut buffer: B, offset: u64) -> (io::Result<usize>, B) {
+        let coop = poll_fn(blitz_core::budget::poll_proceed).await;
+        let fd = self.std.as_raw_fd();
+        let answer = buffer.fill(|room| {
+            room.clear();
+            read_now(fd, room, usize::MAX, Some(offset))
+        });
+        if !must_wait(answer) {
+            coop.made_progress();
+            return (errno::check(answer).map(|n| n as usize), buffer);
+        }
+        drop(coop);
+        let std = self.std.clone();
+        given_back(Job::new("fs::File::read_at", |driver| ops::read_at(driver, std, buffer, Some(offset))).await)
+    }
+
+    /// Writes `buffer`'s bytes at `offset`, wherever the file's position is, and returns the buffer with the count.
+    ///
+    /// # Cancel safety
+    /// Not safe: whether a dropped call has written is not known.
+    ///
+    /// # Errors
+    /// Those of `pwrite(2)`.
+    pub async fn write_at<B: IoBuf>(&self, buffer: B, offset: u64) -> (io::Result<usize>, B) {
+        let coop = poll_fn(blitz_core::budget::poll_proceed).await;
+        if self.state.lock().may_write_now {
+            let answer = write_now(self.std.as_raw_fd(), buffer.init_bytes(), Some(offset));
+            if !must_wait(answer) {
+                coop.made_progress();
+                return (errno::check(answer).map(|n| n as usize), buffer);
+            }
+            if answer == -errno::EOPNOTSUPP {
+                self.state.lock().may_write_now = false;
+            }
+        }
+        drop(coop);
+        let std = self.std.clone();
+        given_back(Job::new("fs::File::write_at", |driver| ops::write_at(driver, std, buffer, Some(offset))).await)
+    }
+}
+
+/// Whether a call on the spot says that it is for the ring or the pool.
+fn must_wait(answer: i32) -> bool {
+    answer == -errno::EAGAIN || answer == -errno::EOPNOTSUPP || answer == -errno::EINTR
+}
+
+/// A call on the pool that panicked, or was refused by a runtime that shuts down, has the buffer with it.
+fn given_back<B>(done: io::Result<(io::Result<usize>, B)>) -> (io::Result<usize>, B) {
+    match done {
+        Ok(done) => done,
+        Err(error) => panic!("the buffer of a file operation went down with the runtime: {error}"),
+    }
+}
+
+/// Whoever stops waiting for the file, one way or another, has the others look for themselves: the operation knows one waker.
+struct Leaver<'a>(&'a File);
+
+impl Drop for Leaver<'_> {
+    fn drop(&mut self) {
+        let waiters = std::mem::take(&mut self.0.state.lock().waiters);
+        for waiter in waiters {
+            waiter.wake();
+        }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        self.state.get_mut().finish_alone(&self.std);
+    }
+}
+
+impl From<std::fs::File> for File {
+    fn from(std: std::fs::File) -> Self {
+        Self::from_std(std)
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.std.as_fd()
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.std.as_raw_fd()
+    }
+}
+
+impl FromRawFd for File {
+    unsafe fn from_raw_fd(fd: RawFd) -> Self {
+        // SAFETY: the caller's promise is the same.
+        Self::from_std(unsafe { std::fs::File::from_raw_fd(fd) })
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("blitz_io::fs::File").field("std", &self.std).finish()
+    }
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<File>();
+};

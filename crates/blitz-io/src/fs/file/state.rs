@@ -1,0 +1,307 @@
+//! What is under way on a file, and what is held for its streams.
+//!
+//! ```text
+//!  state      move                      to         what is held then
+//!  Idle       a read finds no page      Reading    -
+//!  Reading    its answer                Idle       `read`: bytes that the next read takes
+//!  Idle       a write is taken          Writing    the operation holds the bytes
+//!  Writing    all is written            Idle       -
+//!  Writing    a part is written         Writing    the rest goes on
+//!  Writing    an error                  Idle       `failed`, and in `unsent` what a retry may still write
+//!  Idle       a flush with `unsent`     Writing    -
+//! ```
+//!
+//! A dropped read or write future changes nothing here: the operation belongs to the file.
+
+use std::fs::File as StdFile;
+use std::io::{self, Seek as _, SeekFrom};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use blitz_driver::completion::{Op, ReadAt, WriteAt, read_at, write_at};
+use blitz_exec::task::JoinHandle;
+use blitz_io_traits::{IoBuf, ReadBuf, Slice};
+use blitz_sys::completion::Opcode;
+
+use super::unsent::Unsent;
+use crate::context;
+use crate::fs::job::{Job, of_pool};
+
+/// What one write takes, and one read asks for, at most, unless it is set.
+const MAX_BUF_SIZE: usize = 2 * 1024 * 1024;
+
+pub(super) struct State {
+    under_way: UnderWay,
+    /// Bytes that were read before anyone asked for them, from `read_at` on.
+    read: Vec<u8>,
+    read_at: usize,
+    /// The last read has found the end, and nobody was told.
+    has_ended: bool,
+    /// Bytes that were taken and could not be written yet, from `unsent_at` on.
+    unsent: Vec<u8>,
+    unsent_at: usize,
+    /// An error that nobody has been told.
+    failed: Option<io::Error>,
+    /// Memory for the next operation.
+    spare: Vec<u8>,
+    /// Where the last seek has led.
+    pub(super) position: u64,
+    pub(super) max_buf_size: usize,
+    /// False once the file system has said that it cannot tell what is cached.
+    pub(super) may_read_now: bool,
+    pub(super) may_write_now: bool,
+    /// Everyone who waits beside the one that the operation knows.
+    pub(super) waiters: Vec<Waker>,
+}
+
+enum UnderWay {
+    Idle,
+    Reading(Job<ReadAt<StdFile, Vec<u8>>>),
+    Writing(Op<WriteAt<StdFile, Slice<Vec<u8>>>>),
+    WritingOnPool(JoinHandle<(io::Result<()>, Unsent)>),
+}
+
+impl State {
+    pub(super) const fn new() -> Self {
+        Self {
+            under_way: UnderWay::Idle,
+            read: Vec::new(),
+            read_at: 0,
+            has_ended: false,
+            unsent: Vec::new(),
+            unsent_at: 0,
+            failed: None,
+            spare: Vec::new(),
+            position: 0,
+            max_buf_size: MAX_BUF_SIZE,
+            may_read_now: true,
+            may_write_now: true,
+            waiters: Vec::new(),
+        }
+    }
+
+    /// True while an operation is under way.
+    pub(super) const fn is_busy(&self) -> bool {
+        !matches!(self.under_way, UnderWay::Idle)
+    }
+
+    /// True while bytes are held that the system has not taken.
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Waits for what is under way; its error is kept for whoever asks next.
+    pub(super) fn poll_settle(&mut self, cx: &mut Context<'_>, file: &Arc<StdFile>) -> Poll<()> {
+        loop {
+            match &mut self.under_way {
+                UnderWay::Idle => return Poll::Ready(()),
+                UnderWay::Reading(job) => {
+                    let done = match Pin::new(job).poll(cx) {
+                        Poll::Ready(done) => done,
+                        Poll::Pending => return self.wait(cx),
+                    };
+                    self.under_way = UnderWay::Idle;
+                    self.end_read(done);
+                }
+                UnderWay::Writing(op) => {
+                    let (written, part) = match Pin::new(op).poll(cx) {
+                        Poll::Ready(done) => done,
+                        Poll::Pending => return self.wait(cx),
+                    };
+                    self.under_way = UnderWay::Idle;
+                    let at = part.begin();
+                    self.end_write(written, part.into_inner(), at, file);
+                }
+                UnderWay::WritingOnPool(call) => {
+                    let done = match Pin::new(call).poll(cx) {
+                        Poll::Ready(done) => done,
+                        Poll::Pending => return self.wait(cx),
+                    };
+                    self.under_way = UnderWay::Idle;
+                    self.end_pool_write(done);
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+            self.waiters.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn end_read(&mut self, done: io::Result<(io::Result<usize>, Vec<u8>)>) {
+        match done {
+            Ok((Ok(n), bytes)) => {
+                self.has_ended = n == 0;
+                self.read = bytes;
+                self.read_at = 0;
+            }
+            Ok((Err(error), bytes)) => {
+                self.spare = bytes;
+                self.failed = Some(error);
+            }
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    fn end_write(&mut self, written: io::Result<usize>, bytes: Vec<u8>, at: usize, file: &Arc<StdFile>) {
+        match written {
+            Ok(n) if at + n >= bytes.len() => self.keep_spare(bytes),
+            Ok(0) => self.keep_unsent(io::ErrorKind::WriteZero.into(), bytes, at),
+            Ok(n) => self.begin_write(bytes, at + n, file),
+            Err(error) => self.keep_unsent(error, bytes, at),
+        }
+    }
+
+    fn end_pool_write(&mut self, done: Result<(io::Result<()>, Unsent), blitz_exec::task::JoinError>) {
+        match done {
+            Ok((result, mut unsent)) => {
+                let (bytes, sent) = (std::mem::take(&mut unsent.bytes), unsent.sent);
+                unsent.is_reported = true;
+                match result {
+                    Ok(()) => self.keep_spare(bytes),
+                    Err(error) => self.keep_unsent(error, bytes, sent),
+                }
+            }
+            Err(error) => self.failed = Some(of_pool(error)),
+        }
+    }
+
+    fn keep_unsent(&mut self, error: io::Error, bytes: Vec<u8>, at: usize) {
+        use io::ErrorKind::{QuotaExceeded, StorageFull, WouldBlock, WriteZero};
+        // Where room may be made, or the other end may read, a retry makes sense. All else would fail for ever.
+        if matches!(error.kind(), StorageFull | QuotaExceeded | WouldBlock | WriteZero) {
+            self.unsent = bytes;
+            self.unsent_at = at;
+        } else {
+            self.keep_spare(bytes);
+        }
+        self.failed = Some(error);
+    }
+
+    fn keep_spare(&mut self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        self.spare = bytes;
+    }
+
+    /// Begins to write `bytes` from `at` on.
+    fn begin_write(&mut self, bytes: Vec<u8>, at: usize, file: &Arc<StdFile>) {
+        let end = bytes.len();
+        let driver = context::driver("fs::File");
+        if driver.supports(Opcode::WRITE) {
+            let op = write_at(&driver, Arc::clone(file), bytes.slice(at..end), None);
+            self.under_way = UnderWay::Writing(op);
+            return;
+        }
+        let mut unsent = Unsent::new(Arc::clone(file), bytes, at);
+        let call = context::spawn_blocking("fs::File", move || (unsent.write_all(), unsent));
+        self.under_way = UnderWay::WritingOnPool(call);
+    }
+
+    /// Takes a copy of the front of `bytes` and begins to write it; how much was taken.
+    pub(super) fn take_to_write(&mut self, cx: &mut Context<'_>, bytes: &[u8], file: &Arc<StdFile>) -> usize {
+        let len = bytes.len().min(self.max_buf_size);
+        let mut copy = std::mem::take(&mut self.spare);
+        copy.clear();
+        copy.extend_from_slice(&bytes[..len]);
+        self.begin_write(copy, 0, file);
+        // On the ring it begins with the first poll. If it is done at once, the next call finds that.
+        let _ = self.poll_settle(cx, file);
+        len
+    }
+
+    /// Begins to read up to `len` bytes.
+    pub(super) fn begin_read(&mut self, len: usize, file: &Arc<StdFile>) {
+        let mut memory = std::mem::take(&mut self.spare);
+        memory.clear();
+        memory.reserve_exact(len.min(self.max_buf_size));
+        let file = Arc::clone(file);
+        self.under_way = UnderWay::Reading(Job::new("fs::File", |driver| read_at(driver, file, memory, None)));
+    }
+
+    /// Gives what was read before; false if there is nothing.
+    pub(super) fn take_read(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let rest = &self.read[self.read_at..];
+        if rest.is_empty() {
+            return false;
+        }
+        let len = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..len]);
+        self.read_at += len;
+        if self.read_at == self.read.len() {
+            let bytes = std::mem::take(&mut self.read);
+            self.read_at = 0;
+            self.keep_spare(bytes);
+        }
+        true
+    }
+
+    /// Whether the last read has found the end: to be told once.
+    pub(super) fn take_ended(&mut self) -> bool {
+        std::mem::take(&mut self.has_ended)
+    }
+
+    /// How many bytes were read and not taken.
+    pub(super) fn unread(&self) -> usize {
+        self.read.len() - self.read_at
+    }
+
+    /// Forgets what was read and not taken, and takes the file's position back to it.
+    pub(super) fn unread_to_position(&mut self, file: &StdFile) -> io::Result<()> {
+        let unread = self.unread();
+        if unread > 0 {
+            let mut file = file;
+            file.seek(SeekFrom::Current(-(unread as i64)))?;
+        }
+        self.read.clear();
+        self.read_at = 0;
+        self.has_ended = false;
+        Ok(())
+    }
+
+    /// Waits until everything taken is written, trying again what failed, or reports why not.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, file: &Arc<StdFile>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_settle(cx, file));
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Err(error));
+            }
+            if !self.has_unsent() {
+                return Poll::Ready(Ok(()));
+            }
+            let (bytes, at) = (std::mem::take(&mut self.unsent), self.unsent_at);
+            self.begin_write(bytes, at, file);
+        }
+    }
+
+    /// The same for whoever holds the file alone: nobody else waits.
+    pub(super) fn poll_flush_alone(&mut self, cx: &mut Context<'_>, file: &Arc<StdFile>) -> Poll<io::Result<()>> {
+        let flushed = self.poll_flush(cx, file);
+        self.waiters.clear();
+        flushed
+    }
+
+    /// The file goes to another owner, who is told of no error: what is unsent is written here.
+    pub(super) fn give_up_unsent(&mut self, file: &Arc<StdFile>) {
+        if self.has_unsent() {
+            drop(Unsent::new(Arc::clone(file), std::mem::take(&mut self.unsent), self.unsent_at));
+        }
+        self.failed = None;
+    }
+
+    /// The file is dropped: what was taken is written to its end without it.
+    pub(super) fn finish_alone(&mut self, file: &Arc<StdFile>) {
+        match std::mem::replace(&mut self.under_way, UnderWay::Idle) {
+            UnderWay::Writing(op) => op.detach(),
+            // The call goes on, and says by itself what is lost.
+            UnderWay::WritingOnPool(_) | UnderWay::Reading(_) | UnderWay::Idle => {}
+        }
+        // Whoever was told of the error has decided; a first telling is made here.
+        if self.failed.is_some() {
+            self.give_up_unsent(file);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! One operation under way: by the ring, or on the blocking pool.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use blitz_driver::completion::{Op, Request};
+use blitz_exec::task::JoinHandle;
+
+use crate::context;
+
+/// An operation under way. Begun when it is first polled on the ring, and at once on the pool.
+pub(super) enum Job<D: Request> {
+    Ring(Op<D>),
+    Pool(JoinHandle<D::Output>),
+}
+
+impl<D: Request<Output: Send>> Job<D> {
+    /// The operation that `op` makes for a driver.
+    #[track_caller]
+    pub(super) fn new(what: &'static str, op: impl FnOnce(&blitz_driver::Handle) -> Op<D>) -> Self {
+        let op = op(&context::driver(what));
+        if op.has_ring() { Self::Ring(op) } else { Self::Pool(context::spawn_blocking(what, move || op.call())) }
+    }
+}
+
+impl<D: Request> Future for Job<D> {
+    type Output = io::Result<D::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Ring(op) => Pin::new(op).poll(cx).map(Ok),
+            Self::Pool(call) => Pin::new(call).poll(cx).map_err(of_pool),
+        }
+    }
+}
+
+/// The runtime has shut down under a call, or the call has panicked.
+pub(super) fn of_pool(error: blitz_exec::task::JoinError) -> io::Error {
+    io::Error::other(format!("the blocking call behind this file operation did not end well: {error}"))
+}
+
+/// Runs `f` on the blocking pool.
+pub(super) async fn on_pool<T, F>(what: &'static str, f: F) -> io::Result<T>
+where
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+    T: Send + 'static,
+{
+    context::spawn_blocking(what, f).await.map_err(of_pool)?
+}

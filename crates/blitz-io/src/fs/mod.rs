@@ -1,0 +1,28 @@
+//! Files: opened, read, written and named without holding a thread up.
+//!
+//! Each operation takes the first of three ways that is open to it:
+//!
+//! 1. *On the spot*, where the kernel promises not to wait for a disk (`RWF_NOWAIT`, `RESOLVE_CACHED`): a read from
+//!    the page cache costs a system call and no task switch. Small metadata calls are made on the spot, too;
+//!    [`set_metadata_on_the_spot`] sends them to the pool, which network file systems may need.
+//! 2. *The ring*, where the driver is io_uring: the operation owns its buffer until the kernel is done.
+//! 3. *The blocking pool*, as everywhere else.
+//!
+//! An error of an operation on a path says which path.
+
+mod dirs;
+mod error;
+mod file;
+mod job;
+mod names;
+mod open_options;
+mod whole;
+
+pub use dirs::{create_dir, create_dir_all, remove_dir, remove_dir_all};
+pub use file::File;
+pub use names::{
+    canonicalize, hard_link, metadata, read_link, remove_file, rename, set_metadata_on_the_spot, set_permissions,
+    symlink, symlink_metadata, try_exists,
+};
+pub use open_options::OpenOptions;
+pub use whole::{copy, read, read_to_string, write};

@@ -1,0 +1,208 @@
+//! How a file is to be opened.
+
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use blitz_driver::completion::open;
+use blitz_sys::file::open_flags::{
+    O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
+};
+use blitz_sys::file::open_now;
+
+use super::File;
+use super::error::{at, to_c};
+use super::job::{Job, on_pool};
+use super::names::is_on_the_spot;
+
+/// How a file is to be opened: as std's type of this name, with an `open` that is awaited.
+///
+/// # Examples
+/// ```
+/// # #[blitz_io::main]
+/// # async fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("journal");
+/// use blitz_io::fs::OpenOptions;
+/// use blitz_io::io::AsyncWriteExt;
+///
+/// let mut journal = OpenOptions::new().append(true).create(true).open(&path).await?;
+/// journal.write_all(b"started\n").await?;
+/// journal.flush().await?;
+///
+/// let again = OpenOptions::new().write(true).create_new(true).open(&path).await;
+/// assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The same options as std has them, for the blocking pool.
+    std: std::fs::OpenOptions,
+    /// They came from outside, and what they say cannot be asked.
+    is_opaque: bool,
+    read: bool,
+    write: bool,
+    append: bool,
+    truncate: bool,
+    create: bool,
+    create_new: bool,
+    mode: u32,
+    custom_flags: i32,
+}
+
+impl OpenOptions {
+    /// None of the options set: at least reading, writing or appending must be.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self::of(std::fs::OpenOptions::new(), false)
+    }
+
+    fn of(std: std::fs::OpenOptions, is_opaque: bool) -> Self {
+        Self {
+            std,
+            is_opaque,
+            read: false,
+            write: false,
+            append: false,
+            truncate: false,
+            create: false,
+            create_new: false,
+            mode: 0o666,
+            custom_flags: 0,
+        }
+    }
+
+    /// For reading.
+    pub fn read(&mut self, read: bool) -> &mut Self {
+        self.std.read(read);
+        self.read = read;
+        self
+    }
+
+    /// For writing, from the start and over what is there.
+    pub fn write(&mut self, write: bool) -> &mut Self {
+        self.std.write(write);
+        self.write = write;
+        self
+    }
+
+    /// For writing, each time at the end.
+    pub fn append(&mut self, append: bool) -> &mut Self {
+        self.std.append(append);
+        self.append = append;
+        self
+    }
+
+    /// To be cut to nothing first.
+    pub fn truncate(&mut self, truncate: bool) -> &mut Self {
+        self.std.truncate(truncate);
+        self.truncate = truncate;
+        self
+    }
+
+    /// To be made if it is missing.
+    pub fn create(&mut self, create: bool) -> &mut Self {
+        self.std.create(create);
+        self.create = create;
+        self
+    }
+
+    /// To be made, and an error if it is there.
+    pub fn create_new(&mut self, create_new: bool) -> &mut Self {
+        self.std.create_new(create_new);
+        self.create_new = create_new;
+        self
+    }
+
+    /// The permissions of a file that is made, before the process's mask; 0o666 unless set.
+    pub fn mode(&mut self, mode: u32) -> &mut Self {
+        self.std.mode(mode);
+        self.mode = mode;
+        self
+    }
+
+    /// Further flags of `open(2)`, but not those of the options above.
+    pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
+        self.std.custom_flags(flags);
+        self.custom_flags = flags;
+        self
+    }
+
+    /// Opens `path`.
+    ///
+    /// # Cancel safety
+    /// Safe, but that a file may have been made or cut: one that was opened for a dropped call is closed.
+    ///
+    /// # Errors
+    /// Those of `open(2)`, with the path, or `InvalidInput` if the options make no sense together.
+    pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        let path = path.as_ref();
+        self.open_std(path).await.map(File::from_std)
+    }
+
+    pub(super) async fn open_std(&self, path: &Path) -> io::Result<std::fs::File> {
+        at(self.try_open(path).await, "open", path)
+    }
+
+    async fn try_open(&self, path: &Path) -> io::Result<std::fs::File> {
+        let name = to_c(path)?;
+        let makes = self.create || self.create_new;
+        // What is not a file or directory (a FIFO without a peer, a device) may wait for ever in `open`: the pool's.
+        let is_plain = !self.is_opaque && is_on_the_spot() && {
+            match std::fs::metadata(path) {
+                Ok(facts) => facts.is_file() || facts.is_dir(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !makes => return Err(error),
+                // Missing, and to be made; or something that `open` will explain better.
+                Err(_) => true,
+            }
+        };
+        if !is_plain {
+            let (options, path) = (self.std.clone(), path.to_owned());
+            return on_pool("fs::File::open", move || options.open(path)).await;
+        }
+        let flags = self.flags()?;
+        if let Some(opened) = open_now(&name, flags) {
+            return opened.map(Into::into);
+        }
+        let mode = self.mode;
+        let opened = Job::new("fs::File::open", |driver| open(driver, name, flags, mode)).await??;
+        Ok(opened.into())
+    }
+
+    /// The options as `open(2)` has them.
+    fn flags(&self) -> io::Result<i32> {
+        let access = match (self.read, self.write, self.append) {
+            (true, false, false) => O_RDONLY,
+            (false, true, false) => O_WRONLY,
+            (true, true, false) => O_RDWR,
+            (false, _, true) => O_WRONLY | O_APPEND,
+            (true, _, true) => O_RDWR | O_APPEND,
+            (false, false, false) => return Err(senseless("neither reading, writing nor appending is set")),
+        };
+        let makes = self.create || self.create_new;
+        if !self.write && !self.append && (self.truncate || makes) {
+            return Err(senseless("to create or truncate, the file must be opened for writing"));
+        }
+        if self.append && self.truncate && !self.create_new {
+            return Err(senseless("a file cannot be truncated and appended to"));
+        }
+        let makes = match (self.create, self.truncate, self.create_new) {
+            (_, _, true) => O_CREAT | O_EXCL,
+            (create, truncate, false) => {
+                (if create { O_CREAT } else { 0 }) | (if truncate { O_TRUNC } else { 0 })
+            }
+        };
+        Ok(access | makes | self.custom_flags & !O_ACCMODE)
+    }
+}
+
+fn senseless(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+impl From<std::fs::OpenOptions> for OpenOptions {
+    fn from(std: std::fs::OpenOptions) -> Self {
+        Self::of(std, true)
+    }
+}

@@ -1,0 +1,131 @@
+//! Whole files in one call.
+
+use std::io::{self, Read as _};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use blitz_driver::completion::read_at;
+use blitz_io_traits::IoBuf;
+use blitz_sys::completion::Opcode;
+use blitz_sys::file::{errno, read_now};
+
+use super::error::at;
+use super::job::{Job, on_pool};
+use super::open_options::OpenOptions;
+use crate::context;
+
+/// So much is read in one go.
+const CHUNK: usize = 256 * 1024;
+/// After so many bytes read on the spot others get their turn.
+const TURN: usize = 4 * CHUNK;
+
+/// Reads the file `path` whole.
+///
+/// # Cancel safety
+/// Safe: nothing is changed.
+///
+/// # Errors
+/// Those of `open(2)` and `read(2)`, with the path.
+///
+/// # Examples
+/// ```
+/// # #[blitz_io::main]
+/// # async fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("greeting");
+/// blitz_io::fs::write(&path, "hello").await?;
+/// assert_eq!(blitz_io::fs::read(&path).await?, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let path = path.as_ref();
+    let mut options = OpenOptions::new();
+    let file = options.read(true).open_std(path).await?;
+    at(read_open(file).await, "read", path)
+}
+
+/// Reads the file `path` whole, as text.
+///
+/// # Cancel safety
+/// Safe: nothing is changed.
+///
+/// # Errors
+/// As for [`read`]; `InvalidData` if it is not UTF-8.
+pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
+    let path = path.as_ref();
+    let bytes = read(path).await?;
+    let text = String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+    at(text, "read as text", path)
+}
+
+async fn read_open(file: std::fs::File) -> io::Result<Vec<u8>> {
+    let size = blitz_sys::file::now::size(file.as_raw_fd()).unwrap_or(0);
+    // One byte more, so that the end is seen without growing.
+    let room = usize::try_from(size).map_err(|_| io::ErrorKind::OutOfMemory)?.saturating_add(1);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(room).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut since_turn = 0;
+    loop {
+        if bytes.len() == bytes.capacity() {
+            bytes.reserve(CHUNK);
+        }
+        match read_now(file.as_raw_fd(), &mut bytes, CHUNK, None) {
+            0 => return Ok(bytes),
+            n if n > 0 => since_turn += n as usize,
+            n if n == -errno::EINTR => {}
+            n if n == -errno::EAGAIN || n == -errno::EOPNOTSUPP => return read_rest(file, bytes).await,
+            n => return Err(io::Error::from_raw_os_error(-n)),
+        }
+        if since_turn >= TURN {
+            since_turn = 0;
+            crate::task::yield_now().await;
+        }
+    }
+}
+
+/// The rest of a file that is not in the page cache.
+async fn read_rest(mut file: std::fs::File, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    if !context::driver("fs::read").supports(Opcode::READ) {
+        return on_pool("fs::read", move || file.read_to_end(&mut bytes).map(|_| bytes)).await;
+    }
+    let file = Arc::new(file);
+    loop {
+        if bytes.len() == bytes.capacity() {
+            bytes.reserve(CHUNK);
+        }
+        let (begin, end) = (bytes.len(), bytes.capacity().min(bytes.len() + CHUNK));
+        let part = bytes.slice(begin..end);
+        let file = Arc::clone(&file);
+        let (result, part) = Job::new("fs::read", |driver| read_at(driver, file, part, None)).await?;
+        bytes = part.into_inner();
+        if result? == 0 {
+            return Ok(bytes);
+        }
+    }
+}
+
+/// Writes `contents` to the file `path`, in place of what it held; the file is made if it is missing.
+///
+/// # Cancel safety
+/// Not safe: a dropped call goes on.
+///
+/// # Errors
+/// Those of `open(2)` and `write(2)`, with the path.
+pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<()> {
+    let (path, contents) = (path.as_ref().to_owned(), contents.as_ref().to_owned());
+    on_pool("fs::write", move || at(std::fs::write(&path, contents), "write", &path)).await
+}
+
+/// Copies the file `from` with its permissions to `to`, in place of what that held; returns how many bytes.
+///
+/// # Cancel safety
+/// Not safe: a dropped call goes on.
+///
+/// # Errors
+/// Those of reading and writing, with the first path.
+pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
+    let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
+    on_pool("fs::copy", move || at(std::fs::copy(&from, &to), "copy", &from)).await
+}
