@@ -22,7 +22,8 @@ mod options;
 /// | `crate` | the path under which this crate is known to the caller | `blitz_io` |
 ///
 /// # Examples
-/// ```ignore
+/// ```
+/// # use renamed as blitz_io;
 /// #[blitz_io::main(flavor = "current_thread")]
 /// async fn main() {
 ///     println!("hello");
@@ -39,11 +40,19 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// `#[should_panic]`) stand beside it as usual.
 ///
 /// # Examples
-/// ```ignore
+/// ```
+/// # use renamed as blitz_io;
 /// #[blitz_io::test(start_paused = true)]
 /// async fn an_hour_passes_at_once() {
 ///     blitz_io::time::sleep(std::time::Duration::from_secs(3600)).await;
 /// }
+/// ```
+///
+/// A mistake is told with what to write instead:
+/// ```compile_fail
+/// # use renamed as blitz_io;
+/// #[blitz_io::test]
+/// fn not_async() {} // `#[blitz_io::test]` needs an async function: write `async fn not_async`
 /// ```
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
