@@ -137,17 +137,18 @@ fn plain(kind: Kind, function: Function, options: &Options) -> TokenStream {
     } = function;
     sig.asyncness = None;
     // A wrong type is reported where the value is made: at the last statement.
-    let last = last_statement(&body).unwrap_or_else(|| brace.span.close());
+    let (last, end) = last_statement(&body).unwrap_or((brace.span.close(), brace.span.close()));
     let krate = match &options.krate {
         Some(path) => path.to_token_stream(),
-        None => Ident::new("blitz_io", Span::call_site()).to_token_stream(),
+        None => Ident::new("blitz_io", last).to_token_stream(),
     };
-    let runtime = builder(&krate, options);
+    let runtime = builder(&krate, options, last);
     let future = Ident::new("body", Span::mixed_site());
+    let call = quote_spanned! {end=> .expect("the runtime could not be built").block_on(#future) };
     let run = quote_spanned! {last=>
         #[allow(clippy::expect_used, clippy::diverging_sub_expression, clippy::needless_return)]
         {
-            return #runtime.expect("the runtime could not be built").block_on(#future);
+            return #runtime #call;
         }
     };
     let (header, pinned) = match kind {
@@ -174,44 +175,50 @@ fn plain(kind: Kind, function: Function, options: &Options) -> TokenStream {
     quote! { #header #(#attrs)* #vis #sig #block }
 }
 
-/// The expression that builds the runtime: an `io::Result`.
-fn builder(krate: &TokenStream, options: &Options) -> TokenStream {
+/// The expression that builds the runtime: an `io::Result`. All of it at `span`, which is where the compiler points to.
+fn builder(krate: &TokenStream, options: &Options, span: Span) -> TokenStream {
     let new = match options.flavor {
-        Flavor::MultiThread => quote! { new_multi_thread },
-        Flavor::CurrentThread | Flavor::Local => quote! { new_current_thread },
-        Flavor::ThreadPerCore => quote! { new_thread_per_core },
+        Flavor::MultiThread => quote_spanned! {span=> new_multi_thread },
+        Flavor::CurrentThread | Flavor::Local => quote_spanned! {span=> new_current_thread },
+        Flavor::ThreadPerCore => quote_spanned! {span=> new_thread_per_core },
     };
     let workers = options
         .worker_threads
-        .map(|n| quote! { .worker_threads(#n) });
-    let paused = options.start_paused.map(|on| quote! { .start_paused(#on) });
-    let name = options.name.as_ref().map(|name| quote! { .name(#name) });
+        .map(|n| quote_spanned! {span=> .worker_threads(#n) });
+    let paused = options
+        .start_paused
+        .map(|on| quote_spanned! {span=> .start_paused(#on) });
+    let name = options
+        .name
+        .as_ref()
+        .map(|name| quote_spanned! {span=> .name(#name) });
     let panic = options
         .unhandled_panic
         .as_ref()
-        .map(|variant| quote! { .unhandled_panic(#krate::runtime::UnhandledPanic::#variant) });
+        .map(|variant| quote_spanned! {span=> .unhandled_panic(#krate::runtime::UnhandledPanic::#variant) });
     let build = match options.flavor {
         Flavor::Local => {
-            quote! { .build_local(::core::default::Default::default()) }
+            quote_spanned! {span=> .build_local(::core::default::Default::default()) }
         }
-        _ => quote! { .build() },
+        _ => quote_spanned! {span=> .build() },
     };
-    quote! {
+    quote_spanned! {span=>
         #krate::runtime::Builder::#new() #workers #paused #name #panic .enable_all() #build
     }
 }
 
-/// Where the last statement begins.
-fn last_statement(body: &TokenStream) -> Option<Span> {
-    let mut start: Option<Span> = None;
+/// The first and the last token of the last statement.
+fn last_statement(body: &TokenStream) -> Option<(Span, Span)> {
+    let mut ends: Option<(Span, Span)> = None;
     let mut fresh = true;
     for tree in body.clone() {
-        if fresh {
-            start = Some(tree.span());
-        }
+        ends = match ends {
+            Some((start, _)) if !fresh => Some((start, tree.span())),
+            _ => Some((tree.span(), tree.span())),
+        };
         fresh = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == ';');
     }
-    start
+    ends
 }
 
 #[cfg(test)]
