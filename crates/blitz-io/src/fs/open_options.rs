@@ -147,6 +147,7 @@ impl OpenOptions {
 
     async fn try_open(&self, path: &Path) -> io::Result<std::fs::File> {
         let name = to_c(path)?;
+        let flags = if self.is_opaque { 0 } else { self.flags()? };
         let makes = self.create || self.create_new;
         // What is not a file or directory (a FIFO without a peer, a device) may wait for ever in `open`: the pool's.
         let is_plain = !self.is_opaque && is_on_the_spot() && {
@@ -161,7 +162,6 @@ impl OpenOptions {
             let (options, path) = (self.std.clone(), path.to_owned());
             return on_pool("fs::File::open", move || options.open(path)).await;
         }
-        let flags = self.flags()?;
         if let Some(opened) = open_now(&name, flags) {
             return opened.map(Into::into);
         }

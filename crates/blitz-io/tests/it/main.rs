@@ -2,6 +2,7 @@
 
 mod async_fd;
 mod child;
+mod fs;
 mod harness;
 mod http_like_workload;
 // mod mixed_io;

@@ -251,7 +251,7 @@ impl File {
     /// use blitz_io::fs::File;
     ///
     /// let file = File::create_new(&path).await?;
-    /// let (written, _) = file.write_at(b"0123456789", 0).await;
+    /// let (written, _) = file.write_at(b"0123456789".to_vec(), 0).await;
     /// assert_eq!(written?, 10);
     /// let (read, buffer) = file.read_at(Vec::with_capacity(4), 3).await;
     /// assert_eq!((read?, &buffer[..]), (4, &b"3456"[..]));
