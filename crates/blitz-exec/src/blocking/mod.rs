@@ -15,3 +15,6 @@ mod thread;
 pub use job::Refused;
 pub use pool::{EnterHook, Pool, PoolConfig, Spawner};
 
+
+#[cfg(all(loom, test))]
+mod tests;

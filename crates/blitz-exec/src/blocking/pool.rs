@@ -110,10 +110,23 @@ impl State {
 }
 
 impl Inner {
-    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+    /// Waits for a signal or the end of the keep-alive. Answers whether it was the latter.
+    #[cfg(not(loom))]
+    pub(super) fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
         let waited = self.work.wait_timeout(state, self.config.keep_alive);
         let (state, result) = waited.unwrap_or_else(PoisonError::into_inner);
         (state, result.timed_out())
+    }
+
+    /// In a model no time passes: a keep-alive of zero is over whenever the thread runs next, any other never.
+    #[cfg(loom)]
+    pub(super) fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+        if self.config.keep_alive.is_zero() {
+            drop(state);
+            thread::yield_now();
+            return (self.state.lock(), true);
+        }
+        (self.work.wait(state).unwrap_or_else(PoisonError::into_inner), false)
     }
 
     /// Waits for the last thread's last line, no longer than `limit`.

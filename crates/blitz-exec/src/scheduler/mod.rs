@@ -172,3 +172,6 @@ fn thread_number() -> usize {
         })
     })
 }
+
+#[cfg(all(loom, test))]
+mod tests;

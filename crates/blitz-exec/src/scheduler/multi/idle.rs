@@ -10,7 +10,7 @@ use blitz_core::primitive::sync::atomic::{AtomicU64, AtomicUsize, fence};
 
 /// One bit per worker, and a count.
 #[derive(Debug)]
-pub(super) struct Idle {
+pub(in crate::scheduler) struct Idle {
     /// Bit `i % 64` of word `i / 64`: worker `i` sleeps, or is about to, and nobody has claimed it to wake it.
     sleepers: Box<[AtomicU64]>,
     /// Workers that look for work elsewhere, and those claimed that do not know it yet.
@@ -19,7 +19,7 @@ pub(super) struct Idle {
 }
 
 impl Idle {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(in crate::scheduler) fn new(workers: usize) -> Self {
         let words = (0..workers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Self { sleepers: words, searching: AtomicUsize::new(0), workers }
     }
@@ -27,13 +27,13 @@ impl Idle {
     /// Whether waking somebody would help, as it looked a moment ago. For the owner of a queue, who will run the work
     /// himself if this errs.
     #[inline]
-    pub(super) fn is_worth_waking(&self) -> bool {
+    pub(in crate::scheduler) fn is_worth_waking(&self) -> bool {
         // ORDERING: Relaxed: a hint. `wake_one` decides.
         self.searching.load(Relaxed) == 0 && self.sleepers.iter().any(|word| word.load(Relaxed) != 0)
     }
 
     /// After work was made visible: claims a sleeper, who is counted as searching from here on. The caller unparks it.
-    pub(super) fn wake_one(&self) -> Option<usize> {
+    pub(in crate::scheduler) fn wake_one(&self) -> Option<usize> {
         // ORDERING: SeqCst, pairs with the fence in `sleep`: the work was published before, we look for sleepers after.
         fence(SeqCst);
         loop {
@@ -68,7 +68,7 @@ impl Idle {
     }
 
     /// Counts the caller as searching, unless half of the workers are.
-    pub(super) fn start_search(&self) -> bool {
+    pub(in crate::scheduler) fn start_search(&self) -> bool {
         // ORDERING: Relaxed: only a limit.
         if 2 * self.searching.load(Relaxed) >= self.workers {
             return false;
@@ -79,13 +79,13 @@ impl Idle {
     }
 
     /// The caller searches no more. Answers whether it was the last.
-    pub(super) fn stop_search(&self) -> bool {
+    pub(in crate::scheduler) fn stop_search(&self) -> bool {
         // ORDERING: SeqCst: who saw us counted has relied on our next look, which comes after this.
         self.searching.fetch_sub(1, SeqCst) == 1
     }
 
     /// Worker `index` is about to sleep. It must look for work once more before it does.
-    pub(super) fn sleep(&self, index: usize, searching: bool) {
+    pub(in crate::scheduler) fn sleep(&self, index: usize, searching: bool) {
         let (word, bit) = self.place(index);
         word.fetch_or(bit, SeqCst);
         if searching {
@@ -96,7 +96,7 @@ impl Idle {
     }
 
     /// Worker `index` is awake again. Answers whether it was claimed: then it is counted as searching.
-    pub(super) fn awake(&self, index: usize) -> bool {
+    pub(in crate::scheduler) fn awake(&self, index: usize) -> bool {
         let (word, bit) = self.place(index);
         // ORDERING: SeqCst with the claim: one of the two gets the bit.
         word.fetch_and(!bit, SeqCst) & bit == 0

@@ -4,7 +4,7 @@
 //! is about to block inside a task hands the core, driver included, to another thread.
 
 mod context;
-mod idle;
+pub(super) mod idle;
 mod worker;
 
 use std::fmt;

@@ -1,0 +1,90 @@
+//! One thread that runs the tasks, and others that wake them.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use blitz_core::primitive::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use blitz_core::primitive::thread;
+use blitz_core::wake::WakeSlot;
+
+use super::FakePark;
+use crate::scheduler::Config;
+use crate::scheduler::single::Shared;
+use crate::task::SpawnInfo;
+
+struct Event {
+    set: AtomicBool,
+    slot: WakeSlot,
+}
+
+impl Event {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { set: AtomicBool::new(false), slot: WakeSlot::new() })
+    }
+
+    fn set(&self) {
+        self.set.store(true, SeqCst);
+        self.slot.wake();
+    }
+
+    fn wait(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| {
+            self.slot.register(cx.waker());
+            if self.set.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        })
+    }
+}
+
+fn scheduler() -> Arc<Shared> {
+    Shared::new(0, FakePark::boxed(), Arc::new(Config::default()))
+}
+
+/// The root is woken from another thread as the loop goes to sleep. `block_on` hangs if the wake is lost.
+#[test]
+fn no_wake_of_the_root_is_lost() {
+    loom::model(|| {
+        let shared = scheduler();
+        let event = Event::new();
+        let other = Arc::clone(&event);
+        let thread = thread::spawn(move || other.set());
+        shared.block_on(event.wait());
+        thread.join().unwrap();
+        shared.shutdown();
+    });
+}
+
+/// A task is woken from another thread as the loop goes to sleep.
+#[test]
+fn no_wake_of_a_task_is_lost() {
+    loom::model(|| {
+        let shared = scheduler();
+        let event = Event::new();
+        let (other, mine) = (Arc::clone(&event), event);
+        let thread = thread::spawn(move || other.set());
+        let task = shared.spawn(async move { mine.wait().await }, SpawnInfo::here());
+        assert!(shared.block_on(task).is_ok());
+        thread.join().unwrap();
+        shared.shutdown();
+    });
+}
+
+/// Two threads want to run one scheduler: the second takes over when the first is done, or is done itself.
+#[test]
+fn the_core_goes_from_thread_to_thread() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let shared = scheduler();
+        let event = Event::new();
+        let task = {
+            let event = Arc::clone(&event);
+            shared.spawn(async move { event.wait().await }, SpawnInfo::here())
+        };
+        let other = Arc::clone(&shared);
+        let thread = thread::spawn(move || other.block_on(async { event.set() }));
+        assert!(shared.block_on(task).is_ok());
+        thread.join().unwrap();
+        shared.shutdown();
+    });
+}
