@@ -157,7 +157,7 @@ fn no_future_is_dropped_by_its_aborter() {
             pending::<()>().await
         };
         // SAFETY: only this thread runs and shuts down.
-        let (handle, notified) = unsafe {
+        let (mut handle, notified) = unsafe {
             queue
                 .owned
                 .bind_local(future, queue.clone(), SpawnInfo::here())
@@ -169,10 +169,12 @@ fn no_future_is_dropped_by_its_aborter() {
             abort.abort();
         });
         queue.run_one();
-        drop(handle);
         queue.shut_down();
         aborting.join().unwrap();
         queue.shut_down();
+        // A panic in the drop would be in the error.
+        assert!(output(&mut handle).is_err_and(|error| error.is_cancelled()));
+        drop(handle);
         assert_eq!(StdArc::strong_count(&queue), 1, "the task was not freed");
     });
 }
@@ -191,7 +193,7 @@ fn no_cancellation_hides_what_came_before_it() {
             let queue = Queue::new();
             let before = Arc::new(AtomicBool::new(false));
             let sees = Sees(before.clone());
-            let handle = queue.spawn(async move {
+            let mut handle = queue.spawn(async move {
                 let _sees = sees;
                 pending::<()>().await
             });
@@ -211,7 +213,8 @@ fn no_cancellation_hides_what_came_before_it() {
             queue.run_one();
             cancelling.join().unwrap();
             queue.run_all();
-            assert!(handle.is_finished());
+            // A panic in the drop would be in the error.
+            assert!(output(&mut handle).is_err_and(|error| error.is_cancelled()));
         });
     }
 }
