@@ -204,10 +204,8 @@ mod tests {
                 }
                 let more = fresh(layout_of(class));
                 // SAFETY: as above.
-                assert!(
-                    !unsafe { lists.push(class, more) },
-                    "the thread keeps too much"
-                );
+                let kept = unsafe { lists.push(class, more) };
+                assert!(!kept, "the thread keeps too much");
                 assert_eq!(lists.pop(class), given.last().copied());
                 // SAFETY: as above.
                 assert!(unsafe { lists.push(class, more) });

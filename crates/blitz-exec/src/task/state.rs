@@ -36,7 +36,7 @@
 //!              otherwise               drops JOIN_INTEREST            -1   join handle: done, or Last
 //! ```
 //!
-//! "Last" means that no reference is left: free the task.
+//! "Last" means that no reference is left: free the task. `tests/state.rs` holds these lines to the code.
 
 use blitz_core::primitive::sync::atomic::{AtomicUsize, Ordering::*, fence};
 use std::fmt;
@@ -401,3 +401,7 @@ impl fmt::Debug for State {
             .finish()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+#[path = "tests/state.rs"]
+mod tests;
