@@ -198,7 +198,7 @@ impl Registration {
         interest: Interest,
         io: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
-        let event = self.observe(interest.mask())?;
+        let event = self.observe(interest.mask(), false)?;
         let Some(event) = event else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
@@ -220,23 +220,21 @@ impl Registration {
         direction: Direction,
         mut io: impl FnMut() -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        let coop = ready!(budget::poll_proceed(cx));
+        let mut tried = false;
         loop {
-            let event = match self.observe(direction.mask())? {
+            let coop = ready!(budget::poll_proceed(cx));
+            let event = match self.observe(direction.mask(), tried)? {
                 Some(event) => event,
                 None => ready!(self.poll_event(cx, direction))?,
             };
             let result = io();
+            // Also a false alarm costs a unit: a resource that is always closed and always blocks must end somewhere.
+            coop.made_progress();
             if !would_block(&result) {
-                coop.made_progress();
                 return Poll::Ready(result);
             }
             self.clear(event);
-            if self.is_unarmed() {
-                // Tried in vain, and nobody would tell us: wait before the next try.
-                self.source.register(direction, cx.waker());
-                self.ensure_armed()?;
-            }
+            tried = true;
         }
     }
 
@@ -252,33 +250,17 @@ impl Registration {
         len: usize,
         mut io: impl FnMut() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let coop = ready!(budget::poll_proceed(cx));
-        loop {
-            let event = match self.observe(direction.mask())? {
-                Some(event) => event,
-                None => ready!(self.poll_event(cx, direction))?,
-            };
-            match io() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.clear(event);
-                    if self.is_unarmed() {
-                        self.source.register(direction, cx.waker());
-                        self.ensure_armed()?;
-                    }
-                }
-                Ok(done) => {
-                    if 0 < done && done < len {
-                        self.clear_on_short(event);
-                    }
-                    coop.made_progress();
-                    return Poll::Ready(Ok(done));
-                }
-                Err(error) => {
-                    coop.made_progress();
-                    return Poll::Ready(Err(error));
-                }
+        self.poll_io(cx, direction, || {
+            let event = self.source.look(direction.mask());
+            let done = io()?;
+            if 0 < done
+                && done < len
+                && let Ok(event) = event
+            {
+                self.clear_on_short(event);
             }
-        }
+            Ok(done)
+        })
     }
 
     /// Tries `io` until it does not block, waiting for `interest` meanwhile. Any number of tasks may.
@@ -293,30 +275,30 @@ impl Registration {
         interest: Interest,
         mut io: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
+        let mut tried = false;
         loop {
-            let event = match self.observe(interest.mask())? {
+            let event = match self.observe(interest.mask(), tried)? {
                 Some(event) => event,
                 None => self.ready(interest).await?,
             };
             let coop = poll_fn(budget::poll_proceed).await;
             let result = io();
+            coop.made_progress();
             if !would_block(&result) {
-                coop.made_progress();
                 return result;
             }
-            drop(coop);
             self.clear(event);
-            self.ensure_armed()?;
+            tried = true;
         }
     }
 
-    /// What is ready of `mask`; `None` if nothing is. A resource that was never armed is worth a try.
+    /// What is ready of `mask`; `None` if nothing is. A resource that was never armed is worth one try.
     #[inline]
-    fn observe(&self, mask: Ready) -> io::Result<Option<ReadyEvent>> {
+    fn observe(&self, mask: Ready, tried: bool) -> io::Result<Option<ReadyEvent>> {
         let event = self.source.look(mask)?;
         if !event.ready.is_empty() {
             Ok(Some(event))
-        } else if self.is_unarmed() {
+        } else if !tried && self.is_unarmed() {
             Ok(Some(ReadyEvent::UNTRIED))
         } else {
             Ok(None)

@@ -139,6 +139,26 @@ fn an_error_without_data_wakes_a_datagram_reader() {
 }
 
 #[test]
+fn closed_and_yet_blocking_uses_the_budget_up_instead_of_the_processor() {
+    on_each(|driver| {
+        let (socket, peer) = pair(driver);
+        drop(peer);
+        socket.arm().unwrap();
+        let look = || socket.look(Interest::READABLE).unwrap().ready;
+        turn_until(driver, || look().is_read_closed());
+        let (counter, waker) = Counter::new();
+        let mut cx = Context::from_waker(&waker);
+        let polled: Poll<std::io::Result<()>> = blitz_core::budget::with_budget(|| {
+            socket.poll_io(&mut cx, Direction::Read, || {
+                Err(std::io::ErrorKind::WouldBlock.into())
+            })
+        });
+        assert!(polled.is_pending());
+        assert_eq!(counter.count(), 1, "it yields, and is polled again");
+    });
+}
+
+#[test]
 fn a_writer_waits_for_room() {
     on_each(|driver| {
         let (socket, mut peer) = pair(driver);

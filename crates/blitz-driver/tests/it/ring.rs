@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use blitz_driver::{Config, Direction, Driver, Interest, Registration, SqPoll};
+use blitz_driver::{Backend, Config, Direction, Driver, Interest, Registration, RingUse, SqPoll};
 
 use crate::child;
 use crate::support::*;
@@ -203,6 +203,36 @@ fn a_thread_that_exits_takes_no_poll_with_it() {
         thread::spawn(move || handle.unpark());
         driver.turn(None);
     });
+}
+
+#[test]
+fn a_ring_for_one_thread_dropped_on_another_leaks_and_harms_nothing() {
+    let config = Config {
+        ring: RingUse::SingleThread,
+        drain_limit: Duration::from_millis(200),
+        ..Config::default()
+    };
+    if !ring_allowed() {
+        return;
+    }
+    let mut driver = Driver::new(Config {
+        backend: Some(Backend::IoUring),
+        ..config
+    })
+    .unwrap();
+    let (driver, mut sockets) = thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            driver.bind();
+            let sockets = armed(&driver, 10);
+            turn_now(&mut driver);
+            driver.unbind();
+            (driver, sockets)
+        });
+        other.join().unwrap()
+    });
+    drop(driver);
+    assert!(all_woken(&sockets, 1), "whoever waits is told all the same");
+    write_to_all(&mut sockets);
 }
 
 #[test]
