@@ -42,6 +42,19 @@ pub(crate) fn numbers(items: impl IntoIterator<Item = Box<Item>>) -> Vec<usize> 
     items.into_iter().map(number).collect()
 }
 
+/// What may go to another thread, and what may be used from several.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send::<super::Chain<Box<Item>>>();
+    is_send::<super::deque::Owner<Box<Item>>>();
+    is_send_and_sync::<super::deque::Thief<Box<Item>>>();
+    is_send_and_sync::<super::deque::LifoSlot<Box<Item>>>();
+    is_send_and_sync::<super::injector::Injector<Box<Item>>>();
+    is_send_and_sync::<super::mpsc::Inbox<Box<Item>>>();
+    is_send_and_sync::<crate::sharded::Sharded<super::Chain<Box<Item>>>>();
+};
+
 /// Every number below `count`, each once.
 #[track_caller]
 pub(crate) fn assert_each_once(mut seen: Vec<usize>, count: usize) {
