@@ -3,8 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::Ordering::SeqCst;
-use blitz_core::primitive::sync::atomic::{AtomicBool, fence};
+use blitz_core::primitive::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Off, and then nearly free, until somebody waits.
 #[derive(Debug)]
@@ -25,27 +24,22 @@ impl Drain {
         Self { watched: AtomicBool::new(false), waker: Mutex::new(None) }
     }
 
-    /// From now on each task's end wakes who waits. Before this call nothing may be missed that comes after it.
-    pub fn watch(&self) {
-        self.watched.store(true, SeqCst);
-    }
-
-    /// Ready once `done` holds; `done` is looked at again after each task's end.
+    /// Ready once `done` holds; `done`, which takes the locks of the lists of tasks, is called again after each task's end.
     pub fn poll(&self, cx: &mut Context<'_>, done: impl Fn() -> bool) -> Poll<()> {
-        self.watch();
-        let old = self.waker.lock().replace(cx.waker().clone());
+        let new = cx.waker().clone();
+        let old = self.waker.lock().replace(new);
         drop(old);
-        // ORDERING: pairs with the fence in `task_gone`: we store the waker and then look at the tasks, it removes a task
-        // and then looks for us. One of us sees the other.
-        fence(SeqCst);
+        // ORDERING: Relaxed: `done` counts the tasks under the locks of their lists, and a task is removed under such a lock
+        // before `task_gone` is called. If the removal comes second, the lock shows it what we stored; if first, `done`
+        // does not count the task.
+        self.watched.store(true, Relaxed);
         if done() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// A task has left the list of owned ones.
+    /// A task has left its list.
     pub fn task_gone(&self) {
-        // A locked list orders the two sides as well: whoever counts the tasks takes the lock under which one was removed.
-        if self.watched.load(std::sync::atomic::Ordering::Relaxed) {
-            fence(SeqCst);
+        // ORDERING: Relaxed: see `poll`.
+        if self.watched.load(Relaxed) {
             let waker = self.waker.lock().take();
             if let Some(waker) = waker {
                 waker.wake();

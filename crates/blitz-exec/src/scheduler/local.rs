@@ -172,7 +172,7 @@ impl LocalSet {
         if self.run_some() {
             cx.waker().wake_by_ref();
             Poll::Pending
-        } else if self.context.shared.owned.len() == 0 {
+        } else if self.context.shared.owned.is_empty() {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -220,6 +220,7 @@ where
     handle
 }
 
+#[allow(clippy::result_large_err, reason = "the future comes back by value; it is moved either way")]
 /// Spawns in the set that this thread is in. Gives the future back if it is in none.
 ///
 /// # Errors

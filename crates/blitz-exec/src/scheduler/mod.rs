@@ -91,7 +91,7 @@ impl Handle {
     pub fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut ready = Poll::Ready(());
         self.for_each_list(|owned, drain| {
-            if drain.poll(cx, || owned.len() == 0).is_pending() {
+            if drain.poll(cx, || owned.is_empty()).is_pending() {
                 ready = Poll::Pending;
             }
         });
@@ -166,6 +166,7 @@ fn thread_number() -> usize {
     }
     NUMBER.with(|number| {
         number.get().unwrap_or_else(|| {
+            // ORDERING: Relaxed: only unlike the others'.
             let new = NEXT.fetch_add(1, Relaxed);
             number.set(Some(new));
             new

@@ -16,7 +16,7 @@ impl Rng {
 
     /// The next number.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn step(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -26,7 +26,7 @@ impl Rng {
     /// A number below `bound`, which is not 0.
     #[inline]
     pub fn below(&mut self, bound: usize) -> usize {
-        (((self.next() >> 32) * bound as u64) >> 32) as usize
+        (((self.step() >> 32) * bound as u64) >> 32) as usize
     }
 }
 
@@ -44,7 +44,7 @@ mod tests {
             seen[x] = true;
         }
         assert_eq!(seen, [true; 5]);
-        assert_ne!(Rng::new(7, 3).next(), Rng::new(7, 4).next());
-        assert_ne!(Rng::new(0, 0).next(), 0);
+        assert_ne!(Rng::new(7, 3).step(), Rng::new(7, 4).step());
+        assert_ne!(Rng::new(0, 0).step(), 0);
     }
 }

@@ -1,10 +1,14 @@
 //! What a runtime says of itself: its id, its flavour, its figures.
+//!
+//! ORDERING: all Relaxed: each figure has one writer, and readers want a figure, not an event.
 
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+use blitz_exec::scheduler::PanicPolicy;
 
 use super::handle::Inner;
 
@@ -36,6 +40,26 @@ pub enum RuntimeFlavor {
     MultiThread,
     /// Workers of which each keeps what is spawned on it.
     ThreadPerCore,
+}
+
+/// What a runtime does when a task panics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnhandledPanic {
+    /// The task's `JoinHandle` tells; the runtime goes on. The default.
+    #[default]
+    Ignore,
+    /// The runtime shuts down, and the `block_on` that runs panics. For `current_thread` and local runtimes only.
+    ShutdownRuntime,
+}
+
+impl From<UnhandledPanic> for PanicPolicy {
+    fn from(policy: UnhandledPanic) -> Self {
+        match policy {
+            UnhandledPanic::Ignore => PanicPolicy::Ignore,
+            UnhandledPanic::ShutdownRuntime => PanicPolicy::Shutdown,
+        }
+    }
 }
 
 /// When one worker waited and when it worked; written by that worker alone, at its waits.

@@ -20,7 +20,7 @@ use blitz_exec::task::JoinHandle;
 pub use handle::Handle;
 pub(crate) use handle::Inner;
 pub(crate) use info::WorkerClock;
-pub use info::{Id, RuntimeFlavor, RuntimeMetrics};
+pub use info::{Id, RuntimeFlavor, RuntimeMetrics, UnhandledPanic};
 
 thread_local! {
     // Without a destructor, so that reading it is one load; a thread leaves nothing here, because guards take back what
@@ -65,10 +65,10 @@ pub(crate) fn with_handle<R>(what: &'static str, f: impl FnOnce(&Handle) -> R) -
 /// runtime's, in turn. Panics as [`handle`] does.
 #[track_caller]
 pub(crate) fn driver(what: &'static str) -> blitz_driver::Handle {
-    if OWN.get() {
-        if let Some(driver) = blitz_driver::current() {
-            return driver;
-        }
+    if OWN.get()
+        && let Some(driver) = blitz_driver::current()
+    {
+        return driver;
     }
     with_handle(what, Handle::next_driver)
 }
@@ -122,7 +122,7 @@ pub(crate) fn nested_block_on() -> ! {
 #[must_use]
 pub(crate) fn enter(handle: Handle) -> Entered {
     let own = OWN.get() && current().is_some_and(|before| before.same_runtime(&handle));
-    let before = CURRENT.with_borrow_mut(|current| mem::replace(&mut **current, Some(Rc::new(handle))));
+    let before = CURRENT.with_borrow_mut(|current| current.replace(Rc::new(handle)));
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);
     Entered { before, depth, own_before: OWN.replace(own), _not_send: PhantomData }

@@ -8,31 +8,11 @@ use std::time::Duration;
 use blitz_driver::{Backend, SqPoll};
 use blitz_exec::blocking::PoolConfig;
 use blitz_exec::park::ThreadHook;
-use blitz_exec::scheduler::{self, PanicPolicy, TaskHook};
+use blitz_exec::scheduler::{self, TaskHook};
 use blitz_exec::task::TaskMeta;
 
 use super::assemble;
-use super::{LocalOptions, LocalRuntime, RngSeed, Runtime, RuntimeFlavor};
-
-/// What a runtime does when a task panics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnhandledPanic {
-    /// The task's `JoinHandle` tells; the runtime goes on. The default.
-    #[default]
-    Ignore,
-    /// The runtime shuts down, and the `block_on` that runs panics. For `current_thread` and local runtimes only.
-    ShutdownRuntime,
-}
-
-impl From<UnhandledPanic> for PanicPolicy {
-    fn from(policy: UnhandledPanic) -> Self {
-        match policy {
-            UnhandledPanic::Ignore => PanicPolicy::Ignore,
-            UnhandledPanic::ShutdownRuntime => PanicPolicy::Shutdown,
-        }
-    }
-}
+use super::{LocalOptions, LocalRuntime, RngSeed, Runtime, RuntimeFlavor, UnhandledPanic};
 
 /// Builds a [`Runtime`] with limits of your own.
 ///

@@ -6,7 +6,20 @@ use std::time::Duration;
 
 use blitz_exec::task::JoinHandle;
 
+use crate::task::LocalSet;
+
 use super::{Builder, EnterGuard, Handle, Runtime, RuntimeMetrics};
+
+impl LocalSet {
+    /// Polls `future` and the set's tasks on this thread, in `runtime`, until the future is ready.
+    ///
+    /// # Panics
+    /// As [`Runtime::block_on`].
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, runtime: &Runtime, future: F) -> F::Output {
+        runtime.block_on(self.run_until(future))
+    }
+}
 
 /// Options of [`Builder::build_local`]. There are none yet.
 #[derive(Clone, Debug, Default)]

@@ -25,10 +25,10 @@ use blitz_exec::blocking::Pool;
 use blitz_exec::scheduler;
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle};
 
-pub use crate::context::{EnterGuard, Handle, Id, RuntimeFlavor, RuntimeMetrics, TryCurrentError};
+pub use crate::context::{EnterGuard, Handle, Id, RuntimeFlavor, RuntimeMetrics, TryCurrentError, UnhandledPanic};
 pub use blitz_driver::{Backend, Capabilities};
 pub use blitz_exec::task::TaskMeta;
-pub use builder::{Builder, UnhandledPanic};
+pub use builder::Builder;
 pub use local::{LocalOptions, LocalRuntime};
 pub use seed::RngSeed;
 pub use shutdown::{CutTask, ShutdownReport, is_rt_shutdown_err};

@@ -5,8 +5,7 @@ use std::io;
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, SpawnInfo};
 
 use super::{LocalSet, local_set, spawn_as};
-use crate::context;
-use crate::runtime::Handle;
+use crate::context::{self, Handle};
 
 /// Spawns tasks that carry a name, for tools, logs and shutdown reports.
 ///

@@ -8,8 +8,7 @@ use blitz_exec::scheduler::local;
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, SpawnInfo};
 use pin_project_lite::pin_project;
 
-use crate::context;
-use crate::runtime::{Runtime, UnhandledPanic};
+use crate::context::{self, UnhandledPanic};
 
 /// Spawns a task that need not be `Send`, on this thread.
 ///
@@ -126,15 +125,6 @@ impl LocalSet {
         } else {
             self.tasks.spawn_local(future, info)
         }
-    }
-
-    /// Polls `future` and the set's tasks on this thread, in `runtime`, until the future is ready.
-    ///
-    /// # Panics
-    /// As [`Runtime::block_on`].
-    #[track_caller]
-    pub fn block_on<F: Future>(&self, runtime: &Runtime, future: F) -> F::Output {
-        runtime.block_on(self.run_until(future))
     }
 
     /// Polls `future` inside of the set, and the set's tasks meanwhile, until the future is ready.

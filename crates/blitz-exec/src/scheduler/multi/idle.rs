@@ -37,14 +37,17 @@ impl Idle {
         // ORDERING: SeqCst, pairs with the fence in `sleep`: the work was published before, we look for sleepers after.
         fence(SeqCst);
         loop {
+            // ORDERING: SeqCst: see above.
             if self.searching.load(SeqCst) != 0 || self.sleepers.iter().all(|word| word.load(SeqCst) == 0) {
                 return None;
             }
-            // Counted before the claim, so that the claimed one may stop searching at once.
+            // ORDERING: SeqCst, as the loads above: all of this module is in one order. Counted before the claim, so that
+            // the claimed one may stop searching at once.
             self.searching.fetch_add(1, SeqCst);
             if let Some(index) = self.claim() {
                 return Some(index);
             }
+            // ORDERING: SeqCst: as `stop_search`.
             if self.searching.fetch_sub(1, SeqCst) != 1 {
                 return None;
             }
@@ -54,6 +57,7 @@ impl Idle {
 
     fn claim(&self) -> Option<usize> {
         for (at, word) in self.sleepers.iter().enumerate() {
+            // ORDERING: SeqCst, and the claim below: one order with `sleep` and `awake`.
             let mut seen = word.load(SeqCst);
             while seen != 0 {
                 let bit = seen & seen.wrapping_neg();

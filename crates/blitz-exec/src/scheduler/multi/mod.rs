@@ -36,7 +36,7 @@ pub(super) struct Shared {
     shutdown: AtomicBool,
     workers_left: AtomicUsize,
     /// Cores whose workers have ended; the last one to come ends the drivers.
-    ended: Mutex<Vec<Box<Core>>>,
+    ended: Mutex<Vec<Core>>,
     config: Arc<Config>,
     blocking: Spawner,
     drain: Drain,
@@ -191,7 +191,7 @@ impl Shared {
     }
 
     /// A worker has dropped its tasks. The last one ends the drivers: until then a task that is dropped may still need them.
-    fn end(&self, core: Box<Core>) {
+    fn end(&self, core: Core) {
         // ORDERING: Relaxed: a figure for a report.
         self.workers_left.fetch_sub(1, Relaxed);
         let mut ended = self.ended.lock();

@@ -105,11 +105,11 @@ impl Core {
             self.push_back(shared, task);
         }
         self.lifo_streak = 0;
-        self.queue.pop().or_else(|| self.from_injector(shared))
+        self.queue.pop().or_else(|| self.take_injected(shared))
     }
 
     /// A fair share of the shared queue.
-    fn from_injector(&mut self, shared: &Shared) -> Option<Notified> {
+    fn take_injected(&mut self, shared: &Shared) -> Option<Notified> {
         let waiting = shared.injector.len();
         if waiting == 0 {
             return None;
@@ -139,11 +139,11 @@ impl Core {
                 return Some(task);
             }
         }
-        self.from_injector(shared)
+        self.take_injected(shared)
     }
 
     /// The scheduler has ended: no task is alive.
-    pub(super) fn end(mut self: Box<Self>) {
+    pub(super) fn end(mut self) {
         drop(self.lifo.take());
         while let Some(task) = self.queue.pop() {
             drop(task);
@@ -201,7 +201,7 @@ pub(super) fn run(worker: Arc<Worker>) {
         if let Some(park) = &mut core.park {
             park.unbind();
         }
-        shared.end(core);
+        shared.end(*core);
     }
 }
 
@@ -351,7 +351,7 @@ impl Drop for Turning<'_> {
 /// Runs `f`, which blocks, while another thread goes on with the core that this one holds.
 pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let handed = with_context(|context| {
-        let Some(mut core) = context.take_core() else { return None };
+        let mut core = context.take_core()?;
         if let Some(park) = &mut core.park {
             park.unbind();
         }

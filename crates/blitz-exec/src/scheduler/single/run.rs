@@ -135,6 +135,7 @@ impl Context {
         let shared = &*self.shared;
         let interval = shared.config.event_interval;
         loop {
+            // ORDERING: Relaxed below: a root that is woken from elsewhere leaves a token with the driver as well.
             if shared.take_root_wake() {
                 if let Some(answer) = root() {
                     return answer;

@@ -5,7 +5,7 @@ use std::io;
 use blitz_exec::task::AbortHandle;
 
 use super::JoinSet;
-use crate::runtime::Handle;
+use crate::context::Handle;
 use crate::task::{self, LocalSet};
 
 /// Spawns a task with a name in a [`JoinSet`]: see [`JoinSet::build_task`].

@@ -17,7 +17,7 @@ use blitz_core::wake::WakeSlot;
 use blitz_exec::task::{AbortHandle, Id, JoinError, JoinHandle};
 
 use super::{LocalSet, spawn_blocking, spawn_local};
-use crate::runtime::Handle;
+use crate::context::Handle;
 
 pub use build::Builder;
 
