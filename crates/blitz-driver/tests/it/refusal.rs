@@ -5,15 +5,18 @@ use blitz_driver::{Backend, Config, Driver};
 use crate::child;
 use crate::support::*;
 
-/// From now on the kernel answers `errno` to every attempt of this thread to set up a ring.
-fn forbid_rings(errno: i32) {
-    let op = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter {
+const fn op(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter {
         code: code as u16,
         jt,
         jf,
         k,
-    };
-    let mut filter = [
+    }
+}
+
+/// From now on the kernel answers `errno` to every attempt of this thread to set up a ring.
+fn forbid_rings(errno: i32) {
+    install(&mut [
         op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
         op(
             libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
@@ -28,7 +31,34 @@ fn forbid_rings(errno: i32) {
             0,
         ),
         op(libc::BPF_RET | libc::BPF_K, 0x7fff_0000, 0, 0),
-    ];
+    ]);
+}
+
+/// From now on every wait of this thread in a ring that has a limit of its own ends with `errno`.
+fn break_limited_waits(errno: i32) {
+    let flags = 16 + 3 * 8;
+    let ext_arg = 1 << 3;
+    install(&mut [
+        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        op(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            libc::SYS_io_uring_enter as u32,
+            0,
+            3,
+        ),
+        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, flags, 0, 0),
+        op(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, ext_arg, 0, 1),
+        op(
+            libc::BPF_RET | libc::BPF_K,
+            0x0005_0000 | errno as u32,
+            0,
+            0,
+        ),
+        op(libc::BPF_RET | libc::BPF_K, 0x7fff_0000, 0, 0),
+    ]);
+}
+
+fn install(filter: &mut [libc::sock_filter]) {
     let program = libc::sock_fprog {
         len: filter.len() as u16,
         filter: filter.as_mut_ptr(),
@@ -157,6 +187,46 @@ fn child_little_memory() {
 }
 
 #[test]
+fn a_kernel_that_takes_nothing_now_is_asked_again() {
+    child::run("refusal::child_ebusy", &[]);
+    child::run("refusal::child_eagain", &[]);
+}
+
+fn asks_again(errno: i32) {
+    use std::io::Write;
+    use std::task::Context;
+    use std::time::Duration;
+    on_ring(Config::default(), |driver| {
+        break_limited_waits(errno);
+        let (socket, mut peer) = pair(driver);
+        let (counter, waker) = Counter::new();
+        let mut cx = Context::from_waker(&waker);
+        let direction = blitz_driver::Direction::Read;
+        assert!(socket.poll_ready(&mut cx, direction).is_pending());
+        peer.write_all(b"x").unwrap();
+        for _ in 0..10 {
+            // Neither a hang nor a panic, and what was to be submitted still is.
+            driver.turn(Some(Duration::from_millis(1)));
+            assert_eq!(counter.count(), 0);
+        }
+        turn_now(driver);
+        assert_eq!(counter.count(), 1);
+    });
+}
+
+#[test]
+#[ignore = "runs in a child process"]
+fn child_ebusy() {
+    asks_again(libc::EBUSY);
+}
+
+#[test]
+#[ignore = "runs in a child process"]
+fn child_eagain() {
+    asks_again(libc::EAGAIN);
+}
+
+#[test]
 fn the_environment_decides_unless_the_builder_does() {
     child::run(
         "refusal::child_environment",
@@ -222,10 +292,19 @@ fn what_was_probed_is_told_in_words() {
         // Each of these came with one version of the kernel, so that who has the later has the earlier.
         let by_age = ["multishot receive", "multishot accept", "provided buffers"];
         for pair in by_age.windows(2) {
-            assert!(!capabilities.has(pair[0]) || capabilities.has(pair[1]), "{text}");
+            assert!(
+                !capabilities.has(pair[0]) || capabilities.has(pair[1]),
+                "{text}"
+            );
         }
-        if driver.handle().supports(blitz_sys::completion::Opcode::SEND_ZC) {
-            assert!(capabilities.has("multishot receive"), "6.0 brought both: {text}");
+        if driver
+            .handle()
+            .supports(blitz_sys::completion::Opcode::SEND_ZC)
+        {
+            assert!(
+                capabilities.has("multishot receive"),
+                "6.0 brought both: {text}"
+            );
         }
         // What was found by trying agrees with what the kernel says of itself.
         let features = driver.handle().features().unwrap();
