@@ -102,14 +102,31 @@ struct Inner {
     offset: AtomicU64,
     /// Lower half: how many hold time still. Upper half: how often anyone began to.
     inhibitors: AtomicU64,
-    /// How many threads are in `block_on`.
-    visitors: AtomicU64,
     /// The drivers have threads of their own: paused time then moves only while a thread is in `block_on`.
     workers: bool,
     /// Counts how often anyone may have done something that others learn of through the kernel.
     epoch: AtomicU64,
-    /// Who must sleep before paused time jumps. Held while time moves, never while wakers run.
-    members: Mutex<Vec<Weak<dyn Member>>>,
+    /// Held while time moves, never while wakers run.
+    members: Mutex<Members>,
+}
+
+/// Who must sleep before paused time jumps.
+struct Members {
+    all: Vec<Weak<dyn Member>>,
+    /// How many of them are threads in `block_on`.
+    visitors: usize,
+}
+
+impl Members {
+    /// Everyone who is still there; to be dropped outside of the lock.
+    fn upgrade(&self) -> Vec<Arc<dyn Member>> {
+        self.all.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn add(&mut self, member: Weak<dyn Member>) {
+        self.all.retain(|member| member.strong_count() != 0);
+        self.all.push(member);
+    }
 }
 
 const INHIBITED: u64 = u32::MAX as u64;
@@ -133,10 +150,12 @@ impl Clock {
             frozen_at: AtomicU64::new(RUNNING),
             offset: AtomicU64::new(0),
             inhibitors: AtomicU64::new(0),
-            visitors: AtomicU64::new(0),
             workers,
             epoch: AtomicU64::new(1),
-            members: Mutex::new(Vec::new()),
+            members: Mutex::new(Members {
+                all: Vec::new(),
+                visitors: 0,
+            }),
         }))
     }
 
@@ -172,8 +191,8 @@ impl Clock {
     /// True while time stands still.
     #[inline]
     pub fn is_paused(&self) -> bool {
-        // ORDERING: Acquire as in `now_ns`.
-        self.0.frozen_at.load(Acquire) != RUNNING
+        // ORDERING: SeqCst with `pause` and `let_go`.
+        self.0.frozen_at.load(SeqCst) != RUNNING
     }
 
     /// True if both are clones of one clock: of one runtime.
@@ -195,8 +214,9 @@ impl Clock {
         #[cfg(not(loom))]
         ANY_PAUSED.store(1, Relaxed);
         let now = self.now_ns();
-        // ORDERING: Release pairs with the Acquire in `now_ns`; moves of time are ordered by the lock.
-        self.0.frozen_at.store(now, Release);
+        // ORDERING: SeqCst: this store and then, by whoever falls asleep, a look at the inhibitors; `let_go` lowers
+        // those and then looks here. One of the two sees the other.
+        self.0.frozen_at.store(now, SeqCst);
         Ok(())
     }
 
@@ -211,7 +231,7 @@ impl Clock {
         self.0.offset.store(offset, Relaxed);
         // ORDERING: Release publishes the offset above to `now_ns`.
         self.0.frozen_at.store(RUNNING, Release);
-        let members = upgrade(&list);
+        let members = list.upgrade();
         drop(list);
         // Those who sleep without a limit have deadlines again.
         for member in &members {
@@ -229,9 +249,9 @@ impl Clock {
         let frozen = self.frozen().ok_or(WrongMode)?;
         let by = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let now = frozen.saturating_add(by).min(LATEST);
-        // ORDERING: Release pairs with the Acquire in `now_ns`.
-        self.0.frozen_at.store(now, Release);
-        let members = upgrade(&list);
+        // ORDERING: Relaxed: whoever must see the new moment learns of it through a waker that this fires.
+        self.0.frozen_at.store(now, Relaxed);
+        let members = list.upgrade();
         drop(list);
         fire(&members, now);
         Ok(())
@@ -239,16 +259,15 @@ impl Clock {
 
     /// From now on paused time waits for `member` to sleep too, as long as it lives. For drivers.
     pub fn attach(&self, member: Weak<dyn Member>) {
-        let mut members = self.0.members.lock();
-        members.retain(|member| member.strong_count() != 0);
-        members.push(member);
+        self.0.members.lock().add(member);
     }
 
     /// The same for a thread in `block_on`, until the guard is dropped.
     pub fn visit(&self, member: Arc<dyn Member>) -> Visit {
-        self.attach(Arc::downgrade(&member));
-        // ORDERING: SeqCst, read by `everyone_sleeps` in one order with the sleepers.
-        self.0.visitors.fetch_add(1, SeqCst);
+        let mut list = self.0.members.lock();
+        list.add(Arc::downgrade(&member));
+        list.visitors += 1;
+        drop(list);
         Visit {
             clock: self.clone(),
             member: Some(member),
@@ -265,8 +284,8 @@ impl Clock {
     /// Holds paused time still until [`let_go`](Self::let_go): `inhibit` for those who cannot keep a guard.
     #[inline]
     pub fn hold(&self) {
-        // ORDERING: SeqCst, read by `everyone_sleeps` in one order with the sleepers.
-        self.0.inhibitors.fetch_add(INHIBIT, SeqCst);
+        // ORDERING: Relaxed: who holds is awake; `everyone_sleeps` sees this with the word of its falling asleep.
+        self.0.inhibitors.fetch_add(INHIBIT, Relaxed);
     }
 
     /// Ends one [`hold`](Self::hold).
@@ -274,7 +293,8 @@ impl Clock {
         if self.is_paused() {
             self.touch();
         }
-        // ORDERING: SeqCst as in `hold`.
+        // ORDERING: SeqCst: it releases the wakes that came before to `everyone_sleeps`; and as in `pause`, we lower this
+        // and then look whether time is paused.
         self.0.inhibitors.fetch_sub(1, SeqCst);
         // Everyone else may have fallen asleep meanwhile, so nobody else would look.
         while self.is_paused() && self.jump(|| ()) {}
@@ -284,14 +304,14 @@ impl Clock {
     ///
     /// Comes before a wait; they will look at the kernel before time jumps.
     pub fn touch(&self) {
-        // ORDERING: SeqCst: before our `fall_asleep`, and before any look that claims to come after it.
-        self.0.epoch.fetch_add(1, SeqCst);
+        // ORDERING: Release pairs with the Acquire in `epoch`: a look in the new epoch comes after what we did.
+        self.0.epoch.fetch_add(1, Release);
     }
 
     /// The number of the last [`touch`](Self::touch).
     pub fn epoch(&self) -> u64 {
-        // ORDERING: SeqCst as in `touch`.
-        self.0.epoch.load(SeqCst)
+        // ORDERING: Acquire pairs with the Release in `touch`.
+        self.0.epoch.load(Acquire)
     }
 
     /// [`Sleeper::fall_asleep`] for a thread without a driver.
@@ -313,16 +333,18 @@ impl Clock {
 
     /// The moment at which time stands. Only holders of the members' lock change it.
     fn frozen(&self) -> Option<u64> {
-        // ORDERING: Acquire as in `now_ns`.
-        Some(self.0.frozen_at.load(Acquire)).filter(|&ns| ns != RUNNING)
+        // ORDERING: Relaxed under the lock that every change holds.
+        Some(self.0.frozen_at.load(Relaxed)).filter(|&ns| ns != RUNNING)
     }
 
     /// `arrive` runs when the timers have fired and before anyone else may jump.
     fn jump(&self, arrive: impl FnOnce()) -> bool {
         let list = self.0.members.lock();
-        let members = upgrade(&list);
+        let members = list.upgrade();
         let earliest = match self.frozen() {
-            Some(now) if self.everyone_sleeps(&members) => earliest(&members).map(|ns| ns.max(now)),
+            Some(now) if self.everyone_sleeps(&list, &members) => {
+                earliest(&members).map(|ns| ns.max(now))
+            }
             _ => None,
         };
         // Nobody moves now but those whom the kernel wakes, and they come here again.
@@ -333,30 +355,29 @@ impl Clock {
         });
         if let Some(now) = earliest {
             // Nobody else jumps until those who are woken here can be seen awake.
-            // ORDERING: SeqCst as in `inhibit`.
-            self.0.inhibitors.fetch_add(INHIBIT, SeqCst);
-            // ORDERING: Release pairs with the Acquire in `now_ns`.
-            self.0.frozen_at.store(now, Release);
+            // ORDERING: Relaxed under the lock.
+            self.0.inhibitors.fetch_add(INHIBIT, Relaxed);
+            // ORDERING: Relaxed as in `advance`.
+            self.0.frozen_at.store(now, Relaxed);
         }
         drop(list);
         if let Some(now) = earliest {
             fire(&members, now);
             arrive();
-            // ORDERING: SeqCst as in `inhibit`.
-            self.0.inhibitors.fetch_sub(1, SeqCst);
+            // ORDERING: Release: whoever sees it lowered sees those awake whom we woke.
+            self.0.inhibitors.fetch_sub(1, Release);
         }
         earliest.is_some()
     }
 
     /// True if there was one instant at which every member slept and nobody held time still.
     ///
-    /// The words are read twice: they only count up, so if none moved in between they all held at once.
-    fn everyone_sleeps(&self, members: &[Arc<dyn Member>]) -> bool {
-        // ORDERING: SeqCst with the moves of the sleepers, of `visit` and of `inhibit`: one order of all of them.
+    /// The words are read twice: they only count up, so if none moved in between they all held at once. Whoever falls asleep
+    /// calls this afterwards, under the lock: the last of them sees all the others.
+    fn everyone_sleeps(&self, list: &Members, members: &[Arc<dyn Member>]) -> bool {
+        // ORDERING: SeqCst pairs with `let_go`, and acquires the wakes that came before it or before the end of a jump.
         let inhibitors = self.0.inhibitors.load(SeqCst);
-        // ORDERING: as above.
-        let visitors = self.0.visitors.load(SeqCst);
-        if inhibitors & INHIBITED != 0 || (self.0.workers && visitors == 0) {
+        if inhibitors & INHIBITED != 0 || (self.0.workers && list.visitors == 0) {
             return false;
         }
         let word = |member: &Arc<dyn Member>| member.sleeper().word();
@@ -364,8 +385,8 @@ impl Clock {
         let before = members.iter().fold(0, moves);
         members.iter().all(|member| word(member).is_asleep())
             && members.iter().fold(0, moves) == before
-            // ORDERING: as above.
-            && self.0.inhibitors.load(SeqCst) == inhibitors
+            // ORDERING: Relaxed: the words, read with Acquire, bring each `hold` that came before them.
+            && self.0.inhibitors.load(Relaxed) == inhibitors
     }
 }
 
@@ -406,12 +427,11 @@ impl Drop for Visit {
         };
         let gone = Arc::downgrade(&member);
         let mut list = self.clock.0.members.lock();
-        list.retain(|member| !member.ptr_eq(&gone));
+        list.all.retain(|member| !member.ptr_eq(&gone));
+        list.visitors -= 1;
         drop(list);
         drop(member);
         self.clock.touch();
-        // ORDERING: SeqCst as in `Clock::visit`.
-        self.clock.0.visitors.fetch_sub(1, SeqCst);
         while self.clock.is_paused() && self.clock.jump(|| ()) {}
     }
 }
@@ -420,11 +440,6 @@ impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Visit")
     }
-}
-
-/// Everyone who is still there; to be dropped outside of the list's lock.
-fn upgrade(list: &[Weak<dyn Member>]) -> Vec<Arc<dyn Member>> {
-    list.iter().filter_map(Weak::upgrade).collect()
 }
 
 /// The earliest deadline of all, unless it lies beyond what a clock can show.

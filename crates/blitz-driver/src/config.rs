@@ -6,7 +6,7 @@ pub use blitz_sys::completion::SqPoll;
 
 use crate::backend::Backend;
 use crate::clock::Clock;
-use crate::completion::BufferConfig;
+use crate::flight::BufferConfig;
 
 /// Which threads will hold the core that the driver belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub struct Config {
     pub cq_entries: u32,
     /// Events taken in one turn at most (1,024).
     pub events_per_turn: usize,
+    /// Events taken in a turn that does not wait, because the worker has tasks (as many). For rings: a readiness interface
+    /// has one buffer for both.
+    pub events_per_busy_turn: Option<usize>,
     /// A kernel thread that submits (none: it pays only where a processor is to spare).
     pub sqpoll: Option<SqPoll>,
     /// Provided buffers.
@@ -49,6 +52,7 @@ impl Default for Config {
             sq_entries: 256,
             cq_entries: 4096,
             events_per_turn: 1024,
+            events_per_busy_turn: None,
             sqpoll: None,
             buffers: BufferConfig::default(),
             clock: Clock::default(),

@@ -15,6 +15,7 @@ mod capabilities;
 mod config;
 mod current;
 mod deadline;
+mod flight;
 mod interest;
 mod readiness;
 mod registration;

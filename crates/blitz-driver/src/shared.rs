@@ -18,7 +18,6 @@ use crate::clock::{Clock, Member, Sleeper};
 use crate::readiness::{Source, shutting_down};
 pub(crate) use crate::submission::Submission;
 use crate::submission::token_of;
-pub(crate) use crate::tag;
 use crate::timer::Timers;
 
 thread_local! {

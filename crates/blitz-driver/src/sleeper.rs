@@ -5,7 +5,7 @@
 use std::fmt;
 
 use blitz_core::primitive::sync::atomic::AtomicU64;
-use blitz_core::primitive::sync::atomic::Ordering::{Relaxed, SeqCst};
+use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// Asleep, awake, or notified: what an unpark looks at before it makes a system call.
 ///
@@ -70,14 +70,14 @@ impl Sleeper {
 
     /// It looked at the kernel after [`Clock::epoch`](crate::clock::Clock::epoch) was `epoch`, and found nothing.
     pub fn set_looked(&self, epoch: u64) {
-        // ORDERING: SeqCst, before the `fall_asleep` that lets a clock read it.
-        self.looked.store(epoch, SeqCst);
+        // ORDERING: Relaxed: the `fall_asleep` that follows publishes it.
+        self.looked.store(epoch, Relaxed);
     }
 
     /// True if it has looked in this epoch.
     pub fn has_looked(&self, epoch: u64) -> bool {
-        // ORDERING: SeqCst as in `set_looked`.
-        self.looked.load(SeqCst) == epoch
+        // ORDERING: Relaxed: asked after the word was read as asleep, which acquires it.
+        self.looked.load(Relaxed) == epoch
     }
 
     /// True between `fall_asleep` and the first of `notify` and `wake_up`.
@@ -86,11 +86,11 @@ impl Sleeper {
         self.word.load(Relaxed) & STATE == ASLEEP
     }
 
-    /// The word, in one order with the moves of all other sleepers.
+    /// The word as it is.
     #[inline]
     pub(crate) fn word(&self) -> Word {
-        // ORDERING: SeqCst with `to`: `Clock::everyone_sleeps` reads several.
-        Word(self.word.load(SeqCst))
+        // ORDERING: Acquire pairs with the Release in `to`: who reads that one fell asleep sees the wakes that it sent before.
+        Word(self.word.load(Acquire))
     }
 
     /// Moves to the state that `next` names, and returns the one before.
@@ -101,11 +101,11 @@ impl Sleeper {
         loop {
             let to = next(word & STATE);
             let moved = (word & !STATE).wrapping_add(MOVE) | to;
-            // ORDERING: SeqCst, because each side writes and then reads: who notifies has published work before
-            // and who falls asleep looks at its queues before; `everyone_sleeps` reads all words in one order.
+            // ORDERING: Release publishes the work of who notifies and the sleeper's own, Acquire shows it to who is notified
+            // and to clocks. Both sides move this one word, so no notification comes between a glance and a wait.
             match self
                 .word
-                .compare_exchange_weak(word, moved, SeqCst, Relaxed)
+                .compare_exchange_weak(word, moved, AcqRel, Relaxed)
             {
                 Ok(_) => return word & STATE,
                 Err(seen) => word = seen,

@@ -9,7 +9,7 @@ use blitz_core::slab::{Key, Slab};
 use blitz_sys::completion::{ECANCELED, Entered, Sqe, Submissions};
 use blitz_sys::readiness::{bits_of, mask_for};
 
-use crate::completion::{Delivery, Operations};
+use crate::flight::{Delivery, Operations};
 use crate::interest::Ready;
 use crate::readiness::Source;
 use crate::tag;

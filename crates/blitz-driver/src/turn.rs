@@ -14,9 +14,9 @@ use blitz_sys::wakeup::{EventFd, ForkMark};
 use crate::backend::Backend;
 use crate::capabilities::Capabilities;
 use crate::clock::Sleeper;
-use crate::completion::Operations;
 use crate::config::{Config, RingUse};
 use crate::current;
+use crate::flight::Operations;
 use crate::shared::{Door, FORKED, Handle, Shared};
 use crate::submission::{Outbox, Submission};
 use crate::tag;
@@ -31,6 +31,9 @@ pub struct Driver {
     engine: Engine,
     outbox: Outbox,
     events_per_turn: usize,
+    events_per_busy_turn: usize,
+    /// This turn does not wait.
+    busy: bool,
     drain_limit: Duration,
     /// What this thread's driver was before `bind`; `None` when not bound.
     before: Option<Option<Handle>>,
@@ -170,6 +173,11 @@ impl Driver {
             engine,
             outbox: Outbox::new(),
             events_per_turn: config.events_per_turn.max(1),
+            events_per_busy_turn: config
+                .events_per_busy_turn
+                .unwrap_or(config.events_per_turn)
+                .max(1),
+            busy: false,
             drain_limit: config.drain_limit,
             before: None,
             is_down: false,
@@ -223,7 +231,8 @@ impl Driver {
     /// In a process that was forked from the driver's; if the ring is for one thread, on any other.
     pub fn turn(&mut self, limit: Option<Duration>) {
         assert!(!self.handle.0.process.is_foreign(), "{FORKED}");
-        if limit != Some(Duration::ZERO) && self.handle.clock().is_paused() {
+        self.busy = limit == Some(Duration::ZERO);
+        if !self.busy && self.handle.clock().is_paused() {
             self.turn_paused(limit);
         } else {
             self.turn_engine(limit);
@@ -301,9 +310,11 @@ impl Driver {
             }
             let taken = self.deliver();
             match entered {
-                // Answers stood in the way of submissions: once they are taken there is room. If there were none, the
-                // kernel is short of memory; what is queued stays so until the next turn.
-                Entered::Busy if taken != 0 => limit = Some(Duration::ZERO),
+                // Answers stood in the way of submissions, or the kernel is short of memory: take them, ask once more
+                // without waiting, and leave what is queued still to the next turn.
+                Entered::Busy if taken != 0 || limit != Some(Duration::ZERO) => {
+                    limit = Some(Duration::ZERO);
+                }
                 Entered::Busy => return,
                 // The queue is too small for what waits behind it: go on with the rest.
                 _ if !queued.all_fit => limit = Some(Duration::ZERO),
@@ -357,7 +368,14 @@ impl Driver {
             return 0;
         };
         let (handle, outbox) = (&self.handle, &mut self.outbox);
-        completions.reap(batch, self.events_per_turn);
+        completions.reap(
+            batch,
+            if self.busy {
+                self.events_per_busy_turn
+            } else {
+                self.events_per_turn
+            },
+        );
         if batch.is_empty() {
             return 0;
         }
@@ -477,6 +495,7 @@ impl Driver {
     /// True once nothing is in flight any more.
     fn drain(&mut self) -> bool {
         let begun = Instant::now();
+        let mut step = DRAIN_STEP;
         loop {
             let Engine::Ring {
                 completions,
@@ -508,10 +527,12 @@ impl Driver {
             if begun.elapsed() >= self.drain_limit {
                 return false;
             }
-            let limit = if all_fit { DRAIN_STEP } else { Duration::ZERO };
-            if let Entered::Failed(_) = completions.enter(to_submit, Some(limit)) {
-                return false;
-            }
+            let limit = if all_fit { step } else { Duration::ZERO };
+            step = match completions.enter(to_submit, Some(limit)) {
+                Entered::Failed(_) => return false,
+                Entered::Busy => Duration::ZERO,
+                _ => DRAIN_STEP,
+            };
             self.deliver();
         }
     }

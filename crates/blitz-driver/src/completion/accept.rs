@@ -10,12 +10,12 @@ use blitz_core::slab::Key;
 use blitz_sys::completion::{Opcode, Sqe};
 use blitz_sys::file::{errno, socket_flags};
 
-use super::delivery::Delivery;
-use super::many::{Carries, Many, Next};
 use super::socket::near;
+use crate::flight::{Carries, Many, Next};
 use crate::interest::Direction;
 use crate::readiness::shutting_down;
-use crate::{Handle, Registration};
+use crate::registration::Registration;
+use crate::shared::Handle;
 
 /// The stream of a listener's connections.
 ///
@@ -115,19 +115,10 @@ fn open(registration: &Registration) -> Option<(Handle, Key)> {
 
 impl Drop for Accepts {
     fn drop(&mut self) {
-        let Some((handle, key)) = self.stream.lock().take() else {
-            return;
-        };
-        if handle.check_process().is_err() {
-            return;
+        let stream = self.stream.lock().take();
+        if let Some((handle, key)) = stream {
+            handle.abandon_stream(key);
         }
-        let mut remains = Delivery::new();
-        let mut submission = handle.submission();
-        submission.ops.abandon_many(key, &mut remains);
-        submission.push_pending();
-        drop(submission);
-        remains.finish();
-        handle.notify_submitted();
     }
 }
 

@@ -9,9 +9,9 @@ use blitz_sys::completion::{CURRENT_POSITION, Opcode, Sqe};
 use blitz_sys::file::errno::{ECANCELED, EINTR};
 use blitz_sys::file::{self, TRANSFER_MAX};
 
-use super::delivery::Outcome;
 use super::op::{Op, Request};
-use crate::Handle;
+use crate::flight::Outcome;
+use crate::shared::Handle;
 
 /// An open file or socket that operations share: it stays open until the last of them is over.
 pub trait Descriptor: AsRawFd + std::marker::Send + std::marker::Sync + 'static {}

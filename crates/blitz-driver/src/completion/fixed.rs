@@ -8,12 +8,11 @@ use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{Opcode, Sqe};
 use blitz_sys::file;
 
-use super::delivery::Outcome;
 use super::file::{Descriptor, entry_len};
-use super::lease::{BufferPool, Lease};
 use super::op::{Op, Request};
-use crate::Handle;
+use crate::flight::{BufferPool, Lease, Outcome};
 use crate::readiness::shutting_down;
+use crate::shared::Handle;
 
 /// The one block of buffers that a driver registers.
 const FIXED: u16 = 0;

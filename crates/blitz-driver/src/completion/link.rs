@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use blitz_sys::completion::{Sqe, sqe_flags};
 
 use super::op::{Op, Request};
-use crate::Handle;
-use crate::shared::Submission;
+use crate::shared::Handle;
+use crate::submission::Submission;
 
 mod sealed {
     pub trait Sealed {}

@@ -8,11 +8,11 @@ use std::task::{Context, Poll, Waker};
 use blitz_sys::completion::{Opcode, Sqe};
 use blitz_sys::file::errno;
 
-use super::delivery::{Abandoned, Outcome};
-use super::table::Looked;
-use crate::Handle;
+use crate::flight::{Abandoned, Looked, Outcome};
 use crate::readiness::shutting_down;
-use crate::shared::{Submission, tag};
+use crate::shared::Handle;
+use crate::submission::Submission;
+use crate::tag;
 use blitz_core::slab::Key;
 
 /// What an operation owns, how it is asked for, and what becomes of its result.

@@ -7,9 +7,9 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use blitz_sys::completion::{Opcode, Sqe};
 use blitz_sys::file::{self, AT_FDCWD, AT_REMOVEDIR, Statx, open_flags};
 
-use super::delivery::Outcome;
 use super::op::{Op, Request};
-use crate::Handle;
+use crate::flight::Outcome;
+use crate::shared::Handle;
 
 /// Opens `path` with the flags and, if it is created, the mode of `open(2)`; closed on exec.
 ///

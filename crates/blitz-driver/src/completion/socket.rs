@@ -9,11 +9,13 @@ use blitz_sys::completion::{Opcode, Sqe, ZC_COPIED};
 use blitz_sys::file::{self, errno, message_flags, socket_flags};
 use blitz_sys::socket::SockAddr;
 
-use super::delivery::Outcome;
 use super::file::{Descriptor, entry_len};
 use super::op::{Op, Request};
+use crate::current;
+use crate::flight::Outcome;
 use crate::interest::Interest;
-use crate::{Handle, Registration, current};
+use crate::registration::Registration;
+use crate::shared::Handle;
 
 /// Below this a copy costs less than what zero copy needs besides: pages pinned, a second answer.
 const ZERO_COPY_MIN: usize = 16 * 1024;
@@ -253,7 +255,7 @@ unsafe impl<F: Descriptor> Request for Connect<F> {
         Sqe::connect(
             self.socket.as_raw_fd(),
             self.address.as_ptr().cast(),
-            self.address.len() as u32,
+            self.address.len(),
         )
     }
 

@@ -6,18 +6,15 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Waker;
 
-use blitz_sys::completion::{Sqe, cqe_flags};
+use blitz_sys::completion::cqe_flags;
 use blitz_sys::file::errno;
-
-use blitz_core::slab::Key;
 
 use super::delivery::{Delivery, Remains};
 use super::lease::Group;
-use crate::shared::{Submission, tag};
 
 /// What the answers carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carries {
+pub(crate) enum Carries {
     /// A new descriptor each.
     Sockets,
     /// A provided buffer each.
@@ -25,7 +22,7 @@ pub(super) enum Carries {
 }
 
 /// A multishot operation's table entry.
-pub(super) struct Many {
+pub(crate) struct Many {
     carries: Carries,
     /// Keeps the number from being used again while an entry that names it may still be queued.
     #[allow(dead_code)]
@@ -40,7 +37,7 @@ pub(super) struct Many {
 }
 
 /// What a stream's reader finds.
-pub(super) enum Next {
+pub(crate) enum Next {
     /// The oldest answer.
     Answer(i32, u32),
     /// None yet; the reader will be woken. The waker that was replaced is to be dropped after the lock.
@@ -54,7 +51,7 @@ pub(super) enum Next {
 }
 
 impl Many {
-    pub(super) const fn new(carries: Carries, fd: Arc<OwnedFd>, queue_max: usize) -> Self {
+    pub(crate) const fn new(carries: Carries, fd: Arc<OwnedFd>, queue_max: usize) -> Self {
         Self {
             carries,
             fd,
@@ -70,23 +67,28 @@ impl Many {
 
     /// True while the kernel will answer again.
     #[inline]
-    pub(super) const fn is_armed(&self) -> bool {
+    pub(crate) const fn is_armed(&self) -> bool {
         self.is_armed
     }
 
     /// True if nobody reads any more.
     #[inline]
-    pub(super) const fn is_abandoned(&self) -> bool {
+    pub(crate) const fn is_abandoned(&self) -> bool {
         self.is_abandoned
     }
 
+    /// An entry was queued: answers will come.
+    pub(crate) fn arm(&mut self) {
+        self.is_armed = true;
+    }
+
     /// The starvation is over: buffers came home.
-    pub(super) fn feed(&mut self) {
+    pub(crate) fn feed(&mut self) {
         self.is_starved = false;
     }
 
     /// An answer came. `cancel` is set if too many wait now.
-    pub(super) fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         result: i32,
         flags: u32,
@@ -122,7 +124,7 @@ impl Many {
     }
 
     /// The oldest answer, or what to do without one.
-    pub(super) fn next(&mut self, waker: &Waker, fresh: &mut Option<Waker>) -> Next {
+    pub(crate) fn next(&mut self, waker: &Waker, fresh: &mut Option<Waker>) -> Next {
         if let Some((result, flags)) = self.queue.pop_front() {
             return Next::Answer(result, flags);
         }
@@ -142,12 +144,12 @@ impl Many {
     }
 
     /// The oldest answer, if there is one.
-    pub(super) fn pop(&mut self) -> Option<(i32, u32)> {
+    pub(crate) fn pop(&mut self) -> Option<(i32, u32)> {
         self.queue.pop_front()
     }
 
     /// Nobody reads any more: destroys what waits.
-    pub(super) fn abandon(&mut self, mut group: Option<&mut Group>, out: &mut Delivery) {
+    pub(crate) fn abandon(&mut self, mut group: Option<&mut Group>, out: &mut Delivery) {
         self.is_abandoned = true;
         for (result, flags) in mem::take(&mut self.queue) {
             destroy(self.carries, result, flags, group.as_deref_mut(), out);
@@ -176,25 +178,6 @@ fn destroy(
             if let (Some(number), Some(group)) = (cqe_flags::buffer(flags), group) {
                 group.give_back(number);
             }
-        }
-    }
-}
-
-impl Submission {
-    /// Queues the entry of the stream under `key`.
-    pub(super) fn arm_many(&mut self, key: Key, entry: Sqe) {
-        let (many, _) = self.ops.many(key);
-        many.is_armed = true;
-        self.ops.count_armed();
-        // SAFETY: a multishot entry names no memory but the provided buffers, which outlive the ring.
-        unsafe { self.push(entry.user_data(tag::with(tag::OPERATION, key.into_raw()))) };
-    }
-
-    /// Queues what the table wants queued.
-    pub(crate) fn push_pending(&mut self) {
-        while let Some(entry) = self.ops.pop_pending() {
-            // SAFETY: cancels name no memory.
-            unsafe { self.push(entry) };
         }
     }
 }

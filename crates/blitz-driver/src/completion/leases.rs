@@ -10,21 +10,18 @@ use blitz_core::slab::Key;
 use blitz_sys::completion::{Opcode, Sqe, cqe_flags};
 use blitz_sys::file::errno;
 
-use super::group::{GROUP, Group};
-use super::pool::{BufferPool, Lease};
-use super::view::BufferView;
-use crate::completion::delivery::Delivery;
-use crate::completion::many::{Carries, Many, Next};
-use crate::completion::socket::near;
+use super::socket::near;
+use crate::flight::{BufferPool, BufferView, Carries, GROUP, Group, Lease, Many, Next};
 use crate::interest::Direction;
 use crate::readiness::shutting_down;
-use crate::shared::Submission;
-use crate::{Handle, Registration};
+use crate::registration::Registration;
+use crate::shared::Handle;
+use crate::submission::Submission;
 
 /// The stream of a socket's received bytes in leased buffers.
 ///
 /// It holds no buffer while the socket is idle. Where the kernel can, one entry stays armed and fills buffers as
-/// bytes come, up to [`per_connection`](super::super::BufferConfig::per_connection) ahead of the reader;
+/// bytes come, up to [`per_connection`](super::BufferConfig::per_connection) ahead of the reader;
 /// beyond that it is paused, and the peer is held back as by any reader that does not read. When the provided
 /// buffers have run out the socket's readiness and a buffer of the driver's [`BufferPool`] serve, so no connection
 /// starves behind another; the entry is armed again when enough buffers have come home.
@@ -88,20 +85,23 @@ impl Leases {
         registration: &Registration,
     ) -> Poll<io::Result<BufferView>> {
         let coop = ready!(blitz_core::budget::poll_proceed(cx));
-        let mut state = self.state.lock();
-        if let Some(view) = state.unread.take() {
+        // A statement of its own: no waker is touched under our lock.
+        let unread = self.state.lock().unread.take();
+        if let Some(view) = unread {
             coop.made_progress();
             return Poll::Ready(Ok(view));
         }
-        match state.poll_ring(cx, registration) {
+        match self.poll_ring(cx, registration) {
             FromRing::Ready(result) => {
                 coop.made_progress();
-                return Poll::Ready(result);
+                Poll::Ready(result)
             }
-            FromRing::Waits => return Poll::Pending,
-            FromRing::Plain => drop(coop),
+            FromRing::Waits => Poll::Pending,
+            FromRing::Plain => {
+                drop(coop);
+                self.poll_plain(cx, registration)
+            }
         }
-        state.poll_plain(cx, registration)
     }
 
     /// The next buffer if it is here already; never touches the socket.
@@ -129,20 +129,10 @@ impl Leases {
     }
 }
 
-impl State {
-    fn poll_ring(&mut self, cx: &mut Context<'_>, registration: &Registration) -> FromRing {
-        if self.is_plain {
+impl Leases {
+    fn poll_ring(&self, cx: &mut Context<'_>, registration: &Registration) -> FromRing {
+        let Some((handle, key)) = self.state.lock().place(registration) else {
             return FromRing::Plain;
-        }
-        let (handle, key) = match &self.stream {
-            Some((handle, key)) => (handle.clone(), *key),
-            None => match self.open(registration) {
-                Some(opened) => opened,
-                None => {
-                    self.is_plain = true;
-                    return FromRing::Plain;
-                }
-            },
         };
         if let Err(error) = handle.check_process() {
             return FromRing::Ready(Err(error));
@@ -165,49 +155,37 @@ impl State {
                     drop(submission);
                     fresh = Some(cx.waker().clone());
                 }
-                _ if submission.ops.is_closed() => return FromRing::Ready(Err(shutting_down())),
+                _ if submission.ops.is_closed() => {
+                    return FromRing::Ready(Err(shutting_down()));
+                }
                 Next::Starved if !feed(&mut submission, key) => {
-                    self.pool = Some(submission.ops.pool());
+                    let pool = submission.ops.pool();
+                    drop(submission);
+                    self.state.lock().pool = Some(pool);
                     return FromRing::Plain;
                 }
                 Next::Starved | Next::Unarmed => {
-                    self.leave_line();
                     let fd = registration.fd().as_raw_fd();
                     submission.arm_many(key, Sqe::recv_multishot(fd, GROUP));
+                    drop(submission);
+                    self.leave_line();
                 }
             }
         }
     }
 
-    /// Makes the stream's place on the nearest ring that provides buffers.
-    fn open(&mut self, registration: &Registration) -> Option<(Handle, Key)> {
-        let handle = near(registration);
-        let features = handle.features()?;
-        if !features.multishot_recv || !features.buffer_ring || handle.check_process().is_err() {
-            return None;
-        }
-        let mut submission = handle.submission();
-        if !submission.provide() {
-            return None;
-        }
-        let queue_max = submission.ops.config.per_connection.max(1).into();
-        let many = Many::new(Carries::Buffers, registration.fd().clone(), queue_max);
-        let key = submission.ops.insert_many(many, Opcode::RECV);
-        drop(submission);
-        self.stream = Some((handle.clone(), key));
-        Some((handle, key))
-    }
-
     /// Readiness, and a buffer of the pool.
     fn poll_plain(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
         registration: &Registration,
     ) -> Poll<io::Result<BufferView>> {
-        let pool = self
-            .pool
-            .get_or_insert_with(|| near(registration).buffer_pool())
-            .clone();
+        let pool = self.state.lock().pool.clone();
+        let pool = pool.unwrap_or_else(|| {
+            let pool = near(registration).buffer_pool();
+            self.state.lock().pool = Some(pool.clone());
+            pool
+        });
         let mut lease: Option<Lease> = None;
         loop {
             let mut is_short = false;
@@ -224,7 +202,7 @@ impl State {
             });
             let len = ready!(received)?;
             if is_short {
-                lease = Some(ready!(pool.poll_lease(cx, &mut self.ticket)));
+                lease = Some(ready!(self.poll_pool(cx, &pool)));
                 continue;
             }
             let lease = lease.expect("what was received lies in a buffer");
@@ -232,11 +210,52 @@ impl State {
         }
     }
 
-    fn leave_line(&mut self) {
-        if let (Some(pool), true) = (&self.pool, self.ticket.is_some()) {
-            pool.leave(&mut self.ticket);
+    /// Stands in the pool's line.
+    fn poll_pool(&self, cx: &mut Context<'_>, pool: &BufferPool) -> Poll<Lease> {
+        let mut ticket = self.state.lock().ticket.take();
+        let polled = pool.poll_lease(cx, &mut ticket);
+        let mut other = std::mem::replace(&mut self.state.lock().ticket, ticket);
+        // Another task polled meanwhile: the last one waits, and one place in the line is enough.
+        pool.leave(&mut other);
+        polled
+    }
+
+    fn leave_line(&self) {
+        let mut state = self.state.lock();
+        let (pool, mut ticket) = (state.pool.clone(), state.ticket.take());
+        drop(state);
+        if let Some(pool) = pool {
+            pool.leave(&mut ticket);
         }
     }
+}
+
+impl State {
+    /// The stream's place on a ring that provides buffers; made at the first call, on the nearest one.
+    fn place(&mut self, registration: &Registration) -> Option<(Handle, Key)> {
+        if self.stream.is_none() && !self.is_plain {
+            self.stream = open(registration);
+            self.is_plain = self.stream.is_none();
+        }
+        self.stream.clone()
+    }
+}
+
+fn open(registration: &Registration) -> Option<(Handle, Key)> {
+    let handle = near(registration);
+    let features = handle.features()?;
+    if !features.multishot_recv || !features.buffer_ring || handle.check_process().is_err() {
+        return None;
+    }
+    let mut submission = handle.submission();
+    if !submission.provide() {
+        return None;
+    }
+    let queue_max = submission.ops.config.per_connection.max(1).into();
+    let many = Many::new(Carries::Buffers, registration.fd().clone(), queue_max);
+    let key = submission.ops.insert_many(many, Opcode::RECV);
+    drop(submission);
+    Some((handle, key))
 }
 
 /// Whether enough buffers came home to arm a starved stream again.
@@ -269,55 +288,13 @@ fn view_of(result: i32, flags: u32, group: Option<&mut Group>) -> io::Result<Buf
     }
 }
 
-impl Submission {
-    /// Sees to it that the driver provides buffers; false if it cannot.
-    fn provide(&mut self) -> bool {
-        if self.ops.group.is_some() {
-            return true;
-        }
-        if self.ops.is_closed() {
-            return false;
-        }
-        let Some(ring) = &mut self.ring else {
-            return false;
-        };
-        let config = &self.ops.config;
-        match Group::register(ring, config.count, config.size) {
-            Ok(group) => {
-                self.ops.group = Some(group);
-                true
-            }
-            Err(_) => false,
-        }
-    }
-}
-
-impl Handle {
-    /// The pool that serves this driver's leases when its provided buffers have run out, or it has none.
-    pub fn buffer_pool(&self) -> BufferPool {
-        self.submission().ops.pool()
-    }
-}
-
 impl Drop for Leases {
     fn drop(&mut self) {
-        let mut state = self.state.lock();
-        state.leave_line();
-        let stream = state.stream.take();
-        drop(state);
-        let Some((handle, key)) = stream else {
-            return;
-        };
-        if handle.check_process().is_err() {
-            return;
+        self.leave_line();
+        let stream = self.state.lock().stream.take();
+        if let Some((handle, key)) = stream {
+            handle.abandon_stream(key);
         }
-        let mut remains = Delivery::new();
-        let mut submission = handle.submission();
-        submission.ops.abandon_many(key, &mut remains);
-        submission.push_pending();
-        drop(submission);
-        remains.finish();
-        handle.notify_submitted();
     }
 }
 

@@ -110,7 +110,7 @@ impl BufferPool {
     }
 
     /// As [`lease`](Self::lease), for callers with a place of their own for the ticket.
-    pub(super) fn poll_lease(&self, cx: &mut Context<'_>, ticket: &mut Option<u64>) -> Poll<Lease> {
+    pub(crate) fn poll_lease(&self, cx: &mut Context<'_>, ticket: &mut Option<u64>) -> Poll<Lease> {
         for step in 0..2 {
             if let Some(lease) = self.try_lease() {
                 self.home.leave(ticket, true);
@@ -123,17 +123,17 @@ impl BufferPool {
         Poll::Pending
     }
 
-    pub(super) fn leave(&self, ticket: &mut Option<u64>) {
+    pub(crate) fn leave(&self, ticket: &mut Option<u64>) {
         self.home.leave(ticket, false);
     }
 
     /// The whole block: for registration.
-    pub(in super::super) fn block(&self) -> (NonNull<u8>, usize) {
+    pub(crate) fn block(&self) -> (NonNull<u8>, usize) {
         self.home.block()
     }
 
     /// True if `lease` is one of this pool's.
-    pub(in super::super) fn owns(&self, lease: &Lease) -> bool {
+    pub(crate) fn owns(&self, lease: &Lease) -> bool {
         Arc::ptr_eq(&self.home, &lease.home)
     }
 }

@@ -1,4 +1,18 @@
 //! The table of operations in flight, under the driver's submission lock.
+//!
+//! ```text
+//!  state of an entry   move                        to        what happens
+//!  (none)              submit                      Waiting   entry queued, waker stored
+//!  Waiting             last answer                 Done      waker called after the lock
+//!  Waiting             the future is dropped       Orphan    its data moves in, a cancel is queued
+//!  Done                the future polls            (none)    it finishes; ECANCELED that nobody asked for: submit
+//!  Done                the future is dropped       (none)    its result is destroyed by the dropping thread
+//!  Waiting             it is detached              Orphan    as if dropped, but no cancel is queued
+//!  Orphan              last answer                 (none)    its result is destroyed after the lock
+//!  Many                an answer                   Many      queued, waker called after the lock
+//!  Many                the stream is dropped       Many      marked abandoned, a cancel is queued
+//!  Many, abandoned     last answer                 (none)    each queued result was destroyed as it came
+//! ```
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,11 +26,10 @@ use super::BufferConfig;
 use super::delivery::{Abandoned, Delivery, Outcome, Remains};
 use super::lease::{BufferPool, Group};
 use super::many::Many;
-use crate::Handle;
-use crate::shared::tag;
+use crate::tag;
 
-/// One operation. See the table of moves in the [module above](super).
-pub(super) struct Entry {
+/// One operation. See the table of moves in the [module](self).
+pub(crate) struct Entry {
     stage: Stage,
     opcode: Opcode,
     outcome: Outcome,
@@ -30,7 +43,7 @@ enum Stage {
 }
 
 /// What a future finds under its key.
-pub(super) enum Looked {
+pub(crate) enum Looked {
     /// The last answer; the key is void.
     Done(Outcome),
     /// In flight; the waker that was replaced, if any, is to be dropped after the lock.
@@ -47,10 +60,10 @@ pub(crate) struct Operations {
     in_flight: usize,
     is_closed: bool,
     is_leaked: bool,
-    pub(super) config: BufferConfig,
-    pub(super) group: Option<Group>,
-    pub(super) pool: Option<BufferPool>,
-    pub(super) fixed: Option<BufferPool>,
+    pub(crate) config: BufferConfig,
+    pub(crate) group: Option<Group>,
+    pub(crate) pool: Option<BufferPool>,
+    pub(crate) fixed: Option<BufferPool>,
 }
 
 impl Operations {
@@ -98,7 +111,7 @@ impl Operations {
     }
 
     /// How many operations of each opcode are in flight.
-    fn in_flight_by_opcode(&self) -> Vec<(Opcode, usize)> {
+    pub(crate) fn in_flight_by_opcode(&self) -> Vec<(Opcode, usize)> {
         let mut counts: Vec<(Opcode, usize)> = Vec::new();
         for (_, entry) in self
             .entries
@@ -215,7 +228,7 @@ impl Operations {
 
     /// Makes a place for an operation that is about to be queued.
     #[inline]
-    pub(super) fn insert(&mut self, waker: Waker, opcode: Opcode) -> Key {
+    pub(crate) fn insert(&mut self, waker: Waker, opcode: Opcode) -> Key {
         self.in_flight += 1;
         self.entries.insert(Entry {
             stage: Stage::Waiting(waker),
@@ -226,7 +239,7 @@ impl Operations {
 
     /// Looks after an operation for its future, and leaves the waker `fresh` if one is needed.
     #[inline]
-    pub(super) fn look(&mut self, key: Key, waker: &Waker, fresh: &mut Option<Waker>) -> Looked {
+    pub(crate) fn look(&mut self, key: Key, waker: &Waker, fresh: &mut Option<Waker>) -> Looked {
         let Some(entry) = self.entries.get_mut(key) else {
             unreachable!("an operation keeps its place while its future lives")
         };
@@ -251,7 +264,7 @@ impl Operations {
     ///
     /// Returns its outcome if it is over; if not, `data` has moved in and a cancel is queued. The waker is to
     /// be dropped after the lock.
-    pub(super) fn abandon(
+    pub(crate) fn abandon(
         &mut self,
         key: Key,
         data: &mut Option<Box<dyn Abandoned>>,
@@ -279,7 +292,7 @@ impl Operations {
     }
 
     /// The pool that serves when provided buffers have run out.
-    pub(super) fn pool(&mut self) -> BufferPool {
+    pub(crate) fn pool(&mut self) -> BufferPool {
         let (count, size) = (self.config.pool_count.max(1), self.config.size.max(1));
         self.pool
             .get_or_insert_with(|| BufferPool::new(count, size))
@@ -287,7 +300,7 @@ impl Operations {
     }
 
     /// Makes a place for a stream of answers; nothing is in flight yet.
-    pub(super) fn insert_many(&mut self, many: Many, opcode: Opcode) -> Key {
+    pub(crate) fn insert_many(&mut self, many: Many, opcode: Opcode) -> Key {
         self.entries.insert(Entry {
             stage: Stage::Many(Box::new(many)),
             opcode,
@@ -296,7 +309,7 @@ impl Operations {
     }
 
     /// The stream under `key`, with the buffers that its answers may carry.
-    pub(super) fn many(&mut self, key: Key) -> (&mut Many, Option<&mut Group>) {
+    pub(crate) fn many(&mut self, key: Key) -> (&mut Many, Option<&mut Group>) {
         match self.entries.get_mut(key).map(|entry| &mut entry.stage) {
             Some(Stage::Many(many)) => (many, self.group.as_mut()),
             _ => unreachable!("a stream keeps its place until it is dropped"),
@@ -304,12 +317,12 @@ impl Operations {
     }
 
     /// Counts a stream's entry that is being queued.
-    pub(super) fn count_armed(&mut self) {
+    pub(crate) fn count_armed(&mut self) {
         self.in_flight += 1;
     }
 
     /// Gives up a stream; what waits in it goes to `out`.
-    pub(super) fn abandon_many(&mut self, key: Key, out: &mut Delivery) {
+    pub(crate) fn abandon_many(&mut self, key: Key, out: &mut Delivery) {
         let (many, group) = self.many(key);
         many.abandon(group, out);
         if many.is_armed() {
@@ -352,13 +365,6 @@ impl Entry {
             Stage::Done => false,
             Stage::Many(many) => many.is_armed(),
         }
-    }
-}
-
-impl Handle {
-    /// How many operations of each opcode the kernel has not answered for the last time.
-    pub fn operations_in_flight(&self) -> Vec<(Opcode, usize)> {
-        self.submission().ops.in_flight_by_opcode()
     }
 }
 

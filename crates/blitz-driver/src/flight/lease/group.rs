@@ -21,9 +21,22 @@ struct Slot {
     tail: u16,
 }
 
+impl Slot {
+    /// Where the fields are that the kernel reads.
+    fn fields(slot: *mut Slot) -> (*mut u64, *mut u32, *mut u16) {
+        let base = slot.cast::<u8>();
+        (
+            base.wrapping_add(std::mem::offset_of!(Slot, address))
+                .cast(),
+            base.wrapping_add(std::mem::offset_of!(Slot, len)).cast(),
+            base.wrapping_add(std::mem::offset_of!(Slot, number)).cast(),
+        )
+    }
+}
+
 const PAGE: usize = 4096;
 /// The one group of buffers that a driver provides.
-pub(in super::super) const GROUP: u16 = 0;
+pub(crate) const GROUP: u16 = 0;
 
 /// A driver's provided ring. Under the submission lock.
 pub(crate) struct Group {
@@ -44,7 +57,7 @@ impl Group {
     ///
     /// # Errors
     /// The kernel's, if it does not know such rings or is short of memory.
-    pub(super) fn register(ring: &mut Submissions, count: u16, size: u32) -> io::Result<Self> {
+    pub(crate) fn register(ring: &mut Submissions, count: u16, size: u32) -> io::Result<Self> {
         let count = count.clamp(1, 1 << 15).next_power_of_two().min(1 << 15);
         let layout = Layout::array::<Slot>(count as usize).and_then(|layout| layout.align_to(PAGE));
         let layout = layout.expect("at most 32,768 slots of 16 bytes");
@@ -74,25 +87,27 @@ impl Group {
     }
 
     /// How many buffers the kernel may pick.
-    pub(super) const fn available(&self) -> u16 {
+    pub(crate) const fn available(&self) -> u16 {
         self.available
     }
 
-    pub(super) const fn count(&self) -> u16 {
+    pub(crate) const fn count(&self) -> u16 {
         self.mask + 1
     }
 
     /// Puts buffer `number`, which nobody holds, back on the ring.
-    pub(in super::super) fn give_back(&mut self, number: u16) {
+    pub(crate) fn give_back(&mut self, number: u16) {
         let address = self.home.address(u32::from(number)).as_ptr() as u64;
         // SAFETY: masked, so within the ring.
         let slot = unsafe { self.slots.add((self.tail & self.mask) as usize) }.as_ptr();
-        // SAFETY: the slot is ours until the tail passes it. Field by field: the first slot's last field is the tail.
-        unsafe { (&raw mut (*slot).address).write(address) };
+        // Field by field: the first slot's last field is the tail.
+        let (to_address, to_len, to_number) = Slot::fields(slot);
+        // SAFETY: the slot is ours until the tail passes it.
+        unsafe { to_address.write(address) };
         // SAFETY: as above.
-        unsafe { (&raw mut (*slot).len).write(self.home.size()) };
+        unsafe { to_len.write(self.home.size()) };
         // SAFETY: as above.
-        unsafe { (&raw mut (*slot).number).write(number) };
+        unsafe { to_number.write(number) };
         self.tail = self.tail.wrapping_add(1);
         self.available += 1;
         // SAFETY: the first slot's tail lives as long as the ring.
@@ -105,7 +120,7 @@ impl Group {
 
     /// Puts the buffers that came home back on the ring.
     #[inline]
-    pub(in super::super) fn collect(&mut self) {
+    pub(crate) fn collect(&mut self) {
         if self.home.has_returns() {
             let home = Arc::clone(&self.home);
             home.take_returns(|number| self.give_back(number as u16));
@@ -113,18 +128,18 @@ impl Group {
     }
 
     /// The view of buffer `number`, which the kernel has filled with `len` bytes.
-    pub(in super::super) fn view(&mut self, number: u16, len: usize) -> BufferView {
+    pub(crate) fn view(&mut self, number: u16, len: usize) -> BufferView {
         self.home.go_out(u32::from(number));
         BufferView::new(Arc::clone(&self.home), u32::from(number), len)
     }
 
     /// The kernel has picked a buffer.
-    pub(in super::super) fn count_picked(&mut self) {
+    pub(crate) fn count_picked(&mut self) {
         self.available = self.available.saturating_sub(1);
     }
 
     /// Ends the group; views that are out keep their memory.
-    pub(in super::super) fn release(self, ring: &mut Submissions) {
+    pub(crate) fn release(self, ring: &mut Submissions) {
         // If that fails the ring is gone already, and its hold on the slots with it.
         let _ = ring.unregister_buf_ring(GROUP);
         self.free();

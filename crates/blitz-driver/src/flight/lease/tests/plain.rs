@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 
-use crate::completion::{BufferPool, BufferView};
+use crate::flight::{BufferPool, BufferView};
 
 #[derive(Default)]
 struct Count(AtomicUsize);

@@ -79,6 +79,7 @@ impl Home {
 
     /// How many buffers are out.
     pub(super) fn out(&self) -> usize {
+        // ORDERING: Relaxed: a figure for people.
         self.out.load(Relaxed)
     }
 
@@ -99,6 +100,7 @@ impl Home {
     /// Takes buffer `number`, which is home, for one holder.
     #[inline]
     pub(super) fn go_out(&self, number: u32) {
+        // ORDERING: Relaxed: the buffer came home through `Returns`, which ordered it; nobody else counts it now.
         let before = self.holders[number as usize].swap(1, Relaxed);
         debug_assert_eq!(before, 0, "buffer {number} was out already");
         self.out.fetch_add(1, Relaxed);
@@ -162,6 +164,7 @@ impl Home {
                 None
             }
         };
+        // ORDERING: Relaxed: written under the lock; the fences of `wait` and `let_go` order it against the returns.
         self.waiting.store(waiters.queue.len(), Relaxed);
         // ORDERING: pairs with the fence in `let_go`.
         fence(SeqCst);
@@ -178,6 +181,7 @@ impl Home {
             .iter()
             .position(|(number, _)| *number == ticket);
         let removed = place.and_then(|place| waiters.queue.remove(place));
+        // ORDERING: Relaxed: written under the lock; the fences of `wait` and `let_go` order it against the returns.
         self.waiting.store(waiters.queue.len(), Relaxed);
         drop(waiters);
         if removed.is_none() && !served {
@@ -189,6 +193,7 @@ impl Home {
     fn wake_one(&self) {
         let mut waiters = self.waiters.lock();
         let next = waiters.queue.pop_front();
+        // ORDERING: Relaxed: written under the lock; the fences of `wait` and `let_go` order it against the returns.
         self.waiting.store(waiters.queue.len(), Relaxed);
         drop(waiters);
         if let Some((_, waker)) = next {

@@ -45,13 +45,13 @@ impl Outcome {
 }
 
 /// What was owned by an operation whose future is gone.
-pub(super) trait Abandoned: Send {
+pub(crate) trait Abandoned: Send {
     /// Takes it apart, with the kernel's last answer. Foreign code: never under a lock.
     fn retire(self: Box<Self>, outcome: Outcome, is_detached: bool);
 }
 
 /// Something to be dropped after the lock.
-pub(super) enum Remains {
+pub(crate) enum Remains {
     /// An orphaned operation, finished; and whether it was detached.
     Operation(Box<dyn Abandoned>, Outcome, bool),
     /// A waker that was replaced.
@@ -100,7 +100,7 @@ impl Delivery {
     }
 
     #[inline]
-    pub(super) fn leave(&mut self, remains: Remains) {
+    pub(crate) fn leave(&mut self, remains: Remains) {
         self.remains.push(remains);
     }
 }

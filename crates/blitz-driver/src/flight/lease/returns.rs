@@ -32,6 +32,7 @@ impl Returns {
 
     /// Sends `number` home.
     pub(super) fn push(&self, number: u32) {
+        // ORDERING: Relaxed: a first guess, which the exchange below checks.
         let mut head = self.head.load(Relaxed);
         loop {
             // ORDERING: Relaxed, published by the exchange below.
