@@ -10,7 +10,7 @@ use blitz_io_traits::{
     copy_bidirectional_with_sizes, copy_buf, duplex, join,
 };
 
-use crate::script::{Drain, Plan, Source, Step, block_on, poll_once, poll_times};
+use crate::script::{Drain, Plan, SlowFile, Source, Step, block_on, poll_once, poll_times};
 
 /// More polls than any scene here needs.
 const POLLS_MAX: usize = 10_000;
@@ -233,11 +233,13 @@ fn copying_both_ways_keeps_the_order() {
 #[test]
 fn a_seek_that_was_dropped_disturbs_no_later_one() {
     at_every_await_point(|polls| {
-        let file = SlowFile {
-            inner: std::io::Cursor::new(TEXT),
-            begun: None,
-            waits: 3,
-        };
+        let mut file = SlowFile::new(TEXT);
+        let ended = poll_times(file.seek(SeekFrom::Current(5)), polls).is_some();
+        assert_eq!(block_on(file.seek(SeekFrom::Start(4))).unwrap(), 4);
+        ended
+    });
+    at_every_await_point(|polls| {
+        let file = SlowFile::new(TEXT);
         let mut file = BufReader::with_capacity(4, file);
         block_on(file.read_u8()).unwrap();
         let ended = poll_times(file.seek(SeekFrom::Current(5)), polls).is_some();
@@ -267,48 +269,4 @@ fn by_single_polls_everything_still_arrives() {
         }
     }
     assert_eq!(all, TEXT);
-}
-
-/// A file whose seeks take their time.
-struct SlowFile {
-    inner: std::io::Cursor<&'static [u8]>,
-    begun: Option<SeekFrom>,
-    waits: usize,
-}
-
-impl blitz_io_traits::AsyncRead for SlowFile {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut blitz_io_traits::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl blitz_io_traits::AsyncSeek for SlowFile {
-    fn start_seek(mut self: std::pin::Pin<&mut Self>, to: SeekFrom) -> std::io::Result<()> {
-        assert!(
-            self.begun.is_none(),
-            "a seek began while another was under way"
-        );
-        (self.begun, self.waits) = (Some(to), 3);
-        Ok(())
-    }
-
-    fn poll_complete(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<u64>> {
-        if self.begun.is_some() {
-            if self.waits > 0 {
-                self.waits -= 1;
-                cx.waker().wake_by_ref();
-                return std::task::Poll::Pending;
-            }
-            let to = self.begun.take().expect("looked at above");
-            std::io::Seek::seek(&mut self.inner, to)?;
-        }
-        std::task::Poll::Ready(Ok(self.inner.position()))
-    }
 }

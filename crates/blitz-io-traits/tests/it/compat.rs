@@ -11,7 +11,7 @@ use blitz_io_traits::{
 };
 use proptest::prelude::*;
 
-use crate::script::{Drain, Source, block_on, bytes, calm_plans, plans};
+use crate::script::{Drain, SlowFile, Source, block_on, bytes, calm_plans, plans};
 
 proptest! {
     #[test]
@@ -78,6 +78,14 @@ fn a_source_of_ours_has_their_methods() {
         std::io::Result::Ok(())
     })
     .unwrap();
+}
+
+#[test]
+fn a_seek_that_takes_its_time_is_begun_once() {
+    use futures::AsyncSeekExt;
+    let mut theirs = TokioAsyncReadCompatExt::compat(SlowFile::new(b"0123456789"));
+    assert_eq!(block_on(theirs.seek(SeekFrom::Start(4))).unwrap(), 4);
+    assert_eq!(block_on(theirs.seek(SeekFrom::Current(2))).unwrap(), 6);
 }
 
 #[test]

@@ -46,8 +46,8 @@ proptest! {
     }
 
     #[test]
-    fn numbers_come_back(plan in plans(), a: u8, b: i16, c: u32, d: i64, e: u128, f: f64) {
-        let mut bytes = Vec::new();
+    fn numbers_come_back(plan in plans(), other in plans(), a: u8, b: i16, c: u32, d: i64, e: u128, f: f64) {
+        let mut bytes = Drain::new(other);
         block_on(async {
             bytes.write_u8(a).await?;
             bytes.write_i16_le(b).await?;
@@ -55,7 +55,7 @@ proptest! {
             bytes.write_i64_le(d).await?;
             bytes.write_u128(e).await?;
             bytes.write_f64(f).await?;
-            let mut source = Source::new(bytes, plan);
+            let mut source = Source::new(bytes.data, plan);
             assert_eq!(source.read_u8().await?, a);
             assert_eq!(source.read_i16_le().await?, b);
             assert_eq!(source.read_u32().await?, c);

@@ -45,7 +45,9 @@ fn take_does_not_call_initialised_what_is_not() {
     let mut memory = [MaybeUninit::uninit(); 16];
     let mut buf = ReadBuf::uninit(&mut memory);
     buf.put_slice(b"ab");
-    assert!(poll_read(&mut Eager.take(3), &mut buf).is_ready());
+    let mut take = Eager.take(3);
+    assert!(poll_read(&mut take, &mut buf).is_ready());
+    assert_eq!(take.limit(), 2, "what was only initialised does not count");
     assert_eq!(buf.filled(), b"ab\0");
     // Three bytes behind the two were initialised, and none of the eleven behind the limit.
     assert_eq!(buf.initialized().len(), 5);

@@ -1,13 +1,13 @@
 //! Streams that follow a plan, and ways to poll without an executor.
 
 use std::future::Future;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, SeekFrom};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use blitz_io_traits::{AsyncRead, AsyncWrite, ReadBuf};
+use blitz_io_traits::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use proptest::prelude::*;
 
 /// What a stream does when it is polled.
@@ -206,6 +206,58 @@ impl AsyncWrite for Drain {
 
     fn is_write_vectored(&self) -> bool {
         self.vectored
+    }
+}
+
+/// A file whose seeks take their time.
+#[derive(Debug)]
+pub(crate) struct SlowFile {
+    inner: io::Cursor<&'static [u8]>,
+    begun: Option<SeekFrom>,
+    waits: usize,
+}
+
+impl SlowFile {
+    pub(crate) fn new(bytes: &'static [u8]) -> Self {
+        SlowFile {
+            inner: io::Cursor::new(bytes),
+            begun: None,
+            waits: 0,
+        }
+    }
+}
+
+impl AsyncRead for SlowFile {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncSeek for SlowFile {
+    fn start_seek(mut self: Pin<&mut Self>, to: SeekFrom) -> io::Result<()> {
+        assert!(
+            self.begun.is_none(),
+            "a seek began while another was under way"
+        );
+        (self.begun, self.waits) = (Some(to), 3);
+        Ok(())
+    }
+
+    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        if self.begun.is_some() {
+            if self.waits > 0 {
+                self.waits -= 1;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let to = self.begun.take().expect("looked at above");
+            io::Seek::seek(&mut self.inner, to)?;
+        }
+        Poll::Ready(Ok(self.inner.position()))
     }
 }
 
