@@ -5,6 +5,29 @@
 //! A [`Driver`] belongs to a worker's core and is *turned*: one wait in the kernel, then what happened is delivered. A
 //! [`Handle`] is what others have of it. A [`Registration`] is what a socket holds. It knows neither tasks nor schedulers:
 //! all it ever calls is a [`Waker`](std::task::Waker).
+//!
+//! # Examples
+//! ```
+//! use std::{net::UdpSocket, sync::Arc, task::{Context, Poll, Waker}};
+//! use blitz_driver::{Config, Direction, Driver, Registration};
+//!
+//! let mut driver = Driver::new(Config::default())?;
+//! driver.bind(); // this thread holds the core
+//!
+//! let socket = UdpSocket::bind("127.0.0.1:0")?;
+//! socket.set_nonblocking(true)?;
+//! let address = socket.local_addr()?;
+//! let sender = socket.try_clone()?;
+//! let socket = Registration::new(Arc::new(socket.into()), driver.handle().clone());
+//!
+//! let mut cx = Context::from_waker(Waker::noop());
+//! assert!(socket.poll_ready(&mut cx, Direction::Read).is_pending());
+//! sender.send_to(b"hello", address)?;
+//! while socket.poll_ready(&mut cx, Direction::Read).is_pending() {
+//!     driver.turn(None); // waits in the kernel, then wakes whom it concerns
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 pub mod clock;
 pub mod completion;
