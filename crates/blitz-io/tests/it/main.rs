@@ -5,7 +5,7 @@ mod child;
 mod fs;
 mod harness;
 mod http_like_workload;
-// mod mixed_io;
+mod mixed_io;
 mod net_echo;
 mod net_faults;
 mod net_owned;
