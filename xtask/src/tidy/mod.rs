@@ -1,7 +1,7 @@
 //! `xtask tidy`: the rules that no compiler holds.
 //!
 //! Every rule is a function from text to [`Finding`]s, so that its test can show it firing. The
-//! rules about one file stand in [`file`], [`words`] and [`atomics`]; those about who may name whom
+//! rules about one file stand in [`mod@file`], [`words`] and [`atomics`]; those about who may name whom
 //! in [`absences`] and [`cycles`]; those about manifests in [`manifests`].
 
 mod absences;

@@ -172,7 +172,7 @@ impl Timers {
         self.len() == 0
     }
 
-    /// The earliest deadline of all that have not fired, or a moment before it (see [`Wheel`]'s file).
+    /// The earliest deadline of all that have not fired, or a moment before it (see the wheel's file).
     pub fn next_deadline(&self) -> Option<u64> {
         let mut state = self.state.lock();
         Some(self.refresh(&mut state)).filter(|&ns| ns != NEVER)

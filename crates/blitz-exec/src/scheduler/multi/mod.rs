@@ -1,6 +1,6 @@
 //! Many threads run these tasks and steal from each other: `multi_thread`.
 //!
-//! A [`Worker`] is a place; its core (run queue, last-woken slot, driver) is a thing that threads hold in turn. A thread that
+//! A `Worker` is a place; its core (run queue, last-woken slot, driver) is a thing that threads hold in turn. A thread that
 //! is about to block inside a task hands the core, driver included, to another thread.
 
 mod context;
@@ -24,7 +24,7 @@ use crate::blocking::Spawner;
 use crate::park::{Park, Unpark};
 use crate::task::{JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo, TaskMeta};
 use idle::Idle;
-pub(super) use worker::block_in_place;
+pub(super) use worker::{block_in_place, current_index};
 use worker::{Core, Worker};
 
 /// What all workers and wakers know.

@@ -1,7 +1,7 @@
 //! One thread at a time runs these tasks: `current_thread`, `LocalRuntime`, and each worker of `thread_per_core`.
 //!
-//! The [`Core`] (run queue and driver) lies in [`Shared`] while nobody runs; a thread takes it for as long as it runs and
-//! has a [`Context`] on its stack, which a thread-local points to. A wake on that thread goes to the run queue without an
+//! The `Core` (run queue and driver) lies in [`Shared`] while nobody runs; a thread takes it for as long as it runs and
+//! has a `Context` on its stack, which a thread-local points to. A wake on that thread goes to the run queue without an
 //! atomic operation; a wake from elsewhere goes to the inbox and unparks.
 
 mod context;
