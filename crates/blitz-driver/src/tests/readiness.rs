@@ -118,6 +118,20 @@ mod models {
         });
     }
 
+    /// Who sees that the resource failed sees why.
+    #[test]
+    fn no_failure_comes_without_its_reason() {
+        loom::model(|| {
+            let source = Arc::new(Source::new());
+            let driver = Arc::clone(&source);
+            let driver = thread::spawn(move || driver.fail(5, &mut |_| ()));
+            if let Err(error) = source.look(Direction::Read.mask()) {
+                assert_eq!(error.raw_os_error(), Some(5));
+            }
+            driver.join().unwrap();
+        });
+    }
+
     /// One who joins the list and an event: one sees the other.
     #[test]
     fn no_event_is_lost_to_the_list() {

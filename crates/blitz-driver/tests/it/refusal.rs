@@ -140,10 +140,8 @@ fn limit_locked_memory(bytes: u64) {
         rlim_max: bytes,
     };
     // SAFETY: the limit is read during the call.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) },
-        0
-    );
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+    assert_eq!(result, 0);
     // SAFETY: no pointers.
     if unsafe { libc::geteuid() } == 0 {
         // SAFETY: no pointers.
