@@ -35,14 +35,17 @@ fn call(hook: &Option<ThreadHook>) {
 /// whoever pushes a job never counts on a thread that has made up its mind to go.
 fn work(inner: &Arc<Inner>, index: u64) {
     let mut state = inner.state.lock();
+    // A job for which this thread was started, or woken, has begun: it runs even if the shutdown was quicker.
+    let mut begun = true;
     loop {
         while let Some(job) = state.pop() {
             inner.note_queue(&state);
-            let shutdown = state.shutdown;
+            let cancelled = state.shutdown && !begun;
+            begun = false;
             drop(state);
             // A call's own panic went to its handle. What is caught here came from a hook of the user or a worker that
             // broke; other jobs still count on this thread.
-            let _ = catch_unwind(AssertUnwindSafe(|| run_job(job, shutdown)));
+            let _ = catch_unwind(AssertUnwindSafe(|| run_job(job, cancelled)));
             state = inner.state.lock();
         }
         let stay;
@@ -50,6 +53,7 @@ fn work(inner: &Arc<Inner>, index: u64) {
         if !stay && state.is_empty() {
             break;
         }
+        begun = stay;
     }
     state.threads -= 1;
     inner.note_threads(&state);
@@ -63,8 +67,8 @@ fn work(inner: &Arc<Inner>, index: u64) {
     }
 }
 
-fn run_job(job: Job, shutdown: bool) {
-    if shutdown { job.shut_down() } else { job.run() }
+fn run_job(job: Job, cancelled: bool) {
+    if cancelled { job.shut_down() } else { job.run() }
 }
 
 /// Waits for a job to be reserved for this thread. `false`: the keep-alive ran out, or the pool shuts down.

@@ -144,6 +144,14 @@ pub fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     multi::block_in_place(f)
 }
 
+/// Which worker of its scheduler this thread is, if it is one.
+pub fn worker_index() -> Option<usize> {
+    if !budget::is_entered() {
+        return None;
+    }
+    single::current_index().or_else(multi::current_index)
+}
+
 /// Polls the task between the user's two hooks.
 #[cold]
 fn run_with_hooks(task: Notified, hooks: &Hooks) -> Option<Notified> {

@@ -181,10 +181,7 @@ impl Handle {
         match self.local_scheduler() {
             Some(scheduler) if size_of::<F>() > BOX_FUTURE_ABOVE => scheduler.spawn_local(Box::pin(future), info),
             Some(scheduler) => scheduler.spawn_local(future, info),
-            None => panic!(
-                "`spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, or of a worker of \
-                 `thread_per_core`: a task that is not `Send` needs a place that stays on this thread"
-            ),
+            None => super::no_local_place(),
         }
     }
 

@@ -93,10 +93,15 @@ impl WorkerClock {
         self.busy_since_ns.store(self.now_ns(), Relaxed);
     }
 
-    /// The worker waits, or stops for good.
-    pub(crate) fn park(&self) {
+    /// The worker stops: nobody works.
+    pub(crate) fn end(&self) {
         let worked = self.now_ns().saturating_sub(self.busy_since_ns.load(Relaxed));
         self.busy_ns.store(self.busy_ns.load(Relaxed) + worked, Relaxed);
+    }
+
+    /// The worker waits.
+    pub(crate) fn park(&self) {
+        self.end();
         self.park_unparks.store(self.park_unparks.load(Relaxed) + 1, Relaxed);
     }
 

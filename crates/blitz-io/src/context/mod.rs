@@ -110,6 +110,16 @@ fn no_runtime(what: &'static str) -> ! {
 
 #[cold]
 #[track_caller]
+pub(crate) fn no_local_place() -> ! {
+    panic!(
+        "`spawn_local` called from outside of a `task::LocalSet` or `runtime::LocalRuntime`, or of a worker of \
+         `thread_per_core`: a task that is not `Send` needs a place that stays on this thread. Remedies: call it inside of \
+         `LocalSet::run_until`, in a task of a `LocalRuntime` on its own thread, or in a task of `thread_per_core`."
+    )
+}
+
+#[cold]
+#[track_caller]
 pub(crate) fn nested_block_on() -> ! {
     panic!(
         "Cannot start a runtime from within a runtime: `block_on` was called on a thread that runs a runtime's tasks, which \

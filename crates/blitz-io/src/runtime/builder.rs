@@ -259,8 +259,20 @@ impl Builder {
     /// If `events` is 0.
     #[track_caller]
     pub fn max_io_events_per_tick(&mut self, events: usize) -> &mut Self {
-        assert!(events > 0, "max_io_events_per_tick must be greater than 0");
+        assert!(events > 0, "max_io_events_per_tick must be non-zero");
         self.driver.events_per_turn = events;
+        self
+    }
+
+    /// How many events a driver takes in a turn that does not wait, because its worker has tasks, at most. Default: as
+    /// [`max_io_events_per_tick`](Self::max_io_events_per_tick). For rings; the other back ends have one limit.
+    ///
+    /// # Panics
+    /// If `events` is 0.
+    #[track_caller]
+    pub fn max_io_events_per_busy_tick(&mut self, events: usize) -> &mut Self {
+        assert!(events > 0, "max_io_events_per_busy_tick must be non-zero");
+        self.driver.events_per_busy_turn = Some(events);
         self
     }
 

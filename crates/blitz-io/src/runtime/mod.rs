@@ -159,6 +159,14 @@ impl Runtime {
     }
 }
 
+/// The number of the worker that this thread is, as in [`RuntimeMetrics`]; `None` on a thread that is none.
+///
+/// On `current_thread` the thread that runs the tasks is worker 0. A thread in `block_on` of the other flavours is no worker.
+/// It may change at each `.await`.
+pub fn worker_index() -> Option<usize> {
+    scheduler::worker_index()
+}
+
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.end(None);

@@ -41,6 +41,7 @@ impl Park for DriverPark {
     }
 
     fn unbind(&mut self) {
+        self.clock.end();
         if let Some((allowed, own)) = self.before.take() {
             context::set_own_driver(own);
             if let Some(allowed) = allowed {

@@ -63,7 +63,10 @@ where
 {
     match local::spawn_here(future, info) {
         Ok(handle) => handle,
-        Err((future, info)) => context::with_handle("spawn_local", |handle| handle.spawn_local_as(future, info)),
+        Err((future, info)) => match context::try_handle() {
+            Some(handle) => handle.spawn_local_as(future, info),
+            None => context::no_local_place(),
+        },
     }
 }
 

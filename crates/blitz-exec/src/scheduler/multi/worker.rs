@@ -348,6 +348,11 @@ impl Drop for Turning<'_> {
     }
 }
 
+/// Which worker this thread is, if it holds a worker's core.
+pub(in crate::scheduler) fn current_index() -> Option<usize> {
+    with_context(|context| context.with_core(|core| core.index)).flatten()
+}
+
 /// Runs `f`, which blocks, while another thread goes on with the core that this one holds.
 pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let handed = with_context(|context| {
