@@ -107,6 +107,30 @@ impl Source {
         tokens
     }
 
+    /// The lines of the innermost function around line `index`, or that line alone.
+    pub(crate) fn function_around(&self, index: usize) -> std::ops::RangeInclusive<usize> {
+        let tokens = self.tokens();
+        let mut found = index..=index;
+        for (at, token) in tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, token)| token.text == "fn")
+        {
+            if token.line > index {
+                break;
+            }
+            let end = item_end(&tokens, at);
+            let last = tokens
+                .get(end)
+                .or(tokens.last())
+                .map_or(0, |token| token.line);
+            if last >= index {
+                found = token.line..=last;
+            }
+        }
+        found
+    }
+
     /// Marks the lines of every item that stands under `#[cfg(test)]` or `#[cfg(all(test, …))]`.
     fn mark_tests(&mut self) {
         let tokens = self.tokens();
@@ -360,6 +384,18 @@ mod tests {
         let (no, yes) = (false, true);
         assert_eq!(&marked[..6], &[no, yes, yes, yes, yes, no]);
         assert_eq!(&marked[8..], &[no, no]);
+    }
+
+    #[test]
+    fn the_function_around_a_line_is_the_innermost() {
+        let source = Source::new(
+            "a.rs",
+            "fn a() {\n  x();\n}\nfn b() {\n  fn c() {\n    y();\n  }\n  z();\n}\nconst W: u8 = 1;",
+        );
+        assert_eq!(source.function_around(1), 0..=2);
+        assert_eq!(source.function_around(5), 4..=6);
+        assert_eq!(source.function_around(7), 3..=8);
+        assert_eq!(source.function_around(9), 9..=9);
     }
 
     #[test]

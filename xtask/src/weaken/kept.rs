@@ -88,23 +88,24 @@ impl Kept {
     }
 }
 
+/// A verdict holds while the function around the ordering says the same; `--fresh` asks for all again.
 fn key(source: &Source, step: &Step) -> String {
-    let code: String = source
-        .lines
+    let function = source.function_around(step.line);
+    let tokens = source.tokens();
+    let body: Vec<_> = tokens
         .iter()
-        .map(|line| format!("{}\n", line.code.trim_end()))
+        .filter(|token| function.contains(&token.line))
         .collect();
-    // The line among the code lines: comments may move without making a verdict stale.
-    let line = source.lines[..step.line]
+    let before = body
         .iter()
-        .filter(|line| line.is_code())
+        .filter(|token| (token.line, token.column) < step.place())
         .count();
+    let text: Vec<&str> = body.iter().map(|token| token.text.as_str()).collect();
     format!(
-        "{}#{:016x}#{line}#{}#{}",
+        "{}#{:016x}#{before}#{}",
         source.path,
-        hash(&code.replace("\n\n", "\n")),
-        step.says(),
-        step.code.len()
+        hash(&text.join(" ")),
+        step.says()
     )
 }
 
@@ -294,14 +295,20 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_makes_its_verdicts_stale() {
-        let before = Source::new("crates/x/src/a.rs", "a.load(Acquire);");
-        let after = Source::new("crates/x/src/a.rs", "b(); a.load(Acquire);");
+    fn a_changed_function_makes_its_verdicts_stale() {
+        let before = Source::new("crates/x/src/a.rs", "fn f() { a.load(Acquire); }");
+        let after = Source::new("crates/x/src/a.rs", "fn f() { b(); a.load(Acquire); }");
+        let elsewhere = Source::new(
+            "crates/x/src/a.rs",
+            "fn g() {}\n\nfn f() {\n    a.load(Acquire);\n}",
+        );
         let step = super::super::steps::of(&before).remove(0);
         let mut kept = Kept::empty(Path::new("."));
         kept.add(&before, &step, Verdict::Caught);
         assert_eq!(kept.verdict(&before, &step), Some(Verdict::Caught));
         let moved = super::super::steps::of(&after).remove(0);
         assert_eq!(kept.verdict(&after, &moved), None);
+        let same = super::super::steps::of(&elsewhere).remove(0);
+        assert_eq!(kept.verdict(&elsewhere, &same), Some(Verdict::Caught));
     }
 }

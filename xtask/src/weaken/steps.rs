@@ -36,6 +36,11 @@ impl Step {
         changed
     }
 
+    /// The line and the column where it changes something.
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.line, self.columns.start)
+    }
+
     pub(super) fn says(&self) -> String {
         format!("{} {} -> {}", self.operation, self.from, self.to)
     }
