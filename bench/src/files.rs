@@ -26,7 +26,8 @@ fn folder() -> PathBuf {
         let file = std::fs::File::create(&large).expect("the large file");
         let chunk: Vec<u8> = (0..CHUNK).map(|i| i as u8).collect();
         for at in (0..LARGE).step_by(CHUNK) {
-            file.write_all_at(&chunk, at).expect("room for the large file");
+            file.write_all_at(&chunk, at)
+                .expect("room for the large file");
         }
     }
     let last = small(&folder, SMALL_FILES - 1);
@@ -59,7 +60,10 @@ fn offsets(seed: u64) -> impl Iterator<Item = u64> + Send {
 }
 
 fn per_op(started: Instant, ops: usize) -> Sample {
-    Sample { value: started.elapsed().as_nanos() as f64 / 1e3 / ops as f64, ..Sample::default() }
+    Sample {
+        value: started.elapsed().as_nanos() as f64 / 1e3 / ops as f64,
+        ..Sample::default()
+    }
 }
 
 /// The rows, for a runtime whose file opens by `$open`, reads by position with `$read_at` and reads a whole file with `$whole`.
@@ -149,14 +153,24 @@ macro_rules! chunks_by_position {
     };
 }
 
-async fn tokio_seek_read(mut file: tokio::fs::File, mut buffer: Vec<u8>, offset: u64) -> (tokio::fs::File, Vec<u8>) {
+async fn tokio_seek_read(
+    mut file: tokio::fs::File,
+    mut buffer: Vec<u8>,
+    offset: u64,
+) -> (tokio::fs::File, Vec<u8>) {
     use tokio::io::{AsyncReadExt, AsyncSeekExt};
-    file.seek(std::io::SeekFrom::Start(offset)).await.expect("seek");
+    file.seek(std::io::SeekFrom::Start(offset))
+        .await
+        .expect("seek");
     file.read_exact(&mut buffer).await.expect("read");
     (file, buffer)
 }
 
-async fn tokio_pread(file: Arc<std::fs::File>, mut buffer: Vec<u8>, offset: u64) -> (Arc<std::fs::File>, Vec<u8>) {
+async fn tokio_pread(
+    file: Arc<std::fs::File>,
+    mut buffer: Vec<u8>,
+    offset: u64,
+) -> (Arc<std::fs::File>, Vec<u8>) {
     tokio::task::spawn_blocking(move || {
         file.read_exact_at(&mut buffer, offset).expect("read");
         (file, buffer)
@@ -165,36 +179,58 @@ async fn tokio_pread(file: Arc<std::fs::File>, mut buffer: Vec<u8>, offset: u64)
     .expect("no panic")
 }
 
-async fn blitz_read_at(file: blitz_io::fs::File, buffer: Vec<u8>, offset: u64) -> (blitz_io::fs::File, Vec<u8>) {
+async fn blitz_read_at(
+    file: blitz_io::fs::File,
+    buffer: Vec<u8>,
+    offset: u64,
+) -> (blitz_io::fs::File, Vec<u8>) {
     let len = buffer.len();
     let (result, buffer) = file.read_at(buffer, offset).await;
     assert_eq!(result.expect("read"), len);
     (file, buffer)
 }
 
-async fn monoio_read_at(file: monoio::fs::File, buffer: Vec<u8>, offset: u64) -> (monoio::fs::File, Vec<u8>) {
+async fn monoio_read_at(
+    file: monoio::fs::File,
+    buffer: Vec<u8>,
+    offset: u64,
+) -> (monoio::fs::File, Vec<u8>) {
     let (result, buffer) = file.read_exact_at(buffer, offset).await;
     result.expect("read");
     (file, buffer)
 }
 
-async fn glommio_read_at(file: glommio::io::BufferedFile, buffer: Vec<u8>, offset: u64) -> (glommio::io::BufferedFile, Vec<u8>) {
+async fn glommio_read_at(
+    file: glommio::io::BufferedFile,
+    buffer: Vec<u8>,
+    offset: u64,
+) -> (glommio::io::BufferedFile, Vec<u8>) {
     // Its result is a buffer of its own.
     let result = file.read_at(offset, buffer.len()).await.expect("read");
     assert_eq!(result.len(), buffer.len());
     (file, buffer)
 }
 
-async fn compio_read_at(file: compio::fs::File, buffer: Vec<u8>, offset: u64) -> (compio::fs::File, Vec<u8>) {
+async fn compio_read_at(
+    file: compio::fs::File,
+    buffer: Vec<u8>,
+    offset: u64,
+) -> (compio::fs::File, Vec<u8>) {
     use compio::io::AsyncReadAtExt;
     let compio::buf::BufResult(result, buffer) = file.read_exact_at(buffer, offset).await;
     result.expect("read");
     (file, buffer)
 }
 
-async fn smol_seek_read(mut file: smol::fs::File, mut buffer: Vec<u8>, offset: u64) -> (smol::fs::File, Vec<u8>) {
+async fn smol_seek_read(
+    mut file: smol::fs::File,
+    mut buffer: Vec<u8>,
+    offset: u64,
+) -> (smol::fs::File, Vec<u8>) {
     use smol::io::{AsyncReadExt, AsyncSeekExt};
-    file.seek(std::io::SeekFrom::Start(offset)).await.expect("seek");
+    file.seek(std::io::SeekFrom::Start(offset))
+        .await
+        .expect("seek");
     file.read_exact(&mut buffer).await.expect("read");
     (file, buffer)
 }
@@ -267,19 +303,19 @@ pub fn run(row: &str, runtime: &str) -> Sample {
             whole |path| async { compio::fs::read(path).await.expect("read") },
             chunks chunks_by_position!(compio_read_at)),
         "smol" => rows!(smol, row,
-            open |path| async { smol::fs::File::open(path).await.expect("open") },
-            read_at smol_seek_read,
-            whole |path| async { smol::fs::read(path).await.expect("read") },
-            chunks |mut file: smol::fs::File| async move {
-                use smol::io::AsyncReadExt;
-                let (mut buffer, mut total) = (vec![0; CHUNK], 0);
-                loop {
-                    match file.read(&mut buffer).await.expect("read") {
-                        0 => return total,
-                        n => total += n as u64,
-                    }
+        open |path| async { smol::fs::File::open(path).await.expect("open") },
+        read_at smol_seek_read,
+        whole |path| async { smol::fs::read(path).await.expect("read") },
+        chunks |mut file: smol::fs::File| async move {
+            use smol::io::AsyncReadExt;
+            let (mut buffer, mut total) = (vec![0; CHUNK], 0);
+            loop {
+                match file.read(&mut buffer).await.expect("read") {
+                    0 => return total,
+                    n => total += n as u64,
                 }
-            }),
+            }
+        }),
         "raw-ring" => raw_ring(row),
         other => panic!("no runtime {other}"),
     }
@@ -295,14 +331,21 @@ fn raw_ring(row: &str) -> Sample {
     let file = std::fs::File::open(folder.join("large")).expect("open");
     let depth = if row == "random_read_32" { 32 } else { 1 };
     let reads = if depth == 32 { READS / 8 * 32 } else { READS };
-    let mut ring = IoUring::builder().setup_coop_taskrun().build(64).expect("a ring");
+    let mut ring = IoUring::builder()
+        .setup_coop_taskrun()
+        .build(64)
+        .expect("a ring");
     let mut buffers = vec![vec![0u8; BLOCK]; depth];
     let mut offsets = offsets(7);
     let mut push = |ring: &mut IoUring, slot: usize| {
-        let read = opcode::Read::new(types::Fd(file.as_raw_fd()), buffers[slot].as_mut_ptr(), BLOCK as u32)
-            .offset(offsets.next().expect("endless"))
-            .build()
-            .user_data(slot as u64);
+        let read = opcode::Read::new(
+            types::Fd(file.as_raw_fd()),
+            buffers[slot].as_mut_ptr(),
+            BLOCK as u32,
+        )
+        .offset(offsets.next().expect("endless"))
+        .build()
+        .user_data(slot as u64);
         // SAFETY: the buffer lives until the end of this function, where nothing is in flight any more.
         unsafe { ring.submission().push(&read) }.expect("room");
     };
@@ -313,10 +356,13 @@ fn raw_ring(row: &str) -> Sample {
     let (mut done, mut sent) = (0, depth);
     while done < reads {
         ring.submit_and_wait(1).expect("enter");
-        let slots: Vec<usize> = ring.completion().map(|cqe| {
-            assert_eq!(cqe.result(), BLOCK as i32);
-            cqe.user_data() as usize
-        }).collect();
+        let slots: Vec<usize> = ring
+            .completion()
+            .map(|cqe| {
+                assert_eq!(cqe.result(), BLOCK as i32);
+                cqe.user_data() as usize
+            })
+            .collect();
         done += slots.len();
         for slot in slots {
             if sent < reads {

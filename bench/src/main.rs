@@ -34,19 +34,27 @@ fn main() -> ExitCode {
     match args.next().as_deref() {
         // A child of ours: one measurement, printed as one JSON line.
         Some("cell") => {
-            let (row, runtime) = (args.next().expect("cell ROW RUNTIME"), args.next().expect("cell ROW RUNTIME"));
+            let (row, runtime) = (
+                args.next().expect("cell ROW RUNTIME"),
+                args.next().expect("cell ROW RUNTIME"),
+            );
             println!("{}", rows::run(&row, &runtime).to_json());
             ExitCode::SUCCESS
         }
         // A grandchild: the server of an echo cell.
         Some("server") => {
-            echo::serve(&args.next().expect("server RUNTIME SIZE"), args.next().and_then(|s| s.parse().ok()).unwrap_or(64));
+            echo::serve(
+                &args.next().expect("server RUNTIME SIZE"),
+                args.next().and_then(|s| s.parse().ok()).unwrap_or(64),
+            );
             ExitCode::SUCCESS
         }
         _ => match parse(std::env::args().skip(1)) {
             Ok(options) => measure_all(&options),
             Err(message) => {
-                eprintln!("{message}\nusage: bench [--row PART] [--only NAME,NAME] [--rounds N] [--check] [--no-keep]");
+                eprintln!(
+                    "{message}\nusage: bench [--row PART] [--only NAME,NAME] [--rounds N] [--check] [--no-keep]"
+                );
                 ExitCode::from(2)
             }
         },
@@ -54,13 +62,23 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { row: None, only: None, rounds: 5, check: false, keep: true };
+    let mut options = Options {
+        row: None,
+        only: None,
+        rounds: 5,
+        check: false,
+        keep: true,
+    };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} wants a value"));
         match arg.as_str() {
             "--row" => options.row = Some(value()?),
             "--only" => options.only = Some(value()?.split(',').map(str::to_owned).collect()),
-            "--rounds" => options.rounds = value()?.parse().map_err(|_| "--rounds wants a number".to_owned())?,
+            "--rounds" => {
+                options.rounds = value()?
+                    .parse()
+                    .map_err(|_| "--rounds wants a number".to_owned())?
+            }
             "--check" => options.check = true,
             "--no-keep" => options.keep = false,
             other => return Err(format!("unknown option {other}")),
@@ -73,12 +91,20 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
 fn measure_all(options: &Options) -> ExitCode {
     let mut results = Results::default();
     for row in rows::ROWS {
-        if options.row.as_ref().is_some_and(|part| !row.name.contains(part.as_str())) {
+        if options
+            .row
+            .as_ref()
+            .is_some_and(|part| !row.name.contains(part.as_str()))
+        {
             continue;
         }
         for round in 0..options.rounds {
             for runtime in row.runtimes {
-                if options.only.as_ref().is_some_and(|only| !only.iter().any(|name| name == runtime)) {
+                if options
+                    .only
+                    .as_ref()
+                    .is_some_and(|only| !only.iter().any(|name| name == runtime))
+                {
                     continue;
                 }
                 eprint!("\r\x1b[K{} · {runtime} · round {}", row.name, round + 1);
@@ -113,6 +139,10 @@ fn cell(row: &str, runtime: &str) -> Result<Sample, String> {
     let line = text.lines().last().unwrap_or_default();
     Sample::from_json(line).ok_or_else(|| {
         let err = String::from_utf8_lossy(&output.stderr);
-        format!("{} {}", output.status, err.lines().next().unwrap_or_default())
+        format!(
+            "{} {}",
+            output.status,
+            err.lines().next().unwrap_or_default()
+        )
     })
 }

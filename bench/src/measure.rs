@@ -23,7 +23,11 @@ impl Sample {
     pub fn from_json(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
         let field = |name: &str| value.get(name)?.as_f64();
-        Some(Self { value: field("value")?, cpu_us: field("cpu_us")?, rss_kib: field("rss_kib")? })
+        Some(Self {
+            value: field("value")?,
+            cpu_us: field("cpu_us")?,
+            rss_kib: field("rss_kib")?,
+        })
     }
 }
 
@@ -40,7 +44,11 @@ pub fn cpu_time() -> Duration {
 /// Resident memory of this process in bytes.
 pub fn rss() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc/self/statm");
-    let pages: usize = statm.split(' ').nth(1).and_then(|field| field.parse().ok()).expect("statm's second field");
+    let pages: usize = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|field| field.parse().ok())
+        .expect("statm's second field");
     pages * 4096
 }
 
@@ -56,7 +64,10 @@ pub fn pin(cpu: usize) {
 
 /// Lets this process have as many descriptors as it may.
 pub fn raise_descriptor_limit() {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is ours to write.
     unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
     limit.rlim_cur = limit.rlim_max;

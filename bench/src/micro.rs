@@ -29,19 +29,28 @@ impl Flag {
                 return Poll::Ready(());
             }
             self.waker.register(cx.waker());
-            if self.set.swap(false, SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+            if self.set.swap(false, SeqCst) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
 }
 
 fn per_op(started: Instant, ops: usize) -> Sample {
-    Sample { value: started.elapsed().as_nanos() as f64 / ops as f64, ..Sample::default() }
+    Sample {
+        value: started.elapsed().as_nanos() as f64 / ops as f64,
+        ..Sample::default()
+    }
 }
 
 /// Busy work that no optimiser removes.
 fn spin(rounds: u64) -> u64 {
-    (0..rounds).fold(1u64, |x, i| std::hint::black_box(x.wrapping_mul(6364136223846793005).wrapping_add(i)))
+    (0..rounds).fold(1u64, |x, i| {
+        std::hint::black_box(x.wrapping_mul(6364136223846793005).wrapping_add(i))
+    })
 }
 
 macro_rules! workloads {
@@ -138,10 +147,15 @@ macro_rules! workloads {
                     }),
                     "wake_parked" => run(async {
                         const ROUNDS: usize = 2_000;
-                        let (flag, sent, next) = (Arc::new(Flag::default()), Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(true)));
+                        let (flag, sent, next) = (
+                            Arc::new(Flag::default()),
+                            Arc::new(AtomicU64::new(0)),
+                            Arc::new(AtomicBool::new(true)),
+                        );
                         let origin = Instant::now();
                         let thread = {
-                            let (flag, sent, next) = (Arc::clone(&flag), Arc::clone(&sent), Arc::clone(&next));
+                            let (flag, sent, next) =
+                                (Arc::clone(&flag), Arc::clone(&sent), Arc::clone(&next));
                             std::thread::spawn(move || {
                                 for _ in 0..ROUNDS {
                                     while !next.swap(false, SeqCst) {
@@ -156,11 +170,17 @@ macro_rules! workloads {
                         let mut times = Vec::with_capacity(ROUNDS);
                         for _ in 0..ROUNDS {
                             flag.wait().await;
-                            times.push((origin.elapsed().as_nanos() as u64 - sent.load(SeqCst)) as f64 / 1e3);
+                            times.push(
+                                (origin.elapsed().as_nanos() as u64 - sent.load(SeqCst)) as f64
+                                    / 1e3,
+                            );
                             next.store(true, SeqCst);
                         }
                         thread.join().expect("the waking thread");
-                        Sample { value: median(&mut times), ..Sample::default() }
+                        Sample {
+                            value: median(&mut times),
+                            ..Sample::default()
+                        }
                     }),
                     "timeout" => run(async {
                         for _ in 0..20_000 {
@@ -212,7 +232,14 @@ macro_rules! workloads {
                             yield_now().await;
                         }
                         let value = (rss() - before) as f64 / TASKS as f64;
-                        println!("{}", Sample { value, ..Sample::default() }.to_json());
+                        println!(
+                            "{}",
+                            Sample {
+                                value,
+                                ..Sample::default()
+                            }
+                            .to_json()
+                        );
                         std::process::exit(0);
                     }),
                     other => panic!("no row {other}"),
@@ -227,7 +254,10 @@ macro_rules! workloads {
                         let _ = sleep(time).await;
                         times.push((started.elapsed() - time).as_nanos() as f64 / 1e3);
                     }
-                    Sample { value: median(&mut times), ..Sample::default() }
+                    Sample {
+                        value: median(&mut times),
+                        ..Sample::default()
+                    }
                 })
             }
         }
@@ -259,7 +289,10 @@ macro_rules! scaling {
             })
         };
         let one = time(1);
-        Sample { value: one / time(2), ..Sample::default() }
+        Sample {
+            value: one / time(2),
+            ..Sample::default()
+        }
     }};
 }
 

@@ -21,22 +21,76 @@ pub struct Row {
 }
 
 /// Everyone who can run the micro rows.
-const MICRO: &[&str] = &["tokio-mt", "tokio-ct", "blitz-mt", "blitz-ct", "blitz-tpc", "monoio", "glommio", "compio", "smol"];
+const MICRO: &[&str] = &[
+    "tokio-mt",
+    "tokio-ct",
+    "blitz-mt",
+    "blitz-ct",
+    "blitz-tpc",
+    "monoio",
+    "glommio",
+    "compio",
+    "smol",
+];
 /// Those with worker threads that share work.
 const STEALING: &[&str] = &["tokio-mt", "blitz-mt"];
-const FILES: &[&str] = &["tokio-mt", "tokio-pread", "blitz-mt", "blitz-ct", "monoio", "glommio", "compio", "smol", "raw-ring"];
-const WHOLE_FILES: &[&str] = &["tokio-mt", "blitz-mt", "blitz-ct", "monoio", "glommio", "compio", "smol"];
-const ECHO: &[&str] = &[
-    "tokio-mt", "tokio-ct", "blitz-mt", "blitz-ct", "blitz-leased", "monoio", "glommio", "compio", "smol", "raw-epoll", "raw-ring",
+const FILES: &[&str] = &[
+    "tokio-mt",
+    "tokio-pread",
+    "blitz-mt",
+    "blitz-ct",
+    "monoio",
+    "glommio",
+    "compio",
+    "smol",
+    "raw-ring",
 ];
-const MEMORY: &[&str] = &["tokio-mt", "tokio-ct", "blitz-mt", "blitz-ct", "blitz-leased", "monoio", "glommio", "compio", "smol"];
+const WHOLE_FILES: &[&str] = &[
+    "tokio-mt", "blitz-mt", "blitz-ct", "monoio", "glommio", "compio", "smol",
+];
+const ECHO: &[&str] = &[
+    "tokio-mt",
+    "tokio-ct",
+    "blitz-mt",
+    "blitz-ct",
+    "blitz-leased",
+    "monoio",
+    "glommio",
+    "compio",
+    "smol",
+    "raw-epoll",
+    "raw-ring",
+];
+const MEMORY: &[&str] = &[
+    "tokio-mt",
+    "tokio-ct",
+    "blitz-mt",
+    "blitz-ct",
+    "blitz-leased",
+    "monoio",
+    "glommio",
+    "compio",
+    "smol",
+];
 
 const fn lower(name: &'static str, unit: &'static str, runtimes: &'static [&'static str]) -> Row {
-    Row { name, unit, better: Better::Lower, reference: "tokio-mt", runtimes }
+    Row {
+        name,
+        unit,
+        better: Better::Lower,
+        reference: "tokio-mt",
+        runtimes,
+    }
 }
 
 const fn higher(name: &'static str, unit: &'static str, runtimes: &'static [&'static str]) -> Row {
-    Row { name, unit, better: Better::Higher, reference: "tokio-mt", runtimes }
+    Row {
+        name,
+        unit,
+        better: Better::Higher,
+        reference: "tokio-mt",
+        runtimes,
+    }
 }
 
 pub const ROWS: &[Row] = &[
@@ -48,7 +102,11 @@ pub const ROWS: &[Row] = &[
     lower("wake_awake", "ns per hop between two tasks", MICRO),
     lower("wake_parked", "us from a thread to the poll, p50", MICRO),
     lower("timeout", "ns per timeout around a yield", MICRO),
-    lower("million_timers", "ns per yield, a million sleeps pending", MICRO),
+    lower(
+        "million_timers",
+        "ns per yield, a million sleeps pending",
+        MICRO,
+    ),
     lower("sleep_50us", "us late, p50", MICRO),
     lower("sleep_1ms", "us late, p50", MICRO),
     lower("idle_task", "bytes per idle task", MICRO),
@@ -66,20 +124,35 @@ pub const ROWS: &[Row] = &[
     higher("echo_1000x16384", "echoes/s", ECHO),
     higher("echo_9000x64", "echoes/s", ECHO),
     higher("echo_9000x16384", "echoes/s", ECHO),
-    lower("idle_connection", "bytes per idle connection, buffers included", MEMORY),
-    lower("send_file", "us per MiB from a file to a socket", &["tokio-mt", "blitz-mt", "blitz-sendfile"]),
+    lower(
+        "idle_connection",
+        "bytes per idle connection, buffers included",
+        MEMORY,
+    ),
+    lower(
+        "send_file",
+        "us per MiB from a file to a socket",
+        &["tokio-mt", "blitz-mt", "blitz-sendfile"],
+    ),
 ];
 
 /// Runs one cell in this process.
 pub fn run(row: &str, runtime: &str) -> Sample {
     match row {
-        "random_read_1" | "random_read_32" | "small_files_1" | "small_files_64" | "large_file" => files::run(row, runtime),
+        "random_read_1" | "random_read_32" | "small_files_1" | "small_files_64" | "large_file" => {
+            files::run(row, runtime)
+        }
         "idle_connection" => echo::idle_connection(runtime),
         "send_file" => echo::send_file(runtime),
-        _ => match row.strip_prefix("echo_").and_then(|shape| shape.split_once('x')) {
-            Some((connections, size)) => {
-                echo::run(runtime, connections.parse().expect("connections"), size.parse().expect("size"))
-            }
+        _ => match row
+            .strip_prefix("echo_")
+            .and_then(|shape| shape.split_once('x'))
+        {
+            Some((connections, size)) => echo::run(
+                runtime,
+                connections.parse().expect("connections"),
+                size.parse().expect("size"),
+            ),
             None => micro::run(row, runtime),
         },
     }

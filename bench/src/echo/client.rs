@@ -35,11 +35,25 @@ impl Client {
                 let socket = connect_patiently(address);
                 socket.set_nodelay(true).expect("nodelay");
                 socket.set_nonblocking(true).expect("nonblocking");
-                let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32, u64: i as u64 };
+                let mut event = libc::epoll_event {
+                    events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32,
+                    u64: i as u64,
+                };
                 // SAFETY: both descriptors are open and the event lives through the call.
-                let result = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &mut event) };
+                let result = unsafe {
+                    libc::epoll_ctl(
+                        epoll.as_raw_fd(),
+                        libc::EPOLL_CTL_ADD,
+                        socket.as_raw_fd(),
+                        &mut event,
+                    )
+                };
                 assert_eq!(result, 0, "epoll_ctl");
-                Connection { socket, got: 0, unsent: 0 }
+                Connection {
+                    socket,
+                    got: 0,
+                    unsent: 0,
+                }
             })
             .collect();
         Self {
@@ -80,7 +94,10 @@ impl Client {
         let mut left = self.connections.len();
         let started = Instant::now();
         while left > 0 {
-            assert!(started.elapsed() < Duration::from_secs(30), "{left} connections got no answer in 30 s");
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "{left} connections got no answer in 30 s"
+            );
             for i in self.wait(1000) {
                 left -= usize::from(self.advance(i));
             }
@@ -89,8 +106,18 @@ impl Client {
 
     fn wait(&mut self, timeout_ms: i32) -> Vec<usize> {
         // SAFETY: the events' memory lives through the call and is as long as said.
-        let n = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), self.events.len() as i32, timeout_ms) };
-        self.events[..n.max(0) as usize].iter().map(|event| event.u64 as usize).collect()
+        let n = unsafe {
+            libc::epoll_wait(
+                self.epoll.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                self.events.len() as i32,
+                timeout_ms,
+            )
+        };
+        self.events[..n.max(0) as usize]
+            .iter()
+            .map(|event| event.u64 as usize)
+            .collect()
     }
 
     fn send_next(&mut self, i: usize) {
@@ -103,7 +130,10 @@ impl Client {
     fn push(&mut self, i: usize) {
         let connection = &mut self.connections[i];
         while connection.unsent > 0 {
-            match connection.socket.write(&self.message[self.message.len() - connection.unsent..]) {
+            match connection
+                .socket
+                .write(&self.message[self.message.len() - connection.unsent..])
+            {
                 Ok(n) => connection.unsent -= n,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
                 Err(e) => panic!("send: {e}"),
@@ -121,7 +151,11 @@ impl Client {
                 Ok(0) => panic!("the server closed a connection"),
                 Ok(n) => {
                     let start = connection.got;
-                    assert_eq!(self.scratch[..n], self.message[start..start + n], "the echo differs");
+                    assert_eq!(
+                        self.scratch[..n],
+                        self.message[start..start + n],
+                        "the echo differs"
+                    );
                     connection.got += n;
                     if connection.got == size {
                         return true;

@@ -25,9 +25,15 @@ pub fn epoll(size: usize, ready: impl FnOnce(SocketAddr)) {
     // SAFETY: the descriptor was just made and is ours.
     let epoll = unsafe { OwnedFd::from_raw_fd(raw) };
     let add = |fd: RawFd, flags: i32| {
-        let mut event = libc::epoll_event { events: flags as u32, u64: fd as u64 };
+        let mut event = libc::epoll_event {
+            events: flags as u32,
+            u64: fd as u64,
+        };
         // SAFETY: both descriptors are open and the event lives through the call.
-        assert_eq!(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) }, 0);
+        assert_eq!(
+            unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) },
+            0
+        );
     };
     add(listener.as_raw_fd(), libc::EPOLLIN);
     let mut sockets: HashMap<RawFd, TcpStream> = HashMap::new();
@@ -35,14 +41,24 @@ pub fn epoll(size: usize, ready: impl FnOnce(SocketAddr)) {
     let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; 1024];
     loop {
         // SAFETY: the events' memory lives through the call and is as long as said.
-        let n = unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, -1) };
+        let n = unsafe {
+            libc::epoll_wait(
+                epoll.as_raw_fd(),
+                events.as_mut_ptr(),
+                events.len() as i32,
+                -1,
+            )
+        };
         for event in &events[..n.max(0) as usize] {
             let fd = event.u64 as RawFd;
             if fd == listener.as_raw_fd() {
                 while let Ok((socket, _)) = listener.accept() {
                     socket.set_nonblocking(true).expect("nonblocking");
                     socket.set_nodelay(true).expect("nodelay");
-                    add(socket.as_raw_fd(), libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET);
+                    add(
+                        socket.as_raw_fd(),
+                        libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET,
+                    );
                     sockets.insert(socket.as_raw_fd(), socket);
                 }
             } else if let Some(socket) = sockets.get_mut(&fd)
@@ -102,8 +118,17 @@ pub fn ring(size: usize, ready: impl FnOnce(SocketAddr)) {
             ring.submit().expect("enter");
         }
     };
-    let receive = |fd: RawFd| opcode::RecvMulti::new(types::Fd(fd), GROUP).build().user_data(fd as u64);
-    push(&mut ring, &opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd())).build().user_data(ACCEPT));
+    let receive = |fd: RawFd| {
+        opcode::RecvMulti::new(types::Fd(fd), GROUP)
+            .build()
+            .user_data(fd as u64)
+    };
+    push(
+        &mut ring,
+        &opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd()))
+            .build()
+            .user_data(ACCEPT),
+    );
     let mut batch: Vec<cqueue::Entry> = Vec::with_capacity(16_384);
     loop {
         ring.submit_and_wait(1).expect("enter");
@@ -122,7 +147,12 @@ pub fn ring(size: usize, ready: impl FnOnce(SocketAddr)) {
                 if result > 0 {
                     let id = cqueue::buffer_select(cqe.flags()).expect("a buffer");
                     let data = SEND | u64::from(id) << 32 | fd as u64;
-                    push(&mut ring, &opcode::Send::new(types::Fd(fd), buffers.at(id), result as u32).build().user_data(data));
+                    push(
+                        &mut ring,
+                        &opcode::Send::new(types::Fd(fd), buffers.at(id), result as u32)
+                            .build()
+                            .user_data(data),
+                    );
                     if !cqueue::more(cqe.flags()) {
                         push(&mut ring, &receive(fd));
                     }
@@ -140,7 +170,15 @@ pub fn ring(size: usize, ready: impl FnOnce(SocketAddr)) {
 fn set_nodelay(fd: RawFd) {
     let on: libc::c_int = 1;
     // SAFETY: the option's value lives through the call.
-    unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, (&raw const on).cast(), size_of_val(&on) as u32) };
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_NODELAY,
+            (&raw const on).cast(),
+            size_of_val(&on) as u32,
+        )
+    };
 }
 
 /// A provided buffer ring and its memory, never freed: the server runs until it is killed.
@@ -156,13 +194,31 @@ impl Buffers {
         let bytes = usize::from(BUFFERS) * size_of::<types::BufRingEntry>();
         let map = |bytes: usize| {
             // SAFETY: a fresh anonymous mapping.
-            unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) }
+            unsafe {
+                libc::mmap(
+                    std::ptr::null_mut(),
+                    bytes,
+                    libc::PROT_READ | libc::PROT_WRITE,
+                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    -1,
+                    0,
+                )
+            }
         };
         let entries = map(bytes).cast::<types::BufRingEntry>();
         let memory = map(usize::from(BUFFERS) * length).cast::<u8>();
         // SAFETY: the entries' memory is page-aligned, long enough, and never unmapped.
-        unsafe { ring.submitter().register_buf_ring_with_flags(entries as u64, BUFFERS, GROUP, 0) }.expect("a buffer ring");
-        let mut buffers = Self { entries, memory, length, tail: 0 };
+        unsafe {
+            ring.submitter()
+                .register_buf_ring_with_flags(entries as u64, BUFFERS, GROUP, 0)
+        }
+        .expect("a buffer ring");
+        let mut buffers = Self {
+            entries,
+            memory,
+            length,
+            tail: 0,
+        };
         for id in 0..BUFFERS {
             buffers.give_back(id);
         }
@@ -183,7 +239,8 @@ impl Buffers {
         entry.set_bid(id);
         self.tail = self.tail.wrapping_add(1);
         // SAFETY: the tail stands in the first entry, as the kernel's layout has it.
-        let tail = unsafe { types::BufRingEntry::tail(self.entries) } as *const std::sync::atomic::AtomicU16;
+        let tail = unsafe { types::BufRingEntry::tail(self.entries) }
+            as *const std::sync::atomic::AtomicU16;
         // SAFETY: an aligned u16 in our mapping that only this thread writes.
         unsafe { (*tail).store(self.tail, std::sync::atomic::Ordering::Release) };
     }

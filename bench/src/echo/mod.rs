@@ -41,14 +41,28 @@ impl Server {
             .expect("a child process");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
         let address = line(&mut lines).parse().expect("the server's address");
-        Self { child, lines, address }
+        Self {
+            child,
+            lines,
+            address,
+        }
     }
 
     fn usage(&mut self) -> Usage {
-        self.child.stdin.as_mut().expect("a pipe").write_all(b"usage\n").expect("the server lives");
+        self.child
+            .stdin
+            .as_mut()
+            .expect("a pipe")
+            .write_all(b"usage\n")
+            .expect("the server lives");
         let text = line(&mut self.lines);
-        let mut fields = text.split(' ').map(|field| field.parse().expect("a number"));
-        Usage { cpu_us: fields.next().expect("cpu"), rss: fields.next().expect("rss") }
+        let mut fields = text
+            .split(' ')
+            .map(|field| field.parse().expect("a number"));
+        Usage {
+            cpu_us: fields.next().expect("cpu"),
+            rss: fields.next().expect("rss"),
+        }
     }
 }
 
@@ -96,17 +110,23 @@ pub fn run(runtime: &str, connections: usize, size: usize) -> Sample {
 }
 
 /// Bytes of resident memory for each connection that has been served once and waits.
+///
+/// The difference between one crowd and two: what a runtime sets up once (its pools, rings and tables for the first crowd) is
+/// in both, what each connection costs is in the difference.
 pub fn idle_connection(runtime: &str) -> Sample {
+    const CROWD: usize = 8_000;
     measure::raise_descriptor_limit();
     let mut server = Server::start(runtime, 512);
-    let mut first = client::Client::connect(server.address, 100, 512);
-    first.run(Duration::from_millis(200));
+    let mut first = client::Client::connect(server.address, CROWD, 512);
+    first.once_each();
     let before = server.usage();
-    const CONNECTIONS: usize = 8_000;
-    let mut client = client::Client::connect(server.address, CONNECTIONS, 512);
-    client.once_each();
+    let mut second = client::Client::connect(server.address, CROWD, 512);
+    second.once_each();
     let after = server.usage();
-    Sample { value: (after.rss - before.rss) / CONNECTIONS as f64, ..Sample::default() }
+    Sample {
+        value: (after.rss - before.rss) / CROWD as f64,
+        ..Sample::default()
+    }
 }
 
 /// A file's bytes through a socket, as often as fits in the measured time.
@@ -119,5 +139,9 @@ pub fn send_file(runtime: &str) -> Sample {
     let (bytes, time) = drain.run(MEASURED);
     let after = server.usage();
     let mib = bytes as f64 / f64::from(1 << 20);
-    Sample { value: time.as_secs_f64() * 1e6 / mib, cpu_us: (after.cpu_us - before.cpu_us) / mib, rss_kib: after.rss / 1024.0 }
+    Sample {
+        value: time.as_secs_f64() * 1e6 / mib,
+        cpu_us: (after.cpu_us - before.cpu_us) / mib,
+        rss_kib: after.rss / 1024.0,
+    }
 }

@@ -45,10 +45,14 @@ macro_rules! tokio_shaped {
             }
 
             /// Runs `future` as a task on a runtime with `workers` worker threads.
-            pub fn run_on<T: Send + 'static>(workers: usize, future: impl Future<Output = T> + Send + 'static) -> T {
+            pub fn run_on<T: Send + 'static>(
+                workers: usize,
+                future: impl Future<Output = T> + Send + 'static,
+            ) -> T {
                 let $workers = workers;
                 let runtime = $builder.enable_all().build().expect("a runtime");
-                let value = runtime.block_on(async move { $root::spawn(future).await.expect("no panic") });
+                let value =
+                    runtime.block_on(async move { $root::spawn(future).await.expect("no panic") });
                 runtime.shutdown_timeout(Duration::from_secs(1));
                 value
             }
@@ -65,18 +69,27 @@ tokio_shaped!(tokio_mt, tokio, tokio::spawn, |workers| {
     builder.worker_threads(workers);
     builder
 });
-tokio_shaped!(tokio_ct, tokio, tokio::spawn, |_workers| tokio::runtime::Builder::new_current_thread());
+tokio_shaped!(tokio_ct, tokio, tokio::spawn, |_workers| {
+    tokio::runtime::Builder::new_current_thread()
+});
 tokio_shaped!(blitz_mt, blitz_io, blitz_io::spawn, |workers| {
     let mut builder = blitz_io::runtime::Builder::new_multi_thread();
     builder.worker_threads(workers);
     builder
 });
-tokio_shaped!(blitz_ct, blitz_io, blitz_io::spawn, |_workers| blitz_io::runtime::Builder::new_current_thread());
-tokio_shaped!(blitz_tpc, blitz_io, blitz_io::task::spawn_local, |_workers| {
-    let mut builder = blitz_io::runtime::Builder::new_thread_per_core();
-    builder.worker_threads(1);
-    builder
+tokio_shaped!(blitz_ct, blitz_io, blitz_io::spawn, |_workers| {
+    blitz_io::runtime::Builder::new_current_thread()
 });
+tokio_shaped!(
+    blitz_tpc,
+    blitz_io,
+    blitz_io::task::spawn_local,
+    |_workers| {
+        let mut builder = blitz_io::runtime::Builder::new_thread_per_core();
+        builder.worker_threads(1);
+        builder
+    }
+);
 
 pub mod monoio {
     pub use super::neutral_yield as yield_now;
@@ -88,7 +101,10 @@ pub mod monoio {
     }
 
     pub fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
-        let mut runtime = ::monoio::RuntimeBuilder::<::monoio::IoUringDriver>::new().enable_timer().build().expect("a runtime");
+        let mut runtime = ::monoio::RuntimeBuilder::<::monoio::IoUringDriver>::new()
+            .enable_timer()
+            .build()
+            .expect("a runtime");
         runtime.block_on(async { spawn(future).await })
     }
 }
@@ -104,7 +120,10 @@ pub mod glommio {
     }
 
     pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) {
-        let _ = ::glommio::timer::timeout(limit, async { Ok::<T, ::glommio::GlommioError<()>>(future.await) }).await;
+        let _ = ::glommio::timer::timeout(limit, async {
+            Ok::<T, ::glommio::GlommioError<()>>(future.await)
+        })
+        .await;
     }
 
     pub fn detach(future: impl Future<Output = ()> + 'static) {
@@ -151,7 +170,10 @@ pub mod smol {
 
     pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) {
         let future = async { drop(future.await) };
-        ::smol::future::or(future, async { drop(::smol::Timer::after(limit).await) }).await;
+        ::smol::future::or(future, async {
+            ::smol::Timer::after(limit).await;
+        })
+        .await;
     }
 
     pub fn detach(future: impl Future<Output = ()> + 'static) {
