@@ -9,7 +9,7 @@ use std::io;
 use std::task::Waker;
 
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicI32, AtomicU64};
 use blitz_core::wake::WakeSlot;
 
@@ -64,7 +64,7 @@ impl View {
 impl Word {
     #[inline]
     fn view(&self) -> View {
-        // ORDERING: Acquire pairs with the Release of `publish`: who sees readiness sees what the driver did before.
+        // ORDERING: Acquire pairs with the Release of `end`: who sees that it is over sees `errno`.
         View(self.0.load(Acquire))
     }
 
@@ -75,8 +75,10 @@ impl Word {
         loop {
             let tick = word.wrapping_add(1 << TICK_SHIFT) & TICK;
             let next = word & !TICK | tick | u64::from(ready.bits());
-            // ORDERING: Release pairs with `view`. Acquire pairs with `join_list`: who joined before is seen in the list.
-            match self.0.compare_exchange_weak(word, next, AcqRel, Relaxed) {
+            // ORDERING: Relaxed: readiness publishes nothing but itself. That an event and one who waits do not miss each
+            // other is the slot's doing (its `take` comes after this, its `register` before the look), or the list's
+            // lock's; and every move of this word is a read-modify-write, which sees the latest.
+            match self.0.compare_exchange_weak(word, next, Relaxed, Relaxed) {
                 Ok(_) => return View(next),
                 Err(seen) => word = seen,
             }
@@ -102,8 +104,9 @@ impl Word {
 
     /// Says that the list is not empty, and looks.
     fn join_list(&self) -> View {
-        // ORDERING: Release pairs with `publish`, Acquire as in `view`: of an event and a joining one sees the other.
-        View(self.0.fetch_or(WAITERS, AcqRel))
+        // ORDERING: Acquire as in `view`. Of an event and one who joins the second sees the first, in the one order of
+        // this word; the list itself is behind its lock.
+        View(self.0.fetch_or(WAITERS, Acquire))
     }
 
     fn leave_list(&self) {
@@ -113,8 +116,8 @@ impl Word {
 
     /// FAILED or SHUTDOWN: for good.
     fn end(&self, how: u64) -> View {
-        // ORDERING: Release publishes `errno`; Acquire as in `publish`.
-        View(self.0.fetch_or(how, AcqRel) | how)
+        // ORDERING: Release publishes `errno` to `view` and `join_list`.
+        View(self.0.fetch_or(how, Release) | how)
     }
 }
 
@@ -257,6 +260,11 @@ impl Source {
         }
         drop(list);
         drop(gone);
+    }
+
+    /// Ready as far as is known; nobody waits yet.
+    pub(crate) fn assume(&self, ready: Ready) {
+        self.word.publish(ready);
     }
 
     /// An event came: hands the wakers of everyone whom it concerns to `wake`, which must not call them yet.

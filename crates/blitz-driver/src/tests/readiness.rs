@@ -130,6 +130,16 @@ mod models {
             }
             driver.join().unwrap();
         });
+        loom::model(|| {
+            let source = Arc::new(Source::new());
+            let driver = Arc::clone(&source);
+            let driver = thread::spawn(move || driver.fail(5, &mut |_| ()));
+            let noop = std::task::Waker::noop();
+            if let Err(error) = source.join(&mut None, Direction::Read.mask(), noop) {
+                assert_eq!(error.raw_os_error(), Some(5));
+            }
+            driver.join().unwrap();
+        });
     }
 
     /// One who joins the list and an event: one sees the other.
