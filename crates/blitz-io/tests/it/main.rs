@@ -2,6 +2,7 @@
 
 mod async_fd;
 mod child;
+mod contention;
 mod fs;
 mod harness;
 mod http_like_workload;
@@ -13,5 +14,6 @@ mod net_stream;
 mod net_types;
 mod runtime;
 mod signals;
+mod spawn_and_cancel;
 mod task;
 mod time;

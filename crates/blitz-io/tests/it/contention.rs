@@ -1,0 +1,148 @@
+//! Stress: many tasks and threads that wake each other, block, and hand cores over, all at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use blitz_io::task;
+use futures::channel::{mpsc, oneshot};
+use futures::{SinkExt, StreamExt};
+
+use crate::harness::{FLAVORS, Flavor, each_case, run};
+
+/// A ring of tasks passes a token on; each hop is a wake, often of a task on another worker.
+#[test]
+fn a_token_goes_round_without_a_lost_wake() {
+    each_case(&FLAVORS, |case| {
+        let runtime = case.builder().worker_threads(4).build().unwrap();
+        run(&runtime, async {
+            let (mut first, mut before) = mpsc::channel::<usize>(1);
+            for _ in 0..50 {
+                let (mut next, receive) = mpsc::channel(1);
+                blitz_io::spawn(async move {
+                    while let Some(hops) = before.next().await {
+                        if next.send(hops + 1).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+                before = receive;
+            }
+            for round in 0..100 {
+                first.send(round).await.unwrap();
+                assert_eq!(before.next().await, Some(round + 50));
+            }
+        });
+    });
+}
+
+/// Many producers outside and inside of the runtime, one consumer.
+#[test]
+fn all_that_is_sent_arrives() {
+    each_case(&FLAVORS, |case| {
+        let runtime = case.builder().worker_threads(4).build().unwrap();
+        run(&runtime, async {
+            let (send, receive) = mpsc::unbounded();
+            for _ in 0..20 {
+                let send = send.clone();
+                blitz_io::spawn(async move {
+                    for _ in 0..100 {
+                        send.unbounded_send(1_usize).unwrap();
+                        task::yield_now().await;
+                    }
+                });
+            }
+            for _ in 0..4 {
+                let send = send.clone();
+                task::spawn_blocking(move || (0..500).for_each(|_| send.unbounded_send(1).unwrap()));
+            }
+            drop(send);
+            assert_eq!(receive.fold(0, async |sum, n| sum + n).await, 4_000);
+        });
+    });
+}
+
+/// The pool's threads go and come all the time: their keep-alive is as short as the pauses between the calls.
+/// (tokio-rs/tokio#8056: a call was left behind while every thread went to rest.)
+#[test]
+fn no_blocking_call_is_left_behind() {
+    each_case(&FLAVORS, |case| {
+        for keep_alive in [Duration::ZERO, Duration::from_micros(50), Duration::from_secs(10)] {
+            let runtime = case.builder().thread_keep_alive(keep_alive).max_blocking_threads(3).build().unwrap();
+            run(&runtime, async {
+                let mut callers = task::JoinSet::new();
+                for _ in 0..8 {
+                    callers.spawn(async {
+                        for n in 0..100 {
+                            assert_eq!(task::spawn_blocking(move || n).await.unwrap(), n);
+                        }
+                    });
+                }
+                while let Some(caller) = callers.join_next().await {
+                    caller.unwrap();
+                }
+            });
+        }
+    });
+}
+
+/// Tasks block in place by turns, nested too, while others need their worker's driver.
+#[test]
+fn cores_go_from_hand_to_hand() {
+    each_case(&[Flavor::MultiThread], |case| {
+        let runtime = case.runtime();
+        let blocked = Arc::new(AtomicUsize::new(0));
+        run(&runtime, async {
+            let mut tasks = task::JoinSet::new();
+            for n in 0..50 {
+                let blocked = Arc::clone(&blocked);
+                tasks.spawn(async move {
+                    for _ in 0..10 {
+                        let (send, receive) = oneshot::channel();
+                        let (answer, answered) = std::sync::mpsc::channel();
+                        blitz_io::spawn(async move {
+                            blitz_io::time::sleep(Duration::from_micros(n)).await;
+                            answer.send(receive.await.unwrap()).unwrap();
+                        });
+                        task::block_in_place(|| {
+                            send.send(n).unwrap();
+                            let answer = task::block_in_place(|| answered.recv().unwrap());
+                            assert_eq!(answer, n);
+                            blocked.fetch_add(1, SeqCst);
+                        });
+                        task::yield_now().await;
+                    }
+                });
+            }
+            while let Some(task) = tasks.join_next().await {
+                task.unwrap();
+            }
+        });
+        assert_eq!(blocked.load(SeqCst), 500);
+    });
+}
+
+/// Several threads are in `block_on` of one runtime; on `current_thread` they take turns at running the tasks.
+#[test]
+fn threads_share_one_runtime() {
+    each_case(&FLAVORS, |case| {
+        let runtime = Arc::new(case.runtime());
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let runtime = Arc::clone(&runtime);
+                std::thread::spawn(move || {
+                    for n in 0..50 {
+                        let got = run(&runtime, async move {
+                            blitz_io::time::sleep(Duration::from_micros(n)).await;
+                            blitz_io::spawn(async move { n }).await.unwrap()
+                        });
+                        assert_eq!(got, n);
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
