@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use blitz_core::budget;
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::primitive::sync::atomic::{AtomicU8, AtomicUsize};
 use blitz_core::slab::Key;
 use blitz_sys::readiness::EDGE;
@@ -101,6 +101,12 @@ impl Registration {
     /// Others may still hold it for a moment: a driver of another thread does until its next turn.
     pub fn into_fd(self) -> Arc<OwnedFd> {
         Arc::clone(&self.fd)
+    }
+
+    /// Takes the resource for ready until a call finds otherwise: for one that very likely is, such as a connection
+    /// just accepted. Before the first wait only.
+    pub fn assume(&self, ready: Ready) {
+        self.source.assume(ready);
     }
 
     /// What is ready of `interest` as far as is known, without waiting or asking.
@@ -314,8 +320,8 @@ impl Registration {
     /// Makes sure that a driver will tell us of changes: the one of this thread if it is of our runtime, else our home.
     #[inline]
     fn ensure_armed(&self) -> io::Result<()> {
-        // ORDERING: Acquire pairs with the Release in `arm_on`: who sees a driver's number sees our place there.
-        let armed_on = self.armed_on.load(Acquire);
+        // ORDERING: Relaxed: only compared. The place itself is behind its lock, and out of date it costs one more look there.
+        let armed_on = self.armed_on.load(Relaxed);
         current::with(|here| {
             if armed_on == here.number() {
                 // ORDERING: Relaxed, here and below: a count that decides nothing but when to move; a lost step delays that.
@@ -359,8 +365,8 @@ impl Registration {
             handle: driver.clone(),
             key,
         });
-        // ORDERING: Release pairs with the Acquire in `ensure_armed`.
-        self.armed_on.store(driver.number(), Release);
+        // ORDERING: Relaxed: see `ensure_armed`.
+        self.armed_on.store(driver.number(), Relaxed);
         drop(place);
         if let Some(Place { handle, key }) = left {
             handle.disarm(&self.fd, key);
@@ -420,8 +426,8 @@ impl Future for Readiness<'_> {
     type Output = io::Result<ReadyEvent>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // No budget is asked here: waiting moves no bytes, and a call that finds the resource ready must be told so.
         let this = &mut *self;
-        let coop = ready!(budget::poll_proceed(cx));
         let source = &this.registration.source;
         let mut event = source.look(this.mask)?;
         if event.ready.is_empty() {
@@ -431,7 +437,6 @@ impl Future for Readiness<'_> {
             this.registration.ensure_armed()?;
             return Poll::Pending;
         }
-        coop.made_progress();
         Poll::Ready(Ok(event))
     }
 }
