@@ -113,6 +113,31 @@ fn a_dropped_owned_read_leaves_the_connection_usable() {
     });
 }
 
+/// A receive in flight holds the socket open until the kernel has let go of it: the connection still ends.
+#[test]
+fn a_stream_dropped_with_an_owned_read_in_flight_closes_the_connection() {
+    on_every(|runtime| {
+        within(runtime, LIMIT, async {
+            for leased in [false, true] {
+                let (a, mut b) = pair().await;
+                let reader = task::spawn(async move {
+                    if leased {
+                        drop(a.recv_lease().await);
+                    } else {
+                        drop(a.read_owned(vec![0; 64]).await);
+                    }
+                });
+                for _ in 0..10 {
+                    task::yield_now().await;
+                }
+                reader.abort();
+                assert!(reader.await.unwrap_err().is_cancelled());
+                assert_eq!(b.read(&mut [0; 8]).await.unwrap(), 0);
+            }
+        });
+    });
+}
+
 #[test]
 fn zero_copy_sends_arrive_whole() {
     on_every(|runtime| {

@@ -407,3 +407,44 @@ fn a_stream_dropped_with_its_reader_waiting_closes_the_connection() {
         assert_eq!(b.read(&mut [0; 8]).await.unwrap(), 0);
     });
 }
+
+/// An accepted connection is taken for ready until a call finds otherwise.
+#[test]
+fn an_accepted_stream_is_tried_before_it_is_waited_for() {
+    with_pair(|mut client, server| async move {
+        poll_fn(|cx| {
+            assert!(server.poll_read_ready(cx).is_ready());
+            assert!(server.poll_write_ready(cx).is_ready());
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(server.try_read(&mut [0; 4]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        {
+            let mut readable = pin!(server.readable());
+            poll_fn(|cx| {
+                assert!(readable.as_mut().poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        }
+        client.write_all(b"x").await.unwrap();
+        server.readable().await.unwrap();
+        assert_eq!(server.try_read(&mut [0; 4]).unwrap(), 1);
+    });
+}
+
+/// `readable` spends no budget: what is ready is ready, however often it is asked.
+#[test]
+fn readiness_is_told_beyond_the_budget() {
+    with_pair(|mut a, b| async move {
+        a.write_all(b"x").await.unwrap();
+        b.readable().await.unwrap();
+        poll_fn(|cx| {
+            for _ in 0..1000 {
+                assert!(pin!(b.readable()).poll(cx).is_ready());
+            }
+            Poll::Ready(())
+        })
+        .await;
+    });
+}

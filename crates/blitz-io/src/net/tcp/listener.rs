@@ -16,7 +16,7 @@ use futures_core::Stream;
 
 use super::{TcpStream, driver_beside, into_fd, refuse_blocking};
 use crate::context;
-use crate::io::Interest;
+use crate::io::{Interest, Ready};
 use crate::net::addr::each_addr;
 use crate::net::{TcpSocket, ToSocketAddrs, error};
 
@@ -129,7 +129,10 @@ impl TcpListener {
         match accepted {
             Ok((fd, addr)) => {
                 let driver = driver_beside(&self.io, "TcpListener::accept");
-                Ok((TcpStream::new(fd, driver), addr))
+                let stream = TcpStream::new(fd, driver);
+                // Its first bytes are often here already, and there is room to send.
+                stream.io.assume(Ready::READABLE | Ready::WRITABLE);
+                Ok((stream, addr))
             }
             Err(error) => Err(error::on_accept(|| self.local_addr(), error)),
         }
