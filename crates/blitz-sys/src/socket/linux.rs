@@ -51,10 +51,23 @@ pub fn send_file(
 #[must_use]
 pub fn is_resident(file: BorrowedFd<'_>, offset: u64) -> bool {
     let mut byte = 0u8;
-    let part = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-    let Ok(offset) = libc::off_t::try_from(offset) else { return true };
+    let part = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    let Ok(offset) = libc::off_t::try_from(offset) else {
+        return true;
+    };
     // SAFETY: the one part describes `byte`, which lives through the call.
-    let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, offset, libc::RWF_NOWAIT) };
+    let read = unsafe {
+        libc::preadv2(
+            file.as_raw_fd(),
+            &raw const part,
+            1,
+            offset,
+            libc::RWF_NOWAIT,
+        )
+    };
     read >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
 }
 
@@ -121,7 +134,11 @@ impl Pipe {
         let granted = unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, wish) };
         // A pipe has sixteen pages when nobody asks.
         let capacity = usize::try_from(granted).unwrap_or(65_536);
-        Ok(Pipe { read: Arc::new(read), write: Arc::new(write), capacity })
+        Ok(Pipe {
+            read: Arc::new(read),
+            write: Arc::new(write),
+            capacity,
+        })
     }
 
     /// The end that bytes come out of.

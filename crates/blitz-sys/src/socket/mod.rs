@@ -21,7 +21,9 @@ mod special;
 #[path = "linux.rs"]
 mod special;
 
-pub use special::{Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, splice};
+pub use special::{
+    Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, splice,
+};
 
 /// No SIGPIPE when the peer is gone: the error is enough.
 #[cfg(nosignal)]

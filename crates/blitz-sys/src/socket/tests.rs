@@ -87,7 +87,10 @@ fn bytes_go_from_file_and_socket_to_socket_without_us() {
         ErrorKind::WouldBlock
     );
     theirs.write_all(b"spliced").unwrap();
-    assert_eq!(splice(ours.as_fd(), pipe.write_end().as_fd(), 100).unwrap(), 7);
+    assert_eq!(
+        splice(ours.as_fd(), pipe.write_end().as_fd(), 100).unwrap(),
+        7
+    );
     assert_eq!(splice(pipe.read_end().as_fd(), ours.as_fd(), 7).unwrap(), 7);
     let mut got = [0; 7];
     theirs.read_exact(&mut got).unwrap();
