@@ -62,6 +62,7 @@ impl Accepts {
         handle.check_process()?;
         let coop = ready!(blitz_core::budget::poll_proceed(cx));
         let mut fresh = None;
+        let mut is_queued = false;
         loop {
             let mut submission = handle.submission();
             let (many, _) = submission.ops.many(key);
@@ -77,7 +78,9 @@ impl Accepts {
                 Next::Waits(replaced) => {
                     drop(submission);
                     drop(replaced);
-                    handle.notify_submitted();
+                    if is_queued {
+                        handle.notify_submitted();
+                    }
                     return Poll::Pending;
                 }
                 Next::WantsWaker => {
@@ -89,6 +92,7 @@ impl Accepts {
                 }
                 Next::Unarmed | Next::Starved => {
                     let fd = registration.fd().as_raw_fd();
+                    is_queued = true;
                     submission.arm_many(key, Sqe::accept_multishot(fd, socket_flags::NEW));
                 }
             }

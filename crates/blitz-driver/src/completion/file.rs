@@ -82,7 +82,9 @@ unsafe impl<F: Descriptor, B: IoBufMut> Request for ReadAt<F, B> {
 
 /// Writes `buffer`'s bytes at `offset`, or at the file's own position if it is `None`.
 ///
-/// The result counts the bytes, which may be fewer than there are when the disk fills up.
+/// The result counts the bytes, which may be fewer than there are when the disk fills up. Then say where (`offset`): after a
+/// write in parts at the file's own position the kernel may not have moved it (seen on 6.18), and a retry at `None`
+/// would write over the first part.
 pub fn write_at<F: Descriptor, B: IoBuf>(
     handle: &Handle,
     file: Arc<F>,

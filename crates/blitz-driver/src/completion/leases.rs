@@ -138,6 +138,7 @@ impl Leases {
             return FromRing::Ready(Err(error));
         }
         let mut fresh = None;
+        let mut is_queued = false;
         loop {
             let mut submission = handle.submission();
             let (many, group) = submission.ops.many(key);
@@ -148,7 +149,9 @@ impl Leases {
                 Next::Waits(replaced) => {
                     drop(submission);
                     drop(replaced);
-                    handle.notify_submitted();
+                    if is_queued {
+                        handle.notify_submitted();
+                    }
                     return FromRing::Waits;
                 }
                 Next::WantsWaker => {
@@ -166,6 +169,7 @@ impl Leases {
                 }
                 Next::Starved | Next::Unarmed => {
                     let fd = registration.fd().as_raw_fd();
+                    is_queued = true;
                     submission.arm_many(key, Sqe::recv_multishot(fd, GROUP));
                     drop(submission);
                     self.leave_line();

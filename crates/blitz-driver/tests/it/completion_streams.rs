@@ -16,11 +16,13 @@ fn next(driver: &mut Driver, leases: &Leases, socket: &Registration) -> BufferVi
 }
 
 fn small(count: u16, pool_count: u32) -> Config {
-    let mut buffers = BufferConfig::default();
-    buffers.count = count;
-    buffers.size = 64;
-    buffers.pool_count = pool_count;
-    buffers.per_connection = 2;
+    let buffers = BufferConfig {
+        count,
+        size: 64,
+        pool_count,
+        per_connection: 2,
+        ..BufferConfig::default()
+    };
     Config {
         buffers,
         ..Config::default()

@@ -138,21 +138,26 @@ impl OpenOptions {
     /// Those of `open(2)`, with the path, or `InvalidInput` if the options make no sense together.
     pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let path = path.as_ref();
-        self.open_std(path).await.map(File::from_std)
+        self.open_std(path).await.map(|(file, _)| File::from_std(file))
     }
 
-    pub(super) async fn open_std(&self, path: &Path) -> io::Result<std::fs::File> {
+    /// Opens `path`; also how long the file was just before, if that was looked at.
+    pub(super) async fn open_std(&self, path: &Path) -> io::Result<(std::fs::File, u64)> {
         at(self.try_open(path).await, "open", path)
     }
 
-    async fn try_open(&self, path: &Path) -> io::Result<std::fs::File> {
+    async fn try_open(&self, path: &Path) -> io::Result<(std::fs::File, u64)> {
+        let mut len = 0;
         let name = to_c(path)?;
         let flags = if self.is_opaque { 0 } else { self.flags()? };
         let makes = self.create || self.create_new;
         // What is not a file or directory (a FIFO without a peer, a device) may wait for ever in `open`: the pool's.
         let is_plain = !self.is_opaque && is_on_the_spot() && {
             match std::fs::metadata(path) {
-                Ok(facts) => facts.is_file() || facts.is_dir(),
+                Ok(facts) => {
+                    len = facts.len();
+                    facts.is_file() || facts.is_dir()
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !makes => return Err(error),
                 // Missing, and to be made; or something that `open` will explain better.
                 Err(_) => true,
@@ -160,14 +165,15 @@ impl OpenOptions {
         };
         if !is_plain {
             let (options, path) = (self.std.clone(), path.to_owned());
-            return on_pool("fs::File::open", move || options.open(path)).await;
+            let opened = on_pool("fs::File::open", move || options.open(path)).await?;
+            return Ok((opened, len));
         }
         if let Some(opened) = open_now(&name, flags) {
-            return opened.map(Into::into);
+            return opened.map(|file| (file.into(), len));
         }
         let mode = self.mode;
         let opened = Job::new("fs::File::open", |driver| open(driver, name, flags, mode)).await??;
-        Ok(opened.into())
+        Ok((opened.into(), len))
     }
 
     /// The options as `open(2)` has them.

@@ -1,6 +1,6 @@
 //! Whole files in one call.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ const TURN: usize = 4 * CHUNK;
 pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let path = path.as_ref();
     let mut options = OpenOptions::new();
-    let file = options.read(true).open_std(path).await?;
-    at(read_open(file).await, "read", path)
+    let (file, len) = options.read(true).open_std(path).await?;
+    at(read_open(file, len).await, "read", path)
 }
 
 /// Reads the file `path` whole, as text.
@@ -60,10 +60,9 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     at(text, "read as text", path)
 }
 
-async fn read_open(file: std::fs::File) -> io::Result<Vec<u8>> {
-    let size = blitz_sys::file::now::size(file.as_raw_fd()).unwrap_or(0);
+async fn read_open(file: std::fs::File, len: u64) -> io::Result<Vec<u8>> {
     // One byte more, so that the end is seen without growing.
-    let room = usize::try_from(size).map_err(|_| io::ErrorKind::OutOfMemory)?.saturating_add(1);
+    let room = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?.saturating_add(1);
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(room).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut since_turn = 0;
@@ -90,15 +89,18 @@ async fn read_rest(mut file: std::fs::File, mut bytes: Vec<u8>) -> io::Result<Ve
     if !context::driver("fs::read").supports(Opcode::READ) {
         return on_pool("fs::read", move || file.read_to_end(&mut bytes).map(|_| bytes)).await;
     }
+    // What has no position is read where it is.
+    let start = file.stream_position().ok().map(|position| position - bytes.len() as u64);
     let file = Arc::new(file);
     loop {
         if bytes.len() == bytes.capacity() {
             bytes.reserve(CHUNK);
         }
         let (begin, end) = (bytes.len(), bytes.capacity().min(bytes.len() + CHUNK));
+        let from = start.map(|start| start + begin as u64);
         let part = bytes.slice(begin..end);
         let file = Arc::clone(&file);
-        let (result, part) = Job::new("fs::read", |driver| read_at(driver, file, part, None)).await?;
+        let (result, part) = Job::new("fs::read", |driver| read_at(driver, file, part, from)).await?;
         bytes = part.into_inner();
         if result? == 0 {
             return Ok(bytes);

@@ -376,8 +376,64 @@ fn many_share_one_flush() {
         for _ in 0..50 {
             file.write_all(&[1; 10_000]).await.unwrap();
             let (a, b, c) = futures::join!(file.sync_all(), file.sync_data(), file.sync_all());
-            (a.unwrap(), b.unwrap(), c.unwrap());
+            for result in [a, b, c] {
+                result.unwrap();
+            }
         }
         assert_eq!(file.metadata().await.unwrap().len(), 500_000);
+    });
+}
+
+/// A file system of 64 KiB, unmounted when it is dropped; `None` where this user may not mount.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "blitz-io-test"]).arg(dir.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        mounted.then(|| Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn what_a_full_disk_did_not_take_is_written_once_there_is_room() {
+    on_every(|runtime| {
+        let Some(disk) = SmallDisk::mount() else {
+            eprintln!("no right to mount: nothing tested");
+            return;
+        };
+        let (path, ballast) = (disk.0.path().join("a"), disk.0.path().join("ballast"));
+        run(runtime, async {
+            std::fs::write(&ballast, [0; 40_000]).unwrap();
+            let bytes: Vec<u8> = (0..50_000).map(|n| n as u8).collect();
+            let mut file = File::create(&path).await.unwrap();
+            let mut taken = 0;
+            let error = loop {
+                assert!(taken < bytes.len(), "the disk is not full");
+                match file.write(&bytes[taken..]).await {
+                    Ok(n) => taken += n,
+                    Err(error) => break error,
+                }
+                if let Err(error) = file.flush().await {
+                    break error;
+                }
+            };
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            // All that was taken and no more, however often it was asked for.
+            std::fs::remove_file(&ballast).unwrap();
+            file.flush().await.unwrap();
+            assert!(std::fs::read(&path).unwrap() == bytes[..taken]);
+            file.write_all(&bytes[taken..]).await.unwrap();
+            file.flush().await.unwrap();
+            assert!(std::fs::read(&path).unwrap() == bytes);
+        });
     });
 }

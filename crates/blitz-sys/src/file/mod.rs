@@ -99,6 +99,13 @@ pub fn open(path: &CStr, flags: i32, mode: u32) -> Answer {
     )
 }
 
+/// True if each write goes to the end of the file, wherever its position is.
+pub fn is_append(fd: RawFd) -> bool {
+    // SAFETY: no memory is passed.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_APPEND != 0
+}
+
 /// Ends one direction of a connection, or both.
 pub fn shutdown(fd: RawFd, how: i32) -> Answer {
     // SAFETY: no memory is passed.

@@ -11,11 +11,17 @@
 //!  Idle       a flush with `unsent`     Writing    -
 //! ```
 //!
+//! On the ring every operation says where it works: of one that moves the file's own position (offset -1) the kernel forgets
+//! the move when it did a part and then failed, and the retry would overwrite that part (seen on 6.18, full tmpfs). So a write
+//! moves the position when it is taken, and its bytes keep their place in the file from then on, also through a
+//! retry. What has no position (a pipe), or ignores it (append), is written where it is.
+//!
 //! A dropped read or write future changes nothing here: the operation belongs to the file.
 
 use std::fs::File as StdFile;
 use std::io::{self, Seek as _, SeekFrom};
 use std::pin::Pin;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -41,6 +47,8 @@ pub(super) struct State {
     /// Bytes that were taken and could not be written yet, from `unsent_at` on.
     unsent: Vec<u8>,
     unsent_at: usize,
+    /// Where in the file the first byte of `unsent` belongs.
+    unsent_base: Option<u64>,
     /// An error that nobody has been told.
     failed: Option<io::Error>,
     /// Memory for the next operation.
@@ -51,14 +59,18 @@ pub(super) struct State {
     /// False once the file system has said that it cannot tell what is cached.
     pub(super) may_read_now: bool,
     pub(super) may_write_now: bool,
+    /// Asked at the first write that is not made on the spot.
+    is_positioned: Option<bool>,
     /// Everyone who waits beside the one that the operation knows.
     pub(super) waiters: Vec<Waker>,
 }
 
 enum UnderWay {
     Idle,
-    Reading(Job<ReadAt<StdFile, Vec<u8>>>),
-    Writing(Op<WriteAt<StdFile, Slice<Vec<u8>>>>),
+    /// From where.
+    Reading(Job<ReadAt<StdFile, Vec<u8>>>, Option<u64>),
+    /// And where in the file the first byte of the whole belongs.
+    Writing(Op<WriteAt<StdFile, Slice<Vec<u8>>>>, Option<u64>),
     WritingOnPool(JoinHandle<(io::Result<()>, Unsent)>),
 }
 
@@ -71,12 +83,14 @@ impl State {
             has_ended: false,
             unsent: Vec::new(),
             unsent_at: 0,
+            unsent_base: None,
             failed: None,
             spare: Vec::new(),
             position: 0,
             max_buf_size: MAX_BUF_SIZE,
             may_read_now: true,
             may_write_now: true,
+            is_positioned: None,
             waiters: Vec::new(),
         }
     }
@@ -96,22 +110,24 @@ impl State {
         loop {
             match &mut self.under_way {
                 UnderWay::Idle => return Poll::Ready(()),
-                UnderWay::Reading(job) => {
+                UnderWay::Reading(job, from) => {
+                    let from = *from;
                     let done = match Pin::new(job).poll(cx) {
                         Poll::Ready(done) => done,
                         Poll::Pending => return self.wait(cx),
                     };
                     self.under_way = UnderWay::Idle;
-                    self.end_read(done);
+                    self.end_read(done, from, file);
                 }
-                UnderWay::Writing(op) => {
+                UnderWay::Writing(op, base) => {
+                    let base = *base;
                     let (written, part) = match Pin::new(op).poll(cx) {
                         Poll::Ready(done) => done,
                         Poll::Pending => return self.wait(cx),
                     };
                     self.under_way = UnderWay::Idle;
                     let at = part.begin();
-                    self.end_write(written, part.into_inner(), at, file);
+                    self.end_write(written, part.into_inner(), at, base, file);
                 }
                 UnderWay::WritingOnPool(call) => {
                     let done = match Pin::new(call).poll(cx) {
@@ -119,7 +135,7 @@ impl State {
                         Poll::Pending => return self.wait(cx),
                     };
                     self.under_way = UnderWay::Idle;
-                    self.end_pool_write(done);
+                    self.end_pool_write(done, file);
                 }
             }
         }
@@ -132,10 +148,13 @@ impl State {
         Poll::Pending
     }
 
-    fn end_read(&mut self, done: io::Result<(io::Result<usize>, Vec<u8>)>) {
+    fn end_read(&mut self, done: io::Result<(io::Result<usize>, Vec<u8>)>, from: Option<u64>, file: &StdFile) {
         match done {
             Ok((Ok(n), bytes)) => {
                 self.has_ended = n == 0;
+                if let Some(from) = from {
+                    self.failed = move_to(file, from + n as u64).err();
+                }
                 self.read = bytes;
                 self.read_at = 0;
             }
@@ -147,36 +166,59 @@ impl State {
         }
     }
 
-    fn end_write(&mut self, written: io::Result<usize>, bytes: Vec<u8>, at: usize, file: &Arc<StdFile>) {
+    fn end_write(
+        &mut self,
+        written: io::Result<usize>,
+        bytes: Vec<u8>,
+        at: usize,
+        base: Option<u64>,
+        file: &Arc<StdFile>,
+    ) {
         match written {
             Ok(n) if at + n >= bytes.len() => self.keep_spare(bytes),
-            Ok(0) => self.keep_unsent(io::ErrorKind::WriteZero.into(), bytes, at),
-            Ok(n) => self.begin_write(bytes, at + n, file),
-            Err(error) => self.keep_unsent(error, bytes, at),
+            Ok(0) => self.keep_unsent(io::ErrorKind::WriteZero.into(), bytes, at, base, file),
+            Ok(n) => self.begin_write(bytes, at + n, base, file),
+            Err(error) => self.keep_unsent(error, bytes, at, base, file),
         }
     }
 
-    fn end_pool_write(&mut self, done: Result<(io::Result<()>, Unsent), blitz_exec::task::JoinError>) {
+    fn end_pool_write(
+        &mut self,
+        done: Result<(io::Result<()>, Unsent), blitz_exec::task::JoinError>,
+        file: &StdFile,
+    ) {
         match done {
             Ok((result, mut unsent)) => {
-                let (bytes, sent) = (std::mem::take(&mut unsent.bytes), unsent.sent);
+                let (bytes, sent, base) = (std::mem::take(&mut unsent.bytes), unsent.sent, unsent.base);
                 unsent.is_reported = true;
                 match result {
                     Ok(()) => self.keep_spare(bytes),
-                    Err(error) => self.keep_unsent(error, bytes, sent),
+                    Err(error) => self.keep_unsent(error, bytes, sent, base, file),
                 }
             }
             Err(error) => self.failed = Some(of_pool(error)),
         }
     }
 
-    fn keep_unsent(&mut self, error: io::Error, bytes: Vec<u8>, at: usize) {
+    fn keep_unsent(
+        &mut self,
+        error: io::Error,
+        bytes: Vec<u8>,
+        at: usize,
+        base: Option<u64>,
+        file: &StdFile,
+    ) {
         use io::ErrorKind::{QuotaExceeded, StorageFull, WouldBlock, WriteZero};
         // Where room may be made, or the other end may read, a retry makes sense. All else would fail for ever.
         if matches!(error.kind(), StorageFull | QuotaExceeded | WouldBlock | WriteZero) {
             self.unsent = bytes;
             self.unsent_at = at;
+            self.unsent_base = base;
         } else {
+            if let Some(base) = base {
+                // Back to where the bytes end that are there. The error that is reported is the write's.
+                let _ = move_to(file, base + at as u64);
+            }
             self.keep_spare(bytes);
         }
         self.failed = Some(error);
@@ -187,30 +229,50 @@ impl State {
         self.spare = bytes;
     }
 
-    /// Begins to write `bytes` from `at` on.
-    fn begin_write(&mut self, bytes: Vec<u8>, at: usize, file: &Arc<StdFile>) {
+    /// Begins to write `bytes` from `at` on; the first of them belongs to `base`.
+    fn begin_write(&mut self, bytes: Vec<u8>, at: usize, base: Option<u64>, file: &Arc<StdFile>) {
         let end = bytes.len();
         let driver = context::driver("fs::File");
         if driver.supports(Opcode::WRITE) {
-            let op = write_at(&driver, Arc::clone(file), bytes.slice(at..end), None);
-            self.under_way = UnderWay::Writing(op);
+            let place = base.map(|base| base + at as u64);
+            let op = write_at(&driver, Arc::clone(file), bytes.slice(at..end), place);
+            self.under_way = UnderWay::Writing(op, base);
             return;
         }
-        let mut unsent = Unsent::new(Arc::clone(file), bytes, at);
+        let mut unsent = Unsent::new(Arc::clone(file), bytes, at, base);
         let call = context::spawn_blocking("fs::File", move || (unsent.write_all(), unsent));
         self.under_way = UnderWay::WritingOnPool(call);
     }
 
     /// Takes a copy of the front of `bytes` and begins to write it; how much was taken.
-    pub(super) fn take_to_write(&mut self, cx: &mut Context<'_>, bytes: &[u8], file: &Arc<StdFile>) -> usize {
+    pub(super) fn take_to_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        file: &Arc<StdFile>,
+    ) -> io::Result<usize> {
         let len = bytes.len().min(self.max_buf_size);
+        let base = match self.is_positioned(file) {
+            true => Some(position_of(file)?),
+            false => None,
+        };
+        if let Some(base) = base {
+            move_to(file, base + len as u64)?;
+        }
         let mut copy = std::mem::take(&mut self.spare);
         copy.clear();
         copy.extend_from_slice(&bytes[..len]);
-        self.begin_write(copy, 0, file);
+        self.begin_write(copy, 0, base, file);
         // On the ring it begins with the first poll. If it is done at once, the next call finds that.
         let _ = self.poll_settle(cx, file);
-        len
+        Ok(len)
+    }
+
+    /// Whether writes go to a position that can be told.
+    fn is_positioned(&mut self, file: &StdFile) -> bool {
+        *self.is_positioned.get_or_insert_with(|| {
+            position_of(file).is_ok() && !blitz_sys::file::is_append(file.as_raw_fd())
+        })
     }
 
     /// Begins to read up to `len` bytes.
@@ -218,8 +280,11 @@ impl State {
         let mut memory = std::mem::take(&mut self.spare);
         memory.clear();
         memory.reserve_exact(len.min(self.max_buf_size));
+        // What has no position is read where it is.
+        let from = position_of(file).ok();
         let file = Arc::clone(file);
-        self.under_way = UnderWay::Reading(Job::new("fs::File", |driver| read_at(driver, file, memory, None)));
+        let job = Job::new("fs::File", |driver| read_at(driver, file, memory, from));
+        self.under_way = UnderWay::Reading(job, from);
     }
 
     /// Gives what was read before; false if there is nothing.
@@ -273,7 +338,7 @@ impl State {
                 return Poll::Ready(Ok(()));
             }
             let (bytes, at) = (std::mem::take(&mut self.unsent), self.unsent_at);
-            self.begin_write(bytes, at, file);
+            self.begin_write(bytes, at, self.unsent_base, file);
         }
     }
 
@@ -287,7 +352,8 @@ impl State {
     /// The file goes to another owner, who is told of no error: what is unsent is written here.
     pub(super) fn give_up_unsent(&mut self, file: &Arc<StdFile>) {
         if self.has_unsent() {
-            drop(Unsent::new(Arc::clone(file), std::mem::take(&mut self.unsent), self.unsent_at));
+            let bytes = std::mem::take(&mut self.unsent);
+            drop(Unsent::new(Arc::clone(file), bytes, self.unsent_at, self.unsent_base));
         }
         self.failed = None;
     }
@@ -295,13 +361,21 @@ impl State {
     /// The file is dropped: what was taken is written to its end without it.
     pub(super) fn finish_alone(&mut self, file: &Arc<StdFile>) {
         match std::mem::replace(&mut self.under_way, UnderWay::Idle) {
-            UnderWay::Writing(op) => op.detach(),
+            UnderWay::Writing(op, _) => op.detach(),
             // The call goes on, and says by itself what is lost.
-            UnderWay::WritingOnPool(_) | UnderWay::Reading(_) | UnderWay::Idle => {}
+            UnderWay::WritingOnPool(_) | UnderWay::Reading(..) | UnderWay::Idle => {}
         }
         // Whoever was told of the error has decided; a first telling is made here.
         if self.failed.is_some() {
             self.give_up_unsent(file);
         }
     }
+}
+
+fn position_of(mut file: &StdFile) -> io::Result<u64> {
+    file.stream_position()
+}
+
+fn move_to(mut file: &StdFile, position: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(position)).map(drop)
 }

@@ -71,7 +71,7 @@ impl AsyncWrite for File {
             }
         }
         coop.made_progress();
-        Poll::Ready(Ok(state.take_to_write(cx, buf, &this.std)))
+        Poll::Ready(state.take_to_write(cx, buf, &this.std))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
