@@ -50,7 +50,9 @@ use sealed::Resolve;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn lookup_host<T: ToSocketAddrs>(host: T) -> io::Result<impl Iterator<Item = SocketAddr>> {
+pub async fn lookup_host<T: ToSocketAddrs>(
+    host: T,
+) -> io::Result<impl Iterator<Item = SocketAddr>> {
     host.resolve().await
 }
 
@@ -68,7 +70,10 @@ where
         }
     }
     Err(last.unwrap_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any address")
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "could not resolve to any address",
+        )
     }))
 }
 
@@ -154,11 +159,13 @@ impl Future for Resolving {
                 let text = format!("invalid socket address {text:?}: expected `host:port`");
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, text)))
             }
-            Resolving::Asking(asking, host) => Poll::Ready(match ready!(Pin::new(asking).poll(cx)) {
-                Ok(Ok(addrs)) => Ok(Addrs::Many(addrs)),
-                Ok(Err(error)) => Err(super::error::on_host(host, error)),
-                Err(error) => Err(io::Error::other(error)),
-            }),
+            Resolving::Asking(asking, host) => {
+                Poll::Ready(match ready!(Pin::new(asking).poll(cx)) {
+                    Ok(Ok(addrs)) => Ok(Addrs::Many(addrs)),
+                    Ok(Err(error)) => Err(super::error::on_host(host, error)),
+                    Err(error) => Err(io::Error::other(error)),
+                })
+            }
         }
     }
 }
@@ -180,7 +187,14 @@ macro_rules! known {
         }
     )+};
 }
-known!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
+known!(
+    SocketAddr,
+    SocketAddrV4,
+    SocketAddrV6,
+    (IpAddr, u16),
+    (Ipv4Addr, u16),
+    (Ipv6Addr, u16)
+);
 
 impl ToSocketAddrs for &[SocketAddr] {}
 impl Resolve for &[SocketAddr] {

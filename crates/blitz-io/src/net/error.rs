@@ -31,7 +31,14 @@ impl Error for Explained {
 
 fn explained(what: String, source: io::Error) -> io::Error {
     let remedy = remedy(&source);
-    io::Error::new(source.kind(), Explained { what, source, remedy })
+    io::Error::new(
+        source.kind(),
+        Explained {
+            what,
+            source,
+            remedy,
+        },
+    )
 }
 
 /// `error` came while doing `verb` (as in "bind") with `addr`.
@@ -48,7 +55,10 @@ pub(crate) fn on_host(host: &str, error: io::Error) -> io::Error {
 
 /// As [`at`] when descriptors ran out, and the error as it is otherwise.
 #[cold]
-pub(crate) fn on_accept(addr: impl FnOnce() -> io::Result<SocketAddr>, error: io::Error) -> io::Error {
+pub(crate) fn on_accept(
+    addr: impl FnOnce() -> io::Result<SocketAddr>,
+    error: io::Error,
+) -> io::Error {
     if !is_out_of_descriptors(&error) {
         return error;
     }
@@ -65,15 +75,23 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 fn remedy(error: &io::Error) -> Option<&'static str> {
     if is_out_of_descriptors(error) {
-        return Some("close descriptors that are no longer needed, or raise the limit (`ulimit -n`, LimitNOFILE)");
+        return Some(
+            "close descriptors that are no longer needed, or raise the limit (`ulimit -n`, LimitNOFILE)",
+        );
     }
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            Some("another socket is bound there: stop it, choose another port, or port 0 for any free one")
+        io::ErrorKind::AddrInUse => Some(
+            "another socket is bound there: stop it, choose another port, or port 0 for any free one",
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            Some("no interface of this machine has that address, or no port is left")
         }
-        io::ErrorKind::AddrNotAvailable => Some("no interface of this machine has that address, or no port is left"),
-        io::ErrorKind::PermissionDenied => Some("ports below 1024 may need a privilege (CAP_NET_BIND_SERVICE)"),
-        io::ErrorKind::ConnectionRefused => Some("nothing listens there: is the server running, and on that port?"),
+        io::ErrorKind::PermissionDenied => {
+            Some("ports below 1024 may need a privilege (CAP_NET_BIND_SERVICE)")
+        }
+        io::ErrorKind::ConnectionRefused => {
+            Some("nothing listens there: is the server running, and on that port?")
+        }
         _ => None,
     }
 }
@@ -87,9 +105,15 @@ mod tests {
         let addr = SocketAddr::from(([127, 0, 0, 1], 80));
         let error = at("bind", addr, io::Error::from(io::ErrorKind::AddrInUse));
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert!(error.to_string().starts_with("cannot bind 127.0.0.1:80: "), "{error}");
+        assert!(
+            error.to_string().starts_with("cannot bind 127.0.0.1:80: "),
+            "{error}"
+        );
         assert!(error.to_string().contains("port 0"), "{error}");
-        let source = error.get_ref().and_then(Error::source).and_then(|source| source.downcast_ref());
+        let source = error
+            .get_ref()
+            .and_then(Error::source)
+            .and_then(|source| source.downcast_ref());
         assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::AddrInUse));
     }
 }

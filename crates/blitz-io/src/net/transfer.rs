@@ -50,7 +50,11 @@ const PIPE_LEN: usize = 256 * 1024;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn splice(from: impl AsRef<TcpStream>, to: impl AsRef<TcpStream>, len_max: u64) -> io::Result<u64> {
+pub async fn splice(
+    from: impl AsRef<TcpStream>,
+    to: impl AsRef<TcpStream>,
+    len_max: u64,
+) -> io::Result<u64> {
     let (from, to) = (from.as_ref(), to.as_ref());
     if from.has_leases() {
         return copy(from, to, 0, len_max).await;
@@ -90,18 +94,32 @@ pub(super) enum Unspliceable {
 }
 
 /// Waits for bytes of `from` and moves them into the empty pipe; zero is the end of the stream.
-pub(super) async fn fill_pipe(from: &TcpStream, pipe: &Pipe, len_max: u64) -> Result<usize, Unspliceable> {
+pub(super) async fn fill_pipe(
+    from: &TcpStream,
+    pipe: &Pipe,
+    len_max: u64,
+) -> Result<usize, Unspliceable> {
     let chunk = usize::try_from(len_max).map_or(pipe.capacity(), |len| len.min(pipe.capacity()));
     let call = || socket::splice(from.as_fd(), pipe.write_end().as_fd(), chunk);
-    from.io.async_io(Interest::READABLE, call).await.map_err(|error| {
-        if cannot(&error) { Unspliceable::Socket } else { Unspliceable::Failed(error) }
-    })
+    from.io
+        .async_io(Interest::READABLE, call)
+        .await
+        .map_err(|error| {
+            if cannot(&error) {
+                Unspliceable::Socket
+            } else {
+                Unspliceable::Failed(error)
+            }
+        })
 }
 
 /// Whether an error says that the call is not for this kind of descriptor or system, and copying is the way.
 pub(super) fn cannot(error: &io::Error) -> bool {
     // EINVAL, ENOSYS, EOPNOTSUPP.
-    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+    )
 }
 
 async fn copy(from: &TcpStream, to: &TcpStream, moved: u64, len_max: u64) -> io::Result<u64> {

@@ -60,22 +60,36 @@ impl Hub {
         // Two threads may both make one; the second is dropped before anything was registered there.
         let inbox = Inbox::new()?;
         let bell = Registration::new(Arc::clone(inbox.bell()), context::driver(what));
-        let listening = Listening { counts: Vec::new(), listeners: Slab::new(), closed: false };
-        let hub = Arc::new(Hub { bell, inbox, listening: Mutex::new(listening), rings: AtomicUsize::new(0) });
+        let listening = Listening {
+            counts: Vec::new(),
+            listeners: Slab::new(),
+            closed: false,
+        };
+        let hub = Arc::new(Hub {
+            bell,
+            inbox,
+            listening: Mutex::new(listening),
+            rings: AtomicUsize::new(0),
+        });
         let hub = downcast(slot.get_or_init(|| hub));
         hub.wake_by_ref();
         Ok(hub)
     }
 
     fn lock(&self) -> MutexGuard<'_, Listening> {
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new listener for `signal`: its key, and the count it starts from.
     pub(super) fn listen(&self, signal: i32) -> io::Result<(Key, u64)> {
         self.inbox.register(signal)?;
         let mut listening = self.lock();
-        let key = listening.listeners.insert(Listener { signal, waker: None });
+        let key = listening.listeners.insert(Listener {
+            signal,
+            waker: None,
+        });
         Ok((key, listening.count(signal)))
     }
 
@@ -86,7 +100,10 @@ impl Hub {
             if let Some(heard) = listening.heard(signal, seen) {
                 return heard;
             }
-            let kept = listening.listeners.get(key).and_then(|listener| listener.waker.as_ref());
+            let kept = listening
+                .listeners
+                .get(key)
+                .and_then(|listener| listener.waker.as_ref());
             if kept.is_some_and(|kept| kept.will_wake(waker)) {
                 return Heard::Nothing;
             }
@@ -95,7 +112,10 @@ impl Hub {
         let waker = waker.clone();
         let mut listening = self.lock();
         let answer = listening.heard(signal, seen).unwrap_or(Heard::Nothing);
-        let slot = listening.listeners.get_mut(key).map(|listener| &mut listener.waker);
+        let slot = listening
+            .listeners
+            .get_mut(key)
+            .map(|listener| &mut listener.waker);
         let old = slot.map(|slot| slot.replace(waker));
         drop(listening);
         drop(old);
@@ -119,7 +139,8 @@ impl Hub {
                     let mut woken = Vec::new();
                     {
                         let mut listening = self.lock();
-                        self.inbox.drain(|signal| listening.arrived(signal, &mut woken));
+                        self.inbox
+                            .drain(|signal| listening.arrived(signal, &mut woken));
                     }
                     wake(woken);
                     // `drain` reads until nothing is left, so an event from before it has nothing to say.
@@ -138,7 +159,10 @@ impl Hub {
 
 impl Listening {
     fn count(&self, signal: i32) -> u64 {
-        self.counts.iter().find(|(number, _)| *number == signal).map_or(0, |(_, count)| *count)
+        self.counts
+            .iter()
+            .find(|(number, _)| *number == signal)
+            .map_or(0, |(_, count)| *count)
     }
 
     fn heard(&self, signal: i32, seen: u64) -> Option<Heard> {
@@ -157,13 +181,20 @@ impl Listening {
             Some((_, count)) => *count += 1,
             None => self.counts.push((signal, 1)),
         }
-        let who = self.listeners.iter_mut().filter(|(_, listener)| listener.signal == signal);
+        let who = self
+            .listeners
+            .iter_mut()
+            .filter(|(_, listener)| listener.signal == signal);
         woken.extend(who.filter_map(|(_, listener)| listener.waker.take()));
     }
 
     fn close(&mut self, woken: &mut Vec<Waker>) {
         self.closed = true;
-        woken.extend(self.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
+        woken.extend(
+            self.listeners
+                .iter_mut()
+                .filter_map(|(_, listener)| listener.waker.take()),
+        );
     }
 }
 
@@ -175,7 +206,9 @@ fn wake(woken: Vec<Waker>) {
 }
 
 fn downcast(hub: &Arc<dyn std::any::Any + Send + Sync>) -> Arc<Hub> {
-    Arc::clone(hub).downcast().expect("only this module fills the runtime's slot for signals")
+    Arc::clone(hub)
+        .downcast()
+        .expect("only this module fills the runtime's slot for signals")
 }
 
 impl Wake for Hub {

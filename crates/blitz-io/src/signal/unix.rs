@@ -123,7 +123,12 @@ pub struct Signal {
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     let hub = Hub::current("signal")?;
     let (key, seen) = hub.listen(kind.0)?;
-    Ok(Signal { hub, kind, key, seen })
+    Ok(Signal {
+        hub,
+        kind,
+        key,
+        seen,
+    })
 }
 
 impl Signal {
@@ -160,6 +165,8 @@ impl Drop for Signal {
 
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signal").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Signal")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }

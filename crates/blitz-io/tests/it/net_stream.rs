@@ -418,7 +418,10 @@ fn an_accepted_stream_is_tried_before_it_is_waited_for() {
             Poll::Ready(())
         })
         .await;
-        assert_eq!(server.try_read(&mut [0; 4]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(
+            server.try_read(&mut [0; 4]).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
         {
             let mut readable = pin!(server.readable());
             poll_fn(|cx| {

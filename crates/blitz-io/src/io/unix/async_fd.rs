@@ -96,14 +96,20 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Panics
     /// Outside a runtime.
     #[track_caller]
-    pub fn try_with_interest(inner: T, interest: Interest) -> Result<Self, AsyncFdRegisterError<T>> {
+    pub fn try_with_interest(
+        inner: T,
+        interest: Interest,
+    ) -> Result<Self, AsyncFdRegisterError<T>> {
         let driver = context::driver("AsyncFd::new");
         match blitz_sys::socket::duplicate(inner.as_raw_fd()) {
             Ok(fd) => {
                 let registration = Registration::with_interest(Arc::new(fd), driver, interest);
                 // Now, and not at the first wait, so that the caller hears that a file cannot be polled.
                 match registration.arm() {
-                    Ok(()) => Ok(AsyncFd { registration, inner }),
+                    Ok(()) => Ok(AsyncFd {
+                        registration,
+                        inner,
+                    }),
                     Err(cause) => Err(AsyncFdRegisterError { inner, cause }),
                 }
             }
@@ -140,7 +146,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// Outside a runtime.
     #[expect(unsafe_code, reason = "tokio's signature; the body needs no promise")]
     #[track_caller]
-    pub unsafe fn register_with_interest(inner: T, interest: Interest) -> Result<Self, AsyncFdRegisterError<T>> {
+    pub unsafe fn register_with_interest(
+        inner: T,
+        interest: Interest,
+    ) -> Result<Self, AsyncFdRegisterError<T>> {
         Self::try_with_interest(inner, interest)
     }
 
@@ -165,7 +174,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub fn poll_read_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+    pub fn poll_read_ready<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         let event = ready!(self.registration.poll_ready(cx, Direction::Read))?;
         Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
     }
@@ -186,7 +198,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub fn poll_write_ready<'a>(&'a self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+    pub fn poll_write_ready<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         let event = ready!(self.registration.poll_ready(cx, Direction::Write))?;
         Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
     }
@@ -222,7 +237,10 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// As there.
-    pub async fn ready_mut(&mut self, interest: Interest) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
+    pub async fn ready_mut(
+        &mut self,
+        interest: Interest,
+    ) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         let event = self.registration.ready(interest).await?;
         Ok(AsyncFdReadyMutGuard::new(self, event))
     }
@@ -283,7 +301,9 @@ impl<T: AsRawFd> AsyncFd<T> {
         interest: Interest,
         mut f: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.registration.async_io(interest, || f(&self.inner)).await
+        self.registration
+            .async_io(interest, || f(&self.inner))
+            .await
     }
 
     /// As [`async_io`](AsyncFd::async_io), with `&mut T` for `f`.
@@ -306,7 +326,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// `WouldBlock` when it is not ready; else what `f` answers.
-    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
         self.registration.try_io(interest, || f(&self.inner))
     }
 
@@ -314,7 +338,11 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// As there.
-    pub fn try_io_mut<R>(&mut self, interest: Interest, f: impl FnOnce(&mut T) -> io::Result<R>) -> io::Result<R> {
+    pub fn try_io_mut<R>(
+        &mut self,
+        interest: Interest,
+        f: impl FnOnce(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
         let inner = &mut self.inner;
         self.registration.try_io(interest, || f(inner))
     }
@@ -339,7 +367,9 @@ impl<T: AsRawFd> AsFd for AsyncFd<T> {
 
 impl<T: AsRawFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncFd").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("AsyncFd")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }
 

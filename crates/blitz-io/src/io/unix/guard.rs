@@ -59,7 +59,9 @@ macro_rules! guard {
 
         impl<T: AsRawFd + fmt::Debug> fmt::Debug for $guard<'_, T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($guard)).field("async_fd", &*self.fd).finish_non_exhaustive()
+                f.debug_struct(stringify!($guard))
+                    .field("async_fd", &*self.fd)
+                    .finish_non_exhaustive()
             }
         }
     };
@@ -69,7 +71,10 @@ guard!(AsyncFdReadyMutGuard);
 
 impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
     pub(super) fn new(fd: &'a AsyncFd<T>, event: ReadyEvent) -> Self {
-        AsyncFdReadyGuard { fd, event: Some(event) }
+        AsyncFdReadyGuard {
+            fd,
+            event: Some(event),
+        }
     }
 
     /// Tries `f`, and clears the readiness when it answers `WouldBlock`.
@@ -103,7 +108,10 @@ impl<'a, T: AsRawFd> AsyncFdReadyGuard<'a, T> {
 
 impl<'a, T: AsRawFd> AsyncFdReadyMutGuard<'a, T> {
     pub(super) fn new(fd: &'a mut AsyncFd<T>, event: ReadyEvent) -> Self {
-        AsyncFdReadyMutGuard { fd, event: Some(event) }
+        AsyncFdReadyMutGuard {
+            fd,
+            event: Some(event),
+        }
     }
 
     /// Tries `f`, and clears the readiness when it answers `WouldBlock`.

@@ -83,7 +83,8 @@ impl TcpListener {
     /// ```
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         each_addr(addr, async |addr| {
-            let socket = TcpSocket::for_addr(addr).map_err(|error| error::at("bind", addr, error))?;
+            let socket =
+                TcpSocket::for_addr(addr).map_err(|error| error::at("bind", addr, error))?;
             socket.set_reuseaddr(true)?;
             if context::handle("TcpListener::bind").shares_ports() {
                 socket.set_reuseport(true)?;
@@ -100,7 +101,9 @@ impl TcpListener {
 
     /// Takes a listening, non-blocking descriptor.
     pub(super) fn new(fd: OwnedFd, driver: blitz_driver::Handle) -> TcpListener {
-        TcpListener { io: Registration::new(Arc::new(fd), driver) }
+        TcpListener {
+            io: Registration::new(Arc::new(fd), driver),
+        }
     }
 
     /// Waits for a connection; returns it and the address of its other end.
@@ -112,7 +115,10 @@ impl TcpListener {
     /// Those of `accept(2)`. When no descriptor is left the text says so and what helps; the listener stays usable, and the
     /// connection stays in the queue. When the runtime is shutting down.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let accepted = self.io.async_io(Interest::READABLE, || socket::accept(self.as_fd())).await;
+        let accepted = self
+            .io
+            .async_io(Interest::READABLE, || socket::accept(self.as_fd()))
+            .await;
         self.accepted(accepted)
     }
 
@@ -121,11 +127,17 @@ impl TcpListener {
     /// # Errors
     /// As there.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let accepted = ready!(self.io.poll_io(cx, Direction::Read, || socket::accept(self.as_fd())));
+        let accepted = ready!(
+            self.io
+                .poll_io(cx, Direction::Read, || socket::accept(self.as_fd()))
+        );
         Poll::Ready(self.accepted(accepted))
     }
 
-    fn accepted(&self, accepted: io::Result<(OwnedFd, SocketAddr)>) -> io::Result<(TcpStream, SocketAddr)> {
+    fn accepted(
+        &self,
+        accepted: io::Result<(OwnedFd, SocketAddr)>,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
         match accepted {
             Ok((fd, addr)) => {
                 let driver = driver_beside(&self.io, "TcpListener::accept");
@@ -159,7 +171,10 @@ impl TcpListener {
     /// # }
     /// ```
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self, accepts: Accepts::new() }
+        Incoming {
+            listener: self,
+            accepts: Accepts::new(),
+        }
     }
 
     /// Takes over a listener of the standard library, which must be in non-blocking mode.
@@ -172,7 +187,10 @@ impl TcpListener {
     #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
         refuse_blocking(&listener)?;
-        Ok(TcpListener::new(listener.into(), context::driver("TcpListener::from_std")))
+        Ok(TcpListener::new(
+            listener.into(),
+            context::driver("TcpListener::from_std"),
+        ))
     }
 
     /// Gives the listener back to the standard library, still in non-blocking mode.

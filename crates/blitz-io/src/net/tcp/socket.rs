@@ -42,7 +42,9 @@ impl TcpSocket {
     /// # Errors
     /// Those of `socket(2)`.
     pub fn new_v4() -> io::Result<TcpSocket> {
-        Ok(TcpSocket { fd: socket::stream(Domain::IPV4)? })
+        Ok(TcpSocket {
+            fd: socket::stream(Domain::IPV4)?,
+        })
     }
 
     /// A new socket for IPv6, non-blocking and closed on exec.
@@ -50,17 +52,23 @@ impl TcpSocket {
     /// # Errors
     /// Those of `socket(2)`.
     pub fn new_v6() -> io::Result<TcpSocket> {
-        Ok(TcpSocket { fd: socket::stream(Domain::IPV6)? })
+        Ok(TcpSocket {
+            fd: socket::stream(Domain::IPV6)?,
+        })
     }
 
     pub(super) fn for_addr(addr: SocketAddr) -> io::Result<TcpSocket> {
-        Ok(TcpSocket { fd: socket::stream(Domain::for_address(addr))? })
+        Ok(TcpSocket {
+            fd: socket::stream(Domain::for_address(addr))?,
+        })
     }
 
     /// Takes over a stream of the standard library, for its options; it must be in non-blocking mode.
     #[must_use]
     pub fn from_std_stream(std_stream: std::net::TcpStream) -> TcpSocket {
-        TcpSocket { fd: std_stream.into() }
+        TcpSocket {
+            fd: std_stream.into(),
+        }
     }
 
     /// Binds the socket to an address.
@@ -68,7 +76,9 @@ impl TcpSocket {
     /// # Errors
     /// Those of `bind(2)`, with the address in the text; kind and source are the kernel's.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        self.option().bind(&addr.into()).map_err(|error| error::at("bind", addr, error))
+        self.option()
+            .bind(&addr.into())
+            .map_err(|error| error::at("bind", addr, error))
     }
 
     /// Connects to a remote address.
@@ -101,7 +111,10 @@ impl TcpSocket {
                 Err(_) => error,
             });
         }
-        Ok(TcpListener::new(self.fd, context::driver("TcpSocket::listen")))
+        Ok(TcpListener::new(
+            self.fd,
+            context::driver("TcpSocket::listen"),
+        ))
     }
 
     /// The address that the socket is bound to.
@@ -343,15 +356,22 @@ impl FromRawFd for TcpSocket {
     ///
     /// # Safety
     /// As for [`OwnedFd`]: the descriptor is open and nobody else owns it.
-    #[expect(unsafe_code, reason = "the trait asks for it; the body passes the caller's promise on")]
+    #[expect(
+        unsafe_code,
+        reason = "the trait asks for it; the body passes the caller's promise on"
+    )]
     unsafe fn from_raw_fd(fd: RawFd) -> TcpSocket {
         // SAFETY: our caller promises the same.
-        TcpSocket { fd: unsafe { OwnedFd::from_raw_fd(fd) } }
+        TcpSocket {
+            fd: unsafe { OwnedFd::from_raw_fd(fd) },
+        }
     }
 }
 
 impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpSocket").field("fd", &self.fd.as_raw_fd()).finish()
+        f.debug_struct("TcpSocket")
+            .field("fd", &self.fd.as_raw_fd())
+            .finish()
     }
 }

@@ -33,7 +33,11 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
-            pub fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+            pub fn poll_peek(
+                &mut self,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<usize>> {
                 self.$stream().poll_peek(cx, buf)
             }
 
@@ -113,7 +117,11 @@ macro_rules! read_half {
 
         impl AsyncRead for $half {
             #[inline]
-            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
                 self.$stream().poll_read_ref(cx, buf)
             }
         }
@@ -188,7 +196,11 @@ macro_rules! write_half {
 
         impl AsyncWrite for $half {
             #[inline]
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
                 self.$stream().poll_write_ref(cx, buf)
             }
 

@@ -44,8 +44,16 @@ impl Error for ReuniteError {}
 
 pub(super) fn split_owned(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
     let inner = Arc::new(stream);
-    let read = OwnedReadHalf { inner: Arc::clone(&inner) };
-    (read, OwnedWriteHalf { inner, shutdown_on_drop: true })
+    let read = OwnedReadHalf {
+        inner: Arc::clone(&inner),
+    };
+    (
+        read,
+        OwnedWriteHalf {
+            inner,
+            shutdown_on_drop: true,
+        },
+    )
 }
 
 fn reunite(read: OwnedReadHalf, write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {

@@ -60,7 +60,9 @@ impl TcpStream {
         let file = file.as_fd();
         let mut sent = 0;
         while sent < len {
-            let at = offset.checked_add(sent).ok_or(io::ErrorKind::InvalidInput)?;
+            let at = offset
+                .checked_add(sent)
+                .ok_or(io::ErrorKind::InvalidInput)?;
             let chunk = clamped(len - sent, CHUNK_LEN);
             let went = if socket::is_resident(file, at + chunk as u64 - 1) {
                 let call = || socket::send_file(self.as_fd(), file, at, chunk);
@@ -71,8 +73,12 @@ impl TcpStream {
             match went {
                 Ok(0) => break,
                 Ok(n) => sent += n as u64,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io_writable().await?,
-                Err(error) if cannot(&error) => return self.send_copied(file, offset, sent, len).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.io_writable().await?
+                }
+                Err(error) if cannot(&error) => {
+                    return self.send_copied(file, offset, sent, len).await;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -94,7 +100,13 @@ impl TcpStream {
         self.io.ready(Interest::WRITABLE).await.map(drop)
     }
 
-    async fn send_copied(&self, file: BorrowedFd<'_>, offset: u64, sent: u64, len: u64) -> io::Result<u64> {
+    async fn send_copied(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        sent: u64,
+        len: u64,
+    ) -> io::Result<u64> {
         let file = Arc::new(File::from(file.try_clone_to_owned()?));
         let (mut sent, mut buf) = (sent, vec![0; COPY_LEN]);
         while sent < len {
@@ -142,14 +154,23 @@ impl TcpStream {
             let n = match fill_pipe(self, &pipe, len - received).await {
                 Ok(0) => break,
                 Ok(n) => n,
-                Err(Unspliceable::Socket) => return self.receive_copied(file, offset, received, len).await,
+                Err(Unspliceable::Socket) => {
+                    return self.receive_copied(file, offset, received, len).await;
+                }
                 Err(Unspliceable::Failed(error)) => return Err(error),
             };
             let mut stored = 0;
             while stored < n {
-                let at = offset.checked_add(received).ok_or(io::ErrorKind::InvalidInput)?;
+                let at = offset
+                    .checked_add(received)
+                    .ok_or(io::ErrorKind::InvalidInput)?;
                 let from = (Arc::clone(pipe.read_end()), None);
-                let op = completion::splice(self.io.home(), from, (Arc::clone(&file), Some(at)), n - stored);
+                let op = completion::splice(
+                    self.io.home(),
+                    from,
+                    (Arc::clone(&file), Some(at)),
+                    n - stored,
+                );
                 let went = if op.has_ring() {
                     op.await
                 } else {
@@ -175,7 +196,13 @@ impl TcpStream {
         }
     }
 
-    async fn receive_copied(&self, file: Arc<OwnedFd>, offset: u64, received: u64, len: u64) -> io::Result<u64> {
+    async fn receive_copied(
+        &self,
+        file: Arc<OwnedFd>,
+        offset: u64,
+        received: u64,
+        len: u64,
+    ) -> io::Result<u64> {
         let file = Arc::new(File::from(file.try_clone()?));
         let (mut received, mut buf) = (received, vec![0; COPY_LEN]);
         while received < len {

@@ -109,7 +109,12 @@ impl TcpStream {
     }
 }
 
-fn take_of(leases: &Leases, mut view: BufferView, keeps: bool, take: impl FnOnce(&[u8]) -> usize) -> usize {
+fn take_of(
+    leases: &Leases,
+    mut view: BufferView,
+    keeps: bool,
+    take: impl FnOnce(&[u8]) -> usize,
+) -> usize {
     let taken = take(&view);
     copied::count(taken);
     if keeps {

@@ -21,7 +21,10 @@ use bytes::BufMut;
 
 use leased::Leased;
 
-use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, refuse_blocking, split, split_owned};
+use super::{
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, refuse_blocking, split,
+    split_owned,
+};
 use crate::context;
 use crate::net::addr::each_addr;
 use crate::net::{ToSocketAddrs, error};
@@ -109,18 +112,24 @@ impl TcpStream {
             None => match socket::peer_addr(self.as_fd()) {
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => {
                     // An error may have come between the two questions.
-                    Err(socket::take_error(self.as_fd())?.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
+                    Err(socket::take_error(self.as_fd())?
+                        .unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
                 }
                 // A peer that is gone again was there: reads will tell.
                 _ => Ok(()),
             },
         };
-        self.io.async_io(crate::io::Interest::WRITABLE, connected).await
+        self.io
+            .async_io(crate::io::Interest::WRITABLE, connected)
+            .await
     }
 
     /// Takes a connected, non-blocking descriptor.
     pub(crate) fn new(fd: OwnedFd, driver: blitz_driver::Handle) -> TcpStream {
-        TcpStream { io: Registration::new(Arc::new(fd), driver), leased: Leased::new() }
+        TcpStream {
+            io: Registration::new(Arc::new(fd), driver),
+            leased: Leased::new(),
+        }
     }
 
     /// Takes over a stream of the standard library, which must be in non-blocking mode.
@@ -133,7 +142,10 @@ impl TcpStream {
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         refuse_blocking(&stream)?;
-        Ok(TcpStream::new(stream.into(), context::driver("TcpStream::from_std")))
+        Ok(TcpStream::new(
+            stream.into(),
+            context::driver("TcpStream::from_std"),
+        ))
     }
 
     /// Gives the connection back to the standard library, still in non-blocking mode.
@@ -175,24 +187,44 @@ impl TcpStream {
     // The three below take `&self`: the halves of a split stream call them too.
 
     #[inline]
-    pub(in crate::net) fn poll_read_ref(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(in crate::net) fn poll_read_ref(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if let Some(leases) = self.leased.get() {
-            return self.poll_leased(leases, cx, false, |bytes| copy_to(bytes, buf)).map_ok(drop);
+            return self
+                .poll_leased(leases, cx, false, |bytes| copy_to(bytes, buf))
+                .map_ok(drop);
         }
         let room = buf.remaining();
-        let received = self.io.poll_transfer(cx, Direction::Read, room, || socket::recv_buf(self.as_fd(), buf));
+        let received = self.io.poll_transfer(cx, Direction::Read, room, || {
+            socket::recv_buf(self.as_fd(), buf)
+        });
         received.map_ok(drop)
     }
 
     #[inline]
-    pub(in crate::net) fn poll_write_ref(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.poll_transfer(cx, Direction::Write, buf.len(), || socket::send(self.as_fd(), buf))
+    pub(in crate::net) fn poll_write_ref(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.io.poll_transfer(cx, Direction::Write, buf.len(), || {
+            socket::send(self.as_fd(), buf)
+        })
     }
 
     #[inline]
-    pub(super) fn poll_write_vectored_ref(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write_vectored_ref(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.io.poll_transfer(cx, Direction::Write, len, || socket::send_vectored(self.as_fd(), bufs))
+        self.io.poll_transfer(cx, Direction::Write, len, || {
+            socket::send_vectored(self.as_fd(), bufs)
+        })
     }
 }
 
@@ -205,14 +237,22 @@ fn copy_to(bytes: &[u8], buf: &mut impl BufMut) -> usize {
 
 impl AsyncRead for TcpStream {
     #[inline]
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.poll_read_ref(cx, buf)
     }
 }
 
 impl AsyncWrite for TcpStream {
     #[inline]
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_write_ref(cx, buf)
     }
 

@@ -42,7 +42,9 @@ impl TcpStream {
     pub async fn read_owned<B: IoBufMut>(&self, mut buf: B) -> (io::Result<usize>, B) {
         if let Some(leases) = self.leased.get() {
             let received = poll_fn(|cx| {
-                self.poll_leased(leases, cx, false, |bytes| buf.fill(|space| copy_to(bytes, space)))
+                self.poll_leased(leases, cx, false, |bytes| {
+                    buf.fill(|space| copy_to(bytes, space))
+                })
             });
             return (received.await, buf);
         }

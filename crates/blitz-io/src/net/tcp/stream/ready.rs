@@ -133,7 +133,9 @@ impl TcpStream {
         if let Some(leases) = self.leased.get() {
             return self.try_leased(leases, |mut bytes| bytes.read_vectored(bufs).unwrap_or(0));
         }
-        self.try_io(Interest::READABLE, || socket::recv_vectored(self.as_fd(), bufs))
+        self.try_io(Interest::READABLE, || {
+            socket::recv_vectored(self.as_fd(), bufs)
+        })
     }
 
     /// As [`try_read`](TcpStream::try_read), into the buffer's free space, which it advances.
@@ -160,7 +162,9 @@ impl TcpStream {
     /// # Errors
     /// As there.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.try_io(Interest::WRITABLE, || socket::send_vectored(self.as_fd(), bufs))
+        self.try_io(Interest::WRITABLE, || {
+            socket::send_vectored(self.as_fd(), bufs)
+        })
     }
 
     /// Tries a call of the user's on the socket, and clears the readiness when it answers `WouldBlock`.
@@ -170,7 +174,11 @@ impl TcpStream {
     ///
     /// # Errors
     /// `WouldBlock` when the stream is not ready; else what `f` answers.
-    pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
         self.io.try_io(interest, f)
     }
 
@@ -181,7 +189,11 @@ impl TcpStream {
     ///
     /// # Errors
     /// What `f` answers, and when the runtime is shutting down.
-    pub async fn async_io<R>(&self, interest: Interest, f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
         self.io.async_io(interest, f).await
     }
 
@@ -194,19 +206,29 @@ impl TcpStream {
     /// Those of `recv(2)`, and when the runtime is shutting down.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         if let Some(leases) = self.leased.get() {
-            return poll_fn(|cx| self.poll_leased(leases, cx, true, |bytes| copy_to(bytes, &mut &mut *buf))).await;
+            return poll_fn(|cx| {
+                self.poll_leased(leases, cx, true, |bytes| copy_to(bytes, &mut &mut *buf))
+            })
+            .await;
         }
-        self.io.async_io(Interest::READABLE, || socket::peek_bytes(self.as_fd(), buf)).await
+        self.io
+            .async_io(Interest::READABLE, || socket::peek_bytes(self.as_fd(), buf))
+            .await
     }
 
     /// Polls to [`peek`](TcpStream::peek). One task at a time: only the last caller's waker is kept.
     ///
     /// # Errors
     /// As there.
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+    pub fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
         if let Some(leases) = self.leased.get() {
             return self.poll_leased(leases, cx, true, |bytes| copy_to(bytes, buf));
         }
-        self.io.poll_io(cx, Direction::Read, || socket::peek_buf(self.as_fd(), buf))
+        self.io
+            .poll_io(cx, Direction::Read, || socket::peek_buf(self.as_fd(), buf))
     }
 }
