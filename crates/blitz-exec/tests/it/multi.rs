@@ -1,0 +1,136 @@
+//! Workers that steal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use blitz_exec::blocking::{Pool, PoolConfig};
+use blitz_exec::scheduler::multi::MultiThread;
+use blitz_exec::scheduler::{Config, block_in_place};
+use blitz_exec::task::SpawnInfo;
+
+use crate::fake::{FakePark, Token, wait, yield_now};
+
+fn start(workers: usize, config: Config) -> (Arc<MultiThread>, Pool, Vec<Arc<Token>>) {
+    let pool = Pool::new(PoolConfig::default());
+    let (parks, tokens) = (0..workers).map(|_| FakePark::new()).unzip();
+    let scheduler = MultiThread::new(parks, Arc::new(Config { workers, ..config }), pool.spawner().clone());
+    scheduler.start();
+    (scheduler, pool, tokens)
+}
+
+fn end(scheduler: &MultiThread, pool: &Pool, tokens: &[Arc<Token>]) {
+    scheduler.shutdown();
+    assert!(pool.shutdown(Some(Duration::from_secs(30))), "the workers end");
+    for token in tokens {
+        assert_eq!(token.shutdowns.load(SeqCst), 1);
+        assert!(!token.bound.load(SeqCst));
+    }
+    assert_eq!(scheduler.tasks_alive(), 0);
+}
+
+/// Whoever is robbed, in whatever order queues overflow: each task runs once.
+#[test]
+fn each_task_runs_once() {
+    for config in [
+        Config::default(),
+        Config { disable_lifo_slot: true, ..Config::default() },
+        Config { local_queue_len: 2, global_queue_interval: 1, event_interval: 1, ..Config::default() },
+    ] {
+        let (scheduler, pool, tokens) = start(4, config);
+        let count = Arc::new(AtomicUsize::new(0));
+        let (inner, counted) = (Arc::clone(&scheduler), Arc::clone(&count));
+        let task = scheduler.spawn(
+            async move {
+                let tasks: Vec<_> = (0..5_000)
+                    .map(|_| {
+                        let counted = Arc::clone(&counted);
+                        inner.spawn(
+                            async move {
+                                yield_now().await;
+                                counted.fetch_add(1, SeqCst);
+                            },
+                            SpawnInfo::here(),
+                        )
+                    })
+                    .collect();
+                for task in tasks {
+                    task.await.unwrap();
+                }
+            },
+            SpawnInfo::here(),
+        );
+        wait(task).unwrap();
+        assert_eq!(count.load(SeqCst), 5_000);
+        end(&scheduler, &pool, &tokens);
+    }
+}
+
+/// Tasks that wake each other through the slot let the queue have its turn.
+#[test]
+fn a_pair_that_wakes_each_other_starves_nobody() {
+    let (scheduler, pool, tokens) = start(1, Config::default());
+    let stop = Arc::new(AtomicUsize::new(0));
+    let mut pair = Vec::new();
+    let turn = Arc::new((AtomicUsize::new(0), std::sync::Mutex::new([None::<std::task::Waker>, None])));
+    for me in 0..2 {
+        let (stop, turn) = (Arc::clone(&stop), Arc::clone(&turn));
+        pair.push(scheduler.spawn(
+            std::future::poll_fn(move |cx| {
+                let other = {
+                    let mut wakers = turn.1.lock().unwrap();
+                    wakers[me] = Some(cx.waker().clone());
+                    wakers[1 - me].take()
+                };
+                turn.0.fetch_add(1, SeqCst);
+                if let Some(other) = other {
+                    other.wake();
+                }
+                if stop.load(SeqCst) == 1 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            }),
+            SpawnInfo::here(),
+        ));
+    }
+    let stopped = Arc::clone(&stop);
+    let inner = Arc::clone(&scheduler);
+    let third = scheduler.spawn(
+        async move {
+            // From inside: it goes behind the pair.
+            inner.spawn(async move { stopped.store(1, SeqCst) }, SpawnInfo::here()).await.unwrap();
+        },
+        SpawnInfo::here(),
+    );
+    wait(third).unwrap();
+    for waker in turn.1.lock().unwrap().iter_mut().filter_map(Option::take) {
+        waker.wake();
+    }
+    for task in pair {
+        wait(task).unwrap();
+    }
+    end(&scheduler, &pool, &tokens);
+}
+
+/// Each worker's core, driver included, is held by one thread at a time, whoever blocks when.
+#[test]
+fn cores_are_held_by_one_thread_at_a_time() {
+    let (scheduler, pool, tokens) = start(2, Config::default());
+    let tasks: Vec<_> = (0..200)
+        .map(|n: usize| {
+            scheduler.spawn(
+                async move {
+                    for _ in 0..5 {
+                        if n % 3 == 0 {
+                            block_in_place(std::thread::yield_now);
+                        }
+                        yield_now().await;
+                    }
+                },
+                SpawnInfo::here(),
+            )
+        })
+        .collect();
+    for task in tasks {
+        wait(task).unwrap();
+    }
+    end(&scheduler, &pool, &tokens);
+}
