@@ -4,6 +4,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 
+use super::super::pool::BufferPool;
 use super::super::returns::Returns;
 
 /// Two buffers come home while the taker looks twice: both are taken, each once, with what was written before.
@@ -59,5 +60,43 @@ fn no_second_visit_breaks_the_stack() {
         other.join().unwrap();
         returns.take(|number| taken[number as usize] += 1);
         assert_eq!(taken, [2, 1]);
+    });
+}
+
+/// A buffer that comes home while a task stands in line is told to the task. `block_on` fails one that sleeps for ever.
+#[test]
+fn no_waiter_is_forgotten() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let pool = BufferPool::new(1, 8);
+        let held = pool.try_lease().unwrap();
+        let other = thread::spawn(move || drop(held));
+        let got = loom::future::block_on(pool.lease());
+        other.join().unwrap();
+        assert!(pool.try_lease().is_none());
+        drop(got);
+    });
+}
+
+/// Two threads let go of one buffer: it comes home once, and only when both have.
+#[test]
+fn no_view_sees_its_buffer_go_home() {
+    loom::model(|| {
+        let pool = BufferPool::new(1, 8);
+        let mut lease = pool.try_lease().unwrap();
+        lease.as_mut_slice().fill(7);
+        let view = lease.freeze(8);
+        let twin = view.clone();
+        let other = thread::spawn(move || {
+            assert_eq!(&twin[..], [7; 8]);
+            drop(twin);
+        });
+        drop(view);
+        if let Some(mut again) = pool.try_lease() {
+            again.as_mut_slice().fill(9);
+        }
+        other.join().unwrap();
+        assert!(pool.try_lease().is_some());
     });
 }
