@@ -118,6 +118,18 @@ impl Handle {
         HERE.get() == self.number()
     }
 
+    /// Whether new resources are taken, for those who make one and wait for nothing yet.
+    ///
+    /// # Errors
+    /// If the driver is shutting down, or belongs to the process that this one was forked from.
+    pub fn check_open(&self) -> io::Result<()> {
+        self.check_process()?;
+        if self.submission().closed {
+            return Err(shutting_down());
+        }
+        Ok(())
+    }
+
     /// The driver's submission side, locked.
     #[inline]
     pub(crate) fn submission(&self) -> MutexGuard<'_, Submission> {

@@ -44,6 +44,10 @@ fn explained(what: String, source: io::Error) -> io::Error {
 /// `error` came while doing `verb` (as in "bind") with `addr`.
 #[cold]
 pub(crate) fn at(verb: &str, addr: SocketAddr, error: io::Error) -> io::Error {
+    if blitz_driver::is_shutting_down(&error) {
+        // The runtime's error, not the address's, and known by its type.
+        return error;
+    }
     explained(format!("cannot {verb} {addr}"), error)
 }
 

@@ -160,6 +160,24 @@ fn a_read_that_outlives_its_runtime_ends_with_an_error() {
 }
 
 #[test]
+fn a_runtime_that_is_gone_makes_no_sockets() {
+    each_case(&FLAVORS, |case| {
+        let runtime = case.runtime();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let _guard = handle.enter();
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        for error in [
+            futures::executor::block_on(TcpListener::bind(addr)).err(),
+            futures::executor::block_on(TcpStream::connect(addr)).err(),
+        ] {
+            let error = error.expect("the runtime is gone");
+            assert!(blitz_io::runtime::is_rt_shutdown_err(&error), "{error}");
+        }
+    });
+}
+
+#[test]
 fn a_runtime_shuts_down_under_pending_reads() {
     each_case(&FLAVORS, |case| {
         let runtime = case.runtime();

@@ -14,7 +14,7 @@ use blitz_driver::{Direction, Registration};
 use blitz_sys::socket::{self, SockRef};
 use futures_core::Stream;
 
-use super::{TcpStream, driver_beside, into_fd, refuse_blocking};
+use super::{TcpStream, driver_beside, into_fd, open_driver, refuse_blocking};
 use crate::context;
 use crate::io::{Interest, Ready};
 use crate::net::addr::each_addr;
@@ -189,7 +189,7 @@ impl TcpListener {
         refuse_blocking(&listener)?;
         Ok(TcpListener::new(
             listener.into(),
-            context::driver("TcpListener::from_std"),
+            open_driver("TcpListener::from_std")?,
         ))
     }
 

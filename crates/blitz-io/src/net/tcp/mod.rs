@@ -32,6 +32,14 @@ fn driver_beside(parent: &Registration, what: &'static str) -> blitz_driver::Han
     }
 }
 
+/// This runtime's driver for a new socket, if it takes any more.
+#[track_caller]
+fn open_driver(what: &'static str) -> std::io::Result<blitz_driver::Handle> {
+    let driver = context::driver(what);
+    driver.check_open()?;
+    Ok(driver)
+}
+
 /// A blocking socket would stop a whole worker: refused in debug builds, as tokio does.
 #[track_caller]
 fn refuse_blocking(socket: &impl std::os::fd::AsFd) -> std::io::Result<()> {

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use blitz_sys::socket::{self, Domain, SockRef};
 
-use super::{TcpListener, TcpStream};
-use crate::context;
+use super::{TcpListener, TcpStream, open_driver};
 use crate::net::error;
 
 /// A TCP socket that neither listens nor is connected yet.
@@ -113,7 +112,7 @@ impl TcpSocket {
         }
         Ok(TcpListener::new(
             self.fd,
-            context::driver("TcpSocket::listen"),
+            open_driver("TcpSocket::listen")?,
         ))
     }
 
@@ -362,9 +361,8 @@ impl FromRawFd for TcpSocket {
     )]
     unsafe fn from_raw_fd(fd: RawFd) -> TcpSocket {
         // SAFETY: our caller promises the same.
-        TcpSocket {
-            fd: unsafe { OwnedFd::from_raw_fd(fd) },
-        }
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        TcpSocket { fd }
     }
 }
 

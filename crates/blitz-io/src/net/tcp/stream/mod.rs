@@ -22,10 +22,9 @@ use bytes::BufMut;
 use leased::Leased;
 
 use super::{
-    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, refuse_blocking, split,
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, open_driver, refuse_blocking, split,
     split_owned,
 };
-use crate::context;
 use crate::net::addr::each_addr;
 use crate::net::{ToSocketAddrs, error};
 
@@ -96,8 +95,9 @@ impl TcpStream {
     /// Connects a socket that is not connected yet.
     pub(super) async fn connect_fd(fd: OwnedFd, addr: SocketAddr) -> io::Result<TcpStream> {
         let explain = |error| error::at("connect to", addr, error);
+        let driver = open_driver("TcpStream::connect")?;
         let state = socket::connect(fd.as_fd(), addr).map_err(explain)?;
-        let stream = TcpStream::new(fd, context::driver("TcpStream::connect"));
+        let stream = TcpStream::new(fd, driver);
         if state == Connect::Pending {
             stream.finish_connect().await.map_err(explain)?;
         }
@@ -144,7 +144,7 @@ impl TcpStream {
         refuse_blocking(&stream)?;
         Ok(TcpStream::new(
             stream.into(),
-            context::driver("TcpStream::from_std"),
+            open_driver("TcpStream::from_std")?,
         ))
     }
 
