@@ -96,7 +96,7 @@ impl std::error::Error for WrongMode {}
 pub struct Clock(Arc<Inner>);
 
 struct Inner {
-    /// The moment that a paused clock shows; `RUNNING` while it runs.
+    /// What stands in `Members::frozen_at`, for those without the lock; `RUNNING` while time runs.
     frozen_at: AtomicU64,
     /// What a running clock adds to real time, as a wrapping difference: not 0 once it was paused.
     offset: AtomicU64,
@@ -110,8 +110,10 @@ struct Inner {
     members: Mutex<Members>,
 }
 
-/// Who must sleep before paused time jumps.
+/// Who must sleep before paused time jumps, and where it stands.
 struct Members {
+    /// The moment that a paused clock shows.
+    frozen_at: Option<u64>,
     all: Vec<Weak<dyn Member>>,
     /// How many of them are threads in `block_on`.
     visitors: usize,
@@ -153,6 +155,7 @@ impl Clock {
             workers,
             epoch: AtomicU64::new(1),
             members: Mutex::new(Members {
+                frozen_at: None,
                 all: Vec::new(),
                 visitors: 0,
             }),
@@ -206,14 +209,15 @@ impl Clock {
     /// # Errors
     /// If it stands still already.
     pub fn pause(&self) -> Result<(), WrongMode> {
-        let _list = self.0.members.lock();
-        if self.is_paused() {
+        let mut list = self.0.members.lock();
+        if list.frozen_at.is_some() {
             return Err(WrongMode);
         }
         // ORDERING: Relaxed: as in `any_ever_paused`.
         #[cfg(not(loom))]
         ANY_PAUSED.store(1, Relaxed);
         let now = self.now_ns();
+        list.frozen_at = Some(now);
         // ORDERING: SeqCst: this store and then, by whoever falls asleep, a look at the inhibitors; `let_go` lowers
         // those and then looks here. One of the two sees the other.
         self.0.frozen_at.store(now, SeqCst);
@@ -225,8 +229,8 @@ impl Clock {
     /// # Errors
     /// If it runs already.
     pub fn resume(&self) -> Result<(), WrongMode> {
-        let list = self.0.members.lock();
-        let frozen = self.frozen().ok_or(WrongMode)?;
+        let mut list = self.0.members.lock();
+        let frozen = list.frozen_at.take().ok_or(WrongMode)?;
         let offset = frozen.wrapping_sub(to_ns(Instant::now()));
         self.0.offset.store(offset, Relaxed);
         // ORDERING: Release publishes the offset above to `now_ns`.
@@ -245,12 +249,11 @@ impl Clock {
     /// # Errors
     /// If time runs.
     pub fn advance(&self, duration: Duration) -> Result<(), WrongMode> {
-        let list = self.0.members.lock();
-        let frozen = self.frozen().ok_or(WrongMode)?;
+        let mut list = self.0.members.lock();
+        let frozen = list.frozen_at.ok_or(WrongMode)?;
         let by = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let now = frozen.saturating_add(by).min(LATEST);
-        // ORDERING: Relaxed: whoever must see the new moment learns of it through a waker that this fires.
-        self.0.frozen_at.store(now, Relaxed);
+        self.move_to(&mut list, now);
         let members = list.upgrade();
         drop(list);
         fire(&members, now);
@@ -331,17 +334,18 @@ impl Clock {
         self.is_paused() && self.jump(|| _ = sleeper.wake_up())
     }
 
-    /// The moment at which time stands. Only holders of the members' lock change it.
-    fn frozen(&self) -> Option<u64> {
-        // ORDERING: Relaxed under the lock that every change holds.
-        Some(self.0.frozen_at.load(Relaxed)).filter(|&ns| ns != RUNNING)
+    /// Paused time stands at `now` from here on.
+    fn move_to(&self, list: &mut Members, now: u64) {
+        list.frozen_at = Some(now);
+        // ORDERING: Relaxed: whoever must see the new moment learns of it through a waker that is called after this.
+        self.0.frozen_at.store(now, Relaxed);
     }
 
     /// `arrive` runs when the timers have fired and before anyone else may jump.
     fn jump(&self, arrive: impl FnOnce()) -> bool {
-        let list = self.0.members.lock();
+        let mut list = self.0.members.lock();
         let members = list.upgrade();
-        let earliest = match self.frozen() {
+        let earliest = match list.frozen_at {
             Some(now) if self.everyone_sleeps(&list, &members) => {
                 earliest(&members).map(|ns| ns.max(now))
             }
@@ -357,8 +361,7 @@ impl Clock {
             // Nobody else jumps until those who are woken here can be seen awake.
             // ORDERING: Relaxed under the lock.
             self.0.inhibitors.fetch_add(INHIBIT, Relaxed);
-            // ORDERING: Relaxed as in `advance`.
-            self.0.frozen_at.store(now, Relaxed);
+            self.move_to(&mut list, now);
         }
         drop(list);
         if let Some(now) = earliest {

@@ -363,6 +363,37 @@ mod model {
         });
     }
 
+    /// Those whom a jump woke are seen awake by the next who falls asleep.
+    #[test]
+    fn no_jump_over_those_whom_a_jump_woke() {
+        struct Wakes(Arc<Fake>);
+        impl std::task::Wake for Wakes {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        loom::model(|| {
+            let clock = Clock::new();
+            let [woken, other] = [driver(&clock), driver(&clock)];
+            clock.pause().unwrap();
+            let start = clock.now_ns();
+            let waker = Waker::from(Arc::new(Wakes(woken.clone())));
+            woken.timers().insert(start + 10, &waker).unwrap();
+            other.timers().insert(start + 20, Waker::noop()).unwrap();
+            let call = clock.inhibit();
+            assert!(woken.sleeper.fall_asleep() && other.sleeper.fall_asleep());
+            let pool = loom_thread::spawn(move || drop(call));
+            other.sleeper.wake_up();
+            let _ = other.sleeps(&clock);
+            pool.join().unwrap();
+            assert_eq!(
+                clock.now_ns(),
+                start + 10,
+                "the first is awake and has work"
+            );
+        });
+    }
+
     /// What one member sends to another through the kernel is found by a look, or time stands.
     #[test]
     fn no_jump_over_what_is_in_the_kernel() {
