@@ -104,7 +104,12 @@ pub struct ThreadParker {
 impl ThreadParker {
     /// A parker that nobody has unparked.
     pub fn new(watch: Arc<dyn Watch>) -> Arc<Self> {
-        Arc::new(Self { state: AtomicUsize::new(EMPTY), lock: Mutex::new(()), signal: Condvar::new(), watch })
+        Arc::new(Self {
+            state: AtomicUsize::new(EMPTY),
+            lock: Mutex::new(()),
+            signal: Condvar::new(),
+            watch,
+        })
     }
 
     /// A waker that ends this thread's wait.
@@ -115,12 +120,20 @@ impl ThreadParker {
     /// Waits until somebody unparks; returns at once if somebody has. Only one thread may park.
     pub fn park(&self) {
         // ORDERING: Acquire pairs with the Release in `unpark`: what the waker did before is seen after.
-        if self.state.compare_exchange(NOTIFIED, EMPTY, Acquire, Acquire).is_ok() {
+        if self
+            .state
+            .compare_exchange(NOTIFIED, EMPTY, Acquire, Acquire)
+            .is_ok()
+        {
             return;
         }
         let mut guard = self.lock.lock();
         // ORDERING: the lock orders the sleep itself, since `unpark` signals under it.
-        if self.state.compare_exchange(EMPTY, PARKED, AcqRel, Acquire).is_err() {
+        if self
+            .state
+            .compare_exchange(EMPTY, PARKED, AcqRel, Acquire)
+            .is_err()
+        {
             // ORDERING: Acquire pairs with the Release in `unpark`. A swap, not a store: a second waker may have come
             // since, and what it did before must be seen after.
             self.state.swap(EMPTY, Acquire);
@@ -134,7 +147,11 @@ impl ThreadParker {
                 Err(poison) => poison.into_inner(),
             };
             // ORDERING: Acquire pairs with the Release in `unpark`.
-            if self.state.compare_exchange(NOTIFIED, EMPTY, Acquire, Acquire).is_ok() {
+            if self
+                .state
+                .compare_exchange(NOTIFIED, EMPTY, Acquire, Acquire)
+                .is_ok()
+            {
                 return;
             }
         }

@@ -31,7 +31,10 @@ impl Job {
         match self {
             Job::Call { task, watch, .. } => {
                 let again = task.run();
-                debug_assert!(again.is_none(), "a blocking call is ready at its first poll");
+                debug_assert!(
+                    again.is_none(),
+                    "a blocking call is ready at its first poll"
+                );
                 drop(watch);
             }
             Job::Worker(work) => work(),
@@ -41,7 +44,11 @@ impl Job {
     /// The pool shuts down: runs what must run, cancels the rest.
     pub(super) fn shut_down(self) {
         match self {
-            Job::Call { task, mandatory: false, watch } => {
+            Job::Call {
+                task,
+                mandatory: false,
+                watch,
+            } => {
                 task.shutdown();
                 drop(watch);
             }
@@ -66,7 +73,9 @@ impl<F: FnOnce() -> R, R> Future for Call<F> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<R> {
-        let Some(f) = self.0.take() else { panic!("a blocking call was polled after it had ended") };
+        let Some(f) = self.0.take() else {
+            panic!("a blocking call was polled after it had ended")
+        };
         // A blocking call has no budget: it may take as long as it likes.
         budget::stop();
         Poll::Ready(f())

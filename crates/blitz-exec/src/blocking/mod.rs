@@ -15,6 +15,5 @@ mod thread;
 pub use job::Refused;
 pub use pool::{EnterHook, Pool, PoolConfig, Spawner};
 
-
 #[cfg(all(loom, test))]
 mod tests;

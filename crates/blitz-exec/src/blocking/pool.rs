@@ -112,7 +112,10 @@ impl State {
 impl Inner {
     /// Waits for a signal or the end of the keep-alive. Answers whether it was the latter.
     #[cfg(not(loom))]
-    pub(super) fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+    pub(super) fn wait<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+    ) -> (MutexGuard<'a, State>, bool) {
         let waited = self.work.wait_timeout(state, self.config.keep_alive);
         let (state, result) = waited.unwrap_or_else(PoisonError::into_inner);
         (state, result.timed_out())
@@ -120,25 +123,45 @@ impl Inner {
 
     /// In a model no time passes: a keep-alive of zero is over whenever the thread runs next, any other never.
     #[cfg(loom)]
-    pub(super) fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+    pub(super) fn wait<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+    ) -> (MutexGuard<'a, State>, bool) {
         if self.config.keep_alive.is_zero() {
             drop(state);
             thread::yield_now();
             return (self.state.lock(), true);
         }
-        (self.work.wait(state).unwrap_or_else(PoisonError::into_inner), false)
+        (
+            self.work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+            false,
+        )
     }
 
     /// Waits for the last thread's last line, no longer than `limit`.
     #[cfg(not(loom))]
-    fn wait_gone<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
-        let result = self.all_gone.wait_timeout_while(state, limit, |state| state.alive > 0);
+    fn wait_gone<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        own: usize,
+        limit: Duration,
+    ) -> MutexGuard<'a, State> {
+        let result = self
+            .all_gone
+            .wait_timeout_while(state, limit, |state| state.alive > own);
         result.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// In a model no time passes: the limit is over at once.
     #[cfg(loom)]
-    fn wait_gone<'a>(&self, state: MutexGuard<'a, State>, _limit: Duration) -> MutexGuard<'a, State> {
+    fn wait_gone<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        _own: usize,
+        _limit: Duration,
+    ) -> MutexGuard<'a, State> {
         state
     }
 
@@ -162,7 +185,10 @@ pub struct Spawner {
 
 impl fmt::Debug for Spawner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spawner").field("threads", &self.threads()).field("queued", &self.queued()).finish_non_exhaustive()
+        f.debug_struct("Spawner")
+            .field("threads", &self.threads())
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,14 +217,27 @@ impl Spawner {
         taken.map(|()| handle)
     }
 
-    fn spawn_call<F, R>(&self, f: F, info: SpawnInfo, mandatory: bool) -> (JoinHandle<R>, Result<(), Refused>)
+    fn spawn_call<F, R>(
+        &self,
+        f: F,
+        info: SpawnInfo,
+        mandatory: bool,
+    ) -> (JoinHandle<R>, Result<(), Refused>)
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (task, handle) = task::unowned(Call::new(f), std::sync::Arc::clone(&self.inner.schedule), info);
+        let (task, handle) = task::unowned(
+            Call::new(f),
+            std::sync::Arc::clone(&self.inner.schedule),
+            info,
+        );
         let watch = Watching::begin(&self.inner.config.watch);
-        match self.push(Job::Call { task, mandatory, watch }) {
+        match self.push(Job::Call {
+            task,
+            mandatory,
+            watch,
+        }) {
             Ok(()) => (handle, Ok(())),
             Err(job) => {
                 // Cancelled even if mandatory: nobody is left to run it.
@@ -215,7 +254,9 @@ impl Spawner {
     /// # Errors
     /// If the pool has shut down: the work is dropped.
     pub fn spawn_worker(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Refused> {
-        self.push(Job::Worker(work)).map_err(drop).map_err(|()| Refused)
+        self.push(Job::Worker(work))
+            .map_err(drop)
+            .map_err(|()| Refused)
     }
 
     fn push(&self, job: Job) -> Result<(), Job> {
@@ -224,7 +265,10 @@ impl Spawner {
         let full = matches!(job, Job::Call { .. })
             && state.idle == 0
             && state.threads >= inner.config.threads_max
-            && inner.config.queue_len_max.is_some_and(|max| state.queue.len() >= max);
+            && inner
+                .config
+                .queue_len_max
+                .is_some_and(|max| state.queue.len() >= max);
         if state.shutdown || full {
             drop(state);
             return Err(job);
@@ -245,7 +289,10 @@ impl Spawner {
                 let lost = if alone { state.queue.pop_back() } else { None };
                 drop(state);
                 drop(lost);
-                assert!(!alone, "the system gives no thread for the blocking pool: {error}");
+                assert!(
+                    !alone,
+                    "the system gives no thread for the blocking pool: {error}"
+                );
             }
         }
         Ok(())
@@ -317,7 +364,11 @@ impl Pool {
             idle: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
         };
-        Self { spawner: Spawner { inner: Arc::new(inner) } }
+        Self {
+            spawner: Spawner {
+                inner: Arc::new(inner),
+            },
+        }
     }
 
     /// What pushes jobs.
@@ -331,25 +382,30 @@ impl Pool {
     /// A thread that is in a call which cannot be interrupted is left to itself when the limit is over.
     pub fn shutdown(&self, limit: Option<Duration>) -> bool {
         let inner = &self.spawner.inner;
+        // A runtime may be dropped by a blocking call of its own: that thread waits for the others.
+        let own = usize::from(super::thread::is_of(inner));
         let mut state = inner.state.lock();
         state.shutdown = true;
         inner.work.notify_all();
         state = match limit {
-            Some(limit) => inner.wait_gone(state, limit),
+            Some(limit) => inner.wait_gone(state, own, limit),
             None => {
-                while state.alive > 0 {
-                    state = inner.all_gone.wait(state).unwrap_or_else(PoisonError::into_inner);
+                while state.alive > own {
+                    state = inner
+                        .all_gone
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
                 state
             }
         };
-        if state.alive > 0 {
+        if state.alive > own {
             return false;
         }
         let last = state.last_exited.take();
         drop(state);
         // It has run its last line: only its exit from the system remains, which nobody waits for who is in a hurry.
-        if let (Some(last), None) = (last, limit) {
+        if let (Some(last), None, 0) = (last, limit, own) {
             let _ = last.join();
         }
         true

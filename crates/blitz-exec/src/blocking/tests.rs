@@ -12,7 +12,11 @@ use crate::scheduler::block_on;
 use crate::task::{JoinHandle, SpawnInfo};
 
 fn pool(threads_max: usize, keep_alive: Duration) -> Pool {
-    Pool::new(PoolConfig { threads_max, keep_alive, ..PoolConfig::default() })
+    Pool::new(PoolConfig {
+        threads_max,
+        keep_alive,
+        ..PoolConfig::default()
+    })
 }
 
 fn wait<T>(handle: JoinHandle<T>) -> bool {
@@ -30,8 +34,12 @@ fn model(body: impl Fn() + Send + Sync + 'static) {
 fn no_job_is_lost_to_a_thread_at_rest() {
     model(|| {
         let pool = pool(1, Duration::MAX);
-        assert!(wait(pool.spawner().spawn_blocking(|| (), SpawnInfo::here())));
-        assert!(wait(pool.spawner().spawn_blocking(|| (), SpawnInfo::here())));
+        assert!(wait(
+            pool.spawner().spawn_blocking(|| (), SpawnInfo::here())
+        ));
+        assert!(wait(
+            pool.spawner().spawn_blocking(|| (), SpawnInfo::here())
+        ));
         assert!(pool.shutdown(None));
     });
 }
@@ -41,8 +49,12 @@ fn no_job_is_lost_to_a_thread_at_rest() {
 fn no_job_is_lost_to_a_thread_that_leaves() {
     model(|| {
         let pool = pool(1, Duration::ZERO);
-        assert!(wait(pool.spawner().spawn_blocking(|| (), SpawnInfo::here())));
-        assert!(wait(pool.spawner().spawn_blocking(|| (), SpawnInfo::here())));
+        assert!(wait(
+            pool.spawner().spawn_blocking(|| (), SpawnInfo::here())
+        ));
+        assert!(wait(
+            pool.spawner().spawn_blocking(|| (), SpawnInfo::here())
+        ));
         assert!(pool.shutdown(None));
     });
 }
@@ -54,7 +66,9 @@ fn two_jobs_at_once_both_run() {
         let pool = pool(2, Duration::MAX);
         let spawner = pool.spawner().clone();
         let other = thread::spawn(move || wait(spawner.spawn_blocking(|| (), SpawnInfo::here())));
-        assert!(wait(pool.spawner().spawn_blocking(|| (), SpawnInfo::here())));
+        assert!(wait(
+            pool.spawner().spawn_blocking(|| (), SpawnInfo::here())
+        ));
         assert!(other.join().unwrap());
         assert!(pool.shutdown(None));
     });

@@ -1,14 +1,27 @@
 //! One thread of the pool: takes jobs until its keep-alive or the pool ends.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 
 use super::job::Job;
 use super::pool::{Inner, State};
 use crate::park::ThreadHook;
 use blitz_core::primitive::sync::{Arc, MutexGuard};
 
+blitz_core::thread_local_const! {
+    /// The pool that this thread belongs to, by its address.
+    static POOL: Cell<*const Inner> = Cell::new(ptr::null());
+}
+
+/// Whether this thread is one of the pool's.
+pub(super) fn is_of(inner: &Arc<Inner>) -> bool {
+    POOL.with(Cell::get) == Arc::as_ptr(inner)
+}
+
 /// The life of a pool thread, from start to exit.
 pub(super) fn run(inner: &Arc<Inner>, index: u64) {
+    POOL.with(|pool| pool.set(Arc::as_ptr(inner)));
     {
         let _context = inner.config.enter.as_ref().map(|enter| enter());
         call(&inner.config.on_start);
@@ -17,11 +30,9 @@ pub(super) fn run(inner: &Arc<Inner>, index: u64) {
     }
     let mut state = inner.state.lock();
     state.alive -= 1;
-    let gone = state.alive == 0;
     drop(state);
-    if gone {
-        inner.all_gone.notify_all();
-    }
+    // Whoever shuts down counts for itself: it may be a thread of the pool, which waits for all but itself.
+    inner.all_gone.notify_all();
 }
 
 /// Calls a user's hook. One that panics has told so by the panic hook; the thread is still needed.
@@ -49,7 +60,11 @@ fn work(inner: &Arc<Inner>, index: u64) {
             state = inner.state.lock();
         }
         let stay;
-        (state, stay) = if state.shutdown { (state, false) } else { rest(inner, state) };
+        (state, stay) = if state.shutdown {
+            (state, false)
+        } else {
+            rest(inner, state)
+        };
         if !stay && state.is_empty() {
             break;
         }
@@ -57,10 +72,17 @@ fn work(inner: &Arc<Inner>, index: u64) {
     }
     state.threads -= 1;
     inner.note_threads(&state);
-    let own = state.handles.iter().position(|(handle, _)| *handle == index);
+    let own = state
+        .handles
+        .iter()
+        .position(|(handle, _)| *handle == index);
     let own = own.map(|at| state.handles.swap_remove(at).1);
     // At shutdown each thread joins the one that left before it, and the pool's owner joins the last.
-    let before = if state.shutdown { std::mem::replace(&mut state.last_exited, own) } else { None };
+    let before = if state.shutdown {
+        std::mem::replace(&mut state.last_exited, own)
+    } else {
+        None
+    };
     drop(state);
     if let Some(before) = before {
         let _ = before.join();
@@ -68,11 +90,18 @@ fn work(inner: &Arc<Inner>, index: u64) {
 }
 
 fn run_job(job: Job, cancelled: bool) {
-    if cancelled { job.shut_down() } else { job.run() }
+    if cancelled {
+        job.shut_down()
+    } else {
+        job.run()
+    }
 }
 
 /// Waits for a job to be reserved for this thread. `false`: the keep-alive ran out, or the pool shuts down.
-fn rest<'a>(inner: &'a Arc<Inner>, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, bool) {
+fn rest<'a>(
+    inner: &'a Arc<Inner>,
+    mut state: MutexGuard<'a, State>,
+) -> (MutexGuard<'a, State>, bool) {
     state.idle += 1;
     inner.note_threads(&state);
     loop {

@@ -21,7 +21,10 @@ impl Default for Drain {
 impl Drain {
     /// Nobody waits yet.
     pub fn new() -> Self {
-        Self { watched: AtomicBool::new(false), waker: Mutex::new(None) }
+        Self {
+            watched: AtomicBool::new(false),
+            waker: Mutex::new(None),
+        }
     }
 
     /// Ready once `done` holds; `done`, which takes the locks of the lists of tasks, is called again after each task's end.
@@ -33,7 +36,11 @@ impl Drain {
         // before `task_gone` is called. If the removal comes second, the lock shows it what we stored; if first, `done`
         // does not count the task.
         self.watched.store(true, Relaxed);
-        if done() { Poll::Ready(()) } else { Poll::Pending }
+        if done() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// A task has left its list.

@@ -125,8 +125,14 @@ impl LocalSet {
             panic_policy: Cell2::new(PanicPolicy::Ignore),
             panicked: AtomicBool::new(false),
         });
-        let context = Context { shared, queue: UnsafeCell::new(Chain::new()), polled: Cell::new(false) };
-        Self { context: Rc::new(context) }
+        let context = Context {
+            shared,
+            queue: UnsafeCell::new(Chain::new()),
+            polled: Cell::new(false),
+        };
+        Self {
+            context: Rc::new(context),
+        }
     }
 
     /// What happens when one of its tasks panics.
@@ -149,7 +155,11 @@ impl LocalSet {
     }
 
     /// Polls `future` and then the tasks, all inside of this set. `Ready` only if the future is.
-    pub fn poll_until<R>(&self, cx: &mut task::Context<'_>, future: impl FnOnce(&mut task::Context<'_>) -> Poll<R>) -> Poll<R> {
+    pub fn poll_until<R>(
+        &self,
+        cx: &mut task::Context<'_>,
+        future: impl FnOnce(&mut task::Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
         let _entered = self.enter();
         let _polled = Polled::begin(&self.context);
         let _no_blocking = budget::forbid_block();
@@ -186,7 +196,9 @@ impl LocalSet {
             // ORDERING: Acquire pairs with the Release in `unhandled_panic`.
             if shared.panicked.load(Acquire) {
                 shared.owned.close_and_shutdown_all(0);
-                panic!("a spawned task panicked and the LocalSet is configured to shut down on unhandled panic");
+                panic!(
+                    "a spawned task panicked and the LocalSet is configured to shut down on unhandled panic"
+                );
             }
             let inbox = shared.inbox.take();
             let task = context.with_queue(|queue| {
@@ -220,7 +232,10 @@ where
     handle
 }
 
-#[allow(clippy::result_large_err, reason = "the future comes back by value; it is moved either way")]
+#[allow(
+    clippy::result_large_err,
+    reason = "the future comes back by value; it is moved either way"
+)]
 /// Spawns in the set that this thread is in. Gives the future back if it is in none.
 ///
 /// # Errors
@@ -272,7 +287,11 @@ pub struct Entered {
 impl Entered {
     fn new(context: Rc<Context>) -> Self {
         let before = CURRENT.with(|current| current.replace(Rc::as_ptr(&context)));
-        Self { _restore: Restore(before), _context: context, _not_send: PhantomData }
+        Self {
+            _restore: Restore(before),
+            _context: context,
+            _not_send: PhantomData,
+        }
     }
 }
 
@@ -290,7 +309,10 @@ struct Polled<'a> {
 
 impl<'a> Polled<'a> {
     fn begin(context: &'a Context) -> Self {
-        Self { context, before: context.polled.replace(true) }
+        Self {
+            context,
+            before: context.polled.replace(true),
+        }
     }
 }
 
@@ -314,6 +336,8 @@ impl Drop for LocalSet {
 
 impl fmt::Debug for LocalSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalSet").field("tasks", &self.context.shared.owned.len()).finish()
+        f.debug_struct("LocalSet")
+            .field("tasks", &self.context.shared.owned.len())
+            .finish()
     }
 }

@@ -54,7 +54,11 @@ impl Handle {
         match self {
             Handle::Single(scheduler) => scheduler.tasks_alive(),
             Handle::Multi(scheduler) => scheduler.tasks_alive(),
-            Handle::PerCore(scheduler) => scheduler.workers().iter().map(|worker| worker.tasks_alive()).sum(),
+            Handle::PerCore(scheduler) => scheduler
+                .workers()
+                .iter()
+                .map(|worker| worker.tasks_alive())
+                .sum(),
         }
     }
 
@@ -63,7 +67,11 @@ impl Handle {
         match self {
             Handle::Single(scheduler) => usize::from(!scheduler.inbox_is_empty()),
             Handle::Multi(scheduler) => scheduler.injector_len(),
-            Handle::PerCore(scheduler) => scheduler.workers().iter().filter(|worker| !worker.inbox_is_empty()).count(),
+            Handle::PerCore(scheduler) => scheduler
+                .workers()
+                .iter()
+                .filter(|worker| !worker.inbox_is_empty())
+                .count(),
         }
     }
 
@@ -72,7 +80,11 @@ impl Handle {
         match self {
             Handle::Single(scheduler) => usize::from(!scheduler.has_ended()),
             Handle::Multi(scheduler) => scheduler.workers_left(),
-            Handle::PerCore(scheduler) => scheduler.workers().iter().filter(|worker| !worker.has_ended()).count(),
+            Handle::PerCore(scheduler) => scheduler
+                .workers()
+                .iter()
+                .filter(|worker| !worker.has_ended())
+                .count(),
         }
     }
 
@@ -82,7 +94,10 @@ impl Handle {
             Handle::Single(scheduler) => f(scheduler.owned(), scheduler.drain()),
             Handle::Multi(scheduler) => f(scheduler.owned(), scheduler.drain()),
             Handle::PerCore(scheduler) => {
-                scheduler.workers().iter().for_each(|worker| f(worker.owned(), worker.drain()));
+                scheduler
+                    .workers()
+                    .iter()
+                    .for_each(|worker| f(worker.owned(), worker.drain()));
             }
         }
     }
@@ -158,11 +173,22 @@ fn run_with_hooks(task: Notified, hooks: &Hooks) -> Option<Notified> {
     if let Some(hook) = &hooks.before_poll {
         hook(&task.meta());
     }
-    let Some(after) = &hooks.after_poll else { return budget::with_budget(|| task.run()) };
+    let Some(after) = &hooks.after_poll else {
+        return budget::with_budget(|| task.run());
+    };
     // The poll may be the last: what the second hook is told must not lie in the task.
-    let (id, name, location) = (task.meta().id(), task.meta().name().map(Box::from), task.meta().spawned_at());
+    let (id, name, location) = (
+        task.meta().id(),
+        task.meta().name().map(Box::from),
+        task.meta().spawned_at(),
+    );
     let again = budget::with_budget(|| task.run());
-    after(&TaskMeta::of_spawn(&SpawnInfo { id, name, location, shard: 0 }));
+    after(&TaskMeta::of_spawn(&SpawnInfo {
+        id,
+        name,
+        location,
+        shard: 0,
+    }));
     again
 }
 

@@ -26,8 +26,13 @@ impl PerCore {
     /// A worker per driver; [`start`](Self::start) sets them going.
     pub fn new(parks: Vec<Box<dyn Park>>, config: &Arc<Config>) -> Arc<Self> {
         let workers = parks.into_iter().enumerate();
-        let workers = workers.map(|(index, park)| Shared::new(index, park, Arc::clone(config))).collect();
-        Arc::new(Self { workers, next: AtomicUsize::new(0) })
+        let workers = workers
+            .map(|(index, park)| Shared::new(index, park, Arc::clone(config)))
+            .collect();
+        Arc::new(Self {
+            workers,
+            next: AtomicUsize::new(0),
+        })
     }
 
     /// Puts each worker on a thread of the pool.
@@ -39,7 +44,9 @@ impl PerCore {
             let worker = Arc::clone(worker);
             blocking.spawn_worker(Box::new(move || {
                 let Some(_inside) = budget::enter_runtime(false) else {
-                    unreachable!("a worker starts on a thread of the pool, which runs nothing else");
+                    unreachable!(
+                        "a worker starts on a thread of the pool, which runs nothing else"
+                    );
                 };
                 worker.run_worker();
                 worker.shutdown();
@@ -78,11 +85,15 @@ impl PerCore {
     pub fn here(&self) -> Option<&Arc<Shared>> {
         let index = single::current_index()?;
         let worker = self.workers.get(index)?;
-        single::with_current(|current| Arc::ptr_eq(current, worker)).unwrap_or(false).then_some(worker)
+        single::with_current(|current| Arc::ptr_eq(current, worker))
+            .unwrap_or(false)
+            .then_some(worker)
     }
 
     /// Asks every worker to end its tasks and its driver.
     pub fn shutdown(&self) {
-        self.workers.iter().for_each(|worker| worker.request_shutdown());
+        self.workers
+            .iter()
+            .for_each(|worker| worker.request_shutdown());
     }
 }

@@ -8,7 +8,11 @@ impl Rng {
     /// The stream of `seed` for worker `index`; neighbours' streams are unlike each other.
     pub fn new(seed: u64, index: usize) -> Self {
         // One round of splitmix: it spreads close seeds far apart and leaves out the one state that never moves.
-        let mut state = seed.wrapping_add((index as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut state = seed.wrapping_add(
+            (index as u64)
+                .wrapping_add(1)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        );
         state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         Self((state ^ (state >> 31)) | 1)

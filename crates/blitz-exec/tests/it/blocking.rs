@@ -47,7 +47,11 @@ fn threads_are_bounded_and_named_and_hooked() {
 
 #[test]
 fn a_full_queue_refuses_and_an_abort_comes_before_the_start() {
-    let pool = Pool::new(PoolConfig { threads_max: 1, queue_len_max: Some(1), ..PoolConfig::default() });
+    let pool = Pool::new(PoolConfig {
+        threads_max: 1,
+        queue_len_max: Some(1),
+        ..PoolConfig::default()
+    });
     let (begun, begins) = mpsc::channel();
     let (release, held) = mpsc::channel::<()>();
     let first = pool.spawner().spawn_blocking(
@@ -58,7 +62,10 @@ fn a_full_queue_refuses_and_an_abort_comes_before_the_start() {
         SpawnInfo::here(),
     );
     begins.recv().unwrap();
-    let second = pool.spawner().spawn_blocking(|| panic!("it was aborted before its turn"), SpawnInfo::here());
+    let second = pool.spawner().spawn_blocking(
+        || panic!("it was aborted before its turn"),
+        SpawnInfo::here(),
+    );
     let third = pool.spawner().spawn_blocking(|| (), SpawnInfo::here());
     assert!(wait(third).unwrap_err().is_cancelled());
     second.abort();
@@ -66,12 +73,20 @@ fn a_full_queue_refuses_and_an_abort_comes_before_the_start() {
     wait(first).unwrap();
     assert!(wait::<_>(second).unwrap_err().is_cancelled());
     assert!(pool.shutdown(None));
-    assert_eq!(pool.spawner().spawn_mandatory(|| (), SpawnInfo::here()).err(), Some(Refused));
+    assert_eq!(
+        pool.spawner()
+            .spawn_mandatory(|| (), SpawnInfo::here())
+            .err(),
+        Some(Refused)
+    );
 }
 
 #[test]
 fn shutdown_keeps_its_deadline_and_cancels_what_has_not_begun() {
-    let pool = Pool::new(PoolConfig { threads_max: 1, ..PoolConfig::default() });
+    let pool = Pool::new(PoolConfig {
+        threads_max: 1,
+        ..PoolConfig::default()
+    });
     let (begun, begins) = mpsc::channel();
     let (release, held) = mpsc::channel::<()>();
     let first = pool.spawner().spawn_blocking(
@@ -83,8 +98,14 @@ fn shutdown_keeps_its_deadline_and_cancels_what_has_not_begun() {
     );
     begins.recv().unwrap();
     let queued = pool.spawner().spawn_blocking(|| (), SpawnInfo::here());
-    let must = pool.spawner().spawn_mandatory(|| 5, SpawnInfo::here()).unwrap();
-    assert!(!pool.shutdown(Some(Duration::from_millis(10))), "one call does not end");
+    let must = pool
+        .spawner()
+        .spawn_mandatory(|| 5, SpawnInfo::here())
+        .unwrap();
+    assert!(
+        !pool.shutdown(Some(Duration::from_millis(10))),
+        "one call does not end"
+    );
     drop(release);
     assert!(pool.shutdown(None));
     wait(first).unwrap();
@@ -94,10 +115,29 @@ fn shutdown_keeps_its_deadline_and_cancels_what_has_not_begun() {
 
 #[test]
 fn a_call_that_panics_leaves_its_thread_to_others() {
-    let pool = Pool::new(PoolConfig { threads_max: 1, ..PoolConfig::default() });
-    let bad = pool.spawner().spawn_blocking(|| panic!("expected"), SpawnInfo::here());
+    let pool = Pool::new(PoolConfig {
+        threads_max: 1,
+        ..PoolConfig::default()
+    });
+    let bad = pool
+        .spawner()
+        .spawn_blocking(|| panic!("expected"), SpawnInfo::here());
     assert!(wait::<_>(bad).unwrap_err().is_panic());
-    assert_eq!(wait(pool.spawner().spawn_blocking(|| 3, SpawnInfo::here())).unwrap(), 3);
+    assert_eq!(
+        wait(pool.spawner().spawn_blocking(|| 3, SpawnInfo::here())).unwrap(),
+        3
+    );
     assert_eq!(pool.spawner().threads(), 1);
+    assert!(pool.shutdown(None));
+}
+
+#[test]
+fn a_call_may_end_its_own_pool() {
+    let pool = Arc::new(Pool::new(PoolConfig::default()));
+    let inside = Arc::clone(&pool);
+    let call = pool
+        .spawner()
+        .spawn_blocking(move || inside.shutdown(None), SpawnInfo::here());
+    assert!(wait(call).unwrap());
     assert!(pool.shutdown(None));
 }

@@ -31,23 +31,39 @@ impl FakePark {
 
 impl Park for FakePark {
     fn bind(&mut self) {
-        assert!(!self.0.bound.swap(true, SeqCst), "two threads hold one core");
+        assert!(
+            !self.0.bound.swap(true, SeqCst),
+            "two threads hold one core"
+        );
     }
 
     fn unbind(&mut self) {
-        assert!(self.0.bound.swap(false, SeqCst), "a core is given up that nobody holds");
+        assert!(
+            self.0.bound.swap(false, SeqCst),
+            "a core is given up that nobody holds"
+        );
     }
 
     fn park(&mut self) {
-        assert!(self.0.bound.load(SeqCst), "parked by a thread that does not hold the core");
+        assert!(
+            self.0.bound.load(SeqCst),
+            "parked by a thread that does not hold the core"
+        );
         self.0.parks.fetch_add(1, SeqCst);
         let unparked = self.0.unparked.lock().unwrap();
-        *self.0.signal.wait_while(unparked, |unparked| !*unparked).unwrap() = false;
+        *self
+            .0
+            .signal
+            .wait_while(unparked, |unparked| !*unparked)
+            .unwrap() = false;
     }
 
     fn park_timeout(&mut self, limit: Duration) {
         assert!(limit.is_zero());
-        assert!(self.0.bound.load(SeqCst), "turned by a thread that does not hold the core");
+        assert!(
+            self.0.bound.load(SeqCst),
+            "turned by a thread that does not hold the core"
+        );
         self.0.turns.fetch_add(1, SeqCst);
     }
 

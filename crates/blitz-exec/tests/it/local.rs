@@ -34,7 +34,10 @@ fn a_dropped_set_drops_its_tasks_here() {
     struct Note(Rc<Cell<bool>>);
     impl Drop for Note {
         fn drop(&mut self) {
-            assert!(local::is_entered(), "what a task drops may still look for its set");
+            assert!(
+                local::is_entered(),
+                "what a task drops may still look for its set"
+            );
             self.0.set(true);
         }
     }

@@ -14,14 +14,21 @@ use crate::fake::{FakePark, Token, wait, yield_now};
 fn start(workers: usize, config: Config) -> (Arc<MultiThread>, Pool, Vec<Arc<Token>>) {
     let pool = Pool::new(PoolConfig::default());
     let (parks, tokens) = (0..workers).map(|_| FakePark::new()).unzip();
-    let scheduler = MultiThread::new(parks, Arc::new(Config { workers, ..config }), pool.spawner().clone());
+    let scheduler = MultiThread::new(
+        parks,
+        Arc::new(Config { workers, ..config }),
+        pool.spawner().clone(),
+    );
     scheduler.start();
     (scheduler, pool, tokens)
 }
 
 fn end(scheduler: &MultiThread, pool: &Pool, tokens: &[Arc<Token>]) {
     scheduler.shutdown();
-    assert!(pool.shutdown(Some(Duration::from_secs(30))), "the workers end");
+    assert!(
+        pool.shutdown(Some(Duration::from_secs(30))),
+        "the workers end"
+    );
     for token in tokens {
         assert_eq!(token.shutdowns.load(SeqCst), 1);
         assert!(!token.bound.load(SeqCst));
@@ -34,8 +41,16 @@ fn end(scheduler: &MultiThread, pool: &Pool, tokens: &[Arc<Token>]) {
 fn each_task_runs_once() {
     for config in [
         Config::default(),
-        Config { disable_lifo_slot: true, ..Config::default() },
-        Config { local_queue_len: 2, global_queue_interval: 1, event_interval: 1, ..Config::default() },
+        Config {
+            disable_lifo_slot: true,
+            ..Config::default()
+        },
+        Config {
+            local_queue_len: 2,
+            global_queue_interval: 1,
+            event_interval: 1,
+            ..Config::default()
+        },
     ] {
         let (scheduler, pool, tokens) = start(4, config);
         let count = Arc::new(AtomicUsize::new(0));
@@ -72,7 +87,10 @@ fn a_pair_that_wakes_each_other_starves_nobody() {
     let (scheduler, pool, tokens) = start(1, Config::default());
     let stop = Arc::new(AtomicUsize::new(0));
     let mut pair = Vec::new();
-    let turn = Arc::new((AtomicUsize::new(0), std::sync::Mutex::new([None::<std::task::Waker>, None])));
+    let turn = Arc::new((
+        AtomicUsize::new(0),
+        std::sync::Mutex::new([None::<std::task::Waker>, None]),
+    ));
     for me in 0..2 {
         let (stop, turn) = (Arc::clone(&stop), Arc::clone(&turn));
         pair.push(scheduler.spawn(
@@ -86,7 +104,11 @@ fn a_pair_that_wakes_each_other_starves_nobody() {
                 if let Some(other) = other {
                     other.wake();
                 }
-                if stop.load(SeqCst) == 1 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+                if stop.load(SeqCst) == 1 {
+                    std::task::Poll::Ready(())
+                } else {
+                    std::task::Poll::Pending
+                }
             }),
             SpawnInfo::here(),
         ));
@@ -96,7 +118,10 @@ fn a_pair_that_wakes_each_other_starves_nobody() {
     let third = scheduler.spawn(
         async move {
             // From inside: it goes behind the pair.
-            inner.spawn(async move { stopped.store(1, SeqCst) }, SpawnInfo::here()).await.unwrap();
+            inner
+                .spawn(async move { stopped.store(1, SeqCst) }, SpawnInfo::here())
+                .await
+                .unwrap();
         },
         SpawnInfo::here(),
     );

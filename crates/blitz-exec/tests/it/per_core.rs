@@ -16,7 +16,13 @@ use crate::fake::{FakePark, wait, yield_now};
 fn a_task_stays_on_its_worker() {
     let pool = Pool::new(PoolConfig::default());
     let (parks, tokens): (Vec<_>, Vec<_>) = (0..3).map(|_| FakePark::new()).unzip();
-    let scheduler = PerCore::new(parks, &Arc::new(Config { workers: 3, ..Config::default() }));
+    let scheduler = PerCore::new(
+        parks,
+        &Arc::new(Config {
+            workers: 3,
+            ..Config::default()
+        }),
+    );
     scheduler.start(pool.spawner()).unwrap();
     let tasks: Vec<_> = (0..300)
         .map(|n| {
@@ -39,5 +45,9 @@ fn a_task_stays_on_its_worker() {
     }
     scheduler.shutdown();
     assert!(pool.shutdown(Some(Duration::from_secs(30))));
-    assert!(tokens.iter().all(|token| token.shutdowns.load(SeqCst) == 1 && !token.bound.load(SeqCst)));
+    assert!(
+        tokens
+            .iter()
+            .all(|token| token.shutdowns.load(SeqCst) == 1 && !token.bound.load(SeqCst))
+    );
 }

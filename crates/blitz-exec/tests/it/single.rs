@@ -46,7 +46,10 @@ fn the_root_and_the_tasks_take_turns() {
 
 #[test]
 fn the_driver_turns_at_its_interval_under_load() {
-    let (shared, token) = scheduler(Config { event_interval: 10, ..Config::default() });
+    let (shared, token) = scheduler(Config {
+        event_interval: 10,
+        ..Config::default()
+    });
     shared.block_on(async {
         for _ in 0..1_000 {
             yield_now().await;
@@ -75,10 +78,17 @@ fn a_hook_that_spawns_before_the_wait_is_heard() {
         })),
         ..Hooks::default()
     };
-    let (shared, _) = scheduler(Config { hooks, ..Config::default() });
+    let (shared, _) = scheduler(Config {
+        hooks,
+        ..Config::default()
+    });
     *slot.lock().unwrap() = Some(Arc::clone(&shared));
     shared.block_on(receive);
-    assert_eq!(spawned.load(SeqCst), 1, "the driver was not waited in, though there was work");
+    assert_eq!(
+        spawned.load(SeqCst),
+        1,
+        "the driver was not waited in, though there was work"
+    );
     slot.lock().unwrap().take();
     shared.shutdown();
 }
@@ -113,7 +123,11 @@ fn hooks_see_each_task_by_its_name() {
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let hook = |what: &'static str| -> Option<blitz_exec::scheduler::TaskHook> {
         let seen = Arc::clone(&seen);
-        Some(Arc::new(move |task| seen.lock().unwrap().push(format!("{what} {}", task.name().unwrap_or("-")))))
+        Some(Arc::new(move |task| {
+            seen.lock()
+                .unwrap()
+                .push(format!("{what} {}", task.name().unwrap_or("-")))
+        }))
     };
     let hooks = Hooks {
         task_spawn: hook("spawn"),
@@ -122,19 +136,35 @@ fn hooks_see_each_task_by_its_name() {
         task_terminate: hook("end"),
         ..Hooks::default()
     };
-    let (shared, _) = scheduler(Config { hooks, ..Config::default() });
+    let (shared, _) = scheduler(Config {
+        hooks,
+        ..Config::default()
+    });
     let mut info = SpawnInfo::here();
     info.name = Some("one".into());
     let task = shared.spawn(yield_now(), info);
     shared.block_on(task).unwrap();
     shared.shutdown();
     let seen = seen.lock().unwrap();
-    assert_eq!(*seen, ["spawn one", "before one", "after one", "before one", "end one", "after one"]);
+    assert_eq!(
+        *seen,
+        [
+            "spawn one",
+            "before one",
+            "after one",
+            "before one",
+            "end one",
+            "after one"
+        ]
+    );
 }
 
 #[test]
 fn a_panic_ends_block_on_if_that_is_the_policy() {
-    let (shared, _) = scheduler(Config { panic_policy: PanicPolicy::Shutdown, ..Config::default() });
+    let (shared, _) = scheduler(Config {
+        panic_policy: PanicPolicy::Shutdown,
+        ..Config::default()
+    });
     let running = Arc::clone(&shared);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         running.block_on(async {

@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use blitz_core::budget;
 use blitz_driver::{Capabilities, Clock};
@@ -76,7 +76,11 @@ impl Handle {
     pub(crate) fn next_driver(&self) -> blitz_driver::Handle {
         let drivers = &self.inner.drivers;
         // ORDERING: Relaxed: only a choice, it publishes nothing.
-        let turn = if drivers.len() == 1 { 0 } else { self.inner.next_driver.fetch_add(1, Ordering::Relaxed) };
+        let turn = if drivers.len() == 1 {
+            0
+        } else {
+            self.inner.next_driver.fetch_add(1, Ordering::Relaxed)
+        };
         drivers[turn % drivers.len()].clone()
     }
 
@@ -128,7 +132,11 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let info = SpawnInfo::here();
-        if size_of::<F>() > BOX_FUTURE_ABOVE { self.spawn_as(Box::pin(future), info) } else { self.spawn_as(future, info) }
+        if size_of::<F>() > BOX_FUTURE_ABOVE {
+            self.spawn_as(Box::pin(future), info)
+        } else {
+            self.spawn_as(future, info)
+        }
     }
 
     pub(crate) fn spawn_as<F>(&self, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
@@ -151,10 +159,16 @@ impl Handle {
         F::Output: Send + 'static,
     {
         let scheduler::Handle::PerCore(scheduler) = &self.inner.scheduler else {
-            panic!("spawn_on: this runtime's tasks belong to no worker; build it with `Builder::new_thread_per_core()`");
+            panic!(
+                "spawn_on: this runtime's tasks belong to no worker; build it with `Builder::new_thread_per_core()`"
+            );
         };
         let workers = scheduler.workers();
-        assert!(worker < workers.len(), "spawn_on: worker {worker} is out of range, the runtime has {}", workers.len());
+        assert!(
+            worker < workers.len(),
+            "spawn_on: worker {worker} is out of range, the runtime has {}",
+            workers.len()
+        );
         scheduler.spawn_on(worker, make, SpawnInfo::here())
     }
 
@@ -179,7 +193,9 @@ impl Handle {
         F::Output: 'static,
     {
         match self.local_scheduler() {
-            Some(scheduler) if size_of::<F>() > BOX_FUTURE_ABOVE => scheduler.spawn_local(Box::pin(future), info),
+            Some(scheduler) if size_of::<F>() > BOX_FUTURE_ABOVE => {
+                scheduler.spawn_local(Box::pin(future), info)
+            }
             Some(scheduler) => scheduler.spawn_local(future, info),
             None => super::no_local_place(),
         }
@@ -188,7 +204,9 @@ impl Handle {
     /// The scheduler that runs `!Send` tasks on this thread, if this runtime has one.
     pub(crate) fn local_scheduler(&self) -> Option<&Arc<scheduler::single::Shared>> {
         match &self.inner.scheduler {
-            scheduler::Handle::Single(scheduler) => Some(scheduler).filter(|scheduler| scheduler.is_local_thread()),
+            scheduler::Handle::Single(scheduler) => {
+                Some(scheduler).filter(|scheduler| scheduler.is_local_thread())
+            }
             scheduler::Handle::PerCore(scheduler) => scheduler.here(),
             scheduler::Handle::Multi(_) => None,
         }
@@ -215,7 +233,9 @@ impl Handle {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let may_block = self.inner.flavor == RuntimeFlavor::MultiThread;
-        let Some(_inside) = budget::enter_runtime(may_block) else { super::nested_block_on() };
+        let Some(_inside) = budget::enter_runtime(may_block) else {
+            super::nested_block_on()
+        };
         let _entered = super::enter(self.clone());
         let wait = ThreadWait::new(&self.inner.clock);
         if size_of::<F>() > BOX_FUTURE_ABOVE {
@@ -253,6 +273,9 @@ impl Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("id", &self.inner.id).field("flavor", &self.inner.flavor).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("id", &self.inner.id)
+            .field("flavor", &self.inner.flavor)
+            .finish_non_exhaustive()
     }
 }

@@ -95,20 +95,25 @@ impl WorkerClock {
 
     /// The worker stops: nobody works.
     pub(crate) fn end(&self) {
-        let worked = self.now_ns().saturating_sub(self.busy_since_ns.load(Relaxed));
-        self.busy_ns.store(self.busy_ns.load(Relaxed) + worked, Relaxed);
+        let worked = self
+            .now_ns()
+            .saturating_sub(self.busy_since_ns.load(Relaxed));
+        self.busy_ns
+            .store(self.busy_ns.load(Relaxed) + worked, Relaxed);
     }
 
     /// The worker waits.
     pub(crate) fn park(&self) {
         self.end();
-        self.park_unparks.store(self.park_unparks.load(Relaxed) + 1, Relaxed);
+        self.park_unparks
+            .store(self.park_unparks.load(Relaxed) + 1, Relaxed);
     }
 
     /// The worker works again.
     pub(crate) fn unpark(&self) {
         self.begin();
-        self.park_unparks.store(self.park_unparks.load(Relaxed) + 1, Relaxed);
+        self.park_unparks
+            .store(self.park_unparks.load(Relaxed) + 1, Relaxed);
     }
 }
 
@@ -126,7 +131,11 @@ impl RuntimeMetrics {
     #[track_caller]
     fn worker(&self, worker: usize) -> &WorkerClock {
         let workers = &self.inner.workers;
-        assert!(worker < workers.len(), "worker {worker} is out of range: the runtime has {}", workers.len());
+        assert!(
+            worker < workers.len(),
+            "worker {worker} is out of range: the runtime has {}",
+            workers.len()
+        );
         &workers[worker]
     }
 
@@ -176,7 +185,10 @@ impl RuntimeMetrics {
 
     /// How many threads the blocking pool has beyond the workers.
     pub fn num_blocking_threads(&self) -> usize {
-        self.inner.blocking.threads().saturating_sub(self.inner.pool_workers)
+        self.inner
+            .blocking
+            .threads()
+            .saturating_sub(self.inner.pool_workers)
     }
 
     /// How many of the blocking pool's threads wait for a call.

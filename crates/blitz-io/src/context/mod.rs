@@ -26,14 +26,21 @@ thread_local! {
     // Without a destructor, so that reading it is one load; a thread leaves nothing here, because guards take back what
     // they put.
     // Counted by the thread, so that a use costs no atomic operation and holds no borrow while it calls foreign code.
-    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Handle>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Place>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     /// How many guards live on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Whether the driver that this thread holds is of the current runtime.
     static OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-fn current() -> Option<Rc<Handle>> {
+/// A runtime that this thread is in, and the one it was in before. The chain stays on its thread, not in the guards: they are
+/// `Sync`.
+struct Place {
+    handle: Handle,
+    before: Option<Rc<Place>>,
+}
+
+fn current() -> Option<Rc<Place>> {
     CURRENT.with_borrow(|current| Option::clone(current))
 }
 
@@ -48,7 +55,7 @@ pub(crate) fn handle(what: &'static str) -> Handle {
 
 /// The runtime of this thread, if it is in one.
 pub(crate) fn try_handle() -> Option<Handle> {
-    current().as_deref().cloned()
+    current().map(|place| place.handle.clone())
 }
 
 /// Calls `f` with the runtime of this thread, at the price of no atomic operation. Panics as [`handle`] does.
@@ -56,7 +63,7 @@ pub(crate) fn try_handle() -> Option<Handle> {
 #[track_caller]
 pub(crate) fn with_handle<R>(what: &'static str, f: impl FnOnce(&Handle) -> R) -> R {
     match current() {
-        Some(handle) => f(&handle),
+        Some(place) => f(&place.handle),
         None => no_runtime(what),
     }
 }
@@ -78,9 +85,9 @@ pub(crate) fn clock() -> Option<Clock> {
     with_clock(Clock::clone)
 }
 
-/// Calls `f` with the clock of this thread's runtime, if it is in one. 
+/// Calls `f` with the clock of this thread's runtime, if it is in one.
 pub(crate) fn with_clock<R>(f: impl FnOnce(&Clock) -> R) -> Option<R> {
-    current().map(|handle| f(handle.clock()))
+    current().map(|place| f(place.handle.clock()))
 }
 
 /// Runs `f` on the blocking pool of this thread's runtime. Panics as [`handle`] does.
@@ -131,20 +138,27 @@ pub(crate) fn nested_block_on() -> ! {
 /// Makes `handle` the runtime of this thread until the guard is dropped.
 #[must_use]
 pub(crate) fn enter(handle: Handle) -> Entered {
-    let own = OWN.get() && current().is_some_and(|before| before.same_runtime(&handle));
-    let before = CURRENT.with_borrow_mut(|current| current.replace(Rc::new(handle)));
+    let own = OWN.get() && current().is_some_and(|before| before.handle.same_runtime(&handle));
+    CURRENT.with_borrow_mut(|current| {
+        let before = current.take();
+        **current = Some(Rc::new(Place { handle, before }));
+    });
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);
-    Entered { before, depth, own_before: OWN.replace(own), _not_send: PhantomData }
+    Entered {
+        depth,
+        own_before: OWN.replace(own),
+        _not_send: PhantomData,
+    }
 }
 
 /// What [`enter`] replaced, put back on drop.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    before: Option<Rc<Handle>>,
     depth: usize,
     own_before: bool,
-    _not_send: PhantomData<*mut ()>,
+    /// It belongs to its thread, as a lock's guard does, which others may look at.
+    _not_send: PhantomData<std::sync::MutexGuard<'static, ()>>,
 }
 
 impl Drop for Entered {
@@ -160,9 +174,11 @@ impl Drop for Entered {
         }
         DEPTH.set(self.depth - 1);
         OWN.set(self.own_before);
-        let before = self.before.take();
         // The old handle may be the last of its runtime: it is dropped after the borrow.
-        drop(CURRENT.with_borrow_mut(|current| mem::replace(&mut **current, before)));
+        drop(CURRENT.with_borrow_mut(|current| {
+            let before = current.as_ref().and_then(|place| place.before.clone());
+            mem::replace(&mut **current, before)
+        }));
     }
 }
 
@@ -176,7 +192,10 @@ pub struct EnterGuard<'a> {
 
 impl EnterGuard<'_> {
     pub(crate) fn new(handle: &Handle) -> Self {
-        Self { _entered: enter(handle.clone()), _handle: PhantomData }
+        Self {
+            _entered: enter(handle.clone()),
+            _handle: PhantomData,
+        }
     }
 }
 
@@ -203,7 +222,9 @@ impl TryCurrentError {
 
 impl fmt::Debug for TryCurrentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryCurrentError").field("kind", &"NoContext").finish()
+        f.debug_struct("TryCurrentError")
+            .field("kind", &"NoContext")
+            .finish()
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
-use blitz_driver::clock::{Member, Sleeper, Visit};
 use blitz_driver::Clock;
+use blitz_driver::clock::{Member, Sleeper, Visit};
 use blitz_exec::scheduler::Wait;
 
 /// A thread's wait; while it lives, paused time does not jump before the thread sleeps.
@@ -22,9 +22,16 @@ struct Shared {
 
 impl ThreadWait {
     pub(crate) fn new(clock: &Clock) -> Self {
-        let shared = Arc::new(Shared { sleeper: Sleeper::new(), thread: thread::current() });
+        let shared = Arc::new(Shared {
+            sleeper: Sleeper::new(),
+            thread: thread::current(),
+        });
         let visit = clock.visit(Arc::<Shared>::clone(&shared));
-        Self { shared, clock: clock.clone(), _visit: visit }
+        Self {
+            shared,
+            clock: clock.clone(),
+            _visit: visit,
+        }
     }
 }
 

@@ -36,7 +36,11 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     let watch: Arc<dyn Watch> = Arc::new(ClockWatch(clock.clone()));
     let (parks, drivers, clocks) = parks(builder, workers, &clock, local)?;
 
-    let pool_workers = if flavor == RuntimeFlavor::CurrentThread { 0 } else { workers };
+    let pool_workers = if flavor == RuntimeFlavor::CurrentThread {
+        0
+    } else {
+        workers
+    };
     let here: Arc<OnceLock<Weak<Inner>>> = Arc::new(OnceLock::new());
     let mut pool = builder.pool.clone();
     pool.threads_max = builder.max_blocking_threads.saturating_add(pool_workers);
@@ -58,7 +62,9 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     let config = Arc::new(config);
     let scheduler = match flavor {
         RuntimeFlavor::CurrentThread => {
-            let Some(park) = parks.into_iter().next() else { unreachable!("there is one worker at least") };
+            let Some(park) = parks.into_iter().next() else {
+                unreachable!("there is one worker at least")
+            };
             let scheduler = single::Shared::new(0, park, config);
             if local {
                 scheduler.claim_local_thread();
@@ -89,7 +95,11 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     });
     // Set once, here.
     let _ = here.set(Arc::downgrade(&inner));
-    let runtime = Runtime { handle: Handle::new(inner), pool, ended: false };
+    let runtime = Runtime {
+        handle: Handle::new(inner),
+        pool,
+        ended: false,
+    };
     match &runtime.handle.inner().scheduler {
         scheduler::Handle::Single(_) => {}
         scheduler::Handle::Multi(scheduler) => scheduler.start(),
@@ -114,14 +124,20 @@ fn workers(builder: &Builder) -> io::Result<usize> {
             Ok(workers) if workers > 0 => Ok(workers),
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("the environment variable {WORKERS_VARIABLE} is {text:?}, but must be a number above 0"),
+                format!(
+                    "the environment variable {WORKERS_VARIABLE} is {text:?}, but must be a number above 0"
+                ),
             )),
         },
         _ => Ok(cpu::available().get()),
     }
 }
 
-type Parts = (Vec<Box<dyn Park>>, Box<[blitz_driver::Handle]>, Box<[Arc<WorkerClock>]>);
+type Parts = (
+    Vec<Box<dyn Park>>,
+    Box<[blitz_driver::Handle]>,
+    Box<[Arc<WorkerClock>]>,
+);
 
 /// A driver per worker, and what is seen of each.
 fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::Result<Parts> {
@@ -130,7 +146,10 @@ fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::R
         Some(cpus) => cpus.clone(),
         None if builder.flavor == RuntimeFlavor::ThreadPerCore => {
             // Tied only where each has a processor of its own.
-            cpu::affinity().ok().filter(|cpus| cpus.len() >= workers).unwrap_or_default()
+            cpu::affinity()
+                .ok()
+                .filter(|cpus| cpus.len() >= workers)
+                .unwrap_or_default()
         }
         None => Vec::new(),
     };
@@ -138,7 +157,11 @@ fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::R
     let (mut handles, mut clocks) = (Vec::with_capacity(workers), Vec::with_capacity(workers));
     for worker in 0..workers {
         let config = blitz_driver::Config {
-            ring: if one_thread { RingUse::SingleThread } else { RingUse::Shared },
+            ring: if one_thread {
+                RingUse::SingleThread
+            } else {
+                RingUse::Shared
+            },
             clock: clock.clone(),
             ..builder.driver.clone()
         };
@@ -146,9 +169,12 @@ fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::R
         let figures = WorkerClock::new();
         handles.push(driver.handle().clone());
         clocks.push(Arc::clone(&figures));
-        let tied = if cpus.is_empty() { Vec::new() } else { vec![cpus[worker % cpus.len()]] };
+        let tied = if cpus.is_empty() {
+            Vec::new()
+        } else {
+            vec![cpus[worker % cpus.len()]]
+        };
         parks.push(Box::new(DriverPark::new(driver, figures, tied)));
     }
     Ok((parks, handles.into_boxed_slice(), clocks.into_boxed_slice()))
 }
-

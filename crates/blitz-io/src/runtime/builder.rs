@@ -207,25 +207,37 @@ impl Builder {
     }
 
     /// Called with each task that is spawned, on the thread that spawns it.
-    pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+    pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        hook: F,
+    ) -> &mut Self {
         self.scheduler.hooks.task_spawn = Some(Arc::new(hook) as TaskHook);
         self
     }
 
     /// Called with each task before it is polled, on the thread that polls it.
-    pub fn on_before_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+    pub fn on_before_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        hook: F,
+    ) -> &mut Self {
         self.scheduler.hooks.before_poll = Some(Arc::new(hook) as TaskHook);
         self
     }
 
     /// Called with each task after it was polled, on the thread that polled it.
-    pub fn on_after_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+    pub fn on_after_task_poll<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        hook: F,
+    ) -> &mut Self {
         self.scheduler.hooks.after_poll = Some(Arc::new(hook) as TaskHook);
         self
     }
 
     /// Called with each task that has ended, panicked or was cancelled.
-    pub fn on_task_terminate<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
+    pub fn on_task_terminate<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
+        &mut self,
+        hook: F,
+    ) -> &mut Self {
         self.scheduler.hooks.task_terminate = Some(Arc::new(hook) as TaskHook);
         self
     }
@@ -330,7 +342,10 @@ impl Builder {
     /// If `entries` is 0 or above 32,768, which is what the kernel takes.
     #[track_caller]
     pub fn ring_submission_entries(&mut self, entries: u32) -> &mut Self {
-        assert!((1..=32_768).contains(&entries), "ring_submission_entries must be in 1..=32768");
+        assert!(
+            (1..=32_768).contains(&entries),
+            "ring_submission_entries must be in 1..=32768"
+        );
         self.driver.sq_entries = entries;
         self
     }
@@ -341,7 +356,10 @@ impl Builder {
     /// If `entries` is 0 or above 65,536, which is what the kernel takes.
     #[track_caller]
     pub fn ring_completion_entries(&mut self, entries: u32) -> &mut Self {
-        assert!((1..=65_536).contains(&entries), "ring_completion_entries must be in 1..=65536");
+        assert!(
+            (1..=65_536).contains(&entries),
+            "ring_completion_entries must be in 1..=65536"
+        );
         self.driver.cq_entries = entries;
         self
     }
@@ -353,7 +371,10 @@ impl Builder {
     /// If the count is no power of two or too large, or a size is 0.
     #[track_caller]
     pub fn ring_buffers(&mut self, count: u16, size: u32) -> &mut Self {
-        assert!(count.is_power_of_two() && count <= 32_768, "ring_buffers: the count must be a power of two, at most 32768");
+        assert!(
+            count.is_power_of_two() && count <= 32_768,
+            "ring_buffers: the count must be a power of two, at most 32768"
+        );
         assert!(size > 0, "ring_buffers: a buffer must hold something");
         self.driver.buffers.count = count;
         self.driver.buffers.size = size;

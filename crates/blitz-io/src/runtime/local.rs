@@ -57,11 +57,16 @@ impl LocalRuntime {
     /// # Errors
     /// If the system refuses a descriptor or the kernel's queues.
     pub fn new() -> io::Result<Self> {
-        Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+        Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
     }
 
     pub(super) fn from_runtime(runtime: Runtime) -> Self {
-        Self { runtime, _not_send_or_sync: PhantomData }
+        Self {
+            runtime,
+            _not_send_or_sync: PhantomData,
+        }
     }
 
     /// A handle, which may be cloned and sent about; from other threads it spawns `Send` tasks.

@@ -25,7 +25,9 @@ use blitz_exec::blocking::Pool;
 use blitz_exec::scheduler;
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle};
 
-pub use crate::context::{EnterGuard, Handle, Id, RuntimeFlavor, RuntimeMetrics, TryCurrentError, UnhandledPanic};
+pub use crate::context::{
+    EnterGuard, Handle, Id, RuntimeFlavor, RuntimeMetrics, TryCurrentError, UnhandledPanic,
+};
 pub use blitz_driver::{Backend, Capabilities};
 pub use blitz_exec::task::TaskMeta;
 pub use builder::Builder;
@@ -127,7 +129,9 @@ impl Runtime {
         let scheduler::Handle::Single(scheduler) = &self.handle.inner().scheduler else {
             return self.handle.block_on(future);
         };
-        let Some(_inside) = budget::enter_runtime(false) else { crate::context::nested_block_on() };
+        let Some(_inside) = budget::enter_runtime(false) else {
+            crate::context::nested_block_on()
+        };
         let _entered = crate::context::enter(self.handle.clone());
         scheduler.block_on(future)
     }

@@ -21,7 +21,12 @@ pub(super) struct DriverPark {
 
 impl DriverPark {
     pub(super) fn new(driver: Driver, clock: Arc<WorkerClock>, cpus: Vec<usize>) -> Self {
-        Self { driver, clock, cpus, before: None }
+        Self {
+            driver,
+            clock,
+            cpus,
+            before: None,
+        }
     }
 }
 

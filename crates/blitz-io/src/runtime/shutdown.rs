@@ -30,7 +30,11 @@ pub struct CutTask {
 impl fmt::Display for CutTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("unnamed");
-        write!(f, "task {} ({name}), spawned at {}", self.id, self.spawned_at)
+        write!(
+            f,
+            "task {} ({name}), spawned at {}",
+            self.id, self.spawned_at
+        )
     }
 }
 
@@ -56,7 +60,12 @@ impl ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tasks cut, {} of them leaked", self.cut.len(), self.leaked)?;
+        write!(
+            f,
+            "{} tasks cut, {} of them leaked",
+            self.cut.len(),
+            self.leaked
+        )?;
         for task in &self.cut {
             write!(f, "\n  {task}")?;
         }
@@ -100,7 +109,11 @@ impl Runtime {
             scheduler.for_each_list(|owned, _| {
                 owned.for_each(|task| {
                     let name = task.name().map(str::to_owned);
-                    report.cut.push(CutTask { id: task.id(), name, spawned_at: task.spawned_at() });
+                    report.cut.push(CutTask {
+                        id: task.id(),
+                        name,
+                        spawned_at: task.spawned_at(),
+                    });
                 });
             });
         }

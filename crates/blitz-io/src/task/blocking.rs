@@ -28,7 +28,9 @@ where
     R: Send + 'static,
 {
     let info = SpawnInfo::here();
-    context::with_handle("spawn_blocking", |handle| handle.inner().blocking.spawn_blocking(f, info))
+    context::with_handle("spawn_blocking", |handle| {
+        handle.inner().blocking.spawn_blocking(f, info)
+    })
 }
 
 /// Runs `f`, which blocks, on this thread, while another one goes on with this worker's tasks, sockets and timers.

@@ -56,7 +56,11 @@ impl<'a> Builder<'a> {
         F::Output: Send + 'static,
     {
         let info = self.info();
-        Ok(if size_of::<F>() > BOX_FUTURE_ABOVE { spawn_as(Box::pin(future), info) } else { spawn_as(future, info) })
+        Ok(if size_of::<F>() > BOX_FUTURE_ABOVE {
+            spawn_as(Box::pin(future), info)
+        } else {
+            spawn_as(future, info)
+        })
     }
 
     /// Spawns on the runtime of `handle`.
@@ -120,9 +124,10 @@ impl<'a> Builder<'a> {
         R: Send + 'static,
     {
         let info = self.info();
-        Ok(context::with_handle("task::Builder::spawn_blocking", |handle| {
-            handle.inner().blocking.spawn_blocking(f, info)
-        }))
+        Ok(context::with_handle(
+            "task::Builder::spawn_blocking",
+            |handle| handle.inner().blocking.spawn_blocking(f, info),
+        ))
     }
 
     /// Runs a call that blocks on the pool of `handle`'s runtime.

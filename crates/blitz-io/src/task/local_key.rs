@@ -4,6 +4,7 @@ use std::any::type_name;
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
+use std::marker::PhantomPinned;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -70,7 +71,12 @@ impl<T: 'static> LocalKey<T> {
 
     /// Polls `future` with `value` under this key.
     pub fn scope<F: Future>(&'static self, value: T, future: F) -> TaskLocalFuture<T, F> {
-        TaskLocalFuture { key: self, value: Some(value), future: Some(future) }
+        TaskLocalFuture {
+            key: self,
+            value: Some(value),
+            future: Some(future),
+            _pinned: PhantomPinned,
+        }
     }
 
     /// Calls `f` with `value` under this key.
@@ -122,7 +128,10 @@ impl<T: 'static> LocalKey<T> {
     pub fn with<F: FnOnce(&T) -> R, R>(&'static self, f: F) -> R {
         match self.try_with(f) {
             Ok(output) => output,
-            Err(_) => panic!("cannot access a task-local of type `{}` outside of its scope", type_name::<T>()),
+            Err(_) => panic!(
+                "cannot access a task-local of type `{}` outside of its scope",
+                type_name::<T>()
+            ),
         }
     }
 
@@ -131,7 +140,9 @@ impl<T: 'static> LocalKey<T> {
     /// # Errors
     /// If there is none: this is outside of every scope.
     pub fn try_with<F: FnOnce(&T) -> R, R>(&'static self, f: F) -> Result<R, AccessError> {
-        let output = self.value.try_with(|slot| slot.try_borrow().ok().and_then(|slot| slot.as_ref().map(f)));
+        let output = self
+            .value
+            .try_with(|slot| slot.try_borrow().ok().and_then(|slot| slot.as_ref().map(f)));
         output.ok().flatten().ok_or(AccessError { _private: () })
     }
 
@@ -175,8 +186,12 @@ impl Denied {
     #[track_caller]
     fn panic(self) -> ! {
         match self {
-            Denied::Borrowed => panic!("cannot enter a task-local scope while the task-local is borrowed"),
-            Denied::ThreadEnds => panic!("cannot enter a task-local scope while the thread's locals are being destroyed"),
+            Denied::Borrowed => {
+                panic!("cannot enter a task-local scope while the task-local is borrowed")
+            }
+            Denied::ThreadEnds => panic!(
+                "cannot enter a task-local scope while the thread's locals are being destroyed"
+            ),
         }
     }
 }
@@ -188,6 +203,9 @@ pin_project! {
         value: Option<T>,
         #[pin]
         future: Option<F>,
+        // Never `Unpin`, whatever `F` is: it may come to hold places in itself.
+        #[pin]
+        _pinned: PhantomPinned,
     }
 
     impl<T: 'static, F> PinnedDrop for TaskLocalFuture<T, F> {
@@ -233,7 +251,9 @@ impl<T: 'static, F: Future> Future for TaskLocalFuture<T, F> {
 
 impl<T: 'static + fmt::Debug, F> fmt::Debug for TaskLocalFuture<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskLocalFuture").field("value", &self.value).finish_non_exhaustive()
+        f.debug_struct("TaskLocalFuture")
+            .field("value", &self.value)
+            .finish_non_exhaustive()
     }
 }
 

@@ -105,7 +105,9 @@ impl LocalSet {
 
     /// While the guard lives, [`spawn_local`] on this thread spawns in this set. The tasks run when the set is awaited.
     pub fn enter(&self) -> LocalEnterGuard {
-        LocalEnterGuard { _entered: self.tasks.enter() }
+        LocalEnterGuard {
+            _entered: self.tasks.enter(),
+        }
     }
 
     /// Spawns a task in the set. It runs when the set is awaited.
@@ -135,7 +137,11 @@ impl LocalSet {
     /// # Cancel safety
     /// The set's tasks are kept and run when the set is awaited again; `future` is dropped.
     pub async fn run_until<F: Future>(&self, future: F) -> F::Output {
-        RunUntil { set: &self.tasks, future }.await
+        RunUntil {
+            set: &self.tasks,
+            future,
+        }
+        .await
     }
 
     /// What happens when one of the set's tasks panics. Default: its handle tells, and the others go on.
@@ -181,4 +187,3 @@ impl<F: Future> Future for RunUntil<'_, F> {
 pub struct LocalEnterGuard {
     _entered: local::Entered,
 }
-

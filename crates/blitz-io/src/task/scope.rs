@@ -45,7 +45,9 @@ where
     B: FnOnce(Scope) -> F,
     F: Future,
 {
-    let scope = Scope { shared: Arc::new(Shared::default()) };
+    let scope = Scope {
+        shared: Arc::new(Shared::default()),
+    };
     // Aborts what is left, however this function is left.
     let abort = AbortAll(Arc::clone(&scope.shared));
     let shared = &*abort.0;
@@ -69,7 +71,11 @@ where
         if panicked {
             shared.abort_all();
         }
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if left == 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
     let panicked = shared.tasks.lock().panicked;
@@ -139,13 +145,21 @@ impl Scope {
 
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("tasks", &self.shared.tasks.lock().len).finish()
+        f.debug_struct("Scope")
+            .field("tasks", &self.shared.tasks.lock().len)
+            .finish()
     }
 }
 
 impl Shared {
     fn abort_all(&self) {
-        let handles: Vec<_> = self.tasks.lock().abort.iter().filter_map(|(_, handle)| handle.clone()).collect();
+        let handles: Vec<_> = self
+            .tasks
+            .lock()
+            .abort
+            .iter()
+            .filter_map(|(_, handle)| handle.clone())
+            .collect();
         // Outside of the lock: an abortion may drop a future, and that may drop a member.
         handles.iter().for_each(AbortHandle::abort);
     }
@@ -163,7 +177,10 @@ impl Member {
         tasks.len += 1;
         let key = tasks.abort.insert(None);
         drop(tasks);
-        Self { shared: Arc::clone(shared), key }
+        Self {
+            shared: Arc::clone(shared),
+            key,
+        }
     }
 }
 

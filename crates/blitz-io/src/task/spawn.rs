@@ -31,7 +31,11 @@ where
     F::Output: Send + 'static,
 {
     let info = SpawnInfo::here();
-    if size_of::<F>() > BOX_FUTURE_ABOVE { spawn_as(Box::pin(future), info) } else { spawn_as(future, info) }
+    if size_of::<F>() > BOX_FUTURE_ABOVE {
+        spawn_as(Box::pin(future), info)
+    } else {
+        spawn_as(future, info)
+    }
 }
 
 #[track_caller]

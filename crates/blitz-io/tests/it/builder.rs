@@ -27,15 +27,24 @@ fn threads_are_named_and_their_hooks_called() {
             })
             .build()
             .unwrap();
-        let name = run(&runtime, runtime.spawn_blocking(|| std::thread::current().name().map(str::to_owned)));
+        let name = run(
+            &runtime,
+            runtime.spawn_blocking(|| std::thread::current().name().map(str::to_owned)),
+        );
         assert!(name.unwrap().is_some_and(|name| name.starts_with("mine-")));
         guarded(GUARD, || drop(runtime));
         assert!(started.load(SeqCst) >= 1);
         assert_eq!(started.load(SeqCst), stopped.load(SeqCst));
     });
-    let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
     let name = runtime.spawn(async { std::thread::current().name().map(str::to_owned) });
-    assert_eq!(run(&runtime, name).unwrap().as_deref(), Some("blitz-io-worker"));
+    assert_eq!(
+        run(&runtime, name).unwrap().as_deref(),
+        Some("blitz-io-worker")
+    );
 }
 
 #[test]
@@ -48,7 +57,8 @@ fn waits_and_tasks_are_told_of() {
                 seen.lock().unwrap().insert(what);
             }
         };
-        let (spawn, before, after, end) = (note("spawn"), note("before"), note("after"), note("end"));
+        let (spawn, before, after, end) =
+            (note("spawn"), note("before"), note("after"), note("end"));
         let runtime = case
             .builder()
             .on_thread_park(note("park"))
@@ -60,11 +70,16 @@ fn waits_and_tasks_are_told_of() {
             .build()
             .unwrap();
         run(&runtime, async {
-            blitz_io::spawn(blitz_io::time::sleep(Duration::from_millis(1))).await.unwrap();
+            blitz_io::spawn(blitz_io::time::sleep(Duration::from_millis(1)))
+                .await
+                .unwrap();
         });
         guarded(GUARD, || drop(runtime));
         let all = ["after", "before", "end", "park", "spawn", "unpark"];
-        assert_eq!(seen.lock().unwrap().iter().copied().collect::<Vec<_>>(), all);
+        assert_eq!(
+            seen.lock().unwrap().iter().copied().collect::<Vec<_>>(),
+            all
+        );
     });
 }
 
@@ -76,13 +91,21 @@ fn workers_are_counted_and_know_their_number() {
         assert_eq!(worker_index(), None);
         let index = run(&runtime, runtime.spawn(async { worker_index() })).unwrap();
         assert!(index.is_some_and(|index| index < 3));
-        assert_eq!(run(&runtime, runtime.spawn_blocking(worker_index)).unwrap(), None);
+        assert_eq!(
+            run(&runtime, runtime.spawn_blocking(worker_index)).unwrap(),
+            None
+        );
         let default = case.flavor;
         let mut builder = match default {
             Flavor::ThreadPerCore => Builder::new_thread_per_core(),
             _ => Builder::new_multi_thread(),
         };
-        let workers = builder.driver_backend(case.backend).build().unwrap().metrics().num_workers();
+        let workers = builder
+            .driver_backend(case.backend)
+            .build()
+            .unwrap()
+            .metrics()
+            .num_workers();
         assert!(workers >= 1);
     });
 }
@@ -91,11 +114,19 @@ fn workers_are_counted_and_know_their_number() {
 fn workers_run_on_the_processors_they_are_tied_to() {
     fn allowed() -> String {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         line.unwrap_or_default().trim().to_owned()
     }
     let here = allowed();
-    let Some(first) = here.split([',', '-']).next().and_then(|cpu| cpu.parse::<usize>().ok()) else { return };
+    let Some(first) = here
+        .split([',', '-'])
+        .next()
+        .and_then(|cpu| cpu.parse::<usize>().ok())
+    else {
+        return;
+    };
     each_case(&FLAVORS, |case| {
         let runtime = case.builder().worker_affinity([first]).build().unwrap();
         let tied = if case.flavor == Flavor::CurrentThread {
@@ -112,7 +143,11 @@ fn workers_run_on_the_processors_they_are_tied_to() {
 #[test]
 fn a_task_that_panics_ends_the_runtime_if_asked_to() {
     for case in cases(&[Flavor::CurrentThread]) {
-        let runtime = case.builder().unhandled_panic(UnhandledPanic::ShutdownRuntime).build().unwrap();
+        let runtime = case
+            .builder()
+            .unhandled_panic(UnhandledPanic::ShutdownRuntime)
+            .build()
+            .unwrap();
         let result = std::panic::catch_unwind(|| {
             run(&runtime, async {
                 blitz_io::spawn(async { panic!("expected") });
@@ -130,7 +165,12 @@ fn a_task_that_panics_ends_the_runtime_if_asked_to() {
 #[test]
 fn blocking_threads_are_bounded_and_their_queue_too() {
     each_case(&FLAVORS, |case| {
-        let runtime = case.builder().max_blocking_threads(1).max_blocking_queue(1).build().unwrap();
+        let runtime = case
+            .builder()
+            .max_blocking_threads(1)
+            .max_blocking_queue(1)
+            .build()
+            .unwrap();
         let (begun, begins) = mpsc::channel();
         let (release, held) = mpsc::channel::<()>();
         let first = runtime.spawn_blocking(move || {
@@ -151,7 +191,10 @@ fn blocking_threads_are_bounded_and_their_queue_too() {
 #[test]
 fn a_seed_is_made_of_bytes_or_of_a_number() {
     let seed = RngSeed::from_bytes(b"the same");
-    assert_eq!(format!("{seed:?}"), format!("{:?}", RngSeed::from_bytes(b"the same")));
+    assert_eq!(
+        format!("{seed:?}"),
+        format!("{:?}", RngSeed::from_bytes(b"the same"))
+    );
     each_case(&FLAVORS, |case| {
         let runtime = case.builder().rng_seed(seed.clone()).build().unwrap();
         assert_eq!(run(&runtime, runtime.spawn(async { 1 })).unwrap(), 1);
@@ -165,7 +208,10 @@ fn a_back_end_that_is_asked_for_is_the_one_that_runs() {
         let capabilities = runtime.handle().capabilities();
         assert_eq!(capabilities.backend(), case.backend);
         assert!(!capabilities.reason().is_empty());
-        assert_eq!(capabilities.features().is_empty(), case.backend == Backend::Epoll);
+        assert_eq!(
+            capabilities.features().is_empty(),
+            case.backend == Backend::Epoll
+        );
         let report = capabilities.to_string();
         assert!(report.contains(&case.backend.to_string()), "{report}");
     }
@@ -173,13 +219,20 @@ fn a_back_end_that_is_asked_for_is_the_one_that_runs() {
 
 #[test]
 fn local_runtimes_are_current_thread_alone() {
-    let refused = std::panic::catch_unwind(|| drop(Builder::new_multi_thread().build_local(LocalOptions::default())));
+    let refused = std::panic::catch_unwind(|| {
+        drop(Builder::new_multi_thread().build_local(LocalOptions::default()))
+    });
     assert!(refused.is_err());
-    let runtime = Builder::new_current_thread().start_paused(true).build_local(LocalOptions::default()).unwrap();
+    let runtime = Builder::new_current_thread()
+        .start_paused(true)
+        .build_local(LocalOptions::default())
+        .unwrap();
     let slept = guarded(GUARD, || {
         runtime.block_on(async {
             let start = blitz_io::time::Instant::now();
-            task::spawn_local(blitz_io::time::sleep(Duration::from_secs(60))).await.unwrap();
+            task::spawn_local(blitz_io::time::sleep(Duration::from_secs(60)))
+                .await
+                .unwrap();
             start.elapsed()
         })
     });
@@ -188,11 +241,19 @@ fn local_runtimes_are_current_thread_alone() {
 
 #[test]
 fn a_thread_of_the_kernel_may_submit() {
-    for case in cases(&[Flavor::CurrentThread]).into_iter().filter(|case| case.backend == Backend::IoUring) {
-        let built = case.builder().ring_sqpoll(Duration::from_millis(1), None).build();
+    for case in cases(&[Flavor::CurrentThread])
+        .into_iter()
+        .filter(|case| case.backend == Backend::IoUring)
+    {
+        let built = case
+            .builder()
+            .ring_sqpoll(Duration::from_millis(1), None)
+            .build();
         // Some systems refuse it to some users; then the error says so.
         match built {
-            Ok(runtime) => run(&runtime, async { blitz_io::time::sleep(Duration::from_millis(1)).await }),
+            Ok(runtime) => run(&runtime, async {
+                blitz_io::time::sleep(Duration::from_millis(1)).await
+            }),
             Err(error) => assert!(error.to_string().contains("io_uring"), "{error}"),
         }
     }

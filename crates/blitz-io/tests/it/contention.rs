@@ -54,7 +54,9 @@ fn all_that_is_sent_arrives() {
             }
             for _ in 0..4 {
                 let send = send.clone();
-                task::spawn_blocking(move || (0..500).for_each(|_| send.unbounded_send(1).unwrap()));
+                task::spawn_blocking(move || {
+                    (0..500).for_each(|_| send.unbounded_send(1).unwrap())
+                });
             }
             drop(send);
             assert_eq!(receive.fold(0, async |sum, n| sum + n).await, 4_000);
@@ -67,8 +69,17 @@ fn all_that_is_sent_arrives() {
 #[test]
 fn no_blocking_call_is_left_behind() {
     each_case(&FLAVORS, |case| {
-        for keep_alive in [Duration::ZERO, Duration::from_micros(50), Duration::from_secs(10)] {
-            let runtime = case.builder().thread_keep_alive(keep_alive).max_blocking_threads(3).build().unwrap();
+        for keep_alive in [
+            Duration::ZERO,
+            Duration::from_micros(50),
+            Duration::from_secs(10),
+        ] {
+            let runtime = case
+                .builder()
+                .thread_keep_alive(keep_alive)
+                .max_blocking_threads(3)
+                .build()
+                .unwrap();
             run(&runtime, async {
                 let mut callers = task::JoinSet::new();
                 for _ in 0..8 {

@@ -34,7 +34,11 @@ pub(crate) enum Flavor {
 }
 
 /// All flavours.
-pub(crate) const FLAVORS: [Flavor; 3] = [Flavor::CurrentThread, Flavor::MultiThread, Flavor::ThreadPerCore];
+pub(crate) const FLAVORS: [Flavor; 3] = [
+    Flavor::CurrentThread,
+    Flavor::MultiThread,
+    Flavor::ThreadPerCore,
+];
 
 impl Case {
     /// A builder for this case, for tests that set more.
@@ -44,7 +48,10 @@ impl Case {
             Flavor::MultiThread => Builder::new_multi_thread(),
             Flavor::ThreadPerCore => Builder::new_thread_per_core(),
         };
-        builder.worker_threads(2).driver_backend(self.backend).enable_all();
+        builder
+            .worker_threads(2)
+            .driver_backend(self.backend)
+            .enable_all();
         builder
     }
 
@@ -68,11 +75,17 @@ pub(crate) fn backends() -> Vec<Backend> {
     match Backend::from_env() {
         Ok(Some(backend)) => vec![backend],
         Ok(None) => {
-            let ring = Builder::new_current_thread().driver_backend(Backend::IoUring).build();
+            let ring = Builder::new_current_thread()
+                .driver_backend(Backend::IoUring)
+                .build();
             if let Err(error) = &ring {
                 eprintln!("io_uring is not tested: {error}");
             }
-            ring.is_ok().then_some(Backend::IoUring).into_iter().chain([Backend::Epoll]).collect()
+            ring.is_ok()
+                .then_some(Backend::IoUring)
+                .into_iter()
+                .chain([Backend::Epoll])
+                .collect()
         }
         Err(error) => panic!("{error}"),
     }
@@ -81,7 +94,10 @@ pub(crate) fn backends() -> Vec<Backend> {
 /// Every back end with each of these flavours.
 pub(crate) fn cases(flavors: &[Flavor]) -> Vec<Case> {
     let backends = backends();
-    backends.iter().flat_map(|&backend| flavors.iter().map(move |&flavor| Case { backend, flavor })).collect()
+    backends
+        .iter()
+        .flat_map(|&backend| flavors.iter().map(move |&flavor| Case { backend, flavor }))
+        .collect()
 }
 
 /// Calls `test` for each case, and says which one failed.
@@ -147,7 +163,10 @@ impl Watch {
                 std::process::abort();
             }
         });
-        Self { done: Some(done), thread: Some(thread) }
+        Self {
+            done: Some(done),
+            thread: Some(thread),
+        }
     }
 }
 

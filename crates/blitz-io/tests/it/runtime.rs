@@ -13,7 +13,9 @@ use crate::harness::{FLAVORS, Flavor, GUARD, each_case, guarded, on_every, run};
 fn spawned_tasks_run_and_give_their_outputs() {
     on_every(|runtime| {
         run(runtime, async {
-            let handles: Vec<JoinHandle<usize>> = (0..1_000).map(|n| blitz_io::spawn(async move { n })).collect();
+            let handles: Vec<JoinHandle<usize>> = (0..1_000)
+                .map(|n| blitz_io::spawn(async move { n }))
+                .collect();
             let mut sum = 0;
             for handle in handles {
                 sum += handle.await.unwrap();
@@ -84,7 +86,9 @@ fn a_wake_from_outside_ends_a_sleep() {
             for _ in 0..100 {
                 let (send, receive) = futures::channel::oneshot::channel();
                 let task = blitz_io::spawn(async move { receive.await.unwrap() });
-                task::spawn_blocking(move || send.send(7).unwrap()).await.unwrap();
+                task::spawn_blocking(move || send.send(7).unwrap())
+                    .await
+                    .unwrap();
                 assert_eq!(task.await.unwrap(), 7);
             }
         });
@@ -105,9 +109,25 @@ fn the_handle_knows_its_runtime() {
         assert_eq!(runtime.handle().capabilities().backend(), case.backend);
         let id = runtime.handle().id();
         assert_eq!(runtime.block_on(async { Handle::current().id() }), id);
-        assert_eq!(runtime.block_on(async { blitz_io::spawn(async { Handle::current().id() }).await.unwrap() }), id);
-        assert_eq!(runtime.block_on(runtime.spawn_blocking(|| Handle::current().id())).unwrap(), id);
-        let workers = if case.flavor == Flavor::CurrentThread { 1 } else { 2 };
+        assert_eq!(
+            runtime.block_on(async {
+                blitz_io::spawn(async { Handle::current().id() })
+                    .await
+                    .unwrap()
+            }),
+            id
+        );
+        assert_eq!(
+            runtime
+                .block_on(runtime.spawn_blocking(|| Handle::current().id()))
+                .unwrap(),
+            id
+        );
+        let workers = if case.flavor == Flavor::CurrentThread {
+            1
+        } else {
+            2
+        };
         assert_eq!(runtime.metrics().num_workers(), workers);
     });
 }
@@ -147,9 +167,17 @@ fn what_is_spawned_after_the_end_is_cancelled() {
         let handle = runtime.handle().clone();
         drop(runtime);
         let task = handle.spawn(async { 1 });
-        assert!(futures::executor::block_on(task).unwrap_err().is_cancelled());
+        assert!(
+            futures::executor::block_on(task)
+                .unwrap_err()
+                .is_cancelled()
+        );
         let call = handle.spawn_blocking(|| 1);
-        assert!(futures::executor::block_on(call).unwrap_err().is_cancelled());
+        assert!(
+            futures::executor::block_on(call)
+                .unwrap_err()
+                .is_cancelled()
+        );
     });
 }
 
@@ -164,7 +192,9 @@ fn shutdown_waits_no_longer_than_it_may_for_a_blocking_call() {
             let _ = held.recv();
         });
         wait.recv().unwrap();
-        guarded(GUARD, || runtime.shutdown_timeout(Duration::from_millis(20)));
+        guarded(GUARD, || {
+            runtime.shutdown_timeout(Duration::from_millis(20))
+        });
         drop(release);
     });
 }
@@ -182,12 +212,19 @@ fn a_graceful_shutdown_waits_for_tasks_and_names_those_it_cut() {
             });
         }
         let report = guarded(GUARD, || runtime.shutdown_graceful(GUARD));
-        assert!(report.is_clean() && report.threads_ended && report.leaked == 0, "{report}");
+        assert!(
+            report.is_clean() && report.threads_ended && report.leaked == 0,
+            "{report}"
+        );
         assert_eq!(finished.load(SeqCst), 10);
 
         let runtime = case.runtime();
-        let _endless = task::Builder::new().name("endless").spawn_on(std::future::pending::<()>(), runtime.handle());
-        let report = guarded(GUARD, || runtime.shutdown_graceful(Duration::from_millis(20)));
+        let _endless = task::Builder::new()
+            .name("endless")
+            .spawn_on(std::future::pending::<()>(), runtime.handle());
+        let report = guarded(GUARD, || {
+            runtime.shutdown_graceful(Duration::from_millis(20))
+        });
         assert_eq!(report.cut.len(), 1);
         assert_eq!(report.cut[0].name.as_deref(), Some("endless"));
         assert!(report.cut[0].spawned_at.file().ends_with("runtime.rs"));
@@ -202,7 +239,10 @@ fn a_runtime_dropped_in_async_code_says_what_to_do() {
         let inner = case.runtime();
         let panic = std::panic::catch_unwind(|| runtime.block_on(async { drop(inner) }));
         let message = *panic.unwrap_err().downcast::<&str>().unwrap();
-        assert!(message.contains("Cannot drop a runtime in a context where blocking is not allowed"), "{message}");
+        assert!(
+            message.contains("Cannot drop a runtime in a context where blocking is not allowed"),
+            "{message}"
+        );
         assert!(message.contains("shutdown_background"), "{message}");
         let inner = case.runtime();
         runtime.block_on(async { inner.shutdown_background() });
@@ -216,7 +256,10 @@ fn block_on_within_a_runtime_says_what_to_do() {
             runtime.block_on(async { Handle::current().block_on(async {}) });
         }));
         let message = *panic.unwrap_err().downcast::<&str>().unwrap();
-        assert!(message.contains("Cannot start a runtime from within a runtime"), "{message}");
+        assert!(
+            message.contains("Cannot start a runtime from within a runtime"),
+            "{message}"
+        );
     });
 }
 
@@ -224,7 +267,10 @@ fn block_on_within_a_runtime_says_what_to_do() {
 fn no_runtime_names_the_call_and_the_remedies() {
     let panic = std::panic::catch_unwind(|| drop(blitz_io::spawn(async {})));
     let message = *panic.unwrap_err().downcast::<String>().unwrap();
-    assert!(message.contains("`spawn`") && message.contains("Runtime::block_on"), "{message}");
+    assert!(
+        message.contains("`spawn`") && message.contains("Runtime::block_on"),
+        "{message}"
+    );
     assert!(Handle::try_current().unwrap_err().is_missing_context());
 }
 
@@ -295,7 +341,12 @@ fn exercise(runtime: &blitz_io::runtime::Runtime) {
 #[test]
 fn limits_of_zero_are_refused() {
     fn refused(set: impl Fn(&mut Builder)) {
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| set(&mut Builder::new_multi_thread()))).is_err());
+        assert!(
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| set(
+                &mut Builder::new_multi_thread()
+            )))
+            .is_err()
+        );
     }
     refused(|builder| drop(builder.worker_threads(0).build()));
     refused(|builder| drop(builder.max_blocking_threads(0).build()));

@@ -76,7 +76,8 @@ fn aborts_from_outside_meet_wakes_from_inside() {
     each_case(&FLAVORS, |case| {
         let runtime = case.runtime();
         let (send, receive) = std::sync::mpsc::channel::<task::AbortHandle>();
-        let aborter = std::thread::spawn(move || receive.into_iter().map(|handle| handle.abort()).count());
+        let aborter =
+            std::thread::spawn(move || receive.into_iter().map(|handle| handle.abort()).count());
         run(&runtime, async move {
             let mut rounds = task::JoinSet::new();
             for _ in 0..TASKS / 10 {
@@ -114,7 +115,11 @@ fn a_runtime_ends_while_others_spawn() {
             let (made, drops) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
             let threads: Vec<_> = (0..2)
                 .map(|_| {
-                    let (handle, made, drops) = (runtime.handle().clone(), Arc::clone(&made), Arc::clone(&drops));
+                    let (handle, made, drops) = (
+                        runtime.handle().clone(),
+                        Arc::clone(&made),
+                        Arc::clone(&drops),
+                    );
                     std::thread::spawn(move || {
                         for n in 0..200 {
                             let count = Count(Arc::clone(&drops));

@@ -113,7 +113,9 @@ fn local_sets_run_what_is_not_send() {
                 set.spawn_local(async move {
                     task::yield_now().await;
                     let inner = Rc::clone(&count);
-                    task::spawn_local(async move { inner.set(inner.get() + 1) }).await.unwrap();
+                    task::spawn_local(async move { inner.set(inner.get() + 1) })
+                        .await
+                        .unwrap();
                 });
             }
             set.await;
@@ -150,9 +152,14 @@ fn a_local_runtime_keeps_its_tasks() {
     });
     let ran_on = guarded(GUARD, || runtime.block_on(task)).unwrap();
     assert_eq!((ran_on, shared.get()), (std::thread::current().id(), 2));
-    assert_eq!(runtime.handle().runtime_flavor(), RuntimeFlavor::CurrentThread);
+    assert_eq!(
+        runtime.handle().runtime_flavor(),
+        RuntimeFlavor::CurrentThread
+    );
     let handle = runtime.handle().clone();
-    let refused = std::thread::spawn(move || std::panic::catch_unwind(move || drop(handle.spawn_local(async {}))).is_err());
+    let refused = std::thread::spawn(move || {
+        std::panic::catch_unwind(move || drop(handle.spawn_local(async {}))).is_err()
+    });
     assert!(refused.join().unwrap());
 }
 
@@ -167,8 +174,12 @@ fn thread_per_core_keeps_tasks_where_they_are() {
                 for _ in 0..100 {
                     task::yield_now().await;
                 }
-                let child = blitz_io::spawn(async { std::thread::current().id() }).await.unwrap();
-                let here = task::spawn_local(async move { (std::thread::current().id(), local).0 }).await.unwrap();
+                let child = blitz_io::spawn(async { std::thread::current().id() })
+                    .await
+                    .unwrap();
+                let here = task::spawn_local(async move { (std::thread::current().id(), local).0 })
+                    .await
+                    .unwrap();
                 assert_eq!((before, child), (here, here));
                 before
             });
@@ -250,7 +261,9 @@ fn a_task_that_is_always_ready_lets_others_go() {
                     task::consume_budget().await;
                 }
             });
-            blitz_io::spawn(async move { stop.store(true, std::sync::atomic::Ordering::SeqCst) }).await.unwrap();
+            blitz_io::spawn(async move { stop.store(true, std::sync::atomic::Ordering::SeqCst) })
+                .await
+                .unwrap();
             busy.await.unwrap();
         });
     });

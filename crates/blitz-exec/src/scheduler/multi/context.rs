@@ -4,7 +4,6 @@ use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use std::sync::Arc;
 
-
 use super::Shared;
 use super::worker::{Core, Worker};
 use crate::task::Notified;
@@ -23,7 +22,10 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(worker: Arc<Worker>, core: Box<Core>) -> Self {
-        Self { worker, core: UnsafeCell::new(Some(core)) }
+        Self {
+            worker,
+            core: UnsafeCell::new(Some(core)),
+        }
     }
 
     /// Calls `f` with the core, if this thread still has it. `f` runs no foreign code.
@@ -50,7 +52,10 @@ impl Context {
 
     /// Makes this context the thread's until the guard is dropped.
     pub(super) fn enter(&self) -> Entered<'_> {
-        Entered { before: CURRENT.with(|current| current.replace(self)), _context: self }
+        Entered {
+            before: CURRENT.with(|current| current.replace(self)),
+            _context: self,
+        }
     }
 }
 
@@ -82,7 +87,9 @@ pub(super) fn push_here(shared: &Shared, task: Notified) -> Result<(), Notified>
         if !ptr::eq(&*context.worker.shared, shared) {
             return false;
         }
-        context.with_core(|core| task.take().is_some_and(|task| core.push(shared, task))).unwrap_or(false)
+        context
+            .with_core(|core| task.take().is_some_and(|task| core.push(shared, task)))
+            .unwrap_or(false)
     });
     if wake == Some(true) && shared.idle.is_worth_waking() {
         shared.wake_one();

@@ -20,8 +20,14 @@ pub(in crate::scheduler) struct Idle {
 
 impl Idle {
     pub(in crate::scheduler) fn new(workers: usize) -> Self {
-        let words = (0..workers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Self { sleepers: words, searching: AtomicUsize::new(0), workers }
+        let words = (0..workers.div_ceil(64))
+            .map(|_| AtomicU64::new(0))
+            .collect();
+        Self {
+            sleepers: words,
+            searching: AtomicUsize::new(0),
+            workers,
+        }
     }
 
     /// Whether waking somebody would help, as it looked a moment ago. For the owner of a queue, who will run the work
@@ -29,7 +35,8 @@ impl Idle {
     #[inline]
     pub(in crate::scheduler) fn is_worth_waking(&self) -> bool {
         // ORDERING: Relaxed: a hint. `wake_one` decides.
-        self.searching.load(Relaxed) == 0 && self.sleepers.iter().any(|word| word.load(Relaxed) != 0)
+        self.searching.load(Relaxed) == 0
+            && self.sleepers.iter().any(|word| word.load(Relaxed) != 0)
     }
 
     /// After work was made visible: claims a sleeper, who is counted as searching from here on. The caller unparks it.
@@ -38,7 +45,9 @@ impl Idle {
         fence(SeqCst);
         loop {
             // ORDERING: SeqCst: see above.
-            if self.searching.load(SeqCst) != 0 || self.sleepers.iter().all(|word| word.load(SeqCst) == 0) {
+            if self.searching.load(SeqCst) != 0
+                || self.sleepers.iter().all(|word| word.load(SeqCst) == 0)
+            {
                 return None;
             }
             // ORDERING: SeqCst, as the loads above: all of this module is in one order. Counted before the claim, so that
@@ -123,7 +132,11 @@ mod tests {
             idle.sleep(index, false);
         }
         assert_eq!(idle.wake_one(), Some(0));
-        assert_eq!(idle.wake_one(), None, "the first one is counted as searching");
+        assert_eq!(
+            idle.wake_one(),
+            None,
+            "the first one is counted as searching"
+        );
         assert!(idle.awake(0));
         assert!(idle.stop_search());
         assert_eq!(idle.wake_one(), Some(64));

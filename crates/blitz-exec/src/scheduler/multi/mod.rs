@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
 use blitz_core::queue::deque::{Thief, deque};
 use blitz_core::queue::injector::Injector;
 
@@ -24,14 +24,14 @@ use crate::blocking::Spawner;
 use crate::park::{Park, Unpark};
 use crate::task::{JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo, TaskMeta};
 use idle::Idle;
-pub(super) use worker::{block_in_place, current_index};
 use worker::{Core, Worker};
+pub(super) use worker::{block_in_place, current_index};
 
 /// What all workers and wakers know.
 pub(super) struct Shared {
     remotes: Box<[CachePadded<Remote>]>,
-    injector: Injector<Notified>,
-    idle: Idle,
+    injector: CachePadded<Injector<Notified>>,
+    idle: CachePadded<Idle>,
     owned: OwnedTasks,
     shutdown: AtomicBool,
     workers_left: AtomicUsize,
@@ -61,13 +61,16 @@ impl MultiThread {
         let (mut remotes, mut cores) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (index, park) in parks.into_iter().enumerate() {
             let (queue, thief) = deque(config.local_queue_len);
-            remotes.push(CachePadded::new(Remote { thief, unparker: park.unparker() }));
+            remotes.push(CachePadded::new(Remote {
+                thief,
+                unparker: park.unparker(),
+            }));
             cores.push(Core::new(index, queue, park, &config));
         }
         let shared = Arc::new(Shared {
             remotes: remotes.into_boxed_slice(),
-            injector: Injector::new(),
-            idle: Idle::new(count),
+            injector: CachePadded::new(Injector::new()),
+            idle: CachePadded::new(Idle::new(count)),
             owned: OwnedTasks::new(count),
             shutdown: AtomicBool::new(false),
             workers_left: AtomicUsize::new(count),
@@ -77,7 +80,9 @@ impl MultiThread {
             drain: Drain::new(),
         });
         let workers = cores.into_iter().enumerate();
-        let workers = workers.map(|(index, core)| Worker::new(Arc::clone(&shared), index, core)).collect();
+        let workers = workers
+            .map(|(index, core)| Worker::new(Arc::clone(&shared), index, core))
+            .collect();
         Arc::new(Self { shared, workers })
     }
 
@@ -85,7 +90,12 @@ impl MultiThread {
     pub fn start(&self) {
         for worker in &self.workers {
             let work = Arc::clone(worker);
-            if self.shared.blocking.spawn_worker(Box::new(move || worker::run(work))).is_err() {
+            if self
+                .shared
+                .blocking
+                .spawn_worker(Box::new(move || worker::run(work)))
+                .is_err()
+            {
                 panic!("the blocking pool shut down before its runtime started");
             }
         }
@@ -104,7 +114,9 @@ impl MultiThread {
         let here = context::with_context(|context| {
             ptr::eq(&*context.worker.shared, &*self.shared).then_some(context.worker.index)
         });
-        let index = here.flatten().unwrap_or_else(|| super::thread_number() % self.workers.len());
+        let index = here
+            .flatten()
+            .unwrap_or_else(|| super::thread_number() % self.workers.len());
         info.shard = index;
         let worker = &self.workers[index];
         let scheduler: Arc<dyn Schedule> = Arc::<Worker>::clone(worker);
@@ -153,7 +165,8 @@ impl MultiThread {
 
     /// Whether this thread runs a worker of this scheduler.
     pub fn runs_here(&self) -> bool {
-        context::with_context(|context| ptr::eq(&*context.worker.shared, &*self.shared)).unwrap_or(false)
+        context::with_context(|context| ptr::eq(&*context.worker.shared, &*self.shared))
+            .unwrap_or(false)
     }
 }
 
@@ -220,4 +233,3 @@ impl fmt::Debug for MultiThread {
             .finish_non_exhaustive()
     }
 }
-

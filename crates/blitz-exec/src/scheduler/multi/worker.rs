@@ -45,7 +45,12 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(index: usize, queue: Owner<Notified>, park: Box<dyn Park>, config: &Config) -> Box<Self> {
+    pub(super) fn new(
+        index: usize,
+        queue: Owner<Notified>,
+        park: Box<dyn Park>,
+        config: &Config,
+    ) -> Box<Self> {
         Box::new(Self {
             index,
             queue,
@@ -63,7 +68,11 @@ impl Core {
     /// Queues a task that was woken here. Answers whether there is more now than this worker does next.
     #[inline]
     pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> bool {
-        let behind = if self.lifo_enabled { self.lifo.replace(task) } else { Some(task) };
+        let behind = if self.lifo_enabled {
+            self.lifo.replace(task)
+        } else {
+            Some(task)
+        };
         let Some(task) = behind else { return false };
         self.push_back(shared, task);
         // While the driver delivers, one look at its end is enough.
@@ -118,7 +127,10 @@ impl Core {
         let mut batch = shared.injector.pop_chain(share);
         let first = batch.pop_front();
         self.queue.push_chain(&mut batch);
-        debug_assert!(batch.is_empty(), "the queue was empty, and the batch is half of it");
+        debug_assert!(
+            batch.is_empty(),
+            "the queue was empty, and the batch is half of it"
+        );
         first
     }
 
@@ -158,7 +170,11 @@ impl Core {
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, index: usize, core: Box<Core>) -> Arc<Self> {
-        Arc::new(Self { shared, index, core: Mutex::new(Some(core)) })
+        Arc::new(Self {
+            shared,
+            index,
+            core: Mutex::new(Some(core)),
+        })
     }
 }
 
@@ -182,7 +198,9 @@ impl Schedule for Worker {
 
 /// Works at this place until the scheduler ends or the core goes to another thread. At once if another thread has it.
 pub(super) fn run(worker: Arc<Worker>) {
-    let Some(mut core) = worker.core.lock().take() else { return };
+    let Some(mut core) = worker.core.lock().take() else {
+        return;
+    };
     let Some(_inside) = budget::enter_runtime(true) else {
         unreachable!("a worker starts on a thread of the pool, which runs nothing else");
     };
@@ -290,7 +308,9 @@ impl Context {
             if core.has_work() {
                 return true;
             }
-            shared.idle.sleep(index, std::mem::take(&mut core.searching));
+            shared
+                .idle
+                .sleep(index, std::mem::take(&mut core.searching));
             false
         });
         if busy == Some(true) {
@@ -325,7 +345,10 @@ impl Context {
             core.park.take()
         });
         let Some(Some(park)) = park else { return };
-        let mut turning = Turning { context: self, park: Some(park) };
+        let mut turning = Turning {
+            context: self,
+            park: Some(park),
+        };
         if let Some(park) = &mut turning.park {
             match limit {
                 None => park.park(),
@@ -364,7 +387,10 @@ pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
         *worker.core.lock() = Some(core);
         let heir = Arc::clone(&worker);
         // If the pool ends, so do the workers; the core is then taken back below.
-        let _ = worker.shared.blocking.spawn_worker(Box::new(move || run(heir)));
+        let _ = worker
+            .shared
+            .blocking
+            .spawn_worker(Box::new(move || run(heir)));
         Some(worker)
     });
     let _back = TakeBack(handed.flatten());
@@ -378,7 +404,9 @@ struct TakeBack(Option<Arc<Worker>>);
 impl Drop for TakeBack {
     fn drop(&mut self) {
         let Some(worker) = self.0.take() else { return };
-        let Some(mut core) = worker.core.lock().take() else { return };
+        let Some(mut core) = worker.core.lock().take() else {
+            return;
+        };
         if let Some(park) = &mut core.park {
             park.bind();
         }

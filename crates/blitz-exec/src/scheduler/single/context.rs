@@ -4,7 +4,6 @@ use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use std::sync::Arc;
 
-
 use super::{Core, Shared};
 use crate::task::Notified;
 
@@ -22,7 +21,10 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(shared: Arc<Shared>, core: Box<Core>) -> Self {
-        Self { shared, core: UnsafeCell::new(Some(core)) }
+        Self {
+            shared,
+            core: UnsafeCell::new(Some(core)),
+        }
     }
 
     /// Calls `f` with the core. `f` runs no foreign code.
@@ -42,7 +44,10 @@ impl Context {
 
     /// Makes this context the thread's until the guard is dropped.
     pub(super) fn enter(&self) -> Entered<'_> {
-        Entered { before: CURRENT.with(|current| current.replace(self)), _context: self }
+        Entered {
+            before: CURRENT.with(|current| current.replace(self)),
+            _context: self,
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use std::task::{Wake, Waker};
 use std::thread::ThreadId;
 
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::AtomicBool;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::queue::Chain;
 use blitz_core::queue::mpsc::Inbox;
 
@@ -60,7 +60,11 @@ impl Shared {
     /// A scheduler that nobody runs yet.
     pub fn new(index: usize, park: Box<dyn Park>, config: Arc<Config>) -> Arc<Self> {
         let unparker = park.unparker();
-        let core = Box::new(Core { queue: Chain::new(), park: Some(park), polls: 0 });
+        let core = Box::new(Core {
+            queue: Chain::new(),
+            park: Some(park),
+            polls: 0,
+        });
         Arc::new(Self {
             index,
             inbox: Inbox::new(),
@@ -103,7 +107,10 @@ impl Shared {
         F: Future + 'static,
         F::Output: 'static,
     {
-        assert!(self.is_local_thread(), "spawn_local: this thread is not the one that runs the runtime's local tasks");
+        assert!(
+            self.is_local_thread(),
+            "spawn_local: this thread is not the one that runs the runtime's local tasks"
+        );
         self.note_spawn(&info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         // SAFETY: this is the one thread that runs the scheduler's tasks, here and at shutdown: `set_local_thread`.
@@ -115,7 +122,11 @@ impl Shared {
     }
 
     /// Spawns, from any thread, the future that `make` makes on the one that runs this scheduler.
-    pub(super) fn spawn_made<M, F>(self: &Arc<Self>, make: M, info: SpawnInfo) -> JoinHandle<F::Output>
+    pub(super) fn spawn_made<M, F>(
+        self: &Arc<Self>,
+        make: M,
+        info: SpawnInfo,
+    ) -> JoinHandle<F::Output>
     where
         M: FnOnce() -> F + Send + 'static,
         F: Future + 'static,
@@ -126,7 +137,10 @@ impl Shared {
         // SAFETY: a worker of `thread_per_core` runs and shuts down its tasks on its one thread, which `run_worker` claims.
         // Until the first poll there, the future is only `make`, which may be dropped anywhere, as a closed list does here;
         // and the output is `Send`.
-        let (handle, task) = unsafe { self.owned.bind_local(async move { make().await }, scheduler, info) };
+        let (handle, task) = unsafe {
+            self.owned
+                .bind_local(async move { make().await }, scheduler, info)
+        };
         if let Some(task) = task {
             Schedule::schedule(&**self, task);
         }
@@ -146,7 +160,10 @@ impl Shared {
     pub fn claim_local_thread(&self) {
         let me = std::thread::current().id();
         let mut owner = self.local_thread.lock();
-        assert!(owner.is_none_or(|owner| owner == me), "a local scheduler is run by one thread, and that is another");
+        assert!(
+            owner.is_none_or(|owner| owner == me),
+            "a local scheduler is run by one thread, and that is another"
+        );
         *owner = Some(me);
     }
 
@@ -275,7 +292,9 @@ impl Wake for RootWaker {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SingleThread").field("index", &self.index).field("tasks", &self.owned.len()).finish_non_exhaustive()
+        f.debug_struct("SingleThread")
+            .field("index", &self.index)
+            .field("tasks", &self.owned.len())
+            .finish_non_exhaustive()
     }
 }
-

@@ -95,7 +95,9 @@ impl Shared {
 
     /// Ends every task and the driver: nothing runs here any more. On the local thread, if there is one.
     pub fn shutdown(self: &Arc<Self>) {
-        let Some(mut core) = self.take_core() else { return };
+        let Some(mut core) = self.take_core() else {
+            return;
+        };
         if let Some(park) = &mut core.park {
             park.bind();
         }
@@ -107,7 +109,9 @@ impl Shared {
         self.ended.store(true, Relaxed);
         // What a dropped future woke last. No task is alive, so these are references only.
         drop(self.inbox.close());
-        let Some(mut core) = context.take_core() else { return };
+        let Some(mut core) = context.take_core() else {
+            return;
+        };
         drop(std::mem::take(&mut core.queue));
         if let Some(mut park) = core.park.take() {
             park.shutdown();
@@ -161,7 +165,9 @@ impl Context {
             core.queue.append(inbox);
             core.queue.len()
         });
-        let batch = u32::try_from(queued.unwrap_or(0)).unwrap_or(u32::MAX).min(limit);
+        let batch = u32::try_from(queued.unwrap_or(0))
+            .unwrap_or(u32::MAX)
+            .min(limit);
         for _ in 0..batch {
             let task = self.with_core(|core| core.queue.pop_front());
             let Some(Some(task)) = task else { break };
@@ -194,7 +200,9 @@ impl Context {
     fn check_panicked(&self) {
         // ORDERING: Acquire pairs with the Release in `unhandled_panic`.
         if self.shared.panicked.load(Acquire) {
-            panic!("a spawned task panicked and the runtime is configured to shut down on unhandled panic");
+            panic!(
+                "a spawned task panicked and the runtime is configured to shut down on unhandled panic"
+            );
         }
     }
 
@@ -221,7 +229,10 @@ impl Context {
             core.park.take()
         });
         let Some(Some(park)) = park else { return };
-        let mut turning = Turning { context: self, park: Some(park) };
+        let mut turning = Turning {
+            context: self,
+            park: Some(park),
+        };
         if let Some(park) = &mut turning.park {
             match limit {
                 None => park.park(),

@@ -27,7 +27,9 @@ impl World {
     }
 
     fn take(&self) -> bool {
-        self.queue.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_ok()
+        self.queue
+            .fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1))
+            .is_ok()
     }
 
     /// What a worker does, without the running of tasks.
@@ -71,7 +73,10 @@ fn model(workers: usize, pushers: usize) {
         idle: Idle::new(workers),
         queue: AtomicUsize::new(0),
         left: AtomicUsize::new(pushers),
-        unparkers: parks.iter().map(|park| Arc::new(FakeUnpark(park.0.clone())) as Arc<dyn Unpark>).collect(),
+        unparkers: parks
+            .iter()
+            .map(|park| Arc::new(FakeUnpark(park.0.clone())) as Arc<dyn Unpark>)
+            .collect(),
     });
     let mut threads: Vec<_> = parks
         .into_iter()

@@ -24,7 +24,10 @@ pub(crate) struct Token {
 
 impl FakePark {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Token { state: Mutex::new(false), signal: Condvar::new() }))
+        Self(Arc::new(Token {
+            state: Mutex::new(false),
+            signal: Condvar::new(),
+        }))
     }
 
     pub(crate) fn boxed() -> Box<dyn Park> {

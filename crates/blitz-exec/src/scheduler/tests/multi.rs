@@ -19,9 +19,19 @@ fn model(body: impl Fn() + Send + Sync + 'static) {
 }
 
 fn start(workers: usize, blocking: usize) -> (Arc<MultiThread>, Pool) {
-    let pool = Pool::new(PoolConfig { threads_max: workers + blocking, ..PoolConfig::default() });
+    let pool = Pool::new(PoolConfig {
+        threads_max: workers + blocking,
+        ..PoolConfig::default()
+    });
     let parks = (0..workers).map(|_| FakePark::boxed()).collect();
-    let scheduler = MultiThread::new(parks, Arc::new(Config { workers, ..Config::default() }), pool.spawner().clone());
+    let scheduler = MultiThread::new(
+        parks,
+        Arc::new(Config {
+            workers,
+            ..Config::default()
+        }),
+        pool.spawner().clone(),
+    );
     scheduler.start();
     (scheduler, pool)
 }

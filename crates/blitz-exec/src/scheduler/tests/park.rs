@@ -20,7 +20,12 @@ fn no_unpark_is_lost_and_each_is_seen() {
                 parker.unpark();
             });
         }
-        while events.iter().map(|event| event.load(Relaxed)).sum::<usize>() < 2 {
+        while events
+            .iter()
+            .map(|event| event.load(Relaxed))
+            .sum::<usize>()
+            < 2
+        {
             parker.park();
         }
     });

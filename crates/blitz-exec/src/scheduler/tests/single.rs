@@ -20,7 +20,10 @@ struct Event {
 
 impl Event {
     fn new() -> Arc<Self> {
-        Arc::new(Self { set: AtomicBool::new(false), slot: WakeSlot::new() })
+        Arc::new(Self {
+            set: AtomicBool::new(false),
+            slot: WakeSlot::new(),
+        })
     }
 
     fn set(&self) {
@@ -31,7 +34,11 @@ impl Event {
     fn wait(&self) -> impl Future<Output = ()> {
         poll_fn(|cx| {
             self.slot.register(cx.waker());
-            if self.set.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+            if self.set.load(SeqCst) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
     }
 }

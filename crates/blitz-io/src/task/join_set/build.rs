@@ -18,12 +18,18 @@ pub struct Builder<'a, T> {
 
 impl<'a, T: 'static> Builder<'a, T> {
     pub(super) fn new(set: &'a mut JoinSet<T>) -> Self {
-        Self { set, builder: task::Builder::new() }
+        Self {
+            set,
+            builder: task::Builder::new(),
+        }
     }
 
     /// Names the task.
     pub fn name(self, name: &'a str) -> Self {
-        Self { builder: self.builder.name(name), ..self }
+        Self {
+            builder: self.builder.name(name),
+            ..self
+        }
     }
 
     /// Spawns on the runtime of this thread.
@@ -108,6 +114,8 @@ impl<'a, T: 'static> Builder<'a, T> {
     where
         F: Future<Output = T> + 'static,
     {
-        Ok(self.set.insert(self.builder.spawn_local_on(future, local_set)?))
+        Ok(self
+            .set
+            .insert(self.builder.spawn_local_on(future, local_set)?))
     }
 }

@@ -78,8 +78,15 @@ impl Wake for EntryWaker {
 impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
-        let shared = Shared { ended: Mutex::new(VecDeque::new()), parent: WakeSlot::new() };
-        Self { tasks: Slab::new(), len: 0, shared: Arc::new(shared) }
+        let shared = Shared {
+            ended: Mutex::new(VecDeque::new()),
+            parent: WakeSlot::new(),
+        };
+        Self {
+            tasks: Slab::new(),
+            len: 0,
+            shared: Arc::new(shared),
+        }
     }
 
     /// How many tasks are in the set; one that has ended stays until it is joined.
@@ -171,7 +178,10 @@ impl<T: 'static> JoinSet<T> {
         let shared = &self.shared;
         let mut ended = None;
         let key = self.tasks.insert_with(|key| {
-            let waker = Waker::from(Arc::new(EntryWaker { key, shared: Arc::clone(shared) }));
+            let waker = Waker::from(Arc::new(EntryWaker {
+                key,
+                shared: Arc::clone(shared),
+            }));
             if !handle.set_join_waker(&waker) {
                 ended = Some(key);
             }
@@ -204,7 +214,8 @@ impl<T: 'static> JoinSet<T> {
 
     /// The output of a task that has ended, if there is one. Never waits.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
-        self.try_join_next_with_id().map(|joined| joined.map(|(_, output)| output))
+        self.try_join_next_with_id()
+            .map(|joined| joined.map(|(_, output)| output))
     }
 
     /// The same with the task's id; an error tells its own.
@@ -243,7 +254,9 @@ impl<T: 'static> JoinSet<T> {
 
     /// Aborts all tasks. They stay in the set until they are joined.
     pub fn abort_all(&mut self) {
-        self.tasks.iter().for_each(|(_, entry)| entry.handle.abort());
+        self.tasks
+            .iter()
+            .for_each(|(_, entry)| entry.handle.abort());
     }
 
     /// Takes all tasks out of the set and lets them run on.
@@ -257,11 +270,15 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// Pending means that the waker is woken when a task ends, or at once if only the budget was used up.
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
-        self.poll_join_next_with_id(cx).map(|next| next.map(|joined| joined.map(|(_, output)| output)))
+        self.poll_join_next_with_id(cx)
+            .map(|next| next.map(|joined| joined.map(|(_, output)| output)))
     }
 
     /// The same with the task's id; an error tells its own.
-    pub fn poll_join_next_with_id(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Id, T), JoinError>>> {
+    pub fn poll_join_next_with_id(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(Id, T), JoinError>>> {
         if self.is_empty() {
             return Poll::Ready(None);
         }
@@ -278,7 +295,9 @@ impl<T: 'static> JoinSet<T> {
         while looks > 0 {
             looks -= 1;
             let key = self.shared.ended.lock().pop_front()?;
-            let Some(entry) = self.tasks.get_mut(key) else { continue };
+            let Some(entry) = self.tasks.get_mut(key) else {
+                continue;
+            };
             let id = entry.handle.id();
             let waker = entry.waker.clone();
             let polled = Pin::new(&mut entry.handle).poll(&mut Context::from_waker(&waker));
@@ -294,7 +313,9 @@ impl<T: 'static> JoinSet<T> {
 
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(|(_, entry)| entry.handle.abort());
+        self.tasks
+            .iter()
+            .for_each(|(_, entry)| entry.handle.abort());
     }
 }
 
