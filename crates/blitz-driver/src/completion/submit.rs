@@ -58,6 +58,11 @@ impl Handle {
         self.submission().ops.in_flight_by_opcode()
     }
 
+    /// True once the driver takes no more operations.
+    pub fn is_shut_down(&self) -> bool {
+        self.submission().ops.is_closed()
+    }
+
     /// Gives up the stream under `key`, and destroys what waits in it.
     pub(super) fn abandon_stream(&self, key: Key) {
         if self.check_process().is_err() {

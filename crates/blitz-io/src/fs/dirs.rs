@@ -33,7 +33,10 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// Those of `mkdir(2)`, with the path; none if the directory is there.
 pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    on_pool("fs::create_dir_all", move || at(std::fs::create_dir_all(&path), "make the directory", &path)).await
+    on_pool("fs::create_dir_all", move || {
+        at(std::fs::create_dir_all(&path), "make the directory", &path)
+    })
+    .await
 }
 
 /// Removes the empty directory `path`.
@@ -61,5 +64,12 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// The first that is met, with the path; what was removed before stays removed.
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    on_pool("fs::remove_dir_all", move || at(std::fs::remove_dir_all(&path), "remove the directory", &path)).await
+    on_pool("fs::remove_dir_all", move || {
+        at(
+            std::fs::remove_dir_all(&path),
+            "remove the directory",
+            &path,
+        )
+    })
+    .await
 }

@@ -16,7 +16,13 @@ struct PathError {
 
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {} `{}`: {}", self.what, self.path.display(), self.source)
+        write!(
+            f,
+            "cannot {} `{}`: {}",
+            self.what,
+            self.path.display(),
+            self.source
+        )
     }
 }
 
@@ -30,12 +36,23 @@ impl Error for PathError {
 pub(super) fn at<T>(result: io::Result<T>, what: &'static str, path: &Path) -> io::Result<T> {
     result.map_err(|source| {
         let kind = source.kind();
-        io::Error::new(kind, PathError { what, path: path.to_owned(), source })
+        io::Error::new(
+            kind,
+            PathError {
+                what,
+                path: path.to_owned(),
+                source,
+            },
+        )
     })
 }
 
 /// `path` as the kernel takes it.
 pub(super) fn to_c(path: &Path) -> io::Result<CString> {
-    CString::new(path.as_os_str().as_encoded_bytes())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the path has a zero byte in it"))
+    CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path has a zero byte in it",
+        )
+    })
 }

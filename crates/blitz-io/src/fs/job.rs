@@ -20,7 +20,11 @@ impl<D: Request<Output: Send>> Job<D> {
     #[track_caller]
     pub(super) fn new(what: &'static str, op: impl FnOnce(&blitz_driver::Handle) -> Op<D>) -> Self {
         let op = op(&context::driver(what));
-        if op.has_ring() { Self::Ring(op) } else { Self::Pool(context::spawn_blocking(what, move || op.call())) }
+        if op.has_ring() {
+            Self::Ring(op)
+        } else {
+            Self::Pool(context::spawn_blocking(what, move || op.call()))
+        }
     }
 }
 
@@ -37,7 +41,20 @@ impl<D: Request> Future for Job<D> {
 
 /// The runtime has shut down under a call, or the call has panicked.
 pub(super) fn of_pool(error: blitz_exec::task::JoinError) -> io::Error {
-    io::Error::other(format!("the blocking call behind this file operation did not end well: {error}"))
+    io::Error::other(format!(
+        "the blocking call behind this file operation did not end well: {error}"
+    ))
+}
+
+/// What is done on the spot needs no runtime, but is refused where the ring and the pool would be: whether a call works must
+/// not hang on what happens to be cached.
+pub(super) fn check_runtime(what: &'static str) -> io::Result<()> {
+    if context::driver(what).is_shut_down() {
+        return Err(io::Error::other(
+            "the runtime that this file operation was made on has shut down",
+        ));
+    }
+    Ok(())
 }
 
 /// Runs `f` on the blocking pool.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use blitz_driver::completion::{rename as rename_op, unlink};
 
 use super::error::{at, to_c};
-use super::job::{Job, on_pool};
+use super::job::{Job, check_runtime, on_pool};
 
 static ON_THE_SPOT: AtomicBool = AtomicBool::new(true);
 
@@ -47,10 +47,17 @@ pub(super) fn is_on_the_spot() -> bool {
 pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     let path = path.as_ref();
     if is_on_the_spot() {
-        return at(std::fs::metadata(path), "look at", path);
+        return at(
+            check_runtime("fs::metadata").and_then(|()| std::fs::metadata(path)),
+            "look at",
+            path,
+        );
     }
     let path = path.to_owned();
-    on_pool("fs::metadata", move || at(std::fs::metadata(&path), "look at", &path)).await
+    on_pool("fs::metadata", move || {
+        at(std::fs::metadata(&path), "look at", &path)
+    })
+    .await
 }
 
 /// What the system knows about `path` itself, be it a symbolic link.
@@ -63,10 +70,15 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     let path = path.as_ref();
     if is_on_the_spot() {
-        return at(std::fs::symlink_metadata(path), "look at", path);
+        let facts =
+            check_runtime("fs::symlink_metadata").and_then(|()| std::fs::symlink_metadata(path));
+        return at(facts, "look at", path);
     }
     let path = path.to_owned();
-    on_pool("fs::symlink_metadata", move || at(std::fs::symlink_metadata(&path), "look at", &path)).await
+    on_pool("fs::symlink_metadata", move || {
+        at(std::fs::symlink_metadata(&path), "look at", &path)
+    })
+    .await
 }
 
 /// Whether there is something under `path`.
@@ -125,7 +137,13 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// Those of `chmod(2)`, with the path.
 pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
     let path = path.as_ref().to_owned();
-    let call = move || at(std::fs::set_permissions(&path, permissions), "set the permissions of", &path);
+    let call = move || {
+        at(
+            std::fs::set_permissions(&path, permissions),
+            "set the permissions of",
+            &path,
+        )
+    };
     on_pool("fs::set_permissions", call).await
 }
 
@@ -138,7 +156,10 @@ pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -
 /// If something on the way does not exist, with the path.
 pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref().to_owned();
-    on_pool("fs::canonicalize", move || at(std::fs::canonicalize(&path), "resolve", &path)).await
+    on_pool("fs::canonicalize", move || {
+        at(std::fs::canonicalize(&path), "resolve", &path)
+    })
+    .await
 }
 
 /// What the symbolic link `path` points to.
@@ -150,7 +171,10 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// If it is not a link, with the path.
 pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref().to_owned();
-    on_pool("fs::read_link", move || at(std::fs::read_link(&path), "read the link", &path)).await
+    on_pool("fs::read_link", move || {
+        at(std::fs::read_link(&path), "read the link", &path)
+    })
+    .await
 }
 
 /// Gives the file `original` one more name, `link`.
@@ -162,7 +186,10 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// Those of `link(2)`, with the new path.
 pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    on_pool("fs::hard_link", move || at(std::fs::hard_link(&original, &link), "make the link", &link)).await
+    on_pool("fs::hard_link", move || {
+        at(std::fs::hard_link(&original, &link), "make the link", &link)
+    })
+    .await
 }
 
 /// Makes the symbolic link `link`, which points to `original`.
@@ -174,6 +201,12 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
 /// Those of `symlink(2)`, with the new path.
 pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    let call = move || at(std::os::unix::fs::symlink(&original, &link), "make the link", &link);
+    let call = move || {
+        at(
+            std::os::unix::fs::symlink(&original, &link),
+            "make the link",
+            &link,
+        )
+    };
     on_pool("fs::symlink", call).await
 }

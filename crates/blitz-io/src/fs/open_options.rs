@@ -12,7 +12,7 @@ use blitz_sys::file::open_now;
 
 use super::File;
 use super::error::{at, to_c};
-use super::job::{Job, on_pool};
+use super::job::{Job, check_runtime, on_pool};
 use super::names::is_on_the_spot;
 
 /// How a file is to be opened: as std's type of this name, with an `open` that is awaited.
@@ -138,7 +138,9 @@ impl OpenOptions {
     /// Those of `open(2)`, with the path, or `InvalidInput` if the options make no sense together.
     pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let path = path.as_ref();
-        self.open_std(path).await.map(|(file, _)| File::from_std(file))
+        self.open_std(path)
+            .await
+            .map(|(file, _)| File::from_std(file))
     }
 
     /// Opens `path`; also how long the file was just before, if that was looked at.
@@ -148,6 +150,7 @@ impl OpenOptions {
 
     async fn try_open(&self, path: &Path) -> io::Result<(std::fs::File, u64)> {
         let mut len = 0;
+        check_runtime("fs::File::open")?;
         let name = to_c(path)?;
         let flags = if self.is_opaque { 0 } else { self.flags()? };
         let makes = self.create || self.create_new;
@@ -158,7 +161,9 @@ impl OpenOptions {
                     len = facts.len();
                     facts.is_file() || facts.is_dir()
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !makes => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !makes => {
+                    return Err(error);
+                }
                 // Missing, and to be made; or something that `open` will explain better.
                 Err(_) => true,
             }
@@ -184,11 +189,15 @@ impl OpenOptions {
             (true, true, false) => O_RDWR,
             (false, _, true) => O_WRONLY | O_APPEND,
             (true, _, true) => O_RDWR | O_APPEND,
-            (false, false, false) => return Err(senseless("neither reading, writing nor appending is set")),
+            (false, false, false) => {
+                return Err(senseless("neither reading, writing nor appending is set"));
+            }
         };
         let makes = self.create || self.create_new;
         if !self.write && !self.append && (self.truncate || makes) {
-            return Err(senseless("to create or truncate, the file must be opened for writing"));
+            return Err(senseless(
+                "to create or truncate, the file must be opened for writing",
+            ));
         }
         if self.append && self.truncate && !self.create_new {
             return Err(senseless("a file cannot be truncated and appended to"));

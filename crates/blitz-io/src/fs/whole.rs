@@ -56,15 +56,20 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     let path = path.as_ref();
     let bytes = read(path).await?;
-    let text = String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+    let text =
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
     at(text, "read as text", path)
 }
 
 async fn read_open(file: std::fs::File, len: u64) -> io::Result<Vec<u8>> {
     // One byte more, so that the end is seen without growing.
-    let room = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?.saturating_add(1);
+    let room = usize::try_from(len)
+        .map_err(|_| io::ErrorKind::OutOfMemory)?
+        .saturating_add(1);
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(room).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes
+        .try_reserve_exact(room)
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut since_turn = 0;
     loop {
         if bytes.len() == bytes.capacity() {
@@ -74,7 +79,9 @@ async fn read_open(file: std::fs::File, len: u64) -> io::Result<Vec<u8>> {
             0 => return Ok(bytes),
             n if n > 0 => since_turn += n as usize,
             n if n == -errno::EINTR => {}
-            n if n == -errno::EAGAIN || n == -errno::EOPNOTSUPP => return read_rest(file, bytes).await,
+            n if n == -errno::EAGAIN || n == -errno::EOPNOTSUPP => {
+                return read_rest(file, bytes).await;
+            }
             n => return Err(io::Error::from_raw_os_error(-n)),
         }
         if since_turn >= TURN {
@@ -87,10 +94,16 @@ async fn read_open(file: std::fs::File, len: u64) -> io::Result<Vec<u8>> {
 /// The rest of a file that is not in the page cache.
 async fn read_rest(mut file: std::fs::File, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     if !context::driver("fs::read").supports(Opcode::READ) {
-        return on_pool("fs::read", move || file.read_to_end(&mut bytes).map(|_| bytes)).await;
+        return on_pool("fs::read", move || {
+            file.read_to_end(&mut bytes).map(|_| bytes)
+        })
+        .await;
     }
     // What has no position is read where it is.
-    let start = file.stream_position().ok().map(|position| position - bytes.len() as u64);
+    let start = file
+        .stream_position()
+        .ok()
+        .map(|position| position - bytes.len() as u64);
     let file = Arc::new(file);
     loop {
         if bytes.len() == bytes.capacity() {
@@ -100,7 +113,8 @@ async fn read_rest(mut file: std::fs::File, mut bytes: Vec<u8>) -> io::Result<Ve
         let from = start.map(|start| start + begin as u64);
         let part = bytes.slice(begin..end);
         let file = Arc::clone(&file);
-        let (result, part) = Job::new("fs::read", |driver| read_at(driver, file, part, from)).await?;
+        let (result, part) =
+            Job::new("fs::read", |driver| read_at(driver, file, part, from)).await?;
         bytes = part.into_inner();
         if result? == 0 {
             return Ok(bytes);
@@ -117,7 +131,10 @@ async fn read_rest(mut file: std::fs::File, mut bytes: Vec<u8>) -> io::Result<Ve
 /// Those of `open(2)` and `write(2)`, with the path.
 pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<()> {
     let (path, contents) = (path.as_ref().to_owned(), contents.as_ref().to_owned());
-    on_pool("fs::write", move || at(std::fs::write(&path, contents), "write", &path)).await
+    on_pool("fs::write", move || {
+        at(std::fs::write(&path, contents), "write", &path)
+    })
+    .await
 }
 
 /// Copies the file `from` with its permissions to `to`, in place of what that held; returns how many bytes.
@@ -129,5 +146,8 @@ pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Re
 /// Those of reading and writing, with the first path.
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
     let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
-    on_pool("fs::copy", move || at(std::fs::copy(&from, &to), "copy", &from)).await
+    on_pool("fs::copy", move || {
+        at(std::fs::copy(&from, &to), "copy", &from)
+    })
+    .await
 }

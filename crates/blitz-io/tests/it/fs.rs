@@ -12,7 +12,10 @@ use crate::harness::{on_both, on_every, run};
 
 /// A fifo at `path`.
 fn make_fifo(path: &Path) {
-    let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(path)
+        .status()
+        .unwrap();
     assert!(made.success());
 }
 
@@ -41,7 +44,11 @@ fn what_is_written_is_read_and_sought() {
         let mut rest = String::new();
         file.read_to_string(&mut rest).await.unwrap();
         assert_eq!(rest, "y789");
-        assert_eq!(file.read(&mut four).await.unwrap(), 0, "the end stays the end");
+        assert_eq!(
+            file.read(&mut four).await.unwrap(),
+            0,
+            "the end stays the end"
+        );
         file.rewind().await.unwrap();
         file.set_len(3).await.unwrap();
         rest.clear();
@@ -71,7 +78,12 @@ fn a_missing_file_is_named() {
             fs::copy(&path, dir.join("b")).await.map(drop).unwrap_err(),
             fs::canonicalize(&path).await.map(drop).unwrap_err(),
             fs::read_link(&path).await.map(drop).unwrap_err(),
-            OpenOptions::new().write(true).open(&path).await.map(drop).unwrap_err(),
+            OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .await
+                .map(drop)
+                .unwrap_err(),
         ];
         for error in errors {
             assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -91,20 +103,31 @@ fn options_make_the_file_that_they_say() {
         };
         let nothing = open(&mut OpenOptions::new()).await.unwrap_err();
         assert_eq!(nothing.kind(), ErrorKind::InvalidInput);
-        let senseless = open(OpenOptions::new().read(true).create(true)).await.unwrap_err();
+        let senseless = open(OpenOptions::new().read(true).create(true))
+            .await
+            .unwrap_err();
         assert_eq!(senseless.kind(), ErrorKind::InvalidInput);
-        let mut file = open(OpenOptions::new().write(true).create_new(true).mode(0o600)).await.unwrap();
+        let mut file = open(OpenOptions::new().write(true).create_new(true).mode(0o600))
+            .await
+            .unwrap();
         file.write_all(b"one").await.unwrap();
         file.flush().await.unwrap();
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(fs::metadata(&path).await.unwrap().permissions().mode() & 0o777, 0o600);
-        let again = open(OpenOptions::new().write(true).create_new(true)).await.unwrap_err();
+        assert_eq!(
+            fs::metadata(&path).await.unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let again = open(OpenOptions::new().write(true).create_new(true))
+            .await
+            .unwrap_err();
         assert_eq!(again.kind(), ErrorKind::AlreadyExists);
         let mut file = open(OpenOptions::new().append(true)).await.unwrap();
         file.write_all(b"two").await.unwrap();
         file.flush().await.unwrap();
         assert_eq!(fs::read(&path).await.unwrap(), b"onetwo");
-        open(OpenOptions::new().write(true).truncate(true)).await.unwrap();
+        open(OpenOptions::new().write(true).truncate(true))
+            .await
+            .unwrap();
         assert_eq!(fs::read(&path).await.unwrap(), b"");
         let mut std = std::fs::OpenOptions::new();
         std.read(true);
@@ -128,7 +151,10 @@ fn whole_files_and_names() {
         fs::write(&a, "text").await.unwrap();
         assert_eq!(fs::read_to_string(&a).await.unwrap(), "text");
         fs::write(&b, [0xff]).await.unwrap();
-        assert_eq!(fs::read_to_string(&b).await.unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(
+            fs::read_to_string(&b).await.unwrap_err().kind(),
+            ErrorKind::InvalidData
+        );
         assert_eq!(fs::copy(&a, &b).await.unwrap(), 4);
         fs::remove_file(&a).await.unwrap();
         fs::rename(&b, &a).await.unwrap();
@@ -139,11 +165,17 @@ fn whole_files_and_names() {
         assert_eq!(fs::read_link(&b).await.unwrap(), a);
         assert!(fs::symlink_metadata(&b).await.unwrap().is_symlink());
         assert!(fs::metadata(&b).await.unwrap().is_file());
-        assert_eq!(fs::canonicalize(&b).await.unwrap(), a.canonicalize().unwrap());
+        assert_eq!(
+            fs::canonicalize(&b).await.unwrap(),
+            a.canonicalize().unwrap()
+        );
         let deep = dir.join("x/y/z");
         fs::create_dir_all(&deep).await.unwrap();
         fs::create_dir(deep.join("w")).await.unwrap();
-        assert_eq!(fs::remove_dir(&deep).await.unwrap_err().kind(), ErrorKind::DirectoryNotEmpty);
+        assert_eq!(
+            fs::remove_dir(&deep).await.unwrap_err().kind(),
+            ErrorKind::DirectoryNotEmpty
+        );
         fs::remove_dir_all(dir.join("x")).await.unwrap();
         let read_only = {
             let mut permissions = fs::metadata(&a).await.unwrap().permissions();
@@ -160,7 +192,12 @@ fn special_files_are_read_to_their_end() {
     with_dir(async |_| {
         assert!(!fs::read("/proc/self/status").await.unwrap().is_empty());
         let mut zeros = [1; 100];
-        File::open("/dev/zero").await.unwrap().read_exact(&mut zeros).await.unwrap();
+        File::open("/dev/zero")
+            .await
+            .unwrap()
+            .read_exact(&mut zeros)
+            .await
+            .unwrap();
         assert_eq!(zeros, [0; 100]);
         assert_eq!(fs::read("/dev/null").await.unwrap(), b"");
     });
@@ -177,7 +214,12 @@ fn a_fifo_waits_for_its_peer_and_stops_nobody_else() {
                 let path = path.clone();
                 blitz_io::spawn(async move {
                     let mut text = String::new();
-                    File::open(path).await.unwrap().read_to_string(&mut text).await.unwrap();
+                    File::open(path)
+                        .await
+                        .unwrap()
+                        .read_to_string(&mut text)
+                        .await
+                        .unwrap();
                     text
                 })
             };
@@ -218,7 +260,11 @@ fn positioned_operations_move_nothing() {
             assert!(buffer.iter().all(|byte| *byte == n as u8));
         }
         let (read, buffer) = file.read_at(vec![9; 8], 64_000).await;
-        assert_eq!((read.unwrap(), &buffer[..]), (0, &[9; 8][..]), "nothing was read, and the bytes are as they were");
+        assert_eq!(
+            (read.unwrap(), &buffer[..]),
+            (0, &[9; 8][..]),
+            "nothing was read, and the bytes are as they were"
+        );
         let mut file = Arc::into_inner(file).unwrap();
         assert_eq!(file.stream_position().await.unwrap(), 0);
     });
@@ -241,7 +287,10 @@ fn a_dropped_file_is_written_to_its_end() {
         });
         let begun = std::time::Instant::now();
         while std::fs::metadata(&path).unwrap().len() < 1_000_000 {
-            assert!(begun.elapsed() < crate::harness::GUARD, "the bytes never came");
+            assert!(
+                begun.elapsed() < crate::harness::GUARD,
+                "the bytes never came"
+            );
             run(runtime, blitz_io::task::yield_now());
         }
         assert!(std::fs::read(&path).unwrap() == bytes);
@@ -267,14 +316,27 @@ fn a_runtimes_end_loses_nothing_that_was_taken() {
 #[test]
 fn a_full_disk_is_reported_and_its_bytes_are_kept_for_a_retry() {
     with_dir(async |_| {
-        let mut full = OpenOptions::new().write(true).open("/dev/full").await.unwrap();
+        let mut full = OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .await
+            .unwrap();
         // It may be taken before it fails: then the flush says so, each time, and never that all is well.
         if full.write(b"lost?").await.is_ok() {
             for _ in 0..3 {
-                assert_eq!(full.flush().await.unwrap_err().kind(), ErrorKind::StorageFull);
+                assert_eq!(
+                    full.flush().await.unwrap_err().kind(),
+                    ErrorKind::StorageFull
+                );
             }
-            assert_eq!(full.write(b"more").await.unwrap_err().kind(), ErrorKind::StorageFull);
-            assert_eq!(full.sync_all().await.unwrap_err().kind(), ErrorKind::StorageFull);
+            assert_eq!(
+                full.write(b"more").await.unwrap_err().kind(),
+                ErrorKind::StorageFull
+            );
+            assert_eq!(
+                full.sync_all().await.unwrap_err().kind(),
+                ErrorKind::StorageFull
+            );
         }
     });
 }
@@ -350,7 +412,9 @@ fn a_cancelled_read_loses_no_byte() {
                 {
                     // Polled once, so that it is under way, and dropped.
                     let mut read = std::pin::pin!(reader.read(&mut buffer));
-                    let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(read.as_mut().poll(cx))).await;
+                    let polled =
+                        std::future::poll_fn(|cx| std::task::Poll::Ready(read.as_mut().poll(cx)))
+                            .await;
                     if let std::task::Poll::Ready(count) = polled {
                         got.extend_from_slice(&buffer[..count.unwrap()]);
                     }
@@ -391,7 +455,9 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k", "blitz-io-test"]).arg(dir.path());
+        mount
+            .args(["-t", "tmpfs", "-o", "size=64k", "blitz-io-test"])
+            .arg(dir.path());
         let mounted = mount.output().is_ok_and(|output| output.status.success());
         mounted.then(|| Self(dir))
     }
@@ -399,7 +465,10 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).output();
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0.path())
+            .output();
     }
 }
 
@@ -436,4 +505,39 @@ fn what_a_full_disk_did_not_take_is_written_once_there_is_room() {
             assert!(std::fs::read(&path).unwrap() == bytes);
         });
     });
+}
+
+#[test]
+fn a_runtime_that_has_shut_down_serves_no_file() {
+    for runtime in crate::harness::every_runtime() {
+        let handle = runtime.handle().clone();
+        runtime.shutdown_timeout(crate::harness::GUARD);
+        let read = handle.block_on(fs::read_to_string("/proc/self/status"));
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Other);
+        assert_eq!(
+            handle.block_on(fs::metadata("/")).unwrap_err().kind(),
+            ErrorKind::Other
+        );
+        assert_eq!(
+            handle
+                .block_on(fs::remove_file("/no/such/file"))
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Other
+        );
+    }
+}
+
+#[test]
+fn without_a_runtime_the_panic_says_what_to_do() {
+    let panic = std::panic::catch_unwind(|| {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = std::pin::pin!(File::open("/")).poll(&mut cx);
+    });
+    let panic = panic.unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(
+        text.contains("fs::File::open") && text.contains("runtime.enter()"),
+        "{text}"
+    );
 }

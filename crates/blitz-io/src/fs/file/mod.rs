@@ -81,7 +81,12 @@ impl File {
     /// # Errors
     /// Those of `open(2)`, with the path.
     pub async fn create(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new().write(true).create(true).truncate(true).open(path).await
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .await
     }
 
     /// Makes the file `path` and opens it for reading and writing.
@@ -92,7 +97,12 @@ impl File {
     /// # Errors
     /// Those of `open(2)`, with the path: `AlreadyExists` if it is there.
     pub async fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(path).await
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .await
     }
 
     /// The options, to be set before the file is opened.
@@ -102,7 +112,10 @@ impl File {
 
     /// Takes over a file that std has opened.
     pub fn from_std(std: std::fs::File) -> Self {
-        Self { std: Arc::new(std), state: Mutex::new(State::new()) }
+        Self {
+            std: Arc::new(std),
+            state: Mutex::new(State::new()),
+        }
     }
 
     /// Waits until what was written is with the system, and reports what went wrong since the last report.
@@ -120,7 +133,10 @@ impl File {
     /// Those of writes that were under way, and of `fsync(2)`.
     pub async fn sync_all(&self) -> io::Result<()> {
         self.settle().await?;
-        Job::new("fs::File::sync_all", |driver| ops::sync(driver, self.std.clone(), false)).await?
+        Job::new("fs::File::sync_all", |driver| {
+            ops::sync(driver, self.std.clone(), false)
+        })
+        .await?
     }
 
     /// Brings the content to the disk, and of the metadata what is needed to read it.
@@ -132,7 +148,10 @@ impl File {
     /// Those of writes that were under way, and of `fdatasync(2)`.
     pub async fn sync_data(&self) -> io::Result<()> {
         self.settle().await?;
-        Job::new("fs::File::sync_data", |driver| ops::sync(driver, self.std.clone(), true)).await?
+        Job::new("fs::File::sync_data", |driver| {
+            ops::sync(driver, self.std.clone(), true)
+        })
+        .await?
     }
 
     /// Cuts the file to `len` bytes, or grows it with zeros; the position stays.
@@ -145,7 +164,10 @@ impl File {
     pub async fn set_len(&self, len: u64) -> io::Result<()> {
         self.settle().await?;
         self.state.lock().unread_to_position(&self.std)?;
-        Job::new("fs::File::set_len", |driver| ops::truncate(driver, self.std.clone(), len)).await?
+        Job::new("fs::File::set_len", |driver| {
+            ops::truncate(driver, self.std.clone(), len)
+        })
+        .await?
     }
 
     /// What the system knows about the file.
@@ -172,7 +194,10 @@ impl File {
     /// Those of `fchmod(2)`.
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         let std = self.std.clone();
-        on_pool("fs::File::set_permissions", move || std.set_permissions(permissions)).await
+        on_pool("fs::File::set_permissions", move || {
+            std.set_permissions(permissions)
+        })
+        .await
     }
 
     /// One more handle of the same open file: position and all are shared.
@@ -197,7 +222,8 @@ impl File {
         let _reported_by_flush = self.settle().await;
         self.state.lock().give_up_unsent(&self.std);
         // A read that was cancelled may still hold it for a moment: a clone is the same open file.
-        self.try_into_std().unwrap_or_else(|file| file.std.try_clone().expect("one descriptor more"))
+        self.try_into_std()
+            .unwrap_or_else(|file| file.std.try_clone().expect("one descriptor more"))
     }
 
     /// Gives the file back as std's, if nothing is under way.
@@ -215,7 +241,10 @@ impl File {
         let _ = state.unread_to_position(&self.std);
         let std = self.std.clone();
         drop(self);
-        Arc::try_unwrap(std).map_err(|std| Self { std, state: Mutex::new(state) })
+        Arc::try_unwrap(std).map_err(|std| Self {
+            std,
+            state: Mutex::new(state),
+        })
     }
 
     /// Sets how much one write takes, and one read asks for, at most; 2 MiB unless set.
@@ -224,7 +253,10 @@ impl File {
     /// If it is zero.
     #[track_caller]
     pub fn set_max_buf_size(&mut self, max_buf_size: usize) {
-        assert!(max_buf_size > 0, "a file cannot read or write zero bytes at a time");
+        assert!(
+            max_buf_size > 0,
+            "a file cannot read or write zero bytes at a time"
+        );
         self.state.get_mut().max_buf_size = max_buf_size;
     }
 
@@ -272,7 +304,12 @@ impl File {
         }
         drop(coop);
         let std = self.std.clone();
-        given_back(Job::new("fs::File::read_at", |driver| ops::read_at(driver, std, buffer, Some(offset))).await)
+        given_back(
+            Job::new("fs::File::read_at", |driver| {
+                ops::read_at(driver, std, buffer, Some(offset))
+            })
+            .await,
+        )
     }
 
     /// Writes `buffer`'s bytes at `offset`, wherever the file's position is, and returns the buffer with the count.
@@ -296,7 +333,12 @@ impl File {
         }
         drop(coop);
         let std = self.std.clone();
-        given_back(Job::new("fs::File::write_at", |driver| ops::write_at(driver, std, buffer, Some(offset))).await)
+        given_back(
+            Job::new("fs::File::write_at", |driver| {
+                ops::write_at(driver, std, buffer, Some(offset))
+            })
+            .await,
+        )
     }
 }
 
@@ -358,7 +400,9 @@ impl FromRawFd for File {
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("blitz_io::fs::File").field("std", &self.std).finish()
+        f.debug_struct("blitz_io::fs::File")
+            .field("std", &self.std)
+            .finish()
     }
 }
 

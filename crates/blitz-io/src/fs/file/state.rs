@@ -20,8 +20,8 @@
 
 use std::fs::File as StdFile;
 use std::io::{self, Seek as _, SeekFrom};
-use std::pin::Pin;
 use std::os::fd::AsRawFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -142,13 +142,22 @@ impl State {
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+        if !self
+            .waiters
+            .iter()
+            .any(|waiter| waiter.will_wake(cx.waker()))
+        {
             self.waiters.push(cx.waker().clone());
         }
         Poll::Pending
     }
 
-    fn end_read(&mut self, done: io::Result<(io::Result<usize>, Vec<u8>)>, from: Option<u64>, file: &StdFile) {
+    fn end_read(
+        &mut self,
+        done: io::Result<(io::Result<usize>, Vec<u8>)>,
+        from: Option<u64>,
+        file: &StdFile,
+    ) {
         match done {
             Ok((Ok(n), bytes)) => {
                 self.has_ended = n == 0;
@@ -189,7 +198,8 @@ impl State {
     ) {
         match done {
             Ok((result, mut unsent)) => {
-                let (bytes, sent, base) = (std::mem::take(&mut unsent.bytes), unsent.sent, unsent.base);
+                let (bytes, sent, base) =
+                    (std::mem::take(&mut unsent.bytes), unsent.sent, unsent.base);
                 unsent.is_reported = true;
                 match result {
                     Ok(()) => self.keep_spare(bytes),
@@ -210,7 +220,10 @@ impl State {
     ) {
         use io::ErrorKind::{QuotaExceeded, StorageFull, WouldBlock, WriteZero};
         // Where room may be made, or the other end may read, a retry makes sense. All else would fail for ever.
-        if matches!(error.kind(), StorageFull | QuotaExceeded | WouldBlock | WriteZero) {
+        if matches!(
+            error.kind(),
+            StorageFull | QuotaExceeded | WouldBlock | WriteZero
+        ) {
             self.unsent = bytes;
             self.unsent_at = at;
             self.unsent_base = base;
@@ -328,7 +341,11 @@ impl State {
     }
 
     /// Waits until everything taken is written, trying again what failed, or reports why not.
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, file: &Arc<StdFile>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &Arc<StdFile>,
+    ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_settle(cx, file));
             if let Some(error) = self.failed.take() {
@@ -343,7 +360,11 @@ impl State {
     }
 
     /// The same for whoever holds the file alone: nobody else waits.
-    pub(super) fn poll_flush_alone(&mut self, cx: &mut Context<'_>, file: &Arc<StdFile>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush_alone(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &Arc<StdFile>,
+    ) -> Poll<io::Result<()>> {
         let flushed = self.poll_flush(cx, file);
         self.waiters.clear();
         flushed
@@ -353,7 +374,12 @@ impl State {
     pub(super) fn give_up_unsent(&mut self, file: &Arc<StdFile>) {
         if self.has_unsent() {
             let bytes = std::mem::take(&mut self.unsent);
-            drop(Unsent::new(Arc::clone(file), bytes, self.unsent_at, self.unsent_base));
+            drop(Unsent::new(
+                Arc::clone(file),
+                bytes,
+                self.unsent_at,
+                self.unsent_base,
+            ));
         }
         self.failed = None;
     }

@@ -12,7 +12,11 @@ use blitz_sys::file::{errno, read_now, write_now};
 use super::File;
 
 impl AsyncRead for File {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let coop = ready!(budget::poll_proceed(cx));
         let this = self.get_mut();
         let state = this.state.get_mut();
@@ -48,7 +52,11 @@ impl AsyncRead for File {
 }
 
 impl AsyncWrite for File {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let coop = ready!(budget::poll_proceed(cx));
         let this = self.get_mut();
         let state = this.state.get_mut();

@@ -16,8 +16,19 @@ pub(super) struct Unsent {
 }
 
 impl Unsent {
-    pub(super) fn new(file: Arc<std::fs::File>, bytes: Vec<u8>, sent: usize, base: Option<u64>) -> Self {
-        Self { file, bytes, sent, base, is_reported: false }
+    pub(super) fn new(
+        file: Arc<std::fs::File>,
+        bytes: Vec<u8>,
+        sent: usize,
+        base: Option<u64>,
+    ) -> Self {
+        Self {
+            file,
+            bytes,
+            sent,
+            base,
+            is_reported: false,
+        }
     }
 
     /// Writes the rest, waiting as long as it takes.
@@ -46,7 +57,9 @@ impl Drop for Unsent {
         }
         if let Err(error) = self.write_all() {
             let lost = self.bytes.len() - self.sent;
-            eprintln!("blitz-io: {lost} bytes were given to a file that was dropped without a flush, and are lost: {error}");
+            eprintln!(
+                "blitz-io: {lost} bytes were given to a file that was dropped without a flush, and are lost: {error}"
+            );
         }
     }
 }
