@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
 use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::runtime::Builder;
-use blitz_io::task;
 use blitz_io::time::{self, Duration, Instant};
+use blitz_io::{fs, task};
 use futures::channel::{mpsc, oneshot};
 use futures::{SinkExt, StreamExt};
 
@@ -373,6 +373,24 @@ fn what_is_sent_within_the_runtime_goes_before_time() {
         assert_eq!(start.elapsed(), Duration::ZERO);
         time::sleep(HOUR).await;
         assert_eq!(start.elapsed(), HOUR);
+    });
+}
+
+/// An operation on a file ends without the outside, so its own timeout does not overtake it, on the ring or on the pool.
+#[test]
+fn operations_on_files_go_before_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    on_every(true, || async {
+        let start = Instant::now();
+        let bytes = vec![7; 300_000];
+        for _ in 0..10 {
+            let write = time::timeout(MS, fs::write(&path, &bytes));
+            write.await.expect("time jumped").unwrap();
+            let read = time::timeout(MS, fs::read(&path));
+            assert_eq!(read.await.expect("time jumped").unwrap(), bytes);
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
     });
 }
 
