@@ -5,6 +5,7 @@
 //! [`wake`](WakeSlot::wake). Whichever comes second sees the other, so no wake is lost.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::Waker;
 
 use crate::primitive::cell::UnsafeCell;
@@ -102,6 +103,10 @@ pub struct WakeSlot {
 unsafe impl Send for WakeSlot {}
 // SAFETY: as above: every access to the cell is between a move that takes the word and one that leaves it.
 unsafe impl Sync for WakeSlot {}
+
+// No foreign code runs while the word is held: no panic leaves it half done.
+impl UnwindSafe for WakeSlot {}
+impl RefUnwindSafe for WakeSlot {}
 
 impl WakeSlot {
     /// An empty slot.

@@ -1,6 +1,7 @@
 //! The public face, tested through its public names. Every test of I/O runs on each back end: see `harness`.
 
 mod async_fd;
+mod auto_traits;
 mod builder;
 mod child;
 mod contention;
