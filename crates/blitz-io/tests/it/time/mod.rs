@@ -15,7 +15,9 @@ use blitz_io::runtime::{Backend, Builder, LocalOptions};
 const GUARD: Duration = Duration::from_secs(60);
 
 /// A flavour by its name and the way to it.
-const FLAVORS: [(&str, fn() -> Builder); 4] = [
+type Flavor = (&'static str, fn() -> Builder);
+
+const FLAVORS: [Flavor; 4] = [
     ("multi_thread", || with_workers(Builder::new_multi_thread())),
     ("current_thread", Builder::new_current_thread),
     ("thread_per_core", || {

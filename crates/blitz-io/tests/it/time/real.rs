@@ -258,9 +258,11 @@ fn a_sleep_may_be_polled_and_reset_on_another_runtime() {
             sleep
                 .as_mut()
                 .reset(Instant::now() + Duration::from_millis(1));
-            sleep
+            vec![sleep]
         });
-        sleep.await.unwrap().await;
+        for sleep in sleep.await.unwrap() {
+            sleep.await;
+        }
     });
     // And on no runtime at all.
     let sleep = {
@@ -350,7 +352,8 @@ fn a_million_pending_timers_are_no_burden() {
 #[test]
 fn without_a_runtime_the_message_names_the_call_and_the_remedies() {
     let second = Duration::from_secs(1);
-    let calls: [(&str, fn(Duration)); 9] = [
+    type Call = (&'static str, fn(Duration));
+    let calls: [Call; 9] = [
         ("time::sleep", |second| drop(time::sleep(second))),
         ("time::sleep_until", |_| {
             drop(time::sleep_until(Instant::now()))
