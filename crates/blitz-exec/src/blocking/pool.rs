@@ -93,6 +93,8 @@ pub(super) struct State {
     pub(super) idle: usize,
     /// Jobs whose thread is still in its wait.
     pub(super) reserved: usize,
+    /// Threads that were called, by a reservation or by their start, and have not been at the queue yet.
+    pub(super) coming: usize,
     pub(super) shutdown: bool,
     next_index: u64,
     pub(super) handles: Vec<(u64, thread::JoinHandle<()>)>,
@@ -140,6 +142,40 @@ impl Inner {
         )
     }
 
+    /// Calls a thread to the queue: one at rest, or else a new one while there may be more. Answers whether the caller is to
+    /// notify one, when it has let go of the lock.
+    pub(super) fn summon(self: &Arc<Self>, state: &mut State) -> io::Result<bool> {
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.reserved += 1;
+            state.coming += 1;
+            self.note_threads(state);
+            return Ok(true);
+        }
+        if state.threads < self.config.threads_max {
+            self.start_thread(state)?;
+        }
+        Ok(false)
+    }
+
+    fn start_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        let inner = Arc::clone(self);
+        let mut builder = thread::Builder::new().name((inner.config.name)());
+        if let Some(bytes) = inner.config.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let index = state.next_index;
+        // The new thread first waits for our lock, so it finds itself counted.
+        let handle = builder.spawn(move || super::thread::run(&inner, index))?;
+        state.next_index += 1;
+        state.threads += 1;
+        state.coming += 1;
+        state.alive += 1;
+        state.handles.push((index, handle));
+        self.note_threads(state);
+        Ok(())
+    }
+
     /// Waits for the last thread's last line, no longer than `limit`.
     #[cfg(not(loom))]
     fn wait_gone<'a>(
@@ -163,6 +199,11 @@ impl Inner {
         _limit: Duration,
     ) -> MutexGuard<'a, State> {
         state
+    }
+
+    /// After `summon`, without the lock.
+    pub(super) fn notify_one(&self) {
+        self.work.notify_one();
     }
 
     pub(super) fn note_threads(&self, state: &State) {
@@ -233,33 +274,37 @@ impl Spawner {
             info,
         );
         let watch = Watching::begin(&self.inner.config.watch);
-        match self.push(Job::Call {
+        let job = Job::Call {
             task,
             mandatory,
             watch,
-        }) {
-            Ok(()) => (handle, Ok(())),
-            Err(job) => {
-                // Cancelled even if mandatory: nobody is left to run it.
-                if let Job::Call { task, .. } = job {
-                    task.shutdown();
-                }
-                (handle, Err(Refused))
-            }
+        };
+        let Err((job, error)) = self.push(job, false) else {
+            return (handle, Ok(()));
+        };
+        // Cancelled even if mandatory: nobody is left to run it.
+        if let Job::Call { task, .. } = job {
+            task.shutdown();
         }
+        if let Some(error) = error {
+            panic!("the system gives no thread for the blocking pool: {error}");
+        }
+        (handle, Err(Refused))
     }
 
     /// Runs a worker of the scheduler on a thread of the pool, for as long as it likes.
     ///
     /// # Errors
-    /// If the pool has shut down: the work is dropped.
-    pub fn spawn_worker(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Refused> {
-        self.push(Job::Worker(work))
-            .map_err(drop)
-            .map_err(|()| Refused)
+    /// If the pool has shut down, or if the system gives no thread: the work is dropped.
+    pub fn spawn_worker(&self, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        self.push(Job::Worker(work), true).map_err(|(job, error)| {
+            drop(job);
+            error.unwrap_or_else(|| io::Error::other("the blocking pool has shut down"))
+        })
     }
 
-    fn push(&self, job: Job) -> Result<(), Job> {
+    /// `eager`: calls a thread for this very job, and fails if there is none to be had.
+    fn push(&self, job: Job, eager: bool) -> Result<(), (Job, Option<io::Error>)> {
         let inner = &self.inner;
         let mut state = inner.state.lock();
         let full = matches!(job, Job::Call { .. })
@@ -271,48 +316,34 @@ impl Spawner {
                 .is_some_and(|max| state.queue.len() >= max);
         if state.shutdown || full {
             drop(state);
-            return Err(job);
+            return Err((job, None));
         }
         state.queue.push_back(job);
         inner.note_queue(&state);
-        if state.idle > 0 {
-            state.idle -= 1;
-            state.reserved += 1;
-            inner.note_threads(&state);
-            drop(state);
-            inner.work.notify_one();
-        } else if state.threads < inner.config.threads_max {
-            let started = self.start_thread(&mut state);
-            let alone = state.threads == 0;
-            if let Err(error) = started {
-                // With other threads about, one of them takes the job later. Without, it is lost, and that must be said.
-                let lost = if alone { state.queue.pop_back() } else { None };
+        if state.coming > 0 && !eager {
+            // Whoever comes takes a job and calls the next thread, if there is more.
+            return Ok(());
+        }
+        match inner.summon(&mut state) {
+            Ok(notify) => {
                 drop(state);
-                drop(lost);
-                assert!(
-                    !alone,
-                    "the system gives no thread for the blocking pool: {error}"
-                );
+                if notify {
+                    inner.work.notify_one();
+                }
+                Ok(())
             }
+            // With other threads about, one of them takes the job later. Without, it is lost, and that must be said.
+            Err(error) if eager || state.threads == 0 => {
+                let job = state.queue.pop_back();
+                inner.note_queue(&state);
+                drop(state);
+                match job {
+                    Some(job) => Err((job, Some(error))),
+                    None => Ok(()),
+                }
+            }
+            Err(_) => Ok(()),
         }
-        Ok(())
-    }
-
-    fn start_thread(&self, state: &mut State) -> io::Result<()> {
-        let inner = Arc::clone(&self.inner);
-        let mut builder = thread::Builder::new().name((inner.config.name)());
-        if let Some(bytes) = inner.config.stack_size {
-            builder = builder.stack_size(bytes);
-        }
-        let index = state.next_index;
-        // The new thread first waits for our lock, so it finds itself counted.
-        let handle = builder.spawn(move || super::thread::run(&inner, index))?;
-        state.next_index += 1;
-        state.threads += 1;
-        state.alive += 1;
-        state.handles.push((index, handle));
-        self.inner.note_threads(state);
-        Ok(())
     }
 
     /// How many threads there are, workers included.
@@ -349,6 +380,7 @@ impl Pool {
             alive: 0,
             idle: 0,
             reserved: 0,
+            coming: 0,
             shutdown: false,
             next_index: 0,
             handles: Vec::new(),

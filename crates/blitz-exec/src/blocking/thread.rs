@@ -48,12 +48,20 @@ fn work(inner: &Arc<Inner>, index: u64) {
     let mut state = inner.state.lock();
     // A job for which this thread was started, or woken, has begun: it runs even if the shutdown was quicker.
     let mut begun = true;
+    state.coming -= 1;
     loop {
         while let Some(job) = state.pop() {
             inner.note_queue(&state);
             let cancelled = state.shutdown && !begun;
             begun = false;
+            // If there is more, and nobody comes for it, the next thread is called before this one is busy. If the system
+            // has none to give, those that there are take the rest in their turn.
+            let more = !state.is_empty() && state.coming == 0;
+            let notify = more && inner.summon(&mut state).unwrap_or(false);
             drop(state);
+            if notify {
+                inner.notify_one();
+            }
             // A call's own panic went to its handle. What is caught here came from a hook of the user or a worker that
             // broke; other jobs still count on this thread.
             let _ = catch_unwind(AssertUnwindSafe(|| run_job(job, cancelled)));
@@ -69,6 +77,7 @@ fn work(inner: &Arc<Inner>, index: u64) {
             break;
         }
         begun = stay;
+        state.coming -= usize::from(stay);
     }
     state.threads -= 1;
     inner.note_threads(&state);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::park::{NoWatch, ThreadHook, Watch};
-use crate::task::TaskMeta;
+use crate::task::{Header, TaskMeta, quietly};
 
 /// A hook that is told of a task.
 pub type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
@@ -24,6 +24,16 @@ pub struct Hooks {
     pub after_poll: Option<TaskHook>,
     /// When a task's future is gone: it ended, panicked or was cancelled.
     pub task_terminate: Option<TaskHook>,
+}
+
+impl Hooks {
+    /// Tells of a task's end. A hook that panics has told so by the panic hook; what is left to do for the task, and the
+    /// thread, are still needed.
+    pub(super) fn task_ended(&self, task: &Header) {
+        if let Some(hook) = &self.task_terminate {
+            quietly(|| hook(&task.meta()));
+        }
+    }
 }
 
 impl fmt::Debug for Hooks {

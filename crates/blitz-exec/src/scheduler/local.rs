@@ -25,7 +25,8 @@ use crate::task::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo}
 const POLLS_PER_TURN: usize = 61;
 
 blitz_core::thread_local_const! {
-    // No destructor: reading it is one load.
+    // No destructor: reading it is one load. Null, or from `Rc::into_raw`: the count is the thread-local's, so that the context
+    // outlives guards which are dropped in any order, or never.
     static CURRENT: Cell<*const Context> = Cell::new(ptr::null());
 }
 
@@ -64,8 +65,8 @@ impl Context {
 #[inline]
 fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
     let current = CURRENT.with(Cell::get);
-    // SAFETY: the pointer is null or leads to a context that the guard which set it keeps alive; the guard puts the old one
-    // back before it lets go.
+    // SAFETY: the pointer is null, or leads to a context that the thread-local's own count keeps alive. Only guards replace
+    // it, and `f`, which is this file's, makes and drops none.
     unsafe { current.as_ref() }.map(f)
 }
 
@@ -151,7 +152,7 @@ impl LocalSet {
 
     /// While the guard lives, `spawn_local` on this thread spawns in this set.
     pub fn enter(&self) -> Entered {
-        Entered::new(Rc::clone(&self.context))
+        Entered::new(Some(Rc::clone(&self.context)))
     }
 
     /// Polls `future` and then the tasks, all inside of this set. `Ready` only if the future is.
@@ -165,6 +166,10 @@ impl LocalSet {
         let _no_blocking = budget::forbid_block();
         self.context.shared.waker.register(cx.waker());
         if let Poll::Ready(output) = future(cx) {
+            if !self.context.with_queue(|queue| queue.is_empty()) {
+                // Queued during this poll, so without a wake: whoever else awaits the set is to run them.
+                self.context.shared.waker.wake();
+            }
             return Poll::Ready(output);
         }
         if self.run_some() {
@@ -249,8 +254,8 @@ where
     if current.is_null() {
         return Err((future, info));
     }
-    // The guard that set the pointer holds a count; this takes one more for the time of the call.
-    // SAFETY: the pointer came from `Rc::as_ptr` of an `Rc` that its guard still holds.
+    // The thread-local holds a count; this takes one more for the time of the call.
+    // SAFETY: the pointer came from `Rc::into_raw`, and its count is not given back yet.
     unsafe { Rc::increment_strong_count(current) };
     // SAFETY: this takes over the count made above.
     let context = unsafe { Rc::from_raw(current) };
@@ -264,33 +269,33 @@ pub fn is_entered() -> bool {
 
 /// Calls `f` as if this thread were in no set.
 pub fn outside<R>(f: impl FnOnce() -> R) -> R {
-    let _out = Restore(CURRENT.with(|current| current.replace(ptr::null())));
+    let _out = Entered::new(None);
     f()
 }
 
-struct Restore(*const Context);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        CURRENT.with(|current| current.set(self.0));
-    }
-}
-
-/// Keeps this thread in a set.
+/// Keeps this thread in a set, or in none, and puts back what was there before.
 pub struct Entered {
-    // Before the context: the thread-local lets go first.
-    _restore: Restore,
-    _context: Rc<Context>,
+    /// What the thread-local held, count and all.
+    before: *const Context,
     _not_send: PhantomData<*mut ()>,
 }
 
 impl Entered {
-    fn new(context: Rc<Context>) -> Self {
-        let before = CURRENT.with(|current| current.replace(Rc::as_ptr(&context)));
+    fn new(context: Option<Rc<Context>>) -> Self {
+        let new = context.map_or(ptr::null(), Rc::into_raw);
         Self {
-            _restore: Restore(before),
-            _context: context,
+            before: CURRENT.with(|current| current.replace(new)),
             _not_send: PhantomData,
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = CURRENT.with(|current| current.replace(self.before));
+        if !left.is_null() {
+            // SAFETY: what the thread-local held came from `Rc::into_raw`, and its count is now ours.
+            drop(unsafe { Rc::from_raw(left) });
         }
     }
 }

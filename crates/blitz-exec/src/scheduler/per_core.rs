@@ -3,6 +3,7 @@
 //! Each worker is a [`single::Shared`] with a thread of its own. A task stays where it was spawned, so its worker's queue and
 //! timers are touched by one thread.
 
+use std::io;
 use std::sync::Arc;
 
 use blitz_core::budget;
@@ -11,7 +12,7 @@ use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 
 use super::config::Config;
 use super::single::{self, Shared};
-use crate::blocking::{Refused, Spawner};
+use crate::blocking::Spawner;
 use crate::park::Park;
 use crate::task::{JoinHandle, SpawnInfo};
 
@@ -38,8 +39,8 @@ impl PerCore {
     /// Puts each worker on a thread of the pool.
     ///
     /// # Errors
-    /// If the pool has shut down.
-    pub fn start(&self, blocking: &Spawner) -> Result<(), Refused> {
+    /// If the system gives no thread. Shut the pool down then: workers that have started end, and nothing was spawned yet.
+    pub fn start(&self, blocking: &Spawner) -> io::Result<()> {
         for worker in &self.workers {
             let worker = Arc::clone(worker);
             blocking.spawn_worker(Box::new(move || {

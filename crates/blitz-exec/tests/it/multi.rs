@@ -19,7 +19,7 @@ fn start(workers: usize, config: Config) -> (Arc<MultiThread>, Pool, Vec<Arc<Tok
         Arc::new(Config { workers, ..config }),
         pool.spawner().clone(),
     );
-    scheduler.start();
+    scheduler.start().unwrap();
     (scheduler, pool, tokens)
 }
 

@@ -102,10 +102,9 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     };
     match &runtime.handle.inner().scheduler {
         scheduler::Handle::Single(_) => {}
-        scheduler::Handle::Multi(scheduler) => scheduler.start(),
+        scheduler::Handle::Multi(scheduler) => scheduler.start()?,
         scheduler::Handle::PerCore(scheduler) => {
-            let started = scheduler.start(&runtime.handle.inner().blocking);
-            assert!(started.is_ok(), "a new pool takes its workers");
+            scheduler.start(&runtime.handle.inner().blocking)?;
         }
     }
     Ok(runtime)

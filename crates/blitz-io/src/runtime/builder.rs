@@ -407,11 +407,8 @@ impl Builder {
     /// Builds the runtime and starts its workers.
     ///
     /// # Errors
-    /// If the system refuses descriptors or the kernel's queues; if the back end that was asked for is refused; if
+    /// If the system refuses threads, descriptors or the kernel's queues; if the back end that was asked for is refused; if
     /// `BLITZ_IO_DRIVER` or `BLITZ_IO_WORKER_THREADS` holds nonsense.
-    ///
-    /// # Panics
-    /// If the system gives no thread.
     pub fn build(&mut self) -> io::Result<Runtime> {
         assemble::build(self, false)
     }

@@ -8,6 +8,7 @@ pub(super) mod idle;
 mod worker;
 
 use std::fmt;
+use std::io;
 use std::ptr;
 use std::sync::Arc;
 
@@ -87,18 +88,17 @@ impl MultiThread {
     }
 
     /// Puts each worker on a thread of the pool.
-    pub fn start(&self) {
+    ///
+    /// # Errors
+    /// If the system gives no thread. Shut the pool down then: workers that have started end, and nothing was spawned yet.
+    pub fn start(&self) -> io::Result<()> {
         for worker in &self.workers {
             let work = Arc::clone(worker);
-            if self
-                .shared
+            self.shared
                 .blocking
-                .spawn_worker(Box::new(move || worker::run(work)))
-                .is_err()
-            {
-                panic!("the blocking pool shut down before its runtime started");
-            }
+                .spawn_worker(Box::new(move || worker::run(work)))?;
         }
+        Ok(())
     }
 
     /// Spawns a task.

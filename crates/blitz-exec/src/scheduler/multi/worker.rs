@@ -189,9 +189,7 @@ impl Schedule for Worker {
     fn release(&self, task: &Header) -> bool {
         let removed = self.shared.owned.remove(task);
         self.shared.drain.task_gone();
-        if let Some(hook) = &self.shared.config.hooks.task_terminate {
-            hook(&task.meta());
-        }
+        self.shared.config.hooks.task_ended(task);
         removed
     }
 }
@@ -380,9 +378,12 @@ pub(in crate::scheduler) fn current_index() -> Option<usize> {
 pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let handed = with_context(|context| {
         let mut core = context.take_core()?;
-        if let Some(park) = &mut core.park {
-            park.unbind();
-        }
+        let Some(park) = &mut core.park else {
+            // Called by a waker, or by what a driver drops, in the middle of the driver's turn: that cannot change hands.
+            context.put_core(core);
+            return None;
+        };
+        park.unbind();
         let worker = Arc::clone(&context.worker);
         *worker.core.lock() = Some(core);
         let heir = Arc::clone(&worker);

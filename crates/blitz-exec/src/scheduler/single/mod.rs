@@ -252,9 +252,7 @@ impl Schedule for Shared {
     fn release(&self, task: &Header) -> bool {
         let removed = self.owned.remove(task);
         self.drain.task_gone();
-        if let Some(hook) = &self.config.hooks.task_terminate {
-            hook(&task.meta());
-        }
+        self.config.hooks.task_ended(task);
         removed
     }
 

@@ -48,7 +48,7 @@ impl Shared {
         let waker = heir.waker();
         let mut cx = task::Context::from_waker(&waker);
         loop {
-            self.heirs.lock().push(Arc::clone(&heir));
+            self.stand_in_line(&heir);
             if let Some(core) = self.take_core() {
                 return Ok(core);
             }
@@ -60,6 +60,14 @@ impl Shared {
             if let Some(core) = self.take_core() {
                 return Ok(core);
             }
+        }
+    }
+
+    /// Once, however often the thread comes back from its wait without the core.
+    fn stand_in_line(&self, heir: &Arc<ThreadParker>) {
+        let mut heirs = self.heirs.lock();
+        if !heirs.iter().any(|other| Arc::ptr_eq(other, heir)) {
+            heirs.push(Arc::clone(heir));
         }
     }
 

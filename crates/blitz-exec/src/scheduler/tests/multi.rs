@@ -32,7 +32,7 @@ fn start(workers: usize, blocking: usize) -> (Arc<MultiThread>, Pool) {
         }),
         pool.spawner().clone(),
     );
-    scheduler.start();
+    scheduler.start().unwrap();
     (scheduler, pool)
 }
 
