@@ -144,22 +144,22 @@ impl Inner {
 
     /// Calls a thread to the queue: one at rest, or else a new one while there may be more. Answers whether the caller is to
     /// notify one, when it has let go of the lock.
-    pub(super) fn summon(self: &Arc<Self>, state: &mut State) -> io::Result<bool> {
+    pub(super) fn summon(pool: &Arc<Self>, state: &mut State) -> io::Result<bool> {
         if state.idle > 0 {
             state.idle -= 1;
             state.reserved += 1;
             state.coming += 1;
-            self.note_threads(state);
+            pool.note_threads(state);
             return Ok(true);
         }
-        if state.threads < self.config.threads_max {
-            self.start_thread(state)?;
+        if state.threads < pool.config.threads_max {
+            Self::start_thread(pool, state)?;
         }
         Ok(false)
     }
 
-    fn start_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        let inner = Arc::clone(self);
+    fn start_thread(pool: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        let inner = Arc::clone(pool);
         let mut builder = thread::Builder::new().name((inner.config.name)());
         if let Some(bytes) = inner.config.stack_size {
             builder = builder.stack_size(bytes);
@@ -172,7 +172,7 @@ impl Inner {
         state.coming += 1;
         state.alive += 1;
         state.handles.push((index, handle));
-        self.note_threads(state);
+        pool.note_threads(state);
         Ok(())
     }
 
@@ -324,7 +324,7 @@ impl Spawner {
             // Whoever comes takes a job and calls the next thread, if there is more.
             return Ok(());
         }
-        match inner.summon(&mut state) {
+        match Inner::summon(inner, &mut state) {
             Ok(notify) => {
                 drop(state);
                 if notify {

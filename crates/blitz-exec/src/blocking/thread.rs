@@ -57,7 +57,7 @@ fn work(inner: &Arc<Inner>, index: u64) {
             // If there is more, and nobody comes for it, the next thread is called before this one is busy. If the system
             // has none to give, those that there are take the rest in their turn.
             let more = !state.is_empty() && state.coming == 0;
-            let notify = more && inner.summon(&mut state).unwrap_or(false);
+            let notify = more && Inner::summon(inner, &mut state).unwrap_or(false);
             drop(state);
             if notify {
                 inner.notify_one();
