@@ -99,6 +99,7 @@ pub(crate) fn build(root: &Path, tree: &Path, name: &str) -> Result<Vec<PathBuf>
         .env("RUSTFLAGS", "--cfg loom -A warnings")
         .env("CARGO_TARGET_DIR", target(root).join("loom"))
         .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
+        .env("CARGO_INCREMENTAL", "1")
         .output()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
     let mut programs = Vec::new();
