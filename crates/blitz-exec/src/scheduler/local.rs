@@ -166,7 +166,7 @@ impl LocalSet {
         let _no_blocking = budget::forbid_block();
         self.context.shared.waker.register(cx.waker());
         if let Poll::Ready(output) = future(cx) {
-            if !self.context.with_queue(|queue| queue.is_empty()) {
+            if self.context.with_queue(|queue| queue.len()) > 0 {
                 // Queued during this poll, so without a wake: whoever else awaits the set is to run them.
                 self.context.shared.waker.wake();
             }
@@ -330,6 +330,8 @@ impl Drop for Polled<'_> {
 impl Drop for LocalSet {
     fn drop(&mut self) {
         let _entered = self.enter();
+        // What the tasks drop is no more at liberty to block than they were.
+        let _no_blocking = budget::forbid_block();
         let shared = &self.context.shared;
         shared.owned.close_and_shutdown_all(0);
         // What dropped futures woke last: references only.

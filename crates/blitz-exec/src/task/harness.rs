@@ -70,7 +70,7 @@ pub(super) fn allocate<F: Future + 'static>(
 }
 
 /// Calls foreign code whose panic nobody is there to hear.
-pub(super) fn quietly(f: impl FnOnce()) {
+pub(crate) fn quietly(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
         forget_panic(payload);
     }

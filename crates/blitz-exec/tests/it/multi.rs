@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use blitz_exec::blocking::{Pool, PoolConfig};
+use blitz_exec::park::{Park, Unpark};
 use blitz_exec::scheduler::multi::MultiThread;
-use blitz_exec::scheduler::{Config, block_in_place};
+use blitz_exec::scheduler::{Config, Hooks, block_in_place};
 use blitz_exec::task::SpawnInfo;
 
 use crate::fake::{FakePark, Token, wait, yield_now};
@@ -155,6 +156,80 @@ fn cores_are_held_by_one_thread_at_a_time() {
         })
         .collect();
     for task in tasks {
+        wait(task).unwrap();
+    }
+    end(&scheduler, &pool, &tokens);
+}
+
+/// A driver whose turns call what hands a core on, as a waker or the drop of a user's buffer may.
+struct Blocks(Box<dyn Park>);
+
+impl Park for Blocks {
+    fn bind(&mut self) {
+        self.0.bind();
+    }
+
+    fn unbind(&mut self) {
+        self.0.unbind();
+    }
+
+    fn park(&mut self) {
+        self.0.park();
+        block_in_place(|| ());
+    }
+
+    fn park_timeout(&mut self, limit: Duration) {
+        self.0.park_timeout(limit);
+        block_in_place(|| ());
+    }
+
+    fn unparker(&self) -> Arc<dyn Unpark> {
+        self.0.unparker()
+    }
+
+    fn shutdown(&mut self) {
+        self.0.shutdown();
+    }
+}
+
+/// A core does not change hands in the middle of its driver's turn. (Its driver was dropped, and its worker went on without.)
+#[test]
+fn a_driver_s_turn_may_block_in_place() {
+    let pool = Pool::new(PoolConfig::default());
+    let (park, token) = FakePark::new();
+    let config = Config {
+        workers: 1,
+        event_interval: 1,
+        ..Config::default()
+    };
+    let parks: Vec<Box<dyn Park>> = vec![Box::new(Blocks(park))];
+    let scheduler = MultiThread::new(parks, Arc::new(config), pool.spawner().clone());
+    scheduler.start().unwrap();
+    for _ in 0..20 {
+        let task = scheduler.spawn(yield_now(), SpawnInfo::here());
+        wait(task).unwrap();
+    }
+    end(&scheduler, &pool, &[token]);
+}
+
+/// A hook that hands the core on before the wait: the heir sleeps in its place, and wakes come to it.
+#[test]
+fn a_hook_before_the_wait_may_block_in_place() {
+    let hooks = Hooks {
+        before_park: Some(Arc::new(|| {
+            block_in_place(|| std::thread::yield_now());
+        })),
+        ..Hooks::default()
+    };
+    let (scheduler, pool, tokens) = start(
+        2,
+        Config {
+            hooks,
+            ..Config::default()
+        },
+    );
+    for _ in 0..200 {
+        let task = scheduler.spawn(yield_now(), SpawnInfo::here());
         wait(task).unwrap();
     }
     end(&scheduler, &pool, &tokens);

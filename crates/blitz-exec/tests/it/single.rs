@@ -93,6 +93,29 @@ fn a_hook_that_spawns_before_the_wait_is_heard() {
     shared.shutdown();
 }
 
+/// A panic of the user's last hook is the hook's: the task is over, joined and freed, and the thread goes on.
+#[test]
+fn a_hook_that_panics_at_a_task_s_end_harms_nobody() {
+    let hooks = Hooks {
+        task_terminate: Some(Arc::new(|_| panic!("the hook"))),
+        ..Hooks::default()
+    };
+    let (shared, _) = scheduler(Config {
+        hooks,
+        ..Config::default()
+    });
+    let spawner = Arc::clone(&shared);
+    shared.block_on(async move {
+        let whole = Arc::new(());
+        let part = Arc::clone(&whole);
+        let task = spawner.spawn(async move { drop(part) }, SpawnInfo::here());
+        assert!(task.await.is_ok());
+        assert_eq!(Arc::strong_count(&whole), 1);
+        assert_eq!(spawner.tasks_alive(), 0);
+    });
+    shared.shutdown();
+}
+
 /// A one-shot signal.
 fn futures_channel() -> (impl FnOnce() + Send + 'static, impl Future<Output = ()>) {
     let state: Arc<Mutex<(bool, Option<std::task::Waker>)>> = Arc::default();

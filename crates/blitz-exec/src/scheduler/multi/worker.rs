@@ -311,15 +311,18 @@ impl Context {
                 .sleep(index, std::mem::take(&mut core.searching));
             false
         });
-        if busy == Some(true) {
+        match busy {
             // The hook made work. The driver has its turn all the same.
-            self.turn(Some(Duration::ZERO));
-        } else {
-            let stay_up = shared.has_work() || shared.is_shutdown();
-            self.turn(if stay_up { Some(Duration::ZERO) } else { None });
-            if shared.idle.awake(index) {
-                self.with_core(|core| core.searching = true);
+            Some(true) => self.turn(Some(Duration::ZERO)),
+            Some(false) => {
+                let stay_up = shared.has_work() || shared.is_shutdown();
+                self.turn(if stay_up { Some(Duration::ZERO) } else { None });
+                if shared.idle.awake(index) {
+                    self.with_core(|core| core.searching = true);
+                }
             }
+            // The hook handed the core on: who sleeps in this place now is another thread.
+            None => {}
         }
         self.share();
         if let Some(hook) = &hooks.after_unpark {

@@ -147,6 +147,8 @@ impl Context {
         let shared = &*self.shared;
         let interval = shared.config.event_interval;
         loop {
+            // Before the root: it may be ready for no other reason than that panic.
+            self.check_panicked();
             // ORDERING: Relaxed below: a root that is woken from elsewhere leaves a token with the driver as well.
             if shared.take_root_wake() {
                 if let Some(answer) = root() {
@@ -154,7 +156,6 @@ impl Context {
                 }
                 self.count(1);
             }
-            self.check_panicked();
             let ran = self.run_batch(interval);
             let polls = self.count(ran);
             if polls >= interval {
@@ -208,6 +209,8 @@ impl Context {
     fn check_panicked(&self) {
         // ORDERING: Acquire pairs with the Release in `unhandled_panic`.
         if self.shared.panicked.load(Acquire) {
+            // Nobody will run what is left, or what is spawned from now on: their handles say so.
+            self.shared.owned.close_and_shutdown_all(0);
             panic!(
                 "a spawned task panicked and the runtime is configured to shut down on unhandled panic"
             );
@@ -260,5 +263,51 @@ impl Drop for Turning<'_> {
     fn drop(&mut self) {
         let park = self.park.take();
         self.context.with_core(|core| core.park = park);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::park::Unpark;
+    use crate::scheduler::config::Config;
+
+    struct NoDriver;
+
+    impl Park for NoDriver {
+        fn bind(&mut self) {}
+        fn unbind(&mut self) {}
+        fn park(&mut self) {}
+        fn park_timeout(&mut self, _limit: Duration) {}
+        fn unparker(&self) -> Arc<dyn Unpark> {
+            Arc::new(NoDriver)
+        }
+        fn shutdown(&mut self) {}
+    }
+
+    impl Unpark for NoDriver {
+        fn unpark(&self) {}
+    }
+
+    /// (The line grew by each wake of the waiting thread's future, for as long as another thread had the core.)
+    #[test]
+    fn who_waits_for_the_core_stands_in_line_once() {
+        let shared = Shared::new(0, Box::new(NoDriver), Arc::new(Config::default()));
+        let core = shared
+            .take_core()
+            .expect("nobody runs: now another thread does");
+        let mut wakes = 0;
+        shared.block_on(std::future::poll_fn(|cx| {
+            assert_eq!(shared.heirs.lock().len(), 1);
+            wakes += 1;
+            if wakes == 100 {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }));
+        assert!(shared.heirs.lock().is_empty());
+        shared.put_core(core);
+        shared.shutdown();
     }
 }
