@@ -52,7 +52,8 @@ fn work(inner: &Arc<Inner>, index: u64) {
     loop {
         while let Some(job) = state.pop() {
             inner.note_queue(&state);
-            let cancelled = state.shutdown && !begun;
+            // As many as there are threads on their way for run as well, whoever takes them.
+            let cancelled = state.shutdown && !begun && state.len() >= state.coming;
             begun = false;
             // If there is more, and nobody comes for it, the next thread is called before this one is busy. If the system
             // has none to give, those that there are take the rest in their turn.

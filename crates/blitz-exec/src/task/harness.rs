@@ -148,15 +148,18 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
 unsafe fn poll<F: Future>(task: NonNull<Header>, cell: &Cell<F>) -> Poll<()> {
     let waker = waker::Borrowed::new(task, &cell.header);
     let result = catch_unwind(AssertUnwindSafe(|| {
+        let rest = DropWhileUnwinding(cell);
         // SAFETY: RUNNING gives us the stage.
-        cell.stage.with_mut(|stage| match unsafe { &mut *stage } {
+        let polled = cell.stage.with_mut(|stage| match unsafe { &mut *stage } {
             Stage::Future(future) => {
                 // SAFETY: the cell never moves, and the future is dropped where it is.
                 let future = unsafe { Pin::new_unchecked(future) };
                 future.poll(&mut Context::from_waker(&waker))
             }
             _ => unreachable!("a task was polled after its end"),
-        })
+        });
+        mem::forget(rest);
+        polled
     }));
     let output = match result {
         Ok(Poll::Pending) => return Poll::Pending,
@@ -169,24 +172,29 @@ unsafe fn poll<F: Future>(task: NonNull<Header>, cell: &Cell<F>) -> Poll<()> {
             }
             Ok(output)
         }
-        // SAFETY: RUNNING gives us the stage.
-        Err(payload) => Err(unsafe { panicked(cell, payload) }),
+        Err(payload) => Err(panicked(cell, payload)),
     };
     // SAFETY: RUNNING gives us the stage.
     unsafe { store(cell, output) };
     Poll::Ready(())
 }
 
-/// The future has panicked: drops what is left of it; returns the error to report.
-///
-/// # Safety
-/// The caller has RUNNING.
-#[cold]
-unsafe fn panicked<F: Future>(cell: &Cell<F>, payload: Box<dyn Any + Send>) -> JoinError {
-    // SAFETY: as the caller says.
-    if let Err(another) = unsafe { drop_stage(cell) } {
-        forget_panic(another);
+/// Made by who has RUNNING, forgotten after a poll that comes back. After one that panics it drops what is left of the
+/// future while the panic is on its way, as the stack of a plain function is: what is dropped sees that it panicks.
+struct DropWhileUnwinding<'a, F: Future>(&'a Cell<F>);
+
+impl<F: Future> Drop for DropWhileUnwinding<'_, F> {
+    fn drop(&mut self) {
+        // SAFETY: RUNNING gives us the stage, and the poll that borrowed it is over.
+        if let Err(another) = unsafe { drop_stage(self.0) } {
+            forget_panic(another);
+        }
     }
+}
+
+/// The future has panicked and is gone; returns the error to report.
+#[cold]
+fn panicked<F: Future>(cell: &Cell<F>, payload: Box<dyn Any + Send>) -> JoinError {
     quietly(|| cell.header.scheduler.unhandled_panic());
     JoinError::panicked(cell.header.id, payload)
 }

@@ -232,8 +232,8 @@ impl Handle {
     /// If the future does, or if this thread already runs a runtime's tasks.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let may_block = self.inner.flavor == RuntimeFlavor::MultiThread;
-        let Some(_inside) = budget::enter_runtime(may_block) else {
+        // Whatever the flavour: this thread holds nothing that others wait for.
+        let Some(_inside) = budget::enter_runtime(true) else {
             super::nested_block_on()
         };
         let _entered = super::enter(self.clone());

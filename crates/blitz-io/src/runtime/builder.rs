@@ -149,8 +149,14 @@ impl Builder {
     }
 
     /// The runtime's name, for tools and logs. Default: none.
+    ///
+    /// # Panics
+    /// If `name` is blank.
+    #[track_caller]
     pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
-        self.name = Some(name.into());
+        let name = name.into();
+        assert!(!name.trim().is_empty(), "a runtime's name must not be blank");
+        self.name = Some(name);
         self
     }
 

@@ -1,5 +1,6 @@
 //! The public face, tested through its public names. Every test of I/O runs on each back end: see `harness`.
 
+mod as_on_tokio;
 mod async_fd;
 mod auto_traits;
 mod builder;

@@ -209,7 +209,9 @@ impl File {
     /// Those of writes that were under way; `EMFILE`.
     pub async fn try_clone(&self) -> io::Result<Self> {
         self.settle().await?;
-        Ok(Self::from_std(self.std.try_clone()?))
+        let mut clone = Self::from_std(self.std.try_clone()?);
+        clone.set_max_buf_size(self.max_buf_size());
+        Ok(clone)
     }
 
     /// Gives the file back as std's, once what is under way is done.

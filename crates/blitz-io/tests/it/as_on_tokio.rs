@@ -1,0 +1,198 @@
+//! What programs written for tokio may rely on, found by running its published tests against this crate: a test per finding.
+
+use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use blitz_io::fs::File;
+use blitz_io::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
+use blitz_io::runtime::{Builder, UnhandledPanic};
+use blitz_io::task::{self, LocalSet};
+
+use crate::harness::{FLAVORS, GUARD, each_case, guarded, on_both, on_every, run};
+
+/// Notes, when it is dropped, whether its thread panics.
+struct Witness(Arc<Mutex<Vec<bool>>>);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push(std::thread::panicking());
+    }
+}
+
+/// (It was dropped after the panic was caught.)
+#[test]
+fn what_a_panicking_task_owns_is_dropped_while_it_panics() {
+    on_every(|runtime| {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (captured, on_the_stack) = (Witness(seen.clone()), Witness(seen.clone()));
+        run(runtime, async {
+            let future = std::future::poll_fn(move |_| -> Poll<()> {
+                let _ = &captured;
+                panic!("as this test wants it");
+            });
+            let task = blitz_io::spawn(async move {
+                let _on_the_stack = on_the_stack;
+                future.await;
+            });
+            assert!(task.await.unwrap_err().is_panic());
+        });
+        assert_eq!(*seen.lock().unwrap(), [true, true]);
+    });
+}
+
+fn ends_at_a_panic() -> blitz_io::runtime::Runtime {
+    Builder::new_current_thread()
+        .unhandled_panic(UnhandledPanic::ShutdownRuntime)
+        .build()
+        .unwrap()
+}
+
+/// (What was spawned later waited for ever.)
+#[test]
+fn a_runtime_that_a_panic_has_ended_takes_no_more_tasks() {
+    let runtime = ends_at_a_panic();
+    let waits = runtime.spawn(std::future::pending::<()>());
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            blitz_io::spawn(async { panic!("as this test wants it") });
+            std::future::pending::<()>().await;
+        });
+    }));
+    assert!(ended.is_err());
+    let late = runtime.spawn(async {});
+    guarded(GUARD, || {
+        for task in [waits, late] {
+            let error = futures::executor::block_on(task).unwrap_err();
+            assert!(error.is_cancelled(), "{error:?}");
+        }
+    });
+}
+
+/// (The future that waited for the task was polled first, and `block_on` returned as if nothing had happened.)
+#[test]
+fn a_panic_that_ends_the_runtime_goes_before_the_answer() {
+    let runtime = ends_at_a_panic();
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            let _ = blitz_io::spawn(async { panic!("as this test wants it") }).await;
+        });
+    }));
+    assert!(ended.is_err());
+}
+
+/// (It panicked on the flavours whose workers may not block, although this thread is none.)
+#[test]
+fn whoever_blocks_on_a_handle_may_block_in_place() {
+    on_every(|runtime| {
+        let handle = runtime.handle();
+        guarded(GUARD, || {
+            let answer = handle.block_on(async {
+                task::block_in_place(|| {
+                    handle.block_on(task::yield_now());
+                    7
+                })
+            });
+            assert_eq!(answer, 7);
+        });
+    });
+}
+
+/// Blocks when it is dropped.
+struct BlocksAtItsEnd;
+
+impl Future for BlocksAtItsEnd {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl Drop for BlocksAtItsEnd {
+    fn drop(&mut self) {
+        task::block_in_place(|| {});
+    }
+}
+
+/// (On `multi_thread` they were let.)
+#[test]
+fn tasks_of_a_local_set_may_not_block_when_it_ends() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let set = LocalSet::new();
+            let task = set.spawn_local(BlocksAtItsEnd);
+            set.run_until(task::yield_now()).await;
+            drop(set);
+            assert!(task.await.unwrap_err().is_panic());
+        });
+    });
+}
+
+/// (A thread that had ended its work took the call and cancelled it, although another was on its way for it.)
+#[test]
+fn a_call_that_a_thread_was_started_for_runs_although_the_runtime_ends() {
+    each_case(&FLAVORS, |case| {
+        for _ in 0..20 {
+            let runtime = case.builder().worker_threads(4).build().unwrap();
+            let call = runtime.spawn_blocking(|| 7);
+            runtime.shutdown_timeout(GUARD);
+            let answer = guarded(GUARD, || futures::executor::block_on(call));
+            assert_eq!(answer.unwrap(), 7);
+        }
+    });
+}
+
+#[test]
+fn a_runtimes_name_is_not_blank() {
+    let set = |name: &str| {
+        catch_unwind(AssertUnwindSafe(|| {
+            Builder::new_current_thread().name(name);
+        }))
+    };
+    assert!(set("").is_err());
+    assert!(set(" ").is_err());
+    assert!(set("mine").is_ok());
+}
+
+/// (Only the first buffer was taken.)
+#[test]
+fn a_file_takes_all_buffers_in_one_write() {
+    on_both(|runtime| {
+        let dir = tempfile::tempdir().unwrap();
+        run(runtime, async {
+            let mut file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .open(dir.path().join("file"))
+                .await
+                .unwrap();
+            assert!(file.is_write_vectored());
+            let buffers = [b"".as_slice(), b"one", b"", b" two", b" three"].map(IoSlice::new);
+            assert_eq!(file.write_vectored(&buffers).await.unwrap(), 13);
+            assert_eq!(file.write_vectored(&[]).await.unwrap(), 0);
+            file.set_max_buf_size(5);
+            assert_eq!(file.write_vectored(&buffers).await.unwrap(), 5);
+            file.flush().await.unwrap();
+            file.rewind().await.unwrap();
+            let mut text = String::new();
+            file.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, "one two threeone t");
+        });
+    });
+}
+
+/// (It had the default.)
+#[test]
+fn a_files_clone_has_its_limit() {
+    on_both(|runtime| {
+        run(runtime, async {
+            let mut file = File::from_std(tempfile::tempfile().unwrap());
+            file.set_max_buf_size(128);
+            assert_eq!(file.try_clone().await.unwrap().max_buf_size(), 128);
+        });
+    });
+}
