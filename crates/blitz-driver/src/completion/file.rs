@@ -141,7 +141,10 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for WriteAt<F, B> {
             match answer {
                 n if n > 0 => written += n as usize,
                 n if n == -ECANCELED || n == -EINTR => {}
-                error => return report_loss(len - written, error),
+                error => {
+                    let error = io::Error::from_raw_os_error(-error);
+                    return file::report_loss(len - written, &error);
+                }
             }
             if written >= len {
                 return;
@@ -151,16 +154,6 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for WriteAt<F, B> {
             // SAFETY: the rest of the buffer's own bytes, which are initialised.
             answer = unsafe { file::write(self.file.as_raw_fd(), ptr, len - written, offset) };
         }
-    }
-}
-
-/// The last resort for bytes that were taken, and that nobody waits for.
-fn report_loss(len: usize, answer: i32) {
-    if len > 0 {
-        let error = io::Error::from_raw_os_error(-answer);
-        eprintln!(
-            "blitz-io: {len} bytes were given to a file that was dropped without a flush, and are lost: {error}"
-        );
     }
 }
 
@@ -276,6 +269,11 @@ unsafe impl Request for Close {
         Sqe::close(self.number)
     }
 
+    fn is_undone(result: i32) -> bool {
+        // Interrupted, it is closed all the same: a second try would close whoever has the number by now.
+        result == -ECANCELED
+    }
+
     fn call(&mut self) -> i32 {
         // Whatever it says, the descriptor is gone; and if it was interrupted nobody must try again.
         drop(self.file.take());
@@ -284,7 +282,7 @@ unsafe impl Request for Close {
 
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
         // Refused by the driver: as if cancelled before it began.
-        let outcome = outcome.unwrap_or(Outcome::of(-blitz_sys::file::errno::ECANCELED));
+        let outcome = outcome.unwrap_or(Outcome::of(-ECANCELED));
         self.settle(outcome).check().map(drop)
     }
 
@@ -296,7 +294,6 @@ unsafe impl Request for Close {
 impl Close {
     /// A close that was cancelled has not happened: the number is ours again.
     fn settle(&self, outcome: Outcome) -> Outcome {
-        use blitz_sys::file::errno::ECANCELED;
         use std::os::fd::FromRawFd;
         if outcome.result != -ECANCELED {
             return outcome;
@@ -306,5 +303,18 @@ impl Close {
             drop(unsafe { OwnedFd::from_raw_fd(self.number) });
         }
         Outcome::of(0)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// The descriptor is gone after it, so that the second try would close another's.
+    #[test]
+    fn an_interrupted_close_is_not_tried_again() {
+        assert!(!Close::is_undone(-EINTR));
+        assert!(Close::is_undone(-ECANCELED));
+        assert!(Sync::<std::fs::File>::is_undone(-EINTR));
     }
 }

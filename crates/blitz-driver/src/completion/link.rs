@@ -33,13 +33,32 @@ mod sealed {
 /// ```
 pub trait Links: Future + Unpin + sealed::Sealed + Sized {
     /// The chain of this and then `next`.
+    ///
+    /// # Panics
+    /// If either has been polled, or if they are not of one driver.
+    #[track_caller]
     fn link<D: Request>(self, next: Op<D>) -> Linked<Self, D> {
+        assert!(
+            !self.has_begun() && next.is_idle(),
+            "an operation in flight cannot be linked"
+        );
+        // Each looks for its answer with its own driver, and would find another's there.
+        assert!(
+            self.driver().same_as(next.handle()),
+            "the operations of a chain belong to one driver"
+        );
         Linked {
             first: Progress::Runs(self),
             second: Progress::Runs(next),
             is_started: false,
         }
     }
+
+    #[doc(hidden)]
+    const LEN: usize;
+
+    #[doc(hidden)]
+    fn has_begun(&self) -> bool;
 
     #[doc(hidden)]
     fn collect(&mut self, chain: &mut Chain<'_>, is_last: bool) -> Result<(), Waker>;
@@ -59,8 +78,13 @@ pub struct Chain<'a> {
 impl<D: Request> sealed::Sealed for Op<D> {}
 
 impl<D: Request> Links for Op<D> {
+    const LEN: usize = 1;
+
+    fn has_begun(&self) -> bool {
+        !self.is_idle()
+    }
+
     fn collect(&mut self, chain: &mut Chain<'_>, is_last: bool) -> Result<(), Waker> {
-        assert!(self.is_idle(), "an operation in flight cannot be linked");
         self.set_linked();
         let waker = chain.wakers.pop().expect("a waker for each operation");
         let flags = if is_last { 0 } else { sqe_flags::LINK };
@@ -77,6 +101,12 @@ impl<D: Request> Links for Op<D> {
 impl<A: Links, D: Request> sealed::Sealed for Linked<A, D> {}
 
 impl<A: Links, D: Request> Links for Linked<A, D> {
+    const LEN: usize = A::LEN + 1;
+
+    fn has_begun(&self) -> bool {
+        self.is_started
+    }
+
     fn collect(&mut self, chain: &mut Chain<'_>, is_last: bool) -> Result<(), Waker> {
         self.is_started = true;
         let (Progress::Runs(first), Progress::Runs(second)) = (&mut self.first, &mut self.second)
@@ -140,8 +170,8 @@ impl<A: Links, D: Request> Linked<A, D> {
             self.is_started = true;
             return;
         }
-        // Cloned before the lock; a chain is rarely longer than this.
-        let wakers = (0..CHAIN_MAX).map(|_| waker.clone()).collect();
+        // Foreign code: cloned before the lock.
+        let wakers = (0..Self::LEN).map(|_| waker.clone()).collect();
         let mut submission = handle.submission();
         let mut chain = Chain {
             submission: &mut submission,
@@ -159,9 +189,6 @@ impl<A: Links, D: Request> Linked<A, D> {
         handle.notify_submitted();
     }
 }
-
-/// The longest chain.
-const CHAIN_MAX: usize = 16;
 
 impl<A: Links, D: Request> Future for Linked<A, D> {
     type Output = (A::Output, D::Output);

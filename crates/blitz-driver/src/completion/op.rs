@@ -31,6 +31,11 @@ pub unsafe trait Request: Unpin + std::marker::Send + 'static {
     /// The entry that asks for it; called again if the kernel gave the operation back undone.
     fn entry(&mut self) -> Sqe;
 
+    /// Whether an answer says that nothing was done, although nobody asked for that: then it is asked for again.
+    fn is_undone(result: i32) -> bool {
+        result == -errno::ECANCELED || result == -errno::EINTR
+    }
+
     /// Does the same on this thread, waiting as long as it takes; the result or a negative error number.
     fn call(&mut self) -> i32;
 
@@ -126,14 +131,14 @@ impl<D: Request> Op<D> {
     /// Makes a place for the operation and the entry that is to be queued for it.
     ///
     /// The caller holds the lock, queues the entry before it lets go of it, and tells the driver then. If the driver
-    /// takes no more the waker comes back.
+    /// takes no more, or has no ring, the waker comes back.
     pub(super) fn prepare(
         &mut self,
         submission: &mut Submission,
         waker: Waker,
         flags: u8,
     ) -> Result<Sqe, Waker> {
-        if submission.ops.is_closed() {
+        if submission.ops.is_closed() || submission.ring.is_none() {
             return Err(waker);
         }
         let data = self.data.as_mut().expect("polled after it was ready");
@@ -177,9 +182,14 @@ impl<D: Request> Op<D> {
                 Poll::Pending
             }
             Err(waker) => {
+                let error = if submission.ops.is_closed() {
+                    shutting_down()
+                } else {
+                    io::ErrorKind::Unsupported.into()
+                };
                 drop(submission);
                 drop(waker);
-                self.finish(Err(shutting_down()))
+                self.finish(Err(error))
             }
         }
     }
@@ -207,8 +217,7 @@ impl<D: Request> Future for Op<D> {
                 Looked::WantsWaker => fresh = Some(cx.waker().clone()),
             }
         };
-        let undone = outcome.result == -errno::ECANCELED || outcome.result == -errno::EINTR;
-        if undone && !this.is_linked {
+        if D::is_undone(outcome.result) && !this.is_linked {
             this.stage = Stage::Idle;
             return this.start(cx.waker().clone());
         }

@@ -111,7 +111,10 @@ impl Many {
         }
         if result == -errno::ENOBUFS && self.carries == Carries::Buffers {
             self.is_starved = true;
-        } else if result != -errno::ECANCELED {
+            destroy(self.carries, result, flags, group, out);
+        } else if result == -errno::ECANCELED {
+            destroy(self.carries, result, flags, group, out);
+        } else {
             self.queue.push_back((result, flags));
         }
         if self.queue.len() >= self.queue_max && !is_last && !self.is_pausing {
@@ -160,7 +163,7 @@ impl Many {
     }
 }
 
-/// Destroys an answer that nobody will take.
+/// Destroys an answer that nobody will take; one that is a failure may have a buffer, too.
 fn destroy(
     carries: Carries,
     result: i32,
@@ -179,5 +182,47 @@ fn destroy(
                 group.give_back(number);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use blitz_sys::completion::{self, Mode, Setup};
+
+    use super::*;
+
+    /// An answer that is no more than a cancellation, or that says there were no buffers, may still carry one.
+    #[test]
+    fn a_failed_answer_gives_its_buffer_back() {
+        let setup = Setup {
+            sq_entries: 16,
+            cq_entries: 16,
+            mode: Mode::Shared,
+            sqpoll: None,
+        };
+        let Ok((mut submissions, _completions, _)) = completion::open(&setup) else {
+            return;
+        };
+        let Ok(mut group) = Group::register(&mut submissions, 4, 64) else {
+            return;
+        };
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let mut many = Many::new(Carries::Buffers, Arc::new(socket.into()), 8);
+        let mut out = Delivery::new();
+        for errno in [errno::ECANCELED, errno::ENOBUFS] {
+            many.arm();
+            let mut cancel = false;
+            many.deliver(
+                -errno,
+                cqe_flags::BUFFER | (2 << 16),
+                Some(&mut group),
+                &mut out,
+                &mut cancel,
+            );
+            assert_eq!((group.available(), many.queue.len(), cancel), (4, 0, false));
+        }
+        group.release(&mut submissions);
     }
 }

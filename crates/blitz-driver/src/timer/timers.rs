@@ -181,22 +181,23 @@ impl Timers {
     /// Before the driver waits, after its [`Sleeper::fall_asleep`]: how long it may, `None` for without limit.
     ///
     /// On a paused clock timers set no limit; if everyone sleeps time jumps, timers fire, and the answer is zero.
-    /// From here until [`end_wait`](Self::end_wait) an earlier timer from another thread asks for an unpark.
+    /// From here until [`end_wait`](Self::end_wait) an earlier timer from another thread asks for an unpark: on a paused
+    /// clock, too, since a thread of no runtime does not sleep with the others and so has nobody else look at its timer.
     pub fn begin_wait(
         &self,
         clock: &Clock,
         sleeper: &Sleeper,
         limit: Option<Duration>,
     ) -> Option<Duration> {
-        if clock.is_paused() {
-            let moved = clock.try_auto_advance(sleeper);
-            return if moved { Some(Duration::ZERO) } else { limit };
-        }
         let mut state = self.state.lock();
         let next = self.refresh(&mut state);
         // ORDERING: Relaxed: an insert reads it under the lock, so it comes before (and we saw its deadline) or after.
         self.sleeps_until.store(next, Relaxed);
         drop(state);
+        if clock.is_paused() {
+            let moved = clock.try_auto_advance(sleeper);
+            return if moved { Some(Duration::ZERO) } else { limit };
+        }
         if next == NEVER {
             return limit;
         }

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use blitz_driver::completion::{
 use blitz_driver::{Config, Driver, RingUse};
 use blitz_sys::file::open_flags::{O_CREAT, O_RDONLY, O_RDWR};
 
-use crate::completion_support::{drive, listener, run};
+use crate::completion_support::{drain, drive, listener, poll_once, run};
 use crate::support::{on_each, on_ring, tcp_pair};
 
 fn c(path: &Path) -> CString {
@@ -231,6 +232,58 @@ fn a_chain_runs_in_order_and_stops_at_the_first_failure() {
         assert_eq!(cancelled.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
         assert_eq!(back, b"never");
         assert_eq!(std::fs::read(dir.path().join("chained")).unwrap(), b"otwo");
+    });
+}
+
+/// Each operation of a chain asks its own driver for its answer: with another's it took the answer of whoever has that
+/// place there, and the kernel wrote on to memory that was free. And one that has begun would be queued twice.
+#[test]
+fn a_chain_is_of_one_driver_and_has_not_begun() {
+    on_ring(Config::default(), |driver| {
+        let dir = tempfile::tempdir().unwrap();
+        let handle = driver.handle().clone();
+        let file = scratch(driver, dir.path(), "chained");
+        let other = blitz_driver::Driver::new(Config::default()).unwrap();
+        let mut begun = sync(&handle, file.clone(), true);
+        assert!(poll_once(std::pin::Pin::new(&mut begun)).is_pending());
+        let fresh = || sync(&handle, file.clone(), true);
+        let links = [
+            catch_unwind(AssertUnwindSafe(|| {
+                drop(fresh().link(sync(other.handle(), file.clone(), true)))
+            })),
+            catch_unwind(AssertUnwindSafe(|| drop(fresh().link(begun)))),
+        ];
+        for link in links {
+            let panic = link.unwrap_err();
+            let message = panic.downcast_ref::<&str>().copied().unwrap_or_default();
+            assert!(
+                message.contains("chain") || message.contains("linked"),
+                "{message}"
+            );
+        }
+        drain(driver);
+
+        // As long as anyone likes.
+        let chain = fresh()
+            .link(fresh())
+            .link(fresh())
+            .link(fresh())
+            .link(fresh())
+            .link(fresh());
+        let chain = chain
+            .link(fresh())
+            .link(fresh())
+            .link(fresh())
+            .link(fresh())
+            .link(fresh());
+        let chain = chain
+            .link(fresh())
+            .link(fresh())
+            .link(fresh())
+            .link(fresh())
+            .link(fresh());
+        let (_, last) = drive(driver, chain.link(fresh()));
+        last.unwrap();
     });
 }
 

@@ -6,7 +6,7 @@
 //! thread may call them.
 
 use std::ffi::CStr;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use bytes::BufMut;
@@ -223,6 +223,18 @@ pub fn open_now(path: &CStr, flags: i32) -> Option<io::Result<OwnedFd>> {
 pub fn write_now(fd: RawFd, bytes: &[u8], offset: Option<u64>) -> Answer {
     // SAFETY: the bytes are borrowed for the call.
     unsafe { now::write(fd, bytes.as_ptr(), bytes.len(), offset) }
+}
+
+/// The last resort for `len` bytes that were taken, and that nobody waits for: a line on the standard error stream.
+///
+/// Where that is closed there is nobody left to tell: a drop must not panic for it.
+pub fn report_loss(len: usize, error: &io::Error) {
+    if len > 0 {
+        let _ = writeln!(
+            io::stderr(),
+            "blitz-io: {len} bytes were given to a file that was dropped without a flush, and are lost: {error}"
+        );
+    }
 }
 
 #[cfg(test)]

@@ -56,10 +56,7 @@ impl Drop for Unsent {
             return;
         }
         if let Err(error) = self.write_all() {
-            let lost = self.bytes.len() - self.sent;
-            eprintln!(
-                "blitz-io: {lost} bytes were given to a file that was dropped without a flush, and are lost: {error}"
-            );
+            blitz_sys::file::report_loss(self.bytes.len() - self.sent, &error);
         }
     }
 }

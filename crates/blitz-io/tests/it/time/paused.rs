@@ -417,3 +417,20 @@ fn outside_wakes_arrive_while_time_stands() {
         ));
     });
 }
+
+/// A thread of no runtime does not wait with the others, so the driver that keeps its timer is told of it.
+#[test]
+fn a_timer_of_a_thread_outside_moves_time_too() {
+    on_every(true, || async {
+        let handle = blitz_io::runtime::Handle::current();
+        let (send, receive) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let _entered = handle.enter();
+            let start = Instant::now();
+            futures::executor::block_on(time::sleep(HOUR));
+            let _ = send.send(start.elapsed());
+        });
+        assert_eq!(receive.await, Ok(HOUR));
+        thread.join().unwrap();
+    });
+}
