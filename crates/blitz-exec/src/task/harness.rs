@@ -180,7 +180,7 @@ unsafe fn poll<F: Future>(task: NonNull<Header>, cell: &Cell<F>) -> Poll<()> {
 }
 
 /// Made by who has RUNNING, forgotten after a poll that comes back. After one that panics it drops what is left of the
-/// future while the panic is on its way, as the stack of a plain function is: what is dropped sees that it panicks.
+/// future while the panic is on its way, as the stack of a plain function is: what is dropped sees that it panics.
 struct DropWhileUnwinding<'a, F: Future>(&'a Cell<F>);
 
 impl<F: Future> Drop for DropWhileUnwinding<'_, F> {
