@@ -40,8 +40,8 @@ struct State {
     pool: Option<BufferPool>,
     /// No provided buffers on this driver: do not try again.
     is_plain: bool,
-    /// Put back by the reader.
-    unread: Option<BufferView>,
+    /// Put back by readers, the last one first: two that read at once may both have something left.
+    unread: Vec<BufferView>,
 }
 
 /// What the ring has to say about the next buffer.
@@ -60,7 +60,7 @@ impl Leases {
             ticket: None,
             pool: None,
             is_plain: false,
-            unread: None,
+            unread: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -70,7 +70,7 @@ impl Leases {
     /// True if bytes may be here that are no longer in the socket.
     pub fn is_armed(&self) -> bool {
         let state = self.state.lock();
-        state.stream.is_some() || state.unread.is_some()
+        state.stream.is_some() || !state.unread.is_empty()
     }
 
     /// Receives the next buffer of `registration`'s socket; an empty one is the end of the stream.
@@ -86,7 +86,7 @@ impl Leases {
     ) -> Poll<io::Result<BufferView>> {
         let coop = ready!(blitz_core::budget::poll_proceed(cx));
         // A statement of its own: no waker is touched under our lock.
-        let unread = self.state.lock().unread.take();
+        let unread = self.state.lock().unread.pop();
         if let Some(view) = unread {
             coop.made_progress();
             return Poll::Ready(Ok(view));
@@ -110,7 +110,7 @@ impl Leases {
     /// As for [`poll_next`](Self::poll_next), if an error is what came.
     pub fn try_next(&self) -> Option<io::Result<BufferView>> {
         let mut state = self.state.lock();
-        if let Some(view) = state.unread.take() {
+        if let Some(view) = state.unread.pop() {
             return Some(Ok(view));
         }
         let (handle, key) = state.stream.as_ref()?;
@@ -123,8 +123,7 @@ impl Leases {
     /// Puts back what a reader did not use; the next one gets it first.
     pub fn put_back(&self, view: BufferView) {
         if !view.is_empty() {
-            let replaced = self.state.lock().unread.replace(view);
-            debug_assert!(replaced.is_none(), "only the last buffer can be put back");
+            self.state.lock().unread.push(view);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Operations on sockets.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
+use blitz_core::budget;
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{Opcode, Sqe, ZC_COPIED};
 use blitz_sys::file::{self, errno, message_flags, socket_flags};
@@ -382,6 +384,8 @@ unsafe impl<F: Descriptor, G: Descriptor> Request for Splice<F, G> {
 /// Receives into `buffer`, on whatever the driver has: what is there is taken on the spot, else the ring waits for
 /// it, else readiness.
 ///
+/// Takes one unit of the task's budget if it does not wait.
+///
 /// # Cancel safety
 /// Not safe: bytes that came while the future was dropped are lost with the buffer.
 pub async fn receive_owned<B: IoBufMut>(
@@ -393,8 +397,9 @@ pub async fn receive_owned<B: IoBufMut>(
         // SAFETY: the bytes are the buffer's own, which we hold alone.
         errno::check(unsafe { file::receive(registration.fd().as_raw_fd(), ptr, len) })
     };
-    let received = match now(&mut buffer) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+    let received = match on_the_spot(|| now(&mut buffer)).await {
+        Some(received) => received,
+        None => {
             let handle = near(registration);
             if handle.supports(Opcode::RECV) {
                 return receive(&handle, registration.fd().clone(), buffer, true).await;
@@ -403,7 +408,6 @@ pub async fn receive_owned<B: IoBufMut>(
                 .async_io(Interest::READABLE, || now(&mut buffer))
                 .await
         }
-        received => received,
     };
     let result = received.map(|n| n as usize);
     if let Ok(n) = result {
@@ -415,6 +419,8 @@ pub async fn receive_owned<B: IoBufMut>(
 
 /// Sends `buffer`'s bytes, as many as the socket takes, on whatever the driver has.
 ///
+/// Takes one unit of the task's budget if it does not wait.
+///
 /// # Cancel safety
 /// Not safe: what a dropped future has sent is not known.
 pub async fn send_owned<B: IoBuf>(
@@ -422,17 +428,29 @@ pub async fn send_owned<B: IoBuf>(
     buffer: B,
 ) -> (io::Result<usize>, B) {
     let now = || blitz_sys::socket::send(registration.fd().as_fd(), buffer.init_bytes());
-    let sent = match now() {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+    let sent = match on_the_spot(now).await {
+        Some(sent) => sent,
+        None => {
             let handle = near(registration);
             if handle.supports(Opcode::SEND) {
                 return send(&handle, registration.fd().clone(), buffer).await;
             }
             registration.async_io(Interest::WRITABLE, now).await
         }
-        sent => sent,
     };
     (sent, buffer)
+}
+
+/// Tries `call` within the task's budget, so that a socket which never blocks does not keep its task running for ever.
+async fn on_the_spot<R>(call: impl FnOnce() -> io::Result<R>) -> Option<io::Result<R>> {
+    let coop = poll_fn(budget::poll_proceed).await;
+    match call() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        done => {
+            coop.made_progress();
+            Some(done)
+        }
+    }
 }
 
 /// Sends `buffer`'s bytes without copying them where the kernel can and it pays, else as [`send_owned`].

@@ -272,3 +272,19 @@ fn a_reader_waits_no_longer_than_the_driver_lives() {
         assert!(matches!(polled, std::task::Poll::Ready(Err(_))));
     });
 }
+
+/// Two that read one stream at once may each put something back. (The first one's bytes were lost.)
+#[test]
+fn what_is_put_back_twice_is_there_twice() {
+    let pool = blitz_driver::completion::BufferPool::new(2, 16);
+    let leases = blitz_driver::completion::Leases::new();
+    for bytes in [b"one", b"two"] {
+        let mut lease = pool.try_lease().unwrap();
+        lease.as_mut_slice()[..3].copy_from_slice(bytes);
+        leases.put_back(lease.freeze(3));
+    }
+    assert_eq!(&leases.try_next().unwrap().unwrap()[..], b"two");
+    assert_eq!(&leases.try_next().unwrap().unwrap()[..], b"one");
+    assert!(leases.try_next().is_none());
+    assert!(!leases.is_armed());
+}

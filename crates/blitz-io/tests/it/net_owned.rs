@@ -431,3 +431,29 @@ fn what_cannot_be_spliced_is_copied_and_counted() {
         });
     });
 }
+
+/// A task whose reads and writes never wait yields all the same, and its neighbours run.
+#[test]
+fn owned_calls_that_never_wait_take_of_the_budget() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    on_every(|runtime| {
+        within(runtime, LIMIT, async {
+            let (a, b) = pair().await;
+            let stop = Arc::new(AtomicBool::new(false));
+            let stopped = Arc::clone(&stop);
+            let neighbour = task::spawn(async move { stopped.store(true, SeqCst) });
+            let mut bytes = vec![0; 1];
+            while !stop.load(SeqCst) {
+                let sent;
+                (sent, bytes) = a.write_owned(bytes).await;
+                assert_eq!(sent.unwrap(), 1);
+                let received;
+                (received, bytes) = b.read_owned(bytes).await;
+                assert_eq!(received.unwrap(), 1);
+            }
+            neighbour.await.unwrap();
+        });
+    });
+}

@@ -451,3 +451,20 @@ fn readiness_is_told_beyond_the_budget() {
         .await;
     });
 }
+
+/// More buffers than one call takes: a part is written, and the socket is not taken for full.
+#[test]
+fn as_many_vectors_as_anyone_likes() {
+    with_pair(|mut a, mut b| async move {
+        let bytes: Vec<u8> = (0..3_000).map(|i| i as u8).collect();
+        let slices: Vec<IoSlice<'_>> = bytes.chunks(1).map(IoSlice::new).collect();
+        let mut sent = 0;
+        while sent < slices.len() {
+            sent += a.write_vectored(&slices[sent..]).await.unwrap();
+        }
+        let mut got = vec![0; bytes.len()];
+        b.read_exact(&mut got).await.unwrap();
+        assert_eq!(got, bytes);
+        assert_eq!(a.try_write_vectored(&slices).unwrap(), 1_024);
+    });
+}

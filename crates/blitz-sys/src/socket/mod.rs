@@ -30,6 +30,8 @@ pub use special::{
 const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
 #[cfg(not(nosignal))]
 const SEND_FLAGS: libc::c_int = 0;
+/// So many buffers one call takes, on every system that is served here.
+const IOV_MAX: usize = 1024;
 
 /// The longest queue of connections not yet accepted that `listen` may be asked for here.
 ///
@@ -228,14 +230,20 @@ pub fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     restarted(|| socket.send_with_flags(buf, SEND_FLAGS))
 }
 
-/// Sends from several buffers in one call.
+/// What of `bufs` one call takes: the kernel refuses more, where a caller expects to be told of a part.
+#[inline]
+pub fn sendable<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
+    &bufs[..bufs.len().min(IOV_MAX)]
+}
+
+/// Sends from several buffers in one call, from the first 1,024 at most.
 ///
 /// # Errors
 /// Those of `sendmsg(2)`.
 #[inline]
 pub fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
-    restarted(|| socket.send_vectored_with_flags(bufs, SEND_FLAGS))
+    restarted(|| socket.send_vectored_with_flags(sendable(bufs), SEND_FLAGS))
 }
 
 /// Ends one direction of a connection, or both.

@@ -221,6 +221,8 @@ impl TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A part that is short for want of room in the call says nothing of the socket.
+        let bufs = socket::sendable(bufs);
         let len = bufs.iter().map(|buf| buf.len()).sum();
         self.io.poll_transfer(cx, Direction::Write, len, || {
             socket::send_vectored(self.as_fd(), bufs)
