@@ -69,9 +69,6 @@ impl Submissions {
     pub fn wants_entering(&mut self) -> bool {
         match self.0 {}
     }
-    pub fn is_overflowed(&mut self) -> bool {
-        match self.0 {}
-    }
     pub fn submit(&mut self) -> Entered {
         match self.0 {}
     }
@@ -94,12 +91,6 @@ impl Submissions {
         match self.0 {}
     }
     pub fn unregister_buffers(&mut self) -> io::Result<()> {
-        match self.0 {}
-    }
-    pub fn register_files_sparse(&mut self, _count: u32) -> io::Result<()> {
-        match self.0 {}
-    }
-    pub fn update_files(&mut self, _offset: u32, _fds: &[i32]) -> io::Result<()> {
         match self.0 {}
     }
 }

@@ -269,13 +269,6 @@ impl Submissions {
         queue.cq_overflow() || queue.taskrun()
     }
 
-    /// True if answers were kept back because the completion queue was full.
-    #[inline]
-    pub fn is_overflowed(&mut self) -> bool {
-        // SAFETY: as in `push`.
-        unsafe { self.io.submission_shared() }.cq_overflow()
-    }
-
     /// Hands every queued entry to the kernel and runs what it has put off, without waiting.
     ///
     /// Only on the ring's thread, if it is for one thread.
@@ -338,23 +331,6 @@ impl Submissions {
     /// The kernel's.
     pub fn unregister_buffers(&mut self) -> io::Result<()> {
         self.io.submitter().unregister_buffers()
-    }
-
-    /// Makes an empty table of `count` registered descriptors.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn register_files_sparse(&mut self, count: u32) -> io::Result<()> {
-        self.io.submitter().register_files_sparse(count)
-    }
-
-    /// Puts descriptors (-1: none) into the table from `offset` on.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn update_files(&mut self, offset: u32, fds: &[i32]) -> io::Result<()> {
-        let submitter = self.io.submitter();
-        submitter.register_files_update(offset, fds).map(drop)
     }
 }
 
