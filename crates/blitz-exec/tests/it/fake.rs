@@ -23,7 +23,7 @@ pub(crate) struct Token {
 pub(crate) struct FakePark(pub(crate) Arc<Token>);
 
 impl FakePark {
-    pub(crate) fn new() -> (Box<dyn Park>, Arc<Token>) {
+    pub(crate) fn pair() -> (Box<dyn Park>, Arc<Token>) {
         let token = Arc::new(Token::default());
         (Box::new(Self(Arc::clone(&token))), token)
     }

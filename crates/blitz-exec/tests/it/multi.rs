@@ -14,7 +14,7 @@ use crate::fake::{FakePark, Token, wait, yield_now};
 
 fn start(workers: usize, config: Config) -> (Arc<MultiThread>, Pool, Vec<Arc<Token>>) {
     let pool = Pool::new(PoolConfig::default());
-    let (parks, tokens) = (0..workers).map(|_| FakePark::new()).unzip();
+    let (parks, tokens) = (0..workers).map(|_| FakePark::pair()).unzip();
     let scheduler = MultiThread::new(
         parks,
         Arc::new(Config { workers, ..config }),
@@ -145,7 +145,7 @@ fn cores_are_held_by_one_thread_at_a_time() {
             scheduler.spawn(
                 async move {
                     for _ in 0..5 {
-                        if n % 3 == 0 {
+                        if n.is_multiple_of(3) {
                             block_in_place(std::thread::yield_now);
                         }
                         yield_now().await;
@@ -196,7 +196,7 @@ impl Park for Blocks {
 #[test]
 fn a_driver_s_turn_may_block_in_place() {
     let pool = Pool::new(PoolConfig::default());
-    let (park, token) = FakePark::new();
+    let (park, token) = FakePark::pair();
     let config = Config {
         workers: 1,
         event_interval: 1,
@@ -217,7 +217,7 @@ fn a_driver_s_turn_may_block_in_place() {
 fn a_hook_before_the_wait_may_block_in_place() {
     let hooks = Hooks {
         before_park: Some(Arc::new(|| {
-            block_in_place(|| std::thread::yield_now());
+            block_in_place(std::thread::yield_now);
         })),
         ..Hooks::default()
     };

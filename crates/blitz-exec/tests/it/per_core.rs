@@ -15,7 +15,7 @@ use crate::fake::{FakePark, wait, yield_now};
 #[test]
 fn a_task_stays_on_its_worker() {
     let pool = Pool::new(PoolConfig::default());
-    let (parks, tokens): (Vec<_>, Vec<_>) = (0..3).map(|_| FakePark::new()).unzip();
+    let (parks, tokens): (Vec<_>, Vec<_>) = (0..3).map(|_| FakePark::pair()).unzip();
     let scheduler = PerCore::new(
         parks,
         &Arc::new(Config {

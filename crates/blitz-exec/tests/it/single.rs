@@ -11,7 +11,7 @@ use blitz_exec::task::SpawnInfo;
 use crate::fake::{FakePark, yield_now};
 
 fn scheduler(config: Config) -> (Arc<Shared>, Arc<crate::fake::Token>) {
-    let (park, token) = FakePark::new();
+    let (park, token) = FakePark::pair();
     (Shared::new(0, park, Arc::new(config)), token)
 }
 
