@@ -155,7 +155,10 @@ impl Builder {
     #[track_caller]
     pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
-        assert!(!name.trim().is_empty(), "a runtime's name must not be blank");
+        assert!(
+            !name.trim().is_empty(),
+            "a runtime's name must not be blank"
+        );
         self.name = Some(name);
         self
     }

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use blitz_core::budget;
-use blitz_driver::clock::to_ns;
 use blitz_driver::Timer;
+use blitz_driver::clock::to_ns;
 use pin_project_lite::pin_project;
 
 use super::Instant;

@@ -110,10 +110,7 @@ impl TcpSocket {
                 Err(_) => error,
             });
         }
-        Ok(TcpListener::new(
-            self.fd,
-            open_driver("TcpSocket::listen")?,
-        ))
+        Ok(TcpListener::new(self.fd, open_driver("TcpSocket::listen")?))
     }
 
     /// The address that the socket is bound to.

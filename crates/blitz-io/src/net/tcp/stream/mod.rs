@@ -22,8 +22,8 @@ use bytes::BufMut;
 use leased::Leased;
 
 use super::{
-    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, open_driver, refuse_blocking, split,
-    split_owned,
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, open_driver, refuse_blocking,
+    split, split_owned,
 };
 use crate::net::addr::each_addr;
 use crate::net::{ToSocketAddrs, error};
