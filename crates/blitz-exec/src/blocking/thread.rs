@@ -22,17 +22,25 @@ pub(super) fn is_of(inner: &Arc<Inner>) -> bool {
 /// The life of a pool thread, from start to exit.
 pub(super) fn run(inner: &Arc<Inner>, index: u64) {
     POOL.with(|pool| pool.set(Arc::as_ptr(inner)));
-    {
-        let _context = inner.config.enter.as_ref().map(|enter| enter());
-        call(&inner.config.on_start);
-        work(inner, index);
-        call(&inner.config.on_stop);
+    let _alive = Alive(inner);
+    let _context = inner.config.enter.as_ref().map(|enter| enter());
+    call(&inner.config.on_start);
+    work(inner, index);
+    call(&inner.config.on_stop);
+}
+
+/// The thread has not run its last line. By a panic it gets there, too: leaving the runtime's context panics where a call
+/// has forgotten a guard of its own, and a shutdown must not wait for ever because of that.
+struct Alive<'a>(&'a Inner);
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.alive -= 1;
+        drop(state);
+        // Whoever shuts down counts for itself: it may be a thread of the pool, which waits for all but itself.
+        self.0.all_gone.notify_all();
     }
-    let mut state = inner.state.lock();
-    state.alive -= 1;
-    drop(state);
-    // Whoever shuts down counts for itself: it may be a thread of the pool, which waits for all but itself.
-    inner.all_gone.notify_all();
 }
 
 /// Calls a user's hook. One that panics has told so by the panic hook; the thread is still needed.

@@ -141,3 +141,20 @@ fn a_call_may_end_its_own_pool() {
     assert!(wait(call).unwrap());
     assert!(pool.shutdown(None));
 }
+
+/// What keeps the thread in its runtime may panic when it goes. (The shutdown waited for ever.)
+#[test]
+fn a_context_that_panics_at_a_thread_s_end_holds_no_shutdown_up() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("the context");
+        }
+    }
+    let pool = Pool::new(PoolConfig {
+        enter: Some(Arc::new(|| Box::new(Panics))),
+        ..PoolConfig::default()
+    });
+    wait(pool.spawner().spawn_blocking(|| (), SpawnInfo::here())).unwrap();
+    assert!(pool.shutdown(Some(Duration::from_secs(30))));
+}
