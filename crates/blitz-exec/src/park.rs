@@ -10,7 +10,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use blitz_core::primitive::sync::atomic::AtomicUsize;
-use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::{Condvar, Mutex};
 
 /// What a worker's core waits in: one per core, carried from thread to thread with it.
@@ -122,16 +122,16 @@ impl ThreadParker {
         // ORDERING: Acquire pairs with the Release in `unpark`: what the waker did before is seen after.
         if self
             .state
-            .compare_exchange(NOTIFIED, EMPTY, Acquire, Acquire)
+            .compare_exchange(NOTIFIED, EMPTY, Acquire, Relaxed)
             .is_ok()
         {
             return;
         }
         let mut guard = self.lock.lock();
-        // ORDERING: the lock orders the sleep itself, since `unpark` signals under it.
+        // ORDERING: Relaxed: it says that we sleep, and publishes nothing; `unpark` signals under the lock.
         if self
             .state
-            .compare_exchange(EMPTY, PARKED, AcqRel, Acquire)
+            .compare_exchange(EMPTY, PARKED, Relaxed, Relaxed)
             .is_err()
         {
             // ORDERING: Acquire pairs with the Release in `unpark`. A swap, not a store: a second waker may have come
@@ -149,7 +149,7 @@ impl ThreadParker {
             // ORDERING: Acquire pairs with the Release in `unpark`.
             if self
                 .state
-                .compare_exchange(NOTIFIED, EMPTY, Acquire, Acquire)
+                .compare_exchange(NOTIFIED, EMPTY, Acquire, Relaxed)
                 .is_ok()
             {
                 return;
@@ -161,8 +161,9 @@ impl ThreadParker {
     pub fn unpark(&self) {
         // Begun before the thread can be seen awake, so that time does not jump between the two.
         self.watch.begin();
-        // ORDERING: Release pairs with the Acquire in `park`. A swap, so that an earlier waker's writes stay visible.
-        if self.state.swap(NOTIFIED, AcqRel) == PARKED {
+        // ORDERING: Release pairs with the Acquire in `park`. A swap goes on with the
+        // release sequence of the wakers before.
+        if self.state.swap(NOTIFIED, Release) == PARKED {
             drop(self.lock.lock());
             self.signal.notify_one();
         } else {

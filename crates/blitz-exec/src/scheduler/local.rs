@@ -13,7 +13,7 @@ use std::task::{self, Poll};
 
 use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::AtomicBool;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Release};
+use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::queue::Chain;
 use blitz_core::queue::mpsc::Inbox;
 use blitz_core::wake::WakeSlot;
@@ -98,8 +98,8 @@ impl Schedule for Shared {
 
     fn unhandled_panic(&self) {
         if *self.panic_policy.lock() == PanicPolicy::Shutdown {
-            // ORDERING: Release pairs with the Acquire in `run_some`.
-            self.panicked.store(true, Release);
+            // ORDERING: Relaxed: the set's tasks are polled by the thread that polls the set.
+            self.panicked.store(true, Relaxed);
             self.waker.wake();
         }
     }
@@ -198,8 +198,8 @@ impl LocalSet {
     fn run_some(&self) -> bool {
         let (context, shared) = (&*self.context, &*self.context.shared);
         for _ in 0..POLLS_PER_TURN {
-            // ORDERING: Acquire pairs with the Release in `unhandled_panic`.
-            if shared.panicked.load(Acquire) {
+            // ORDERING: Relaxed: see `unhandled_panic`.
+            if shared.panicked.load(Relaxed) {
                 shared.owned.close_and_shutdown_all(0);
                 panic!(
                     "a spawned task panicked and the LocalSet is configured to shut down on unhandled panic"

@@ -8,6 +8,7 @@ use std::time::Duration;
 use blitz_io::runtime::{Backend, Builder, LocalOptions, RngSeed, UnhandledPanic, worker_index};
 use blitz_io::task;
 
+use crate::child;
 use crate::harness::{FLAVORS, Flavor, GUARD, cases, each_case, guarded, run};
 
 #[test]
@@ -257,4 +258,33 @@ fn a_thread_of_the_kernel_may_submit() {
             Err(error) => assert!(error.to_string().contains("io_uring"), "{error}"),
         }
     }
+}
+
+#[test]
+fn the_environment_names_the_number_of_workers() {
+    child::run(
+        "export BLITZ_IO_WORKER_THREADS=3",
+        "builder::three_workers_by_the_environment",
+    );
+    child::run(
+        "export BLITZ_IO_WORKER_THREADS=many",
+        "builder::nonsense_in_the_environment_is_told",
+    );
+}
+
+#[test]
+#[ignore = "a child of the_environment_names_the_number_of_workers"]
+fn three_workers_by_the_environment() {
+    let runtime = Builder::new_multi_thread().build().unwrap();
+    assert_eq!(runtime.metrics().num_workers(), 3);
+}
+
+#[test]
+#[ignore = "a child of the_environment_names_the_number_of_workers"]
+fn nonsense_in_the_environment_is_told() {
+    let error = Builder::new_multi_thread().build().unwrap_err().to_string();
+    assert!(
+        error.contains("BLITZ_IO_WORKER_THREADS") && error.contains("many"),
+        "{error}"
+    );
 }

@@ -1,9 +1,12 @@
 //! Who sleeps, who searches, and whom to wake.
 //!
 //! Whoever makes work visible looks for a sleeper afterwards; whoever goes to sleep says so first and looks for work
-//! afterwards. All of these are `SeqCst`, so one of the two sees the other. A pusher wakes nobody while somebody searches:
-//! the searcher finds the work, or looks once more after it has stopped counting itself; and the last searcher that finds
-//! work wakes the next one.
+//! afterwards. Between the two steps each has a `SeqCst` fence, so one of the two sees the other. A pusher wakes nobody
+//! while somebody searches: the searcher finds the work, or says that it searches no more, passes a fence and looks again;
+//! and the last searcher that finds work wakes the next one.
+//!
+//! ORDERING: the words themselves are Relaxed: all that counts is which side's fence comes first, and a thread that takes
+//! work synchronises with the queue that it takes it from.
 
 use blitz_core::primitive::sync::atomic::Ordering::{Relaxed, SeqCst};
 use blitz_core::primitive::sync::atomic::{AtomicU64, AtomicUsize, fence};
@@ -34,30 +37,29 @@ impl Idle {
     /// himself if this errs.
     #[inline]
     pub(in crate::scheduler) fn is_worth_waking(&self) -> bool {
-        // ORDERING: Relaxed: a hint. `wake_one` decides.
-        self.searching.load(Relaxed) == 0
-            && self.sleepers.iter().any(|word| word.load(Relaxed) != 0)
+        self.searching.load(Relaxed) == 0 && self.has_sleepers()
+    }
+
+    fn has_sleepers(&self) -> bool {
+        self.sleepers.iter().any(|word| word.load(Relaxed) != 0)
     }
 
     /// After work was made visible: claims a sleeper, who is counted as searching from here on. The caller unparks it.
     pub(in crate::scheduler) fn wake_one(&self) -> Option<usize> {
-        // ORDERING: SeqCst, pairs with the fence in `sleep`: the work was published before, we look for sleepers after.
-        fence(SeqCst);
         loop {
-            // ORDERING: SeqCst: see above.
-            if self.searching.load(SeqCst) != 0
-                || self.sleepers.iter().all(|word| word.load(SeqCst) == 0)
-            {
+            // ORDERING: pairs with the fence in `sleep`: the work was published before, we look for sleepers after. In
+            // the second round, and after `stop_search`: we counted ourselves out before, and look after, so a pusher
+            // who relied on our search is answered.
+            fence(SeqCst);
+            if self.searching.load(Relaxed) != 0 || !self.has_sleepers() {
                 return None;
             }
-            // ORDERING: SeqCst, as the loads above: all of this module is in one order. Counted before the claim, so that
-            // the claimed one may stop searching at once.
-            self.searching.fetch_add(1, SeqCst);
+            // Counted before the claim, so that the claimed one may stop searching at once.
+            self.searching.fetch_add(1, Relaxed);
             if let Some(index) = self.claim() {
                 return Some(index);
             }
-            // ORDERING: SeqCst: as `stop_search`.
-            if self.searching.fetch_sub(1, SeqCst) != 1 {
+            if self.searching.fetch_sub(1, Relaxed) != 1 {
                 return None;
             }
             // For a moment we stood for a searcher, and somebody may have relied on that: look again.
@@ -66,11 +68,10 @@ impl Idle {
 
     fn claim(&self) -> Option<usize> {
         for (at, word) in self.sleepers.iter().enumerate() {
-            // ORDERING: SeqCst, and the claim below: one order with `sleep` and `awake`.
-            let mut seen = word.load(SeqCst);
+            let mut seen = word.load(Relaxed);
             while seen != 0 {
                 let bit = seen & seen.wrapping_neg();
-                let before = word.fetch_and(!bit, SeqCst);
+                let before = word.fetch_and(!bit, Relaxed);
                 if before & bit != 0 {
                     return Some(at * 64 + bit.trailing_zeros() as usize);
                 }
@@ -82,37 +83,34 @@ impl Idle {
 
     /// Counts the caller as searching, unless half of the workers are.
     pub(in crate::scheduler) fn start_search(&self) -> bool {
-        // ORDERING: Relaxed: only a limit.
         if 2 * self.searching.load(Relaxed) >= self.workers {
             return false;
         }
-        // ORDERING: SeqCst: see `wake_one`.
-        self.searching.fetch_add(1, SeqCst);
+        self.searching.fetch_add(1, Relaxed);
         true
     }
 
-    /// The caller searches no more. Answers whether it was the last.
+    /// The caller searches no more. Answers whether it was the last: then it must wake the next one, for somebody may have
+    /// relied on it.
     pub(in crate::scheduler) fn stop_search(&self) -> bool {
-        // ORDERING: SeqCst: who saw us counted has relied on our next look, which comes after this.
-        self.searching.fetch_sub(1, SeqCst) == 1
+        self.searching.fetch_sub(1, Relaxed) == 1
     }
 
     /// Worker `index` is about to sleep. It must look for work once more before it does.
     pub(in crate::scheduler) fn sleep(&self, index: usize, searching: bool) {
         let (word, bit) = self.place(index);
-        word.fetch_or(bit, SeqCst);
+        word.fetch_or(bit, Relaxed);
         if searching {
-            self.searching.fetch_sub(1, SeqCst);
+            self.searching.fetch_sub(1, Relaxed);
         }
-        // ORDERING: SeqCst, pairs with the fence in `wake_one`: we said that we sleep and look for work after.
+        // ORDERING: pairs with the fence in `wake_one`: we said that we sleep, and search no more, and look for work after.
         fence(SeqCst);
     }
 
     /// Worker `index` is awake again. Answers whether it was claimed: then it is counted as searching.
     pub(in crate::scheduler) fn awake(&self, index: usize) -> bool {
         let (word, bit) = self.place(index);
-        // ORDERING: SeqCst with the claim: one of the two gets the bit.
-        word.fetch_and(!bit, SeqCst) & bit == 0
+        word.fetch_and(!bit, Relaxed) & bit == 0
     }
 
     fn place(&self, index: usize) -> (&AtomicU64, u64) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
 use blitz_core::queue::deque::{Thief, deque};
 use blitz_core::queue::injector::Injector;
@@ -186,16 +186,16 @@ impl Shared {
     }
 
     fn shut_down(&self) {
-        // ORDERING: Release pairs with `is_shutdown`; the tokens of `unpark` end the waits.
-        self.shutdown.store(true, Release);
+        // ORDERING: Relaxed: the flag publishes nothing, and who is asleep, or about to be, finds the token of `unpark`.
+        self.shutdown.store(true, Relaxed);
         for remote in &self.remotes {
             remote.unparker.unpark();
         }
     }
 
     fn is_shutdown(&self) -> bool {
-        // ORDERING: Acquire pairs with `shut_down`.
-        self.shutdown.load(Acquire)
+        // ORDERING: Relaxed: see `shut_down`.
+        self.shutdown.load(Relaxed)
     }
 
     /// Whether any queue has something to take.

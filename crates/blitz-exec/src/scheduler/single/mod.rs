@@ -174,15 +174,15 @@ impl Shared {
 
     /// Asks the worker that runs this to shut down.
     pub fn request_shutdown(&self) {
-        // ORDERING: Release pairs with the Acquire in `is_shutdown`; the token of `unpark` ends the wait.
-        self.shutdown.store(true, Release);
+        // ORDERING: Relaxed: the root's wake, which comes next, publishes it.
+        self.shutdown.store(true, Relaxed);
         self.wake_root();
         self.unparker.unpark();
     }
 
     pub(super) fn is_shutdown(&self) -> bool {
-        // ORDERING: Acquire pairs with `request_shutdown`.
-        self.shutdown.load(Acquire)
+        // ORDERING: Relaxed: see `request_shutdown`.
+        self.shutdown.load(Relaxed)
     }
 
     fn wake_root(&self) {
@@ -258,8 +258,8 @@ impl Schedule for Shared {
 
     fn unhandled_panic(&self) {
         if self.config.panic_policy == PanicPolicy::Shutdown {
-            // ORDERING: Release pairs with the Acquire in the run loop.
-            self.panicked.store(true, Release);
+            // ORDERING: Relaxed: the thread that polls a task is the one that runs the loop.
+            self.panicked.store(true, Relaxed);
             self.unparker.unpark();
         }
     }

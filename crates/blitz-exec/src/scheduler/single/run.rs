@@ -6,7 +6,7 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use blitz_core::budget;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed};
+use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::queue::Chain;
 
 use super::context::Context;
@@ -207,8 +207,8 @@ impl Context {
     }
 
     fn check_panicked(&self) {
-        // ORDERING: Acquire pairs with the Release in `unhandled_panic`.
-        if self.shared.panicked.load(Acquire) {
+        // ORDERING: Relaxed: see `unhandled_panic`.
+        if self.shared.panicked.load(Relaxed) {
             // Nobody will run what is left, or what is spawned from now on: their handles say so.
             self.shared.owned.close_and_shutdown_all(0);
             panic!(

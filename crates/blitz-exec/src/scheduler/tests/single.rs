@@ -2,9 +2,12 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
-use blitz_core::primitive::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use blitz_core::primitive::sync::Mutex;
+use blitz_core::primitive::sync::atomic::{
+    AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst,
+};
 use blitz_core::primitive::thread;
 use blitz_core::wake::WakeSlot;
 
@@ -56,6 +59,39 @@ fn no_wake_of_the_root_is_lost() {
         let other = Arc::clone(&event);
         let thread = thread::spawn(move || other.set());
         shared.block_on(event.wait());
+        thread.join().unwrap();
+        shared.shutdown();
+    });
+}
+
+/// What a waker did before its wake is seen by the root's next poll, also when the loop had no time to fall asleep between.
+#[test]
+fn what_was_done_before_a_wake_of_the_root_is_seen() {
+    loom::model(|| {
+        let shared = scheduler();
+        let event = Arc::new(AtomicUsize::new(0));
+        let slot: Arc<Mutex<Option<Waker>>> = Arc::new(Mutex::new(None));
+        let (done, waker) = (Arc::clone(&event), Arc::clone(&slot));
+        let thread = thread::spawn(move || {
+            loop {
+                let waker = waker.lock().take();
+                if let Some(waker) = waker {
+                    done.store(1, Relaxed);
+                    return waker.wake();
+                }
+                thread::yield_now();
+            }
+        });
+        let mut polls = 0;
+        shared.block_on(poll_fn(|cx| {
+            polls += 1;
+            if polls == 1 {
+                *slot.lock() = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            assert_eq!(event.load(Relaxed), 1);
+            Poll::Ready(())
+        }));
         thread.join().unwrap();
         shared.shutdown();
     });
