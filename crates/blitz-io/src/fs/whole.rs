@@ -99,11 +99,11 @@ async fn read_rest(mut file: std::fs::File, mut bytes: Vec<u8>) -> io::Result<Ve
         })
         .await;
     }
-    // What has no position is read where it is.
+    // What has no position, or one that does not count bytes, is read where it is.
     let start = file
         .stream_position()
         .ok()
-        .map(|position| position - bytes.len() as u64);
+        .and_then(|position| position.checked_sub(bytes.len() as u64));
     let file = Arc::new(file);
     loop {
         if bytes.len() == bytes.capacity() {

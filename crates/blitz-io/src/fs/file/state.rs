@@ -51,6 +51,8 @@ pub(super) struct State {
     unsent_base: Option<u64>,
     /// An error that nobody has been told.
     failed: Option<io::Error>,
+    /// So many bytes that were taken went down with it.
+    lost: usize,
     /// Memory for the next operation.
     spare: Vec<u8>,
     /// Where the last seek has led.
@@ -85,6 +87,7 @@ impl State {
             unsent_at: 0,
             unsent_base: None,
             failed: None,
+            lost: 0,
             spare: Vec::new(),
             position: 0,
             max_buf_size: MAX_BUF_SIZE,
@@ -219,11 +222,13 @@ impl State {
         file: &StdFile,
     ) {
         use io::ErrorKind::{QuotaExceeded, StorageFull, WouldBlock, WriteZero};
-        // Where room may be made, or the other end may read, a retry makes sense. All else would fail for ever.
+        // Where room may be made, or the other end may read, a retry makes sense, and where only the runtime has ended, so
+        // that the drop writes them. All else would fail for ever.
         if matches!(
             error.kind(),
             StorageFull | QuotaExceeded | WouldBlock | WriteZero
-        ) {
+        ) || blitz_driver::is_shutting_down(&error)
+        {
             self.unsent = bytes;
             self.unsent_at = at;
             self.unsent_base = base;
@@ -232,6 +237,7 @@ impl State {
                 // Back to where the bytes end that are there. The error that is reported is the write's.
                 let _ = move_to(file, base + at as u64);
             }
+            self.lost = bytes.len() - at;
             self.keep_spare(bytes);
         }
         self.failed = Some(error);
@@ -349,6 +355,7 @@ impl State {
         loop {
             ready!(self.poll_settle(cx, file));
             if let Some(error) = self.failed.take() {
+                self.lost = 0;
                 return Poll::Ready(Err(error));
             }
             if !self.has_unsent() {
@@ -392,7 +399,8 @@ impl State {
             UnderWay::WritingOnPool(_) | UnderWay::Reading(..) | UnderWay::Idle => {}
         }
         // Whoever was told of the error has decided; a first telling is made here.
-        if self.failed.is_some() {
+        if let Some(error) = self.failed.take() {
+            blitz_sys::file::report_loss(std::mem::take(&mut self.lost), &error);
             self.give_up_unsent(file);
         }
     }
@@ -404,4 +412,29 @@ fn position_of(mut file: &StdFile) -> io::Result<u64> {
 
 fn move_to(mut file: &StdFile, position: u64) -> io::Result<()> {
     file.seek(SeekFrom::Start(position)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a failure that no retry cures has cost is known until somebody is told of it: the drop tells, if nobody asked.
+    #[test]
+    fn what_a_failed_write_lost_is_counted_until_it_is_told() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut state = State::new();
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        state.end_write(Err(broken()), b"taken".to_vec(), 2, None, &file);
+        assert_eq!((state.lost, state.has_unsent()), (3, false));
+        let told = state.poll_flush(&mut cx, &file);
+        assert!(
+            matches!(told, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe)
+        );
+        assert_eq!(state.lost, 0);
+        assert!(matches!(
+            state.poll_flush(&mut cx, &file),
+            Poll::Ready(Ok(()))
+        ));
+    }
 }
