@@ -25,4 +25,6 @@ pub use names::{
     set_permissions, symlink, symlink_metadata, try_exists,
 };
 pub use open_options::OpenOptions;
+#[doc(no_inline)]
+pub use std::fs::FileTimes;
 pub use whole::{copy, read, read_to_string, write};

@@ -112,6 +112,22 @@ impl Builder {
         self
     }
 
+    /// Chooses tokio's newer timers. Here timers always are one wheel for each driver.
+    pub fn enable_alt_timer(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Hands the driver on before a task is polled. Here each worker has a driver of its own, which nobody else waits for.
+    pub fn enable_eager_driver_handoff(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Spreads the queue of blocking calls. Here it is one short lock, and a burst of calls wakes one thread, which wakes the
+    /// next.
+    pub fn enable_sharded_blocking_queue(&mut self) -> &mut Self {
+        self
+    }
+
     /// How many workers.
     ///
     /// Default: the environment variable `BLITZ_IO_WORKER_THREADS`, else as many as this process may use processors: its

@@ -8,7 +8,7 @@ use blitz_exec::scheduler::local;
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, SpawnInfo};
 use pin_project_lite::pin_project;
 
-use crate::context::{self, UnhandledPanic};
+use crate::context::{self, Id, UnhandledPanic};
 
 /// Spawns a task that need not be `Send`, on this thread.
 ///
@@ -92,15 +92,29 @@ where
 /// assert_eq!(count.get(), 3);
 /// # }
 /// ```
-#[derive(Default)]
 pub struct LocalSet {
     tasks: local::LocalSet,
+    id: Id,
+}
+
+impl Default for LocalSet {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl LocalSet {
     /// An empty set.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            tasks: local::LocalSet::new(),
+            id: Id::next(),
+        }
+    }
+
+    /// The set's number: no other set or runtime has it.
+    pub fn id(&self) -> Id {
+        self.id
     }
 
     /// While the guard lives, [`spawn_local`] on this thread spawns in this set. The tasks run when the set is awaited.

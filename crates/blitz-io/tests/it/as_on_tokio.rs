@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use blitz_io::fs::File;
+use blitz_io::fs::{File, FileTimes};
 use blitz_io::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
 use blitz_io::runtime::{Builder, UnhandledPanic};
 use blitz_io::task::{self, LocalSet};
@@ -195,4 +195,45 @@ fn a_files_clone_has_its_limit() {
             assert_eq!(file.try_clone().await.unwrap().max_buf_size(), 128);
         });
     });
+}
+
+/// (There was no way to.)
+#[test]
+fn a_files_times_are_set_after_what_was_written() {
+    use std::time::{Duration, SystemTime};
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    on_both(|runtime| {
+        run(runtime, async {
+            let mut file = File::from_std(tempfile::tempfile().unwrap());
+            file.write_all(b"something").await.unwrap();
+            let times = FileTimes::new().set_accessed(at(2)).set_modified(at(3));
+            file.set_times(times).await.unwrap();
+            let metadata = file.metadata().await.unwrap();
+            assert_eq!(metadata.accessed().unwrap(), at(2));
+            assert_eq!(metadata.modified().unwrap(), at(3));
+            file.set_modified(at(4)).await.unwrap();
+            assert_eq!(file.metadata().await.unwrap().modified().unwrap(), at(4));
+        });
+    });
+}
+
+#[test]
+fn local_sets_and_runtimes_have_numbers_of_their_own() {
+    let (first, second) = (LocalSet::new(), LocalSet::default());
+    let runtime = Builder::new_current_thread().build().unwrap();
+    assert_ne!(first.id(), second.id());
+    assert_ne!(first.id(), runtime.handle().id());
+    assert_ne!(second.id(), runtime.handle().id());
+}
+
+#[test]
+fn knobs_that_need_no_turning_here_are_accepted() {
+    let runtime = Builder::new_multi_thread()
+        .enable_alt_timer()
+        .enable_eager_driver_handoff()
+        .enable_sharded_blocking_queue()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    run(&runtime, task::yield_now());
 }

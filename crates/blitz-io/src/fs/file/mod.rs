@@ -5,12 +5,13 @@ mod streams;
 mod unsent;
 
 use std::fmt;
-use std::fs::{Metadata, Permissions};
+use std::fs::{FileTimes, Metadata, Permissions};
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use blitz_core::primitive::sync::Mutex;
 use blitz_driver::completion as ops;
@@ -198,6 +199,47 @@ impl File {
             std.set_permissions(permissions)
         })
         .await
+    }
+
+    /// Sets when the file was read and changed last.
+    ///
+    /// # Cancel safety
+    /// Not safe: a dropped call goes on.
+    ///
+    /// # Errors
+    /// Those of writes that were under way, and of `futimens(2)`.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// use blitz_io::fs::{File, FileTimes};
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    /// let file = File::create(dir.path().join("old")).await?;
+    /// file.set_times(FileTimes::new().set_modified(then)).await?;
+    /// assert_eq!(file.metadata().await?.modified()?, then);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
+        // A write that is under way would change them after us.
+        self.settle().await?;
+        let std = self.std.clone();
+        on_pool("fs::File::set_times", move || std.set_times(times)).await
+    }
+
+    /// Sets when the file was changed last: see [`set_times`](Self::set_times).
+    ///
+    /// # Cancel safety
+    /// Not safe: a dropped call goes on.
+    ///
+    /// # Errors
+    /// As for [`set_times`](Self::set_times).
+    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.set_times(FileTimes::new().set_modified(time)).await
     }
 
     /// One more handle of the same open file: position and all are shared.
