@@ -3,6 +3,7 @@
 //! No stability promise: use `blitz-io`.
 
 pub mod budget;
+pub mod histogram;
 pub mod list;
 pub mod pad;
 pub mod primitive;
