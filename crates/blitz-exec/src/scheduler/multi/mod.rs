@@ -5,6 +5,7 @@
 
 mod context;
 pub(super) mod idle;
+mod run_queue;
 mod worker;
 
 use std::fmt;

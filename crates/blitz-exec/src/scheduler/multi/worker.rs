@@ -9,14 +9,12 @@ use blitz_core::queue::deque::Owner;
 
 use super::Shared;
 use super::context::{Context, push_here, with_context};
+use super::run_queue::RunQueue;
 use crate::park::Park;
 use crate::scheduler::config::Config;
 use crate::scheduler::rng::Rng;
 use crate::scheduler::run_with_hooks;
 use crate::task::{Header, Notified, Schedule};
-
-/// So many polls in a row come from the last-woken slot before the queue has its turn.
-const LIFO_STREAK_MAX: u32 = 3;
 
 /// A place for a thread to work.
 pub(super) struct Worker {
@@ -29,18 +27,12 @@ pub(super) struct Worker {
 /// What the working thread holds.
 pub(super) struct Core {
     index: usize,
-    queue: Owner<Notified>,
-    /// The task woken last: it runs next, while what it needs is in the cache. Only this worker takes it, so filling it
-    /// wakes nobody.
-    lifo: Option<Notified>,
-    lifo_enabled: bool,
-    lifo_streak: u32,
+    run: RunQueue,
     /// Out of its place only while the driver turns.
     park: Option<Box<dyn Park>>,
     searching: bool,
-    /// Polls until the driver turns, and until the injector comes first.
+    /// Polls until the driver turns.
     polls_to_turn: u32,
-    polls_to_injector: u32,
     rng: Rng,
 }
 
@@ -53,14 +45,10 @@ impl Core {
     ) -> Box<Self> {
         Box::new(Self {
             index,
-            queue,
-            lifo: None,
-            lifo_enabled: !config.disable_lifo_slot,
-            lifo_streak: 0,
+            run: RunQueue::new(queue, config),
             park: Some(park),
             searching: false,
             polls_to_turn: config.event_interval,
-            polls_to_injector: config.global_queue_interval,
             rng: Rng::new(config.seed, index),
         })
     }
@@ -68,70 +56,8 @@ impl Core {
     /// Queues a task that was woken here. Answers whether there is more now than this worker does next.
     #[inline]
     pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> bool {
-        let behind = if self.lifo_enabled {
-            self.lifo.replace(task)
-        } else {
-            Some(task)
-        };
-        let Some(task) = behind else { return false };
-        self.push_back(shared, task);
         // While the driver delivers, one look at its end is enough.
-        self.park.is_some() && self.has_surplus()
-    }
-
-    /// Queues a task behind all others.
-    #[inline]
-    fn push_back(&mut self, shared: &Shared, task: Notified) {
-        if let Some(batch) = self.queue.push(task) {
-            // A closed injector: everything is ending, and these are references only.
-            let _ = shared.injector.push_chain(batch);
-        }
-    }
-
-    fn has_surplus(&self) -> bool {
-        self.queue.len() + usize::from(self.lifo.is_some()) > 1
-    }
-
-    fn has_work(&self) -> bool {
-        self.lifo.is_some() || !self.queue.is_empty()
-    }
-
-    #[inline]
-    fn next(&mut self, shared: &Shared) -> Option<Notified> {
-        self.polls_to_injector = self.polls_to_injector.saturating_sub(1);
-        if self.polls_to_injector == 0 {
-            self.polls_to_injector = shared.config.global_queue_interval;
-            if let Some(task) = shared.injector.pop() {
-                return Some(task);
-            }
-        }
-        if let Some(task) = self.lifo.take() {
-            if self.lifo_streak < LIFO_STREAK_MAX || self.queue.is_empty() {
-                self.lifo_streak += 1;
-                return Some(task);
-            }
-            // Two tasks that wake each other would keep the queue waiting.
-            self.push_back(shared, task);
-        }
-        self.lifo_streak = 0;
-        self.queue.pop().or_else(|| self.take_injected(shared))
-    }
-
-    /// A fair share of the shared queue.
-    fn take_injected(&mut self, shared: &Shared) -> Option<Notified> {
-        let waiting = shared.injector.len();
-        if waiting == 0 {
-            return None;
-        }
-        let share = (waiting / shared.remotes.len() + 1).min(self.queue.capacity() / 2);
-        let mut batch = shared.injector.pop_chain(share);
-        let first = batch.pop_front();
-        self.queue.push_chain(&mut batch);
-        debug_assert!(
-            batch.is_empty(),
-            "the queue was empty, and the batch is half of it"
-        );
-        first
+        self.run.push(shared, task) && self.park.is_some()
     }
 
     /// Looks in the others' queues, from a random one on.
@@ -142,24 +68,12 @@ impl Core {
             }
             self.searching = true;
         }
-        let count = shared.remotes.len();
-        let start = self.rng.below(count);
-        for at in (start..count).chain(0..start) {
-            if at != self.index
-                && let Some(task) = shared.remotes[at].thief.steal_into(&mut self.queue)
-            {
-                return Some(task);
-            }
-        }
-        self.take_injected(shared)
+        self.run.steal(shared, self.index, &mut self.rng)
     }
 
     /// The scheduler has ended: no task is alive.
     pub(super) fn end(mut self) {
-        drop(self.lifo.take());
-        while let Some(task) = self.queue.pop() {
-            drop(task);
-        }
+        self.run.clear();
         if let Some(mut park) = self.park.take() {
             park.bind();
             park.shutdown();
@@ -243,7 +157,7 @@ impl Context {
                     return Next::Turn;
                 }
                 core.polls_to_turn -= 1;
-                core.next(shared).map_or(Next::Search, Next::Run)
+                core.run.next(shared).map_or(Next::Search, Next::Run)
             });
             match next.unwrap_or(Next::Leave) {
                 Next::Run(task) => self.run_task(task),
@@ -275,7 +189,7 @@ impl Context {
             let mut task = Some(task);
             self.with_core(|core| {
                 if let Some(task) = task.take() {
-                    core.push_back(shared, task);
+                    core.run.push_back(shared, task);
                 }
             });
             if let Some(task) = task {
@@ -303,7 +217,7 @@ impl Context {
         }
         let index = self.worker.index;
         let busy = self.with_core(|core| {
-            if core.has_work() {
+            if !core.run.is_empty() {
                 return true;
             }
             shared
@@ -332,7 +246,7 @@ impl Context {
 
     /// After a turn: if it woke more than one task, somebody may help.
     fn share(&self) {
-        let surplus = self.with_core(|core| core.has_surplus());
+        let surplus = self.with_core(|core| core.run.has_surplus());
         if surplus == Some(true) && self.shared().idle.is_worth_waking() {
             self.shared().wake_one();
         }
