@@ -105,6 +105,12 @@ impl<T> Slab<T> {
         self.len == 0
     }
 
+    /// Bytes that its places take, vacant ones included.
+    pub const fn bytes(&self) -> usize {
+        self.chunks.len() * CHUNK_LEN * size_of::<Place<T>>()
+            + self.chunks.capacity() * size_of::<Box<[Place<T>]>>()
+    }
+
     /// Puts `value` in and returns its key.
     #[inline]
     pub fn insert(&mut self, value: T) -> Key {

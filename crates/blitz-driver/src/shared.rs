@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
+use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
 use blitz_core::slab::Key;
 use blitz_sys::completion::{Features, Opcode};
@@ -15,6 +16,7 @@ use blitz_sys::wakeup::{EventFd, ForkMark};
 use crate::backend::Backend;
 use crate::capabilities::Capabilities;
 use crate::clock::{Clock, Member, Sleeper};
+use crate::counters::TurnCounters;
 use crate::readiness::{Source, shutting_down};
 pub(crate) use crate::submission::Submission;
 use crate::submission::token_of;
@@ -43,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) capabilities: Capabilities,
     pub(crate) features: Option<Features>,
     pub(crate) process: ForkMark,
+    /// On lines of its own: written in each turn, while others read what stands above.
+    pub(crate) counters: CachePadded<TurnCounters>,
 }
 
 /// How the thread that waits is interrupted, and sources are registered.

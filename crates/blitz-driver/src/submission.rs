@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use blitz_core::slab::{Key, Slab};
-use blitz_sys::completion::{ECANCELED, Entered, Sqe, Submissions};
+use blitz_sys::completion::{ECANCELED, Entered, Opcode, Sqe, Submissions};
 use blitz_sys::readiness::{bits_of, mask_for};
 
+use crate::counters::Counted;
 use crate::flight::{Delivery, Operations};
 use crate::interest::Ready;
 use crate::readiness::Source;
@@ -23,6 +24,7 @@ pub(crate) struct Submission {
     pub(crate) ops: Operations,
     pub(crate) sources: Slab<Entry>,
     pub(crate) closed: bool,
+    pub(crate) counted: Counted,
 }
 
 /// One armed resource.
@@ -82,6 +84,7 @@ impl Submission {
             ops,
             sources: Slab::new(),
             closed: false,
+            counted: Counted::default(),
         }
     }
 
@@ -92,9 +95,15 @@ impl Submission {
     #[inline]
     pub(crate) unsafe fn push(&mut self, sqe: Sqe) {
         let Some(ring) = &mut self.ring else { return };
+        if sqe.opcode() == Opcode::ASYNC_CANCEL {
+            self.counted.cancels += 1;
+        }
         // SAFETY: the caller's promise.
         if !self.backlog.is_empty() || !unsafe { ring.push(&sqe) } {
             self.backlog.push_back(sqe);
+            self.counted.backlogged += 1;
+        } else {
+            self.counted.queued += 1;
         }
     }
 
@@ -110,8 +119,10 @@ impl Submission {
                 let fits = unsafe { ring.push(sqe) };
                 debug_assert!(fits, "there was room for the whole chain");
             }
+            self.counted.queued += chain.len() as u64;
         } else {
             self.backlog.extend(chain);
+            self.counted.backlogged += chain.len() as u64;
         }
     }
 
@@ -135,6 +146,7 @@ impl Submission {
             for sqe in self.backlog.drain(..chain.min(ring.room())) {
                 // SAFETY: promised when it was pushed.
                 unsafe { ring.push(&sqe) };
+                self.counted.queued += 1;
             }
         }
         (ring.len() as u32, self.backlog.is_empty())
@@ -152,6 +164,7 @@ impl Submission {
             dropped: false,
             in_flight: ring,
         });
+        self.counted.registered += 1;
         if ring {
             self.push_poll(raw_fd, interest, key);
         }
@@ -191,8 +204,11 @@ impl Submission {
             let Some(ring) = &mut self.ring else {
                 return true;
             };
-            if waiting != 0 && !matches!(ring.submit(), Entered::Done) {
-                return false;
+            if waiting != 0 {
+                self.counted.flushes += 1;
+                if !matches!(ring.submit(), Entered::Done) {
+                    return false;
+                }
             }
             if drained {
                 return ring.is_empty();
@@ -232,6 +248,7 @@ impl Submission {
         } else if result >= 0 || result == -ECANCELED {
             // The kernel was short of memory for one more answer, or the thread that submitted the poll has exited.
             let (fd, interest) = (entry.raw_fd, entry.interest);
+            self.counted.rearmed += 1;
             self.push_poll(fd, interest, key);
         } else {
             entry.in_flight = false;

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
 use blitz_sys::completion::{self, Completions, Cqe, Entered, Features, Mode, Setup, Sqe};
@@ -15,6 +16,7 @@ use crate::backend::Backend;
 use crate::capabilities::Capabilities;
 use crate::clock::Sleeper;
 use crate::config::{Config, RingUse};
+use crate::counters::TurnCounters;
 use crate::current;
 use crate::flight::Operations;
 use crate::shared::{Door, FORKED, Handle, Shared};
@@ -156,6 +158,10 @@ impl Driver {
         capabilities: Capabilities,
         features: Option<Features>,
     ) -> Self {
+        let ring = submission.ring.as_ref();
+        let entries = ring.map_or((0, 0), |ring| {
+            (ring.capacity() as u32, ring.answers() as u32)
+        });
         let shared = Arc::new(Shared {
             submission: Mutex::new(submission),
             sleeper: Sleeper::new(),
@@ -165,6 +171,7 @@ impl Driver {
             capabilities,
             features,
             process: ForkMark::new(),
+            counters: CachePadded::new(TurnCounters::new(entries)),
         });
         let member: Arc<dyn crate::clock::Member> = shared.clone();
         config.clock.attach(Arc::downgrade(&member));
@@ -232,6 +239,7 @@ impl Driver {
     pub fn turn(&mut self, limit: Option<Duration>) {
         assert!(!self.handle.0.process.is_foreign(), "{FORKED}");
         self.busy = limit == Some(Duration::ZERO);
+        self.handle.0.counters.turned();
         if !self.busy && self.handle.clock().is_paused() {
             self.turn_paused(limit);
         } else {
@@ -296,12 +304,16 @@ impl Driver {
             let shared = &*self.handle.0;
             let (asleep, wait) = Self::fall_asleep(shared, limit);
             let entered = if !queued.all_fit {
-                completions.make_room(queued.waiting)
+                Some(completions.make_room(queued.waiting))
             } else if queued.waiting != 0 || queued.wants_entering || asleep {
-                completions.enter(queued.waiting, wait)
+                Some(completions.enter(queued.waiting, wait))
             } else {
-                Entered::Done
+                None
             };
+            if let Some(answer) = &entered {
+                shared.counters.entered(answer);
+            }
+            let entered = entered.unwrap_or(Entered::Done);
             if asleep {
                 self.asked = shared.sleeper.wake_up();
             }
@@ -349,10 +361,17 @@ impl Driver {
         }
         let (waiting, all_fit) = submission.fill();
         let ring = submission.ring.as_mut();
+        let wants_entering = ring.is_some_and(|ring| {
+            let wants = ring.wants_entering();
+            if wants && ring.has_overflowed() {
+                self.handle.0.counters.overflowed();
+            }
+            wants
+        });
         Queued {
             waiting,
             all_fit,
-            wants_entering: ring.is_some_and(|ring| ring.wants_entering()),
+            wants_entering,
         }
     }
 
@@ -380,12 +399,14 @@ impl Driver {
             return 0;
         }
         let taken = batch.len();
+        let mut ready = 0;
         let mut submission = handle.submission();
         for cqe in batch.drain(..) {
             let rest = tag::rest(cqe.user_data);
             match tag::of(cqe.user_data) {
                 tag::SOURCE => {
                     self.found = self.found.wrapping_add(1);
+                    ready += 1;
                     submission.deliver_poll(Key::from_raw(rest), cqe.result, cqe.is_last(), outbox)
                 }
                 tag::OPERATION => {
@@ -401,10 +422,12 @@ impl Driver {
                         .deliver(key, cqe.result, cqe.flags, &mut outbox.delivery);
                 }
                 tag::WAKE if cqe.is_last() => *wake_armed = false,
+                tag::NOBODY if cqe.result < 0 => submission.counted.cancels_late += 1,
                 _ => {}
             }
         }
         drop(submission);
+        handle.0.counters.took(taken, ready);
         outbox.finish();
         taken
     }
@@ -416,6 +439,7 @@ impl Driver {
         let shared = &*self.handle.0;
         let (asleep, wait) = Self::fall_asleep(shared, limit);
         let waited = selector.wait(wait);
+        shared.counters.waited();
         if asleep {
             self.asked = shared.sleeper.wake_up();
         }
@@ -427,11 +451,14 @@ impl Driver {
         let outbox = &mut self.outbox;
         let submission = shared.submission.lock();
         let found = &mut self.found;
+        let mut events = 0;
         selector.for_each(|token, ready| {
             *found = found.wrapping_add(1);
+            events += 1;
             submission.deliver_event(token, ready, outbox);
         });
         drop(submission);
+        shared.counters.took(0, events);
         outbox.finish();
     }
 

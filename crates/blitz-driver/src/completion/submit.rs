@@ -11,7 +11,9 @@ use crate::tag;
 impl Submission {
     /// Queues the entry of the stream under `key`.
     pub(super) fn arm_many(&mut self, key: Key, entry: Sqe) {
-        self.ops.many(key).0.arm();
+        if self.ops.many(key).0.arm() {
+            self.counted.rearmed += 1;
+        }
         self.ops.count_armed();
         // SAFETY: a multishot entry names no memory but the provided buffers, which outlive the ring.
         unsafe { self.push(entry.user_data(tag::with(tag::OPERATION, key.into_raw()))) };

@@ -31,6 +31,8 @@ pub(crate) struct Many {
     queue_max: usize,
     waker: Option<Waker>,
     is_armed: bool,
+    /// It was in flight before.
+    was_armed: bool,
     is_pausing: bool,
     is_starved: bool,
     is_abandoned: bool,
@@ -59,6 +61,7 @@ impl Many {
             queue_max,
             waker: None,
             is_armed: false,
+            was_armed: false,
             is_pausing: false,
             is_starved: false,
             is_abandoned: false,
@@ -77,9 +80,10 @@ impl Many {
         self.is_abandoned
     }
 
-    /// An entry was queued: answers will come.
-    pub(crate) fn arm(&mut self) {
+    /// An entry was queued: answers will come. Tells whether one was queued before.
+    pub(crate) fn arm(&mut self) -> bool {
         self.is_armed = true;
+        mem::replace(&mut self.was_armed, true)
     }
 
     /// The starvation is over: buffers came home.

@@ -21,6 +21,7 @@ use std::task::Waker;
 
 use blitz_core::slab::{Key, Slab};
 use blitz_sys::completion::{Opcode, Sqe, Submissions, cqe_flags};
+use blitz_sys::file::errno;
 
 use super::BufferConfig;
 use super::delivery::{Abandoned, Delivery, Outcome, Remains};
@@ -58,6 +59,7 @@ pub(crate) struct Operations {
     /// Entries that a delivery wants queued: cancels of streams that have too much waiting.
     pending: VecDeque<Sqe>,
     in_flight: usize,
+    buffers_exhausted: u64,
     is_closed: bool,
     is_leaked: bool,
     pub(crate) config: BufferConfig,
@@ -73,6 +75,7 @@ impl Operations {
             entries: Slab::new(),
             pending: VecDeque::new(),
             in_flight: 0,
+            buffers_exhausted: 0,
             is_closed: false,
             is_leaked: false,
             config: config.clone(),
@@ -127,6 +130,23 @@ impl Operations {
             }
         }
         counts
+    }
+
+    /// How many answers so far said that there was no provided buffer.
+    pub(crate) const fn buffers_exhausted(&self) -> u64 {
+        self.buffers_exhausted
+    }
+
+    /// Bytes of the buffers that were made.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        let pools = [&self.pool, &self.fixed].into_iter().flatten();
+        let pooled: usize = pools.map(|pool| pool.capacity() * pool.buffer_len()).sum();
+        pooled + self.group.as_ref().map_or(0, Group::bytes)
+    }
+
+    /// Bytes of the table itself.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.entries.bytes()
     }
 
     /// Takes no more operations from now on.
@@ -191,6 +211,9 @@ impl Operations {
         let is_last = flags & cqe_flags::MORE == 0;
         if let Stage::Many(many) = &mut entry.stage {
             let mut cancel = false;
+            if result == -errno::ENOBUFS {
+                self.buffers_exhausted += 1;
+            }
             many.deliver(result, flags, self.group.as_mut(), out, &mut cancel);
             if is_last {
                 self.in_flight -= 1;

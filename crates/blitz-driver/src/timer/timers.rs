@@ -167,6 +167,12 @@ impl Timers {
         self.state.lock().wheel.len()
     }
 
+    /// How many timers are registered, and the bytes that the wheel and its entries take.
+    pub fn usage(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.wheel.len(), state.wheel.bytes())
+    }
+
     /// True if there is no timer.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -126,6 +126,13 @@ impl<W> Wheel<W> {
         self.entries.len()
     }
 
+    /// Bytes of the levels, the entries and the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.bytes()
+            + size_of_val(&*self.levels)
+            + self.due.capacity() * size_of::<Reverse<Due>>()
+    }
+
     /// Adds an entry. Gives the payload back if `deadline` is not after the present.
     #[inline]
     pub(super) fn insert(&mut self, deadline: u64, payload: W) -> Result<Key, W> {

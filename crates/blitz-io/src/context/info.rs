@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use blitz_driver::RingMetrics;
 use blitz_exec::scheduler::PanicPolicy;
 
 use super::handle::Inner;
@@ -199,6 +200,54 @@ impl RuntimeMetrics {
     /// How many blocking calls wait for a thread.
     pub fn blocking_queue_depth(&self) -> usize {
         self.inner.blocking.queued()
+    }
+
+    /// A reading of what a worker's driver did and holds: turns, entries, operations in flight, timers, bytes, and which back
+    /// end runs there and why.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = blitz_io::runtime::Builder::new_current_thread().build()?;
+    /// runtime.block_on(blitz_io::time::sleep(std::time::Duration::from_millis(1)));
+    /// let ring = runtime.metrics().worker_ring_metrics(0);
+    /// assert!(ring.turns > 0);
+    /// println!("{}: {} entries a call", ring.backend, ring.submitted_per_enter());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn worker_ring_metrics(&self, worker: usize) -> RingMetrics {
+        let drivers = &self.inner.drivers;
+        assert!(
+            worker < drivers.len(),
+            "worker {worker} is out of range: the runtime has {}",
+            drivers.len()
+        );
+        drivers[worker].metrics()
+    }
+
+    /// How many sockets and other sources were registered with the drivers so far.
+    pub fn io_driver_fd_registered_count(&self) -> u64 {
+        self.drivers(|ring| ring.registered)
+    }
+
+    /// How many sources are no longer registered with the drivers, so far.
+    pub fn io_driver_fd_deregistered_count(&self) -> u64 {
+        self.drivers(RingMetrics::deregistered)
+    }
+
+    /// How many events of sources the drivers delivered so far.
+    pub fn io_driver_ready_count(&self) -> u64 {
+        self.drivers(|ring| ring.ready_events)
+    }
+
+    fn drivers(&self, figure: impl Fn(&RingMetrics) -> u64) -> u64 {
+        let drivers = self.inner.drivers.iter();
+        drivers.map(|driver| figure(&driver.metrics())).sum()
     }
 }
 

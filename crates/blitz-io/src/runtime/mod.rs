@@ -28,7 +28,7 @@ use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle};
 pub use crate::context::{
     EnterGuard, Handle, Id, RuntimeFlavor, RuntimeMetrics, TryCurrentError, UnhandledPanic,
 };
-pub use blitz_driver::{Backend, Capabilities};
+pub use blitz_driver::{Backend, Capabilities, InFlight, RingMetrics};
 pub use blitz_exec::task::TaskMeta;
 pub use builder::Builder;
 pub use local::{LocalOptions, LocalRuntime};

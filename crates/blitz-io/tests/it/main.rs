@@ -15,6 +15,7 @@ mod net_faults;
 mod net_owned;
 mod net_stream;
 mod net_types;
+mod ring_metrics;
 mod runtime;
 mod signals;
 mod spawn_and_cancel;

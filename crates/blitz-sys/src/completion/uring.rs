@@ -269,6 +269,17 @@ impl Submissions {
         queue.cq_overflow() || queue.taskrun()
     }
 
+    /// True if the completion queue is full and the kernel keeps answers that did not fit.
+    pub fn has_overflowed(&mut self) -> bool {
+        // SAFETY: as in `push`.
+        unsafe { self.io.submission_shared() }.cq_overflow()
+    }
+
+    /// How many answers the completion queue holds.
+    pub fn answers(&self) -> usize {
+        self.io.params().cq_entries() as usize
+    }
+
     /// Hands every queued entry to the kernel and runs what it has put off, without waiting.
     ///
     /// Only on the ring's thread, if it is for one thread.

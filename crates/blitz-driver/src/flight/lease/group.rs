@@ -95,6 +95,11 @@ impl Group {
         self.mask + 1
     }
 
+    /// Bytes of the buffers and of their slots.
+    pub(crate) fn bytes(&self) -> usize {
+        self.count() as usize * self.home.size() as usize + self.layout.size()
+    }
+
     /// Puts buffer `number`, which nobody holds, back on the ring.
     pub(crate) fn give_back(&mut self, number: u16) {
         let address = self.home.address(u32::from(number)).as_ptr() as u64;
