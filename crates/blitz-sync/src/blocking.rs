@@ -1,0 +1,51 @@
+//! A thread that waits for a future: the `blocking_` methods.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use blitz_core::budget;
+
+struct Unparker(Thread);
+
+impl Wake for Unparker {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+thread_local! {
+    /// One for all waits of this thread, so that a wait allocates nothing.
+    static WAKER: Waker = Waker::from(Arc::new(Unparker(thread::current())));
+}
+
+/// Polls `future` on this thread, which sleeps meanwhile.
+///
+/// # Panics
+/// On a thread that runs tasks, which would all stop; `what` is the method's name.
+#[track_caller]
+pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
+    assert!(
+        !budget::is_entered(),
+        "Cannot block the current thread from within a runtime: `{what}` was called on a thread that runs tasks, which \
+         would all stop while it waits. Remedies: use the async method and `.await` it; or call it in `spawn_blocking`."
+    );
+    let mut future = pin!(future);
+    // A thread that is ending has no thread-locals any more.
+    let waker = WAKER
+        .try_with(Waker::clone)
+        .unwrap_or_else(|_| Waker::from(Arc::new(Unparker(thread::current()))));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        thread::park();
+    }
+}

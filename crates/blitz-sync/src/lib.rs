@@ -1,0 +1,38 @@
+//! Locks and counters that tasks wait for, under any executor.
+//!
+//! Nothing here knows a runtime: a wait is a [`Waker`](std::task::Waker) in a line, so the same types serve blitz-io, every
+//! other executor, and threads (the `blocking_` methods). Names, semantics and fairness are tokio's: who waits first is
+//! served first. No wait allocates: a future that waits *is* its place in the line.
+//!
+//! This crate makes no promise of stability by itself: use it as `blitz_io::sync`.
+
+mod acquire_error;
+mod barrier;
+mod blocking;
+mod cooperative;
+mod filled;
+mod guard_traits;
+mod hold;
+mod mutex;
+mod notify;
+mod once_cell;
+pub mod oneshot;
+mod permits;
+mod rwlock;
+mod semaphore;
+mod set_once;
+pub mod watch;
+
+pub use acquire_error::{AcquireError, TryAcquireError};
+pub use barrier::{Barrier, BarrierWaitResult};
+pub use mutex::{
+    MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError,
+};
+pub use notify::{Notified, Notify, OwnedNotified};
+pub use once_cell::{OnceCell, SetError};
+pub use rwlock::{
+    OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock,
+    RwLockMappedWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+};
+pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+pub use set_once::{SetOnce, SetOnceError};

@@ -1,0 +1,439 @@
+//! A channel for one value, from one task to another.
+//!
+//! One allocation holds the value, both wakers and a word; sending moves the word once, and wakes if somebody waits.
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use blitz_core::budget;
+use blitz_core::primitive::cell::UnsafeCell;
+use blitz_core::primitive::sync::Arc;
+use blitz_core::primitive::sync::atomic::AtomicU8;
+use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use crate::blocking::block_on;
+
+/// Where the channel stands, and who may touch which cell.
+///
+/// ```text
+///  bit 0  WAITING   the receiver's waker lies in its cell
+///  bit 1  VALUE     the value is there: its cell is the receiver's
+///  bit 2  GONE      the sender went without a value
+///  bit 3  CLOSED    the receiver takes no value any more
+///  bit 4  WATCHING  the sender's waker lies in its cell
+///
+///  move     when              sets      who, and what it does then
+///  wait     neither V nor G   WAITING   receiver: has written its waker; sleeps
+///  forget   WAITING           –WAITING  receiver: with neither V nor G, the cell is its own again
+///  send     not CLOSED        VALUE     sender: has written the value; wakes the receiver if WAITING
+///  go       always            GONE      sender: the same
+///  close    always            CLOSED    receiver: wakes the sender if WATCHING, without V or G
+///  watch    not CLOSED        WATCHING  sender: has written its waker; sleeps
+///  unwatch  WATCHING          –WATCHING sender: without CLOSED, the cell is its own again
+/// ```
+struct Word(AtomicU8);
+
+const WAITING: u8 = 1;
+const VALUE: u8 = 2;
+const GONE: u8 = 4;
+const CLOSED: u8 = 8;
+const WATCHING: u8 = 16;
+
+impl Word {
+    fn look(&self) -> u8 {
+        // ORDERING: Acquire pairs with the Release in `send`, `go` and `close`.
+        self.0.load(Acquire)
+    }
+
+    /// Answers the word before.
+    fn set(&self, bit: u8) -> u8 {
+        // ORDERING: Release publishes the cell that was written before, or all that was done before a `go` or `close`; Acquire
+        // shows the other side's cell where the answer says that it is filled.
+        self.0.fetch_or(bit, AcqRel)
+    }
+
+    /// Answers the word before.
+    fn clear(&self, bit: u8) -> u8 {
+        // ORDERING: Acquire pairs with the Release in `set`: where the other side has come, what it wrote is seen.
+        self.0.fetch_and(!bit, Acquire)
+    }
+
+    /// Answers the word before; with CLOSED in it nothing was sent.
+    fn send(&self) -> u8 {
+        // ORDERING: Relaxed: a guess for the exchange below.
+        let mut word = self.0.load(Relaxed);
+        while word & CLOSED == 0 {
+            // ORDERING: Release publishes the value, Acquire shows the receiver's waker.
+            match self
+                .0
+                .compare_exchange_weak(word, word | VALUE, AcqRel, Relaxed)
+            {
+                Ok(word) => return word,
+                Err(seen) => word = seen,
+            }
+        }
+        word
+    }
+}
+
+struct Channel<T> {
+    word: Word,
+    value: UnsafeCell<Option<T>>,
+    receiver: UnsafeCell<Option<Waker>>,
+    sender: UnsafeCell<Option<Waker>>,
+}
+
+// SAFETY: the word says who may touch which cell.
+unsafe impl<T: Send> Send for Channel<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Channel<T> {}
+
+impl<T> Channel<T> {
+    /// After a move whose answer was `before`: wakes the receiver if it waits.
+    fn wake_receiver(&self, before: u8) {
+        if before & WAITING != 0 {
+            // SAFETY: WAITING beside VALUE or GONE: nobody writes this cell any more.
+            let waker = self.receiver.with(|waker| unsafe { (*waker).as_ref() });
+            if let Some(waker) = waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// The receiver takes what was sent.
+    fn take(&self) -> Option<T> {
+        // SAFETY: VALUE gives the cell to the receiver, which is here.
+        self.value.with_mut(|value| unsafe { (*value).take() })
+    }
+}
+
+/// A channel for one value.
+///
+/// # Examples
+/// ```
+/// use blitz_sync::oneshot;
+/// # futures::executor::block_on(async {
+/// let (sender, receiver) = oneshot::channel();
+/// assert!(sender.send("done").is_ok());
+/// assert_eq!(receiver.await, Ok("done"));
+///
+/// let (sender, receiver) = oneshot::channel::<u8>();
+/// drop(sender);
+/// assert!(receiver.await.is_err());
+/// # });
+/// ```
+pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    let channel = Arc::new(Channel {
+        word: Word(AtomicU8::new(0)),
+        value: UnsafeCell::new(None),
+        receiver: UnsafeCell::new(None),
+        sender: UnsafeCell::new(None),
+    });
+    let sender = Sender {
+        channel: Some(Arc::clone(&channel)),
+    };
+    let receiver = Receiver {
+        channel: Some(channel),
+    };
+    (sender, receiver)
+}
+
+/// Sends the one value. Dropped before, the receiver is told.
+pub struct Sender<T> {
+    /// Gone once the value was sent.
+    channel: Option<Arc<Channel<T>>>,
+}
+
+impl<T> Sender<T> {
+    /// Sends the value. Never waits.
+    ///
+    /// That it was taken is no promise that the receiver will look at it: it may be dropped right after.
+    ///
+    /// # Errors
+    /// The value comes back if the receiver is gone or closed.
+    pub fn send(mut self, value: T) -> Result<(), T> {
+        let Some(channel) = self.channel.take() else {
+            unreachable!("`send` takes the sender");
+        };
+        // SAFETY: without VALUE the cell is the sender's.
+        channel
+            .value
+            .with_mut(|cell| unsafe { *cell = Some(value) });
+        let before = channel.word.send();
+        if before & CLOSED != 0 {
+            // SAFETY: as above.
+            let value = channel.value.with_mut(|cell| unsafe { (*cell).take() });
+            return value.map_or(Ok(()), Err);
+        }
+        channel.wake_receiver(before);
+        Ok(())
+    }
+
+    /// Waits until the receiver is gone or closed: then nobody wants the value any more.
+    ///
+    /// # Cancel safety
+    /// Safe: waiting takes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_sync::oneshot;
+    /// # futures::executor::block_on(async {
+    /// let (mut sender, receiver) = oneshot::channel::<u8>();
+    /// drop(receiver);
+    /// sender.closed().await;
+    /// assert!(sender.is_closed());
+    /// # });
+    /// ```
+    pub async fn closed(&mut self) {
+        poll_fn(|cx| self.poll_closed(cx)).await;
+    }
+
+    /// Whether the receiver is gone or closed.
+    pub fn is_closed(&self) -> bool {
+        self.channel().word.look() & CLOSED != 0
+    }
+
+    /// Ready once the receiver is gone or closed; until then the task is woken when it is.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let coop = ready!(budget::poll_proceed(cx));
+        let channel = self.channel();
+        let mut word = channel.word.look();
+        if word & (CLOSED | WATCHING) == WATCHING {
+            // SAFETY: without CLOSED only the sender writes this cell, and we are the sender.
+            let old = channel.sender.with(|waker| unsafe { (*waker).as_ref() });
+            if old.is_some_and(|old| old.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            word = channel.word.clear(WATCHING);
+        }
+        if word & CLOSED == 0 {
+            let waker = cx.waker().clone();
+            // SAFETY: without WATCHING the cell is the sender's.
+            let old = channel
+                .sender
+                .with_mut(|cell| unsafe { (*cell).replace(waker) });
+            drop(old);
+            word = channel.word.set(WATCHING);
+        }
+        if word & CLOSED == 0 {
+            return Poll::Pending;
+        }
+        coop.made_progress();
+        Poll::Ready(())
+    }
+
+    fn channel(&self) -> &Arc<Channel<T>> {
+        match &self.channel {
+            Some(channel) => channel,
+            None => unreachable!("`send` takes the sender"),
+        }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            let before = channel.word.set(GONE);
+            channel.wake_receiver(before);
+        }
+    }
+}
+
+/// Receives the one value: a future.
+///
+/// # Cancel safety
+/// Safe: `&mut receiver` may be polled, left, and polled again; no value is lost but by dropping the receiver itself.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Receiver<T> {
+    /// Gone once the outcome was told.
+    channel: Option<Arc<Channel<T>>>,
+}
+
+impl<T> Receiver<T> {
+    /// Takes no value from here on: a sender that tries is told, and gets it back. What was sent before can still be received.
+    pub fn close(&mut self) {
+        if let Some(channel) = &self.channel {
+            close(channel);
+        }
+    }
+
+    /// The value, if it was sent.
+    ///
+    /// # Errors
+    /// [`Empty`](TryRecvError::Empty) if it may still come; [`Closed`](TryRecvError::Closed) if it will not, or was received.
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let Some(channel) = &self.channel else {
+            return Err(TryRecvError::Closed);
+        };
+        match outcome(channel, channel.word.look()) {
+            None => Err(TryRecvError::Empty),
+            Some(outcome) => {
+                self.channel = None;
+                outcome.map_err(|_| TryRecvError::Closed)
+            }
+        }
+    }
+
+    /// Waits for the value on a thread that runs no tasks.
+    ///
+    /// # Errors
+    /// If the sender is gone without one.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_recv(self) -> Result<T, RecvError> {
+        block_on("oneshot::Receiver::blocking_recv", self)
+    }
+
+    /// Whether the outcome was told: then it must not be polled again.
+    pub fn is_terminated(&self) -> bool {
+        self.channel.is_none()
+    }
+
+    /// Whether there is nothing to be received now.
+    pub fn is_empty(&self) -> bool {
+        match &self.channel {
+            Some(channel) => channel.word.look() & VALUE == 0,
+            None => true,
+        }
+    }
+}
+
+/// What the receiver gets, if `word` says that it is decided.
+fn outcome<T>(channel: &Channel<T>, word: u8) -> Option<Result<T, RecvError>> {
+    if word & VALUE != 0 {
+        return Some(channel.take().ok_or(RecvError(())));
+    }
+    (word & (GONE | CLOSED) != 0).then_some(Err(RecvError(())))
+}
+
+fn close<T>(channel: &Channel<T>) {
+    let before = channel.word.set(CLOSED);
+    if before & (WATCHING | CLOSED) == WATCHING {
+        // SAFETY: WATCHING beside CLOSED: nobody writes this cell any more.
+        let waker = channel.sender.with(|waker| unsafe { (*waker).as_ref() });
+        if let Some(waker) = waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl<T> Future for Receiver<T> {
+    type Output = Result<T, RecvError>;
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let coop = ready!(budget::poll_proceed(cx));
+        let Some(channel) = &self.channel else {
+            panic!("a oneshot receiver was polled after it had told its outcome");
+        };
+        let mut word = channel.word.look();
+        if word & (VALUE | GONE | CLOSED) == 0 {
+            if word & WAITING != 0 {
+                // SAFETY: without VALUE and GONE only the receiver writes this cell, and we are the receiver.
+                let old = channel.receiver.with(|waker| unsafe { (*waker).as_ref() });
+                if old.is_some_and(|old| old.will_wake(cx.waker())) {
+                    return Poll::Pending;
+                }
+                word = channel.word.clear(WAITING);
+            }
+            if word & (VALUE | GONE) == 0 {
+                let waker = cx.waker().clone();
+                // SAFETY: without WAITING the cell is the receiver's.
+                let old = channel
+                    .receiver
+                    .with_mut(|cell| unsafe { (*cell).replace(waker) });
+                drop(old);
+                word = channel.word.set(WAITING);
+            }
+        }
+        let Some(outcome) = outcome(channel, word) else {
+            return Poll::Pending;
+        };
+        coop.made_progress();
+        self.channel = None;
+        Poll::Ready(outcome)
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let Some(channel) = self.channel.take() else {
+            return;
+        };
+        close(&channel);
+        // A value that was sent and not received goes now, not when the sender's side does.
+        if channel.word.look() & VALUE != 0 {
+            drop(channel.take());
+        }
+    }
+}
+
+/// The sender is gone without a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecvError(());
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("channel closed")
+    }
+}
+
+impl Error for RecvError {}
+
+/// Why there is no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TryRecvError {
+    /// It was not sent yet.
+    Empty,
+    /// The sender is gone without one, or it was received.
+    Closed,
+}
+
+impl fmt::Display for TryRecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "channel empty",
+            Self::Closed => "channel closed",
+        })
+    }
+}
+
+impl Error for TryRecvError {}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field(
+                "closed",
+                &self
+                    .channel
+                    .as_ref()
+                    .map(|channel| channel.word.look() & CLOSED != 0),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("empty", &self.is_empty())
+            .field("terminated", &self.is_terminated())
+            .finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Sender<std::cell::Cell<u8>>>();
+    shared::<Receiver<std::cell::Cell<u8>>>();
+};
+
+#[cfg(all(test, loom))]
+#[path = "tests/loom_oneshot.rs"]
+mod models;

@@ -1,0 +1,541 @@
+//! Counted permits, and the line of those who wait for some: what every lock and every bounded channel here stands on.
+//!
+//! Taking what is there, and giving back while nobody waits, each move one word. Whoever finds too little stands in a
+//! line behind a lock; as long as somebody stands there, nobody takes from the word past them, so the line is served in
+//! order. A place in the line lies in the future that waits: no wait allocates.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker, ready};
+
+use blitz_core::budget;
+use blitz_core::list::{Links, List, Node};
+use blitz_core::primitive::cell::UnsafeCell;
+use blitz_core::primitive::sync::atomic::AtomicUsize;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::{Mutex, MutexGuard};
+use blitz_core::wake::WakeBatch;
+
+use crate::acquire_error::{AcquireError, TryAcquireError};
+
+/// How many permits there are, and whether there is a line.
+///
+/// ```text
+///  bit 0    CLOSED   nobody gets permits any more
+///  bit 1    LINE     somebody stands in line; permits go to the one in front
+///  bits 2…  how many permits are free
+///
+///  from            move     to                 who, and what it does then
+///  n free          take     n - k free         anyone, with neither flag and k <= n: has them
+///  any             give     k more free        anyone; if there was LINE: takes the lock and serves the line
+///  n free          queue    none free, LINE    under the lock, k > n: stands in line with n in hand
+///  n free, LINE    serve    n - k free         under the lock: hands k to the one in front
+///  LINE            empty    no LINE            under the lock, nobody is left in line
+///  any             close    CLOSED             under the lock: tells everyone in line
+/// ```
+struct Word(AtomicUsize);
+
+const CLOSED: usize = 1;
+const LINE: usize = 2;
+const ONE: usize = 4;
+
+/// The most permits that there may be.
+pub(crate) const MAX: usize = usize::MAX >> 3;
+
+impl Word {
+    fn take(&self, count: usize) -> Result<(), TryAcquireError> {
+        // ORDERING: Relaxed: a guess for the exchange below.
+        let mut word = self.0.load(Relaxed);
+        loop {
+            if word & CLOSED != 0 {
+                return Err(TryAcquireError::Closed);
+            }
+            if count == 0 {
+                return Ok(());
+            }
+            if word & LINE != 0 || word / ONE < count {
+                return Err(TryAcquireError::NoPermits);
+            }
+            // ORDERING: Acquire pairs with the Release in `give`: what was done under a permit is seen by the next who has it.
+            match self
+                .0
+                .compare_exchange_weak(word, word - count * ONE, Acquire, Relaxed)
+            {
+                Ok(_) => return Ok(()),
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// Takes up to `count`, line or not.
+    fn take_up_to(&self, count: usize) -> usize {
+        // ORDERING: Relaxed: a guess for the exchange below.
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let got = count.min(word / ONE);
+            if got == 0 {
+                return 0;
+            }
+            // ORDERING: Acquire as in `take`.
+            match self
+                .0
+                .compare_exchange_weak(word, word - got * ONE, Acquire, Relaxed)
+            {
+                Ok(_) => return got,
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// Answers whether there is a line to serve.
+    fn give(&self, count: usize) -> bool {
+        // ORDERING: Release pairs with the Acquire of whoever takes these permits.
+        self.0.fetch_add(count * ONE, Release) & LINE != 0
+    }
+
+    /// The same, but gives nothing if there would be too many.
+    fn give_checked(&self, count: usize) -> Option<bool> {
+        // ORDERING: Relaxed: a guess for the exchange below.
+        let mut word = self.0.load(Relaxed);
+        loop {
+            if count > MAX - word / ONE {
+                return None;
+            }
+            // ORDERING: Release as in `give`.
+            match self
+                .0
+                .compare_exchange_weak(word, word + count * ONE, Release, Relaxed)
+            {
+                Ok(_) => return Some(word & LINE != 0),
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// Under the lock: takes `count`, or as much of it as there is and raises LINE.
+    fn queue(&self, count: usize) -> Queued {
+        // ORDERING: Relaxed: a guess for the exchange below.
+        let mut word = self.0.load(Relaxed);
+        loop {
+            if word & CLOSED != 0 {
+                return Queued::Closed;
+            }
+            if word & LINE != 0 {
+                return Queued::Missing(count);
+            }
+            let free = word / ONE;
+            let (next, answer) = if free >= count {
+                (word - count * ONE, Queued::Served)
+            } else {
+                (LINE, Queued::Missing(count - free))
+            };
+            // ORDERING: Acquire as in `take`.
+            match self.0.compare_exchange_weak(word, next, Acquire, Relaxed) {
+                Ok(_) => return answer,
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    fn empty(&self) {
+        // ORDERING: Relaxed: it publishes nothing, and as an exchange it goes on with the releases before it.
+        self.0.fetch_and(!LINE, Relaxed);
+    }
+
+    fn close(&self) {
+        // ORDERING: Relaxed: as in `empty`.
+        self.0.fetch_or(CLOSED, Relaxed);
+    }
+
+    fn look(&self) -> usize {
+        // ORDERING: Acquire pairs with the Release in `give`, so that a number that was seen can be reasoned with.
+        self.0.load(Acquire)
+    }
+}
+
+enum Queued {
+    Served,
+    Missing(usize),
+    Closed,
+}
+
+/// What a place in the line says when the line was closed.
+const TOLD: usize = usize::MAX;
+
+/// One who waits. Its waker belongs to whoever holds the lock, while it is in the line; to its owner else.
+struct Place {
+    links: Links<Place>,
+    wanted: usize,
+    /// How many permits it still lacks; 0 or TOLD is the answer, and the last that the line does with it.
+    missing: AtomicUsize,
+    waker: UnsafeCell<Option<Waker>>,
+    _pin: PhantomPinned,
+}
+
+// SAFETY: the waker is touched under the lock of the line, or by the owner while the place is in no line.
+unsafe impl Send for Place {}
+// SAFETY: as above; the rest is atomic or the list's.
+unsafe impl Sync for Place {}
+
+/// The line's places, which lie in the futures that wait.
+struct InLine;
+
+// SAFETY: a place is pinned in its future, which leaves the line before it goes; `links` is always the same field.
+unsafe impl Node for InLine {
+    type Handle = NonNull<Place>;
+    type Target = Place;
+
+    fn into_raw(handle: NonNull<Place>) -> NonNull<Place> {
+        handle
+    }
+
+    unsafe fn from_raw(node: NonNull<Place>) -> NonNull<Place> {
+        node
+    }
+
+    unsafe fn links(node: NonNull<Place>) -> NonNull<Links<Place>> {
+        // SAFETY: the node is valid, as the caller says.
+        let links = unsafe { &raw mut (*node.as_ptr()).links };
+        // SAFETY: the address of a field of a valid node.
+        unsafe { NonNull::new_unchecked(links) }
+    }
+}
+
+type Line = List<InLine>;
+
+/// Permits, and those who wait for some.
+pub(crate) struct Permits {
+    word: Word,
+    line: Mutex<Line>,
+}
+
+// SAFETY: the pointers in the line are followed under its lock, and lead to places that are `Send` and `Sync`.
+unsafe impl Send for Permits {}
+// SAFETY: as above.
+unsafe impl Sync for Permits {}
+
+impl Permits {
+    #[cfg(not(loom))]
+    pub(crate) const fn new(count: usize) -> Self {
+        Self {
+            word: Word(AtomicUsize::new(count * ONE)),
+            line: Mutex::new(List::new()),
+        }
+    }
+
+    /// Permits that nobody ever gets.
+    #[cfg(not(loom))]
+    pub(crate) const fn new_closed() -> Self {
+        Self {
+            word: Word(AtomicUsize::new(CLOSED)),
+            line: Mutex::new(List::new()),
+        }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            word: Word(AtomicUsize::new(count * ONE)),
+            line: Mutex::new(List::new()),
+        }
+    }
+
+    /// How many are free.
+    pub(crate) fn available(&self) -> usize {
+        self.word.look() / ONE
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.word.look() & CLOSED != 0
+    }
+
+    /// Takes `count` at once, or says why not.
+    #[inline]
+    pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
+        self.word.take(count)
+    }
+
+    /// Takes up to `count` for good. Answers how many that was.
+    pub(crate) fn forget(&self, count: usize) -> usize {
+        self.word.take_up_to(count)
+    }
+
+    /// Waits for `count`.
+    #[inline]
+    pub(crate) fn acquire(&self, count: usize) -> Wait<'_> {
+        Wait {
+            permits: self,
+            step: Step::Fresh,
+            place: Place {
+                links: Links::new(),
+                wanted: count,
+                missing: AtomicUsize::new(count),
+                waker: UnsafeCell::new(None),
+                _pin: PhantomPinned,
+            },
+        }
+    }
+
+    /// Gives `count` back that were taken.
+    #[inline]
+    pub(crate) fn release(&self, count: usize) {
+        if self.word.give(count) {
+            self.serve(self.line.lock());
+        }
+    }
+
+    /// Adds `count` new ones. Answers whether there is room for them.
+    pub(crate) fn add(&self, count: usize) -> bool {
+        match self.word.give_checked(count) {
+            None => return false,
+            Some(true) => self.serve(self.line.lock()),
+            Some(false) => {}
+        }
+        true
+    }
+
+    /// Hands what is free to those in front, and wakes who has all it wants.
+    #[cold]
+    fn serve<'a>(&'a self, mut line: MutexGuard<'a, Line>) {
+        let mut wakers = WakeBatch::new();
+        while let Some(front) = line.front() {
+            // SAFETY: it is in the line and we hold the lock, so its future has not gone.
+            let place = unsafe { front.as_ref() };
+            // ORDERING: Relaxed: it changes under this lock alone.
+            let missing = place.missing.load(Relaxed);
+            let got = self.word.take_up_to(missing);
+            if got < missing {
+                // ORDERING: Relaxed: as above.
+                place.missing.store(missing - got, Relaxed);
+                break;
+            }
+            self.dismiss(&mut line, front, 0, &mut wakers);
+            if wakers.is_full() {
+                drop(line);
+                wakers.wake_all();
+                line = self.line.lock();
+            }
+        }
+        drop(line);
+        wakers.wake_all();
+    }
+
+    /// Takes `front` out of the line with its `answer`.
+    fn dismiss(
+        &self,
+        line: &mut Line,
+        front: NonNull<Place>,
+        answer: usize,
+        wakers: &mut WakeBatch,
+    ) {
+        // SAFETY: it is in this line.
+        let _ = unsafe { line.remove(front) };
+        if line.is_empty() {
+            self.word.empty();
+        }
+        // SAFETY: it was in the line until now and has no answer yet, so its future has not gone.
+        let place = unsafe { front.as_ref() };
+        // SAFETY: the lock is held and the owner has no answer yet: see `Place`.
+        let waker = place.waker.with_mut(|waker| unsafe { (*waker).take() });
+        // ORDERING: Release pairs with the Acquire in `poll` and in the drop: the owner's next touch, which may be the end of
+        // the place, comes after ours; and it carries on what `take_up_to` acquired.
+        place.missing.store(answer, Release);
+        if let Some(waker) = waker {
+            wakers.push(waker);
+        }
+    }
+
+    /// Nobody gets permits any more; everyone in line is told.
+    pub(crate) fn close(&self) {
+        let mut wakers = WakeBatch::new();
+        let mut line = self.line.lock();
+        self.word.close();
+        while let Some(front) = line.front() {
+            // SAFETY: it is in the line and we hold the lock, so its future has not gone.
+            let place = unsafe { front.as_ref() };
+            // ORDERING: Relaxed: it changes under this lock alone.
+            let in_hand = place.wanted - place.missing.load(Relaxed);
+            self.dismiss(&mut line, front, TOLD, &mut wakers);
+            self.word.give(in_hand);
+            if wakers.is_full() {
+                drop(line);
+                wakers.wake_all();
+                line = self.line.lock();
+            }
+        }
+        drop(line);
+        wakers.wake_all();
+    }
+
+    /// Stands in line, unless what is wanted turns up meanwhile.
+    #[cold]
+    fn queue(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
+        // Foreign code, so before the lock; and declared before it, so dropped after it.
+        let mut waker = Some(waker.clone());
+        let mut line = self.line.lock();
+        match self.word.queue(place.wanted) {
+            Queued::Served => Poll::Ready(Ok(())),
+            Queued::Closed => Poll::Ready(Err(AcquireError::closed())),
+            Queued::Missing(missing) => {
+                // ORDERING: Relaxed: it changes under this lock from here on.
+                place.missing.store(missing, Relaxed);
+                // SAFETY: it is in no line yet.
+                place.waker.with_mut(|slot| unsafe { *slot = waker.take() });
+                line.push_back(NonNull::from(place.get_ref()));
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Still in line, unless answered: leaves `waker` there.
+    fn stay(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
+        if let Some(answer) = place.answer() {
+            return Poll::Ready(answer);
+        }
+        let mut new = None;
+        loop {
+            let line = self.line.lock();
+            if let Some(answer) = place.answer() {
+                drop(line);
+                return Poll::Ready(answer);
+            }
+            let same = place.waker.with(|slot| {
+                // SAFETY: it is in the line, and we hold the lock.
+                let old = unsafe { (*slot).as_ref() };
+                old.is_some_and(|old| old.will_wake(waker))
+            });
+            if same {
+                return Poll::Pending;
+            }
+            let Some(new) = new.take() else {
+                drop(line);
+                // Foreign code, so without the lock.
+                new = Some(waker.clone());
+                continue;
+            };
+            // SAFETY: as above.
+            let old = place.waker.with_mut(|slot| unsafe { (*slot).replace(new) });
+            drop(line);
+            drop(old);
+            return Poll::Pending;
+        }
+    }
+
+    /// The future goes while it stands in line.
+    #[cold]
+    fn leave(&self, place: Pin<&Place>) {
+        if !place.is_answered() {
+            let line = self.line.lock();
+            if !place.is_answered() {
+                return self.step_out(line, place);
+            }
+        }
+        // Answered, and nobody has seen it: the permits go to the next.
+        if let Some(Ok(())) = place.answer() {
+            self.release(place.wanted);
+        }
+    }
+
+    fn step_out(&self, mut line: MutexGuard<'_, Line>, place: Pin<&Place>) {
+        // SAFETY: without an answer it is in this line, and it is valid.
+        let _ = unsafe { line.remove(NonNull::from(place.get_ref())) };
+        if line.is_empty() {
+            self.word.empty();
+        }
+        // ORDERING: Relaxed: it changed under this lock.
+        let in_hand = place.wanted - place.missing.load(Relaxed);
+        // SAFETY: it is in no line any more.
+        let waker = place.waker.with_mut(|slot| unsafe { (*slot).take() });
+        // Also with nothing in hand: those behind may want less than this one did.
+        self.word.give(in_hand);
+        self.serve(line);
+        drop(waker);
+    }
+}
+
+impl fmt::Debug for Permits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permits")
+            .field("available", &self.available())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+impl Place {
+    fn is_answered(&self) -> bool {
+        // ORDERING: Acquire pairs with the Release in `dismiss`.
+        matches!(self.missing.load(Acquire), 0 | TOLD)
+    }
+
+    /// What the line has said, if it has.
+    fn answer(&self) -> Option<Result<(), AcquireError>> {
+        // ORDERING: Acquire pairs with the Release in `dismiss`.
+        match self.missing.load(Acquire) {
+            0 => Some(Ok(())),
+            TOLD => Some(Err(AcquireError::closed())),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Fresh,
+    InLine,
+    Done,
+}
+
+pin_project_lite::pin_project! {
+    /// Waits for permits. Ready, they are the caller's to give back; dropped before, none is kept.
+    #[must_use = "futures do nothing unless awaited"]
+    pub(crate) struct Wait<'a> {
+        permits: &'a Permits,
+        step: Step,
+        #[pin]
+        place: Place,
+    }
+
+    impl PinnedDrop for Wait<'_> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.step == Step::InLine {
+                let this = this.project();
+                this.permits.leave(this.place.as_ref());
+            }
+        }
+    }
+}
+
+impl Future for Wait<'_> {
+    type Output = Result<(), AcquireError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let coop = ready!(budget::poll_proceed(cx));
+        let place = this.place.as_ref();
+        let answer = match this.step {
+            Step::Fresh => match this.permits.word.take(place.wanted) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(TryAcquireError::Closed) => Poll::Ready(Err(AcquireError::closed())),
+                Err(TryAcquireError::NoPermits) => this.permits.queue(place, cx.waker()),
+            },
+            Step::InLine => this.permits.stay(place, cx.waker()),
+            Step::Done => panic!("a wait for permits was polled after it was ready"),
+        };
+        if answer.is_pending() {
+            *this.step = Step::InLine;
+            return Poll::Pending;
+        }
+        *this.step = Step::Done;
+        coop.made_progress();
+        answer
+    }
+}
+
+#[cfg(all(test, loom))]
+#[path = "tests/loom_permits.rs"]
+mod models;

@@ -1,0 +1,59 @@
+//! What the tests poll with: a waker that counts, and a future that is polled by hand.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Counts how often it was woken.
+#[derive(Default)]
+pub(crate) struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// A future on its own task, polled by hand.
+pub(crate) struct Hand<'a, T> {
+    future: Pin<Box<dyn Future<Output = T> + 'a>>,
+    wakes: Arc<Count>,
+}
+
+impl<'a, T> Hand<'a, T> {
+    pub(crate) fn new(future: impl Future<Output = T> + 'a) -> Self {
+        Self {
+            future: Box::pin(future),
+            wakes: Arc::default(),
+        }
+    }
+
+    /// Polls once.
+    pub(crate) fn poll(&mut self) -> Poll<T> {
+        let waker = Waker::from(Arc::clone(&self.wakes));
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    /// Polls once; the future must not be ready.
+    #[track_caller]
+    pub(crate) fn waits(&mut self) -> &mut Self {
+        assert!(self.poll().is_pending(), "it should still wait");
+        self
+    }
+
+    /// Polls once; the future must be ready.
+    #[track_caller]
+    pub(crate) fn done(&mut self) -> T {
+        match self.poll() {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("it should be ready"),
+        }
+    }
+
+    /// How often it was woken so far.
+    pub(crate) fn wakes(&self) -> usize {
+        self.wakes.0.load(SeqCst)
+    }
+}

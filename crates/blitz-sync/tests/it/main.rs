@@ -1,0 +1,12 @@
+//! The public API, under an executor of another family and on plain threads.
+
+mod cancel_everywhere;
+mod harness;
+mod mutex;
+mod notify;
+mod once;
+mod oneshot;
+mod rwlock;
+mod semaphore;
+mod stress;
+mod watch;
