@@ -6,7 +6,10 @@
 //!
 //! - An entry's level is the highest base-64 digit in which its millisecond differs from the present one. So all of
 //!   level 0 comes before all of level 1, and so on: the earliest slot is found by one bit scan.
-//! - When the present enters a slot, the slot's entries move to lower levels, or to `due`, a heap ordered by deadline
+//! - A slot above the lowest level that holds many entries is a wheel of its own: 64 slots by the next digit, which again may
+//!   be such. When the present enters it, those slots take the place of the level below as they are. So entering a slot
+//!   moves few entries one by one, however many there are: a million that end in the same four seconds cost no turn dearly.
+//! - When the present enters a slot with few, its entries move to lower levels, or to `due`, a heap ordered by deadline
 //!   and then by registration. A heap entry whose timer was cancelled or reset is dropped when it comes up, or when
 //!   such entries become the majority.
 //! - Each slot knows its earliest deadline, so a wait ends at a deadline and never just to move entries. Who cancels
@@ -24,6 +27,8 @@ const LEVELS: usize = 6;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const SLOT_MASK: u64 = SLOTS as u64 - 1;
+/// So many entries a slot above the lowest level keeps in one list; with one more they are spread over finer slots.
+const LIST_MAX: u32 = 256;
 
 /// So many entries of a slot are looked at for its exact minimum at any time,
 /// and so many more per entry that left the slot.
@@ -32,6 +37,8 @@ const SCAN_PER_REMOVAL: u32 = 2;
 
 /// Links end here: no slab gives this key.
 const NIL: Key = Key::from_raw(u64::MAX);
+/// Where a slot has no finer slots.
+const NO_NODE: u32 = u32::MAX;
 
 /// Timers with a payload each: the waker to call.
 pub(super) struct Wheel<W> {
@@ -42,11 +49,17 @@ pub(super) struct Wheel<W> {
     tick: u64,
     /// Counts registrations.
     seq: u64,
-    levels: Box<[Level]>,
+    nodes: Vec<Node>,
+    free_nodes: Vec<u32>,
+    /// The node of each level that counts from the present.
+    levels: [u32; LEVELS],
     far: Slot,
     due: BinaryHeap<Reverse<Due>>,
     /// Heap entries whose timer is gone or was reset.
     stale_dues: usize,
+    /// How many entries were linked or looked at, one by one.
+    #[cfg(test)]
+    work: usize,
 }
 
 struct Entry<W> {
@@ -61,7 +74,7 @@ struct Entry<W> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    Slot { level: u8, slot: u8 },
+    Slot { node: u32, slot: u8 },
     Far,
     Due,
 }
@@ -73,15 +86,28 @@ struct Due {
     key: Key,
 }
 
-struct Level {
+/// 64 slots by one digit: a level, or what a slot with many entries is made of.
+struct Node {
     /// A bit per slot that has entries.
     occupied: u64,
+    /// The slot that this node stands in; a level stands in none.
+    parent: Option<(u32, u8)>,
     slots: [Slot; SLOTS],
 }
 
-/// A list of entries, in the order of their registration.
+impl Node {
+    const EMPTY: Self = Self {
+        occupied: 0,
+        parent: None,
+        slots: [Slot::EMPTY; SLOTS],
+    };
+}
+
+/// A list of entries, or a node with finer slots.
 #[derive(Clone, Copy)]
 struct Slot {
+    /// The node, and then the list is empty; or [`NO_NODE`].
+    node: u32,
     head: Key,
     tail: Key,
     len: u32,
@@ -94,6 +120,7 @@ struct Slot {
 
 impl Slot {
     const EMPTY: Self = Self {
+        node: NO_NODE,
         head: NIL,
         tail: NIL,
         len: 0,
@@ -105,19 +132,19 @@ impl Slot {
 
 impl<W> Wheel<W> {
     pub(super) fn new() -> Self {
-        let level = || Level {
-            occupied: 0,
-            slots: [Slot::EMPTY; SLOTS],
-        };
         Self {
             entries: Slab::new(),
             now: 0,
             tick: 0,
             seq: 0,
-            levels: (0..LEVELS).map(|_| level()).collect(),
+            nodes: (0..LEVELS).map(|_| Node::EMPTY).collect(),
+            free_nodes: Vec::new(),
+            levels: std::array::from_fn(|level| level as u32),
             far: Slot::EMPTY,
             due: BinaryHeap::new(),
             stale_dues: 0,
+            #[cfg(test)]
+            work: 0,
         }
     }
 
@@ -215,9 +242,12 @@ impl<W> Wheel<W> {
         if let Some(due) = self.earliest_due() {
             return Some(due.deadline);
         }
-        let found = self.levels.iter_mut().find(|level| level.occupied != 0);
-        let slot = match found {
-            Some(level) => &mut level.slots[level.occupied.trailing_zeros() as usize],
+        let occupied = |node: &&u32| self.nodes[**node as usize].occupied != 0;
+        let slot = match self.levels.iter().find(occupied) {
+            Some(&node) => {
+                let (node, slot) = self.first_list(node);
+                &mut self.nodes[node as usize].slots[slot]
+            }
             None if self.far.len != 0 => &mut self.far,
             None => return None,
         };
@@ -228,6 +258,10 @@ impl<W> Wheel<W> {
             while let Some(entry) = self.entries.get(key) {
                 slot.min = slot.min.min(entry.deadline);
                 key = entry.next;
+                #[cfg(test)]
+                {
+                    self.work += 1;
+                }
             }
             slot.exact = true;
             slot.removed = 0;
@@ -248,32 +282,55 @@ impl<W> Wheel<W> {
         self.due.peek().map(|Reverse(due)| *due)
     }
 
-    /// Where a deadline belongs, counted from the present.
+    /// The list with the earliest entries of a node that has some.
     #[inline]
-    fn place(&self, deadline: u64) -> Place {
+    fn first_list(&self, mut node: u32) -> (u32, usize) {
+        loop {
+            let Node {
+                occupied, slots, ..
+            } = &self.nodes[node as usize];
+            let slot = occupied.trailing_zeros() as usize;
+            match slots[slot].node {
+                NO_NODE => return (node, slot),
+                finer => node = finer,
+            }
+        }
+    }
+
+    /// Where a deadline belongs, counted from the present, and the level of that slot.
+    #[inline]
+    fn place(&self, deadline: u64) -> (Place, usize) {
         let tick = deadline / TICK_NS;
         if tick <= self.tick {
-            return Place::Due;
+            return (Place::Due, 0);
         }
-        let level = level_of(tick ^ self.tick);
+        let mut level = level_of(tick ^ self.tick);
         if level >= LEVELS {
-            return Place::Far;
+            return (Place::Far, 0);
         }
-        let slot = (tick >> (SLOT_BITS * level as u32)) & SLOT_MASK;
-        Place::Slot {
-            level: level as u8,
-            slot: slot as u8,
+        let mut node = self.levels[level];
+        loop {
+            let slot = digit_of(tick, level);
+            match self.nodes[node as usize].slots[slot as usize].node {
+                NO_NODE => return (Place::Slot { node, slot }, level),
+                finer => node = finer,
+            }
+            level -= 1;
         }
     }
 
     /// Puts an entry that is in no list where it belongs.
     #[inline]
     fn link(&mut self, key: Key) {
+        #[cfg(test)]
+        {
+            self.work += 1;
+        }
         let Some(entry) = self.entries.get(key) else {
             return;
         };
         let (deadline, seq) = (entry.deadline, entry.seq);
-        let place = self.place(deadline);
+        let (place, level) = self.place(deadline);
         let slot = match place {
             Place::Due => {
                 self.due.push(Reverse(Due { deadline, seq, key }));
@@ -283,10 +340,10 @@ impl<W> Wheel<W> {
                 return;
             }
             Place::Far => &mut self.far,
-            Place::Slot { level, slot } => {
-                let level = &mut self.levels[level as usize];
-                level.occupied |= 1 << slot;
-                &mut level.slots[slot as usize]
+            Place::Slot { node, slot } => {
+                let node = &mut self.nodes[node as usize];
+                node.occupied |= 1 << slot;
+                &mut node.slots[slot as usize]
             }
         };
         if slot.len == 0 || deadline < slot.min {
@@ -294,6 +351,7 @@ impl<W> Wheel<W> {
             slot.exact = true;
         }
         slot.len += 1;
+        let is_long = slot.len > LIST_MAX && level > 0;
         let tail = std::mem::replace(&mut slot.tail, key);
         if tail == NIL {
             slot.head = key;
@@ -305,6 +363,49 @@ impl<W> Wheel<W> {
         }
         if let Some(tail) = self.entries.get_mut(tail) {
             tail.next = key;
+        }
+        if let Place::Slot { node, slot } = place
+            && is_long
+        {
+            self.refine(node, slot);
+        }
+    }
+
+    /// Spreads a slot's entries over finer slots, which come to stand in it.
+    #[cold]
+    fn refine(&mut self, node: u32, slot: u8) {
+        let finer = match self.free_nodes.pop() {
+            Some(free) => free,
+            None => {
+                self.nodes.push(Node::EMPTY);
+                self.nodes.len() as u32 - 1
+            }
+        };
+        self.nodes[finer as usize].parent = Some((node, slot));
+        let refined = Slot {
+            node: finer,
+            ..Slot::EMPTY
+        };
+        let slot = &mut self.nodes[node as usize].slots[slot as usize];
+        let list = std::mem::replace(slot, refined);
+        self.spread(list.head);
+    }
+
+    /// A slot has become empty; so may have the node that it is in, and the slot that this stands in.
+    #[inline]
+    fn vacate(&mut self, mut node: u32, mut slot: u8) {
+        loop {
+            let vacated = &mut self.nodes[node as usize];
+            vacated.slots[slot as usize] = Slot::EMPTY;
+            vacated.occupied &= !(1 << slot);
+            if vacated.occupied != 0 {
+                return;
+            }
+            let Some(parent) = vacated.parent.take() else {
+                return;
+            };
+            self.free_nodes.push(node);
+            (node, slot) = parent;
         }
     }
 
@@ -318,12 +419,11 @@ impl<W> Wheel<W> {
         let slot = match entry.place {
             Place::Due => return self.forget_due(),
             Place::Far => &mut self.far,
-            Place::Slot { level, slot } => {
-                let level = &mut self.levels[level as usize];
-                if level.slots[slot as usize].len == 1 {
-                    level.occupied &= !(1 << slot);
+            Place::Slot { node, slot } => {
+                if self.nodes[node as usize].slots[slot as usize].len == 1 {
+                    return self.vacate(node, slot);
                 }
-                &mut level.slots[slot as usize]
+                &mut self.nodes[node as usize].slots[slot as usize]
             }
         };
         if slot.len == 1 {
@@ -365,30 +465,49 @@ impl<W> Wheel<W> {
         self.tick = target;
         // Everything below the digit that changed has passed.
         for level in 0..top.min(LEVELS) {
-            self.drain(level, u64::MAX);
+            self.pass(self.levels[level], u64::MAX);
         }
         if top >= LEVELS {
             let far = std::mem::replace(&mut self.far, Slot::EMPTY);
-            self.spread(far.head);
-        } else {
+            return self.spread(far.head);
+        }
+        for level in (0..=top).rev() {
             // In the digit's own level: the slots before it have passed, and its own is entered.
-            let digit = (target >> (SLOT_BITS * top as u32)) & SLOT_MASK;
-            self.drain(top, u64::MAX >> (SLOT_MASK - digit));
+            let (node, digit) = (self.levels[level], digit_of(target, level));
+            self.pass(node, !(u64::MAX << digit));
+            let node = &mut self.nodes[node as usize];
+            node.occupied &= !(1 << digit);
+            let slot = std::mem::replace(&mut node.slots[digit as usize], Slot::EMPTY);
+            if slot.node == NO_NODE {
+                return self.spread(slot.head);
+            }
+            // Its finer slots are the level below from now on; that one is empty, as it has passed.
+            self.nodes[slot.node as usize].parent = None;
+            let passed = std::mem::replace(&mut self.levels[level - 1], slot.node);
+            self.free_nodes.push(passed);
         }
     }
 
-    /// Moves the entries of all slots of `level` that are in `mask` to where they belong now.
-    fn drain(&mut self, level: usize, mask: u64) {
+    /// Moves the entries of all slots of `node` that are in `mask`, and that have passed, to those that are due.
+    fn pass(&mut self, node: u32, mask: u64) {
         loop {
-            let Level { occupied, slots } = &mut self.levels[level];
-            let pending = *occupied & mask;
-            if pending == 0 {
+            let Node {
+                occupied, slots, ..
+            } = &mut self.nodes[node as usize];
+            let passed = *occupied & mask;
+            if passed == 0 {
                 return;
             }
-            let slot = pending.trailing_zeros();
+            let slot = passed.trailing_zeros();
             *occupied &= !(1 << slot);
-            let list = std::mem::replace(&mut slots[slot as usize], Slot::EMPTY);
-            self.spread(list.head);
+            let slot = std::mem::replace(&mut slots[slot as usize], Slot::EMPTY);
+            if slot.node == NO_NODE {
+                self.spread(slot.head);
+            } else {
+                self.pass(slot.node, u64::MAX);
+                self.nodes[slot.node as usize].parent = None;
+                self.free_nodes.push(slot.node);
+            }
         }
     }
 
@@ -405,6 +524,12 @@ impl<W> Wheel<W> {
 #[inline]
 fn level_of(difference: u64) -> usize {
     ((difference | 1).ilog2() / SLOT_BITS) as usize
+}
+
+/// The digit of a millisecond that says its slot in `level`.
+#[inline]
+fn digit_of(tick: u64, level: usize) -> u8 {
+    ((tick >> (SLOT_BITS * level as u32)) & SLOT_MASK) as u8
 }
 
 /// True if this heap entry speaks of a timer's latest registration, which has not fired.

@@ -49,6 +49,8 @@ enum Step {
     /// So far ahead of the present.
     Insert(u64),
     InsertAt(u64),
+    /// So many at once, so far ahead and so far from each other: enough to have a slot refined.
+    InsertMany(u64, u64),
     /// One of those inserted before, by position.
     Remove(prop::sample::Index),
     Reset(prop::sample::Index, u64),
@@ -72,6 +74,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => span().prop_map(Step::Insert),
         1 => prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(u64::MAX - 1), any::<u64>()].prop_map(Step::InsertAt),
+        1 => (span(), span()).prop_map(|(by, apart)| Step::InsertMany(by, apart / 512)),
         3 => any::<prop::sample::Index>().prop_map(Step::Remove),
         3 => (any::<prop::sample::Index>(), span()).prop_map(|(index, by)| Step::Reset(index, by)),
         3 => span().prop_map(|by| Step::Advance(by / 4)),
@@ -92,6 +95,13 @@ fn check(steps: Vec<Step>) {
                 insert(&mut wheel, &mut model, &mut keys, deadline);
             }
             Step::InsertAt(deadline) => insert(&mut wheel, &mut model, &mut keys, deadline),
+            Step::InsertMany(by, apart) => {
+                let first = model.now.saturating_add(by);
+                for n in 0..u64::from(LIST_MAX) * 3 / 2 {
+                    let deadline = first.saturating_add(n.wrapping_mul(apart));
+                    insert(&mut wheel, &mut model, &mut keys, deadline);
+                }
+            }
             Step::Remove(index) if !keys.is_empty() => {
                 let id = index.index(keys.len());
                 let removed = wheel.remove(keys[id]);
@@ -234,6 +244,61 @@ fn cancelled_short_timers_leave_nothing_behind() {
     }
     assert!(wheel.due.len() < 200, "{} heap entries", wheel.due.len());
     assert_eq!(wheel.next_deadline(), Some(900_000 - 9_999));
+}
+
+/// A million that end within one slot of four seconds: no step of time handles more of them than end by then, and few besides.
+#[test]
+fn a_million_in_one_slot_burden_no_step() {
+    let (count, begin, window) = (1_000_000u64, 4_096 * TICK_NS, 4_096 * TICK_NS);
+    let mut wheel = Wheel::new();
+    let mut most_to_insert = 0;
+    for n in 0..count {
+        let before = wheel.work;
+        // Every deadline of the window, in a mixed order.
+        let nth = n.wrapping_mul(7_368_787) % count;
+        wheel.insert(begin + nth * window / count, n as u32).unwrap();
+        most_to_insert = most_to_insert.max(wheel.work - before);
+    }
+    // A list is spread when it is full: over the level below, or through all of them if it lies in one millisecond.
+    let few = LEVELS * (LIST_MAX as usize + 1);
+    assert!(most_to_insert <= few, "{most_to_insert} for one insertion");
+    let mut fired = 0;
+    let mut due = count.div_ceil(4_096) as usize;
+    for tick in 0..=8_192u64 {
+        let before = wheel.work;
+        wheel.advance(tick * TICK_NS);
+        let popped = std::iter::from_fn(|| wheel.pop_due()).count();
+        assert!(wheel.next_deadline().is_none_or(|next| next > tick * TICK_NS));
+        let work = wheel.work - before;
+        // What ends within the millisecond that was entered is put in order; the rest of the work has a bound.
+        assert!(work <= popped + due + few, "{work} at {tick} ms, {popped} fired");
+        due = due.max(popped);
+        fired += popped;
+    }
+    assert_eq!((fired as u64, wheel.next_deadline()), (count, None));
+    let unused = wheel.nodes.len() - LEVELS;
+    assert_eq!(wheel.free_nodes.len(), unused, "finer slots are left behind");
+}
+
+/// Slots that were refined are given back when their entries are cancelled, and forget nothing when they are passed whole.
+#[test]
+fn refined_slots_are_passed_and_emptied_whole() {
+    let mut wheel = Wheel::new();
+    let deadline = |n: u32| 4_096 * TICK_NS + u64::from(n % 7) * 64 * TICK_NS + u64::from(n);
+    let keys: Vec<Key> = (0..20_000)
+        .map(|n| wheel.insert(deadline(n), n).unwrap())
+        .collect();
+    assert!(wheel.nodes.len() > LEVELS, "nothing was refined");
+    for (n, key) in keys.iter().enumerate().filter(|(n, _)| n % 7 < 3) {
+        assert_eq!(wheel.remove(*key), Some(n as u32));
+    }
+    assert!(!wheel.free_nodes.is_empty(), "emptied ones are given back");
+    wheel.advance(3_600_000 * TICK_NS);
+    let mut fired: Vec<u32> = std::iter::from_fn(|| wheel.pop_due()).collect();
+    assert!(fired.is_sorted_by_key(|n| deadline(*n)));
+    fired.sort_unstable();
+    assert!(fired.into_iter().eq((0..20_000).filter(|n| n % 7 >= 3)));
+    assert_eq!(wheel.free_nodes.len(), wheel.nodes.len() - LEVELS);
 }
 
 /// A million pending, cancelled from the earliest on, with a look at the next deadline each time: linear.
