@@ -37,8 +37,15 @@ const SCAN_PER_REMOVAL: u32 = 2;
 
 /// Links end here: no slab gives this key.
 const NIL: Key = Key::from_raw(u64::MAX);
-/// Where a slot has no finer slots.
-const NO_NODE: u32 = u32::MAX;
+
+/// Where an entry or a slot stands: the number of its node, and in the lowest six bits that of the slot in it.
+type At = u32;
+/// Among those beyond the highest level.
+const FAR: At = u32::MAX;
+/// In the heap.
+const DUE: At = u32::MAX - 1;
+/// Of a slot without finer ones, and of a level, which stands in no slot.
+const NOWHERE: At = u32::MAX - 2;
 
 /// Timers with a payload each: the waker to call.
 pub(super) struct Wheel<W> {
@@ -49,10 +56,12 @@ pub(super) struct Wheel<W> {
     tick: u64,
     /// Counts registrations.
     seq: u64,
+    /// 64 for each node, which is a level or what a slot with many entries is made of.
+    slots: Vec<Slot>,
     nodes: Vec<Node>,
     free_nodes: Vec<u32>,
-    /// The node of each level that counts from the present.
-    levels: [u32; LEVELS],
+    /// The first slot of each level.
+    levels: [At; LEVELS],
     far: Slot,
     due: BinaryHeap<Reverse<Due>>,
     /// Heap entries whose timer is gone or was reset.
@@ -67,16 +76,9 @@ struct Entry<W> {
     seq: u64,
     prev: Key,
     next: Key,
-    place: Place,
+    at: At,
     /// None once it fired.
     payload: Option<W>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Slot { node: u32, slot: u8 },
-    Far,
-    Due,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,28 +88,18 @@ struct Due {
     key: Key,
 }
 
-/// 64 slots by one digit: a level, or what a slot with many entries is made of.
+/// 64 slots by one digit.
+#[derive(Clone, Copy)]
 struct Node {
     /// A bit per slot that has entries.
     occupied: u64,
-    /// The slot that this node stands in; a level stands in none.
-    parent: Option<(u32, u8)>,
-    slots: [Slot; SLOTS],
-}
-
-impl Node {
-    const EMPTY: Self = Self {
-        occupied: 0,
-        parent: None,
-        slots: [Slot::EMPTY; SLOTS],
-    };
+    /// The slot that these slots stand in.
+    parent: At,
 }
 
 /// A list of entries, or a node with finer slots.
 #[derive(Clone, Copy)]
 struct Slot {
-    /// The node, and then the list is empty; or [`NO_NODE`].
-    node: u32,
     head: Key,
     tail: Key,
     len: u32,
@@ -115,31 +107,38 @@ struct Slot {
     removed: u32,
     /// Never later than the earliest deadline inside.
     min: u64,
+    /// The first of the finer slots that it is made of: then the list is empty.
+    finer: At,
     exact: bool,
 }
 
 impl Slot {
     const EMPTY: Self = Self {
-        node: NO_NODE,
         head: NIL,
         tail: NIL,
         len: 0,
         removed: 0,
         min: u64::MAX,
+        finer: NOWHERE,
         exact: true,
     };
 }
 
 impl<W> Wheel<W> {
     pub(super) fn new() -> Self {
+        let node = Node {
+            occupied: 0,
+            parent: NOWHERE,
+        };
         Self {
             entries: Slab::new(),
             now: 0,
             tick: 0,
             seq: 0,
-            nodes: (0..LEVELS).map(|_| Node::EMPTY).collect(),
+            slots: vec![Slot::EMPTY; LEVELS * SLOTS],
+            nodes: vec![node; LEVELS],
             free_nodes: Vec::new(),
-            levels: std::array::from_fn(|level| level as u32),
+            levels: std::array::from_fn(|level| (level << SLOT_BITS) as At),
             far: Slot::EMPTY,
             due: BinaryHeap::new(),
             stale_dues: 0,
@@ -172,7 +171,7 @@ impl<W> Wheel<W> {
             seq: self.seq,
             prev: NIL,
             next: NIL,
-            place: Place::Due,
+            at: DUE,
             payload: Some(payload),
         };
         let key = self.entries.insert(entry);
@@ -242,11 +241,11 @@ impl<W> Wheel<W> {
         if let Some(due) = self.earliest_due() {
             return Some(due.deadline);
         }
-        let occupied = |node: &&u32| self.nodes[**node as usize].occupied != 0;
+        let occupied = |first: &&At| self.nodes[node_of(**first)].occupied != 0;
         let slot = match self.levels.iter().find(occupied) {
-            Some(&node) => {
-                let (node, slot) = self.first_list(node);
-                &mut self.nodes[node as usize].slots[slot]
+            Some(&first) => {
+                let at = self.first_list(first);
+                &mut self.slots[at as usize]
             }
             None if self.far.len != 0 => &mut self.far,
             None => return None,
@@ -284,36 +283,33 @@ impl<W> Wheel<W> {
 
     /// The list with the earliest entries of a node that has some.
     #[inline]
-    fn first_list(&self, mut node: u32) -> (u32, usize) {
+    fn first_list(&self, mut first: At) -> At {
         loop {
-            let Node {
-                occupied, slots, ..
-            } = &self.nodes[node as usize];
-            let slot = occupied.trailing_zeros() as usize;
-            match slots[slot].node {
-                NO_NODE => return (node, slot),
-                finer => node = finer,
+            let at = first + self.nodes[node_of(first)].occupied.trailing_zeros();
+            match self.slots[at as usize].finer {
+                NOWHERE => return at,
+                finer => first = finer,
             }
         }
     }
 
     /// Where a deadline belongs, counted from the present, and the level of that slot.
     #[inline]
-    fn place(&self, deadline: u64) -> (Place, usize) {
+    fn place(&self, deadline: u64) -> (At, usize) {
         let tick = deadline / TICK_NS;
         if tick <= self.tick {
-            return (Place::Due, 0);
+            return (DUE, 0);
         }
         let mut level = level_of(tick ^ self.tick);
         if level >= LEVELS {
-            return (Place::Far, 0);
+            return (FAR, 0);
         }
-        let mut node = self.levels[level];
+        let mut first = self.levels[level];
         loop {
-            let slot = digit_of(tick, level);
-            match self.nodes[node as usize].slots[slot as usize].node {
-                NO_NODE => return (Place::Slot { node, slot }, level),
-                finer => node = finer,
+            let at = first | digit_of(tick, level);
+            match self.slots[at as usize].finer {
+                NOWHERE => return (at, level),
+                finer => first = finer,
             }
             level -= 1;
         }
@@ -330,20 +326,19 @@ impl<W> Wheel<W> {
             return;
         };
         let (deadline, seq) = (entry.deadline, entry.seq);
-        let (place, level) = self.place(deadline);
-        let slot = match place {
-            Place::Due => {
+        let (at, level) = self.place(deadline);
+        let slot = match at {
+            DUE => {
                 self.due.push(Reverse(Due { deadline, seq, key }));
                 if let Some(entry) = self.entries.get_mut(key) {
-                    entry.place = place;
+                    entry.at = DUE;
                 }
                 return;
             }
-            Place::Far => &mut self.far,
-            Place::Slot { node, slot } => {
-                let node = &mut self.nodes[node as usize];
-                node.occupied |= 1 << slot;
-                &mut node.slots[slot as usize]
+            FAR => &mut self.far,
+            at => {
+                self.nodes[node_of(at)].occupied |= bit_of(at);
+                &mut self.slots[at as usize]
             }
         };
         if slot.len == 0 || deadline < slot.min {
@@ -357,55 +352,54 @@ impl<W> Wheel<W> {
             slot.head = key;
         }
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.place = place;
+            entry.at = at;
             entry.prev = tail;
             entry.next = NIL;
         }
         if let Some(tail) = self.entries.get_mut(tail) {
             tail.next = key;
         }
-        if let Place::Slot { node, slot } = place
-            && is_long
-        {
-            self.refine(node, slot);
+        if is_long {
+            self.refine(at);
         }
     }
 
     /// Spreads a slot's entries over finer slots, which come to stand in it.
     #[cold]
-    fn refine(&mut self, node: u32, slot: u8) {
-        let finer = match self.free_nodes.pop() {
-            Some(free) => free,
+    fn refine(&mut self, at: At) {
+        let node = match self.free_nodes.pop() {
+            Some(node) => node,
             None => {
-                self.nodes.push(Node::EMPTY);
+                self.slots.resize(self.slots.len() + SLOTS, Slot::EMPTY);
+                self.nodes.push(Node {
+                    occupied: 0,
+                    parent: NOWHERE,
+                });
                 self.nodes.len() as u32 - 1
             }
         };
-        self.nodes[finer as usize].parent = Some((node, slot));
+        self.nodes[node as usize].parent = at;
         let refined = Slot {
-            node: finer,
+            finer: node << SLOT_BITS,
             ..Slot::EMPTY
         };
-        let slot = &mut self.nodes[node as usize].slots[slot as usize];
-        let list = std::mem::replace(slot, refined);
+        let list = std::mem::replace(&mut self.slots[at as usize], refined);
         self.spread(list.head);
     }
 
     /// A slot has become empty; so may have the node that it is in, and the slot that this stands in.
     #[inline]
-    fn vacate(&mut self, mut node: u32, mut slot: u8) {
+    fn vacate(&mut self, mut at: At) {
         loop {
-            let vacated = &mut self.nodes[node as usize];
-            vacated.slots[slot as usize] = Slot::EMPTY;
-            vacated.occupied &= !(1 << slot);
-            if vacated.occupied != 0 {
+            self.slots[at as usize] = Slot::EMPTY;
+            let node = &mut self.nodes[node_of(at)];
+            node.occupied &= !bit_of(at);
+            if node.occupied != 0 || node.parent == NOWHERE {
                 return;
             }
-            let Some(parent) = vacated.parent.take() else {
-                return;
-            };
-            self.free_nodes.push(node);
-            (node, slot) = parent;
+            let parent = std::mem::replace(&mut node.parent, NOWHERE);
+            self.free_nodes.push(at >> SLOT_BITS);
+            at = parent;
         }
     }
 
@@ -416,14 +410,15 @@ impl<W> Wheel<W> {
             return;
         };
         let (prev, next, deadline) = (entry.prev, entry.next, entry.deadline);
-        let slot = match entry.place {
-            Place::Due => return self.forget_due(),
-            Place::Far => &mut self.far,
-            Place::Slot { node, slot } => {
-                if self.nodes[node as usize].slots[slot as usize].len == 1 {
-                    return self.vacate(node, slot);
+        let slot = match entry.at {
+            DUE => return self.forget_due(),
+            FAR => &mut self.far,
+            at => {
+                let slot = &mut self.slots[at as usize];
+                if slot.len == 1 {
+                    return self.vacate(at);
                 }
-                &mut self.nodes[node as usize].slots[slot as usize]
+                slot
             }
         };
         if slot.len == 1 {
@@ -473,40 +468,38 @@ impl<W> Wheel<W> {
         }
         for level in (0..=top).rev() {
             // In the digit's own level: the slots before it have passed, and its own is entered.
-            let (node, digit) = (self.levels[level], digit_of(target, level));
-            self.pass(node, !(u64::MAX << digit));
-            let node = &mut self.nodes[node as usize];
-            node.occupied &= !(1 << digit);
-            let slot = std::mem::replace(&mut node.slots[digit as usize], Slot::EMPTY);
-            if slot.node == NO_NODE {
-                return self.spread(slot.head);
+            let (first, digit) = (self.levels[level], digit_of(target, level));
+            self.pass(first, !(u64::MAX << digit));
+            let at = first | digit;
+            self.nodes[node_of(at)].occupied &= !bit_of(at);
+            let entered = std::mem::replace(&mut self.slots[at as usize], Slot::EMPTY);
+            if entered.finer == NOWHERE {
+                return self.spread(entered.head);
             }
-            // Its finer slots are the level below from now on; that one is empty, as it has passed.
-            self.nodes[slot.node as usize].parent = None;
-            let passed = std::mem::replace(&mut self.levels[level - 1], slot.node);
-            self.free_nodes.push(passed);
+            // Its finer slots are the level below from now on; those that were it are empty, as they have passed.
+            self.nodes[node_of(entered.finer)].parent = NOWHERE;
+            let passed = std::mem::replace(&mut self.levels[level - 1], entered.finer);
+            self.free_nodes.push(passed >> SLOT_BITS);
         }
     }
 
-    /// Moves the entries of all slots of `node` that are in `mask`, and that have passed, to those that are due.
-    fn pass(&mut self, node: u32, mask: u64) {
+    /// Moves the entries of all slots of a node that are in `mask`, and that have passed, to those that are due.
+    fn pass(&mut self, first: At, mask: u64) {
         loop {
-            let Node {
-                occupied, slots, ..
-            } = &mut self.nodes[node as usize];
+            let occupied = &mut self.nodes[node_of(first)].occupied;
             let passed = *occupied & mask;
             if passed == 0 {
                 return;
             }
-            let slot = passed.trailing_zeros();
-            *occupied &= !(1 << slot);
-            let slot = std::mem::replace(&mut slots[slot as usize], Slot::EMPTY);
-            if slot.node == NO_NODE {
+            let at = first | passed.trailing_zeros();
+            *occupied &= !bit_of(at);
+            let slot = std::mem::replace(&mut self.slots[at as usize], Slot::EMPTY);
+            if slot.finer == NOWHERE {
                 self.spread(slot.head);
             } else {
-                self.pass(slot.node, u64::MAX);
-                self.nodes[slot.node as usize].parent = None;
-                self.free_nodes.push(slot.node);
+                self.pass(slot.finer, u64::MAX);
+                self.nodes[node_of(slot.finer)].parent = NOWHERE;
+                self.free_nodes.push(slot.finer >> SLOT_BITS);
             }
         }
     }
@@ -528,8 +521,20 @@ fn level_of(difference: u64) -> usize {
 
 /// The digit of a millisecond that says its slot in `level`.
 #[inline]
-fn digit_of(tick: u64, level: usize) -> u8 {
-    ((tick >> (SLOT_BITS * level as u32)) & SLOT_MASK) as u8
+fn digit_of(tick: u64, level: usize) -> At {
+    ((tick >> (SLOT_BITS * level as u32)) & SLOT_MASK) as At
+}
+
+/// The place of a slot's node.
+#[inline]
+fn node_of(at: At) -> usize {
+    (at >> SLOT_BITS) as usize
+}
+
+/// The bit of a slot in its node.
+#[inline]
+fn bit_of(at: At) -> u64 {
+    1 << (u64::from(at) & SLOT_MASK)
 }
 
 /// True if this heap entry speaks of a timer's latest registration, which has not fired.

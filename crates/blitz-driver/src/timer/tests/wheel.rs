@@ -256,7 +256,9 @@ fn a_million_in_one_slot_burden_no_step() {
         let before = wheel.work;
         // Every deadline of the window, in a mixed order.
         let nth = n.wrapping_mul(7_368_787) % count;
-        wheel.insert(begin + nth * window / count, n as u32).unwrap();
+        wheel
+            .insert(begin + nth * window / count, n as u32)
+            .unwrap();
         most_to_insert = most_to_insert.max(wheel.work - before);
     }
     // A list is spread when it is full: over the level below, or through all of them if it lies in one millisecond.
@@ -268,16 +270,27 @@ fn a_million_in_one_slot_burden_no_step() {
         let before = wheel.work;
         wheel.advance(tick * TICK_NS);
         let popped = std::iter::from_fn(|| wheel.pop_due()).count();
-        assert!(wheel.next_deadline().is_none_or(|next| next > tick * TICK_NS));
+        assert!(
+            wheel
+                .next_deadline()
+                .is_none_or(|next| next > tick * TICK_NS)
+        );
         let work = wheel.work - before;
         // What ends within the millisecond that was entered is put in order; the rest of the work has a bound.
-        assert!(work <= popped + due + few, "{work} at {tick} ms, {popped} fired");
+        assert!(
+            work <= popped + due + few,
+            "{work} at {tick} ms, {popped} fired"
+        );
         due = due.max(popped);
         fired += popped;
     }
     assert_eq!((fired as u64, wheel.next_deadline()), (count, None));
     let unused = wheel.nodes.len() - LEVELS;
-    assert_eq!(wheel.free_nodes.len(), unused, "finer slots are left behind");
+    assert_eq!(
+        wheel.free_nodes.len(),
+        unused,
+        "finer slots are left behind"
+    );
 }
 
 /// Slots that were refined are given back when their entries are cancelled, and forget nothing when they are passed whole.
