@@ -322,7 +322,7 @@ impl Source {
     fn error(&self, view: View) -> io::Error {
         if view.0 & FAILED != 0 {
             // ORDERING: Relaxed: `view` has seen FAILED, which `end` published after the number.
-            return io::Error::from_raw_os_error(self.errno.load(Relaxed));
+            return blitz_sys::errno::error(self.errno.load(Relaxed));
         }
         shutting_down()
     }

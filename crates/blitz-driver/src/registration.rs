@@ -9,13 +9,14 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use blitz_core::budget;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::primitive::sync::atomic::{AtomicU8, AtomicUsize};
 use blitz_core::slab::Key;
+use blitz_sys::errno;
 use blitz_sys::readiness::EDGE;
 
 use crate::interest::{Direction, Interest, Ready, ReadyEvent};
@@ -23,7 +24,7 @@ use crate::readiness::Source;
 use crate::{Handle, current};
 
 /// After so many polls in a row on another driver of the same runtime a resource moves there.
-const FOREIGN_POLLS_MAX: u8 = 16;
+pub(crate) const FOREIGN_POLLS_MAX: u8 = 16;
 /// `armed_on` of a resource that no driver knows.
 const NOWHERE: usize = 0;
 
@@ -378,9 +379,17 @@ impl Registration {
     #[cold]
     fn renew(&self) {
         let place = self.place.lock();
-        if let Some(Place { handle, key }) = &*place {
-            // If it fails the source is not polled any more, and the next operation says why.
-            let _ = handle.renew(&self.fd, *key, self.interest.bits());
+        let renewed = match &*place {
+            Some(Place { handle, key }) => handle.renew(&self.fd, *key, self.interest.bits()),
+            None => Ok(()),
+        };
+        drop(place);
+        if let Err(error) = renewed {
+            // No event will come any more: everyone who waits is told why, now and later.
+            let mut wakers = Vec::new();
+            let number = error.raw_os_error().unwrap_or(errno::EIO);
+            self.source.fail(number, &mut |waker| wakers.push(waker));
+            wakers.into_iter().for_each(Waker::wake);
         }
     }
 }

@@ -9,6 +9,7 @@ use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
 use blitz_sys::completion::{self, Completions, Cqe, Entered, Features, Mode, Setup, Sqe};
+use blitz_sys::errno;
 use blitz_sys::readiness::{Selector, mask_for};
 use blitz_sys::wakeup::{EventFd, ForkMark};
 
@@ -318,7 +319,7 @@ impl Driver {
                 self.asked = shared.sleeper.wake_up();
             }
             if let Entered::Failed(error) = &entered {
-                panic!("the ring cannot be entered: {error}");
+                panic!("the ring cannot be entered: {}", explained(error));
             }
             let taken = self.deliver();
             match entered {
@@ -446,7 +447,7 @@ impl Driver {
         match waited {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
-            Err(error) => panic!("the selector cannot wait: {error}"),
+            Err(error) => panic!("the selector cannot wait: {}", explained(&error)),
         }
         let outbox = &mut self.outbox;
         let submission = shared.submission.lock();
@@ -562,6 +563,15 @@ impl Driver {
             };
             self.deliver();
         }
+    }
+}
+
+/// An error after which there is no driver any more, with what the table says of it.
+#[cold]
+fn explained(error: &io::Error) -> String {
+    match errno::says(error) {
+        Some(says) => format!("{error}: {says}"),
+        None => error.to_string(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod completion;
 pub mod cpu;
+pub mod errno;
 pub mod file;
 pub mod limit;
 pub mod readiness;

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::errno;
+
 /// Raises the soft limit of open files to the hard one, and returns what holds from now on.
 ///
 /// # Errors
@@ -14,7 +16,7 @@ pub fn raise_open_files() -> io::Result<u64> {
     };
     // SAFETY: the call writes one `rlimit` through the pointer, which is valid for it.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
-        return Err(io::Error::last_os_error());
+        return Err(errno::last());
     }
     if limit.rlim_cur < limit.rlim_max {
         let raised = libc::rlimit {
@@ -25,7 +27,7 @@ pub fn raise_open_files() -> io::Result<u64> {
         if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raised) } == 0 {
             limit = raised;
         } else {
-            return Err(io::Error::last_os_error());
+            return Err(errno::last());
         }
     }
     // Its width differs from system to system.

@@ -1,12 +1,13 @@
 //! `xtask tidy`: the rules that no compiler holds.
 //!
 //! Every rule is a function from text to [`Finding`]s, so that its test can show it firing. The
-//! rules about one file stand in [`mod@file`], [`words`] and [`atomics`]; those about who may name whom
+//! rules about one file stand in [`mod@file`], [`words`], [`atomics`] and [`errors`]; those about who may name whom
 //! in [`absences`] and [`cycles`]; those about manifests in [`manifests`].
 
 mod absences;
 mod atomics;
 mod cycles;
+mod errors;
 mod file;
 mod manifests;
 mod words;
@@ -57,6 +58,8 @@ pub(crate) fn main(root: &Path) -> Outcome {
         findings.extend(file::unsafe_is_argued(source));
         findings.extend(atomics::orderings_are_argued(source));
         findings.extend(absences::of(source));
+        findings.extend(errors::none_is_dropped_silently(source));
+        findings.extend(errors::numbers_go_through_the_table(source));
         findings.extend(absences::unsafe_elsewhere(source, &allowed));
     }
     findings.extend(allowed.unused(&sources));

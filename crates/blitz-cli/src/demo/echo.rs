@@ -220,6 +220,7 @@ impl Progress {
         } else {
             writeln!(out, "{text}")
         };
+        // As above.
         let _ = out.flush();
     }
 

@@ -8,10 +8,12 @@ use std::task::{Context, Poll, ready};
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
 use blitz_sys::completion::{Opcode, Sqe};
-use blitz_sys::file::{errno, socket_flags};
+use blitz_sys::errno;
+use blitz_sys::file::socket_flags;
 
+use super::seat::{Found, Seat};
 use super::socket::near;
-use crate::flight::{Carries, Many, Next};
+use crate::flight::{Carries, Delivery, Many, Next};
 use crate::interest::Direction;
 use crate::readiness::shutting_down;
 use crate::registration::Registration;
@@ -23,16 +25,18 @@ use crate::shared::Handle;
 /// [`per_listener`](super::BufferConfig::per_listener) ahead of the reader; beyond that it is paused, and
 /// connections wait in the listener's backlog. Elsewhere the listener's readiness and `accept` serve.
 ///
+/// It stands on the ring where it was polled first, and moves to another of the runtime when it was polled there time and again.
+///
 /// Sockets that came ahead of the reader and are not taken are closed when the stream is dropped.
 pub struct Accepts {
-    stream: Mutex<Option<(Handle, Key)>>,
+    seat: Mutex<Option<Seat>>,
 }
 
 impl Accepts {
     /// A stream; nothing is armed before the first [`poll_next`](Self::poll_next).
     pub fn new() -> Self {
         Self {
-            stream: Mutex::new(None),
+            seat: Mutex::new(None),
         }
     }
 
@@ -47,38 +51,51 @@ impl Accepts {
         cx: &mut Context<'_>,
         registration: &Registration,
     ) -> Poll<io::Result<OwnedFd>> {
-        let place = {
-            let mut stream = self.stream.lock();
-            if stream.is_none() {
-                *stream = open(registration);
-            }
-            stream.clone()
-        };
-        let Some((handle, key)) = place else {
-            return registration.poll_io(cx, Direction::Read, || {
-                blitz_sys::socket::accept(registration.fd().as_fd()).map(|(socket, _)| socket)
-            });
-        };
-        handle.check_process()?;
-        let coop = ready!(blitz_core::budget::poll_proceed(cx));
+        let mut found = self.find(registration);
+        let mut coop = None;
         let mut fresh = None;
         let mut is_queued = false;
         loop {
+            let Some(Found {
+                handle,
+                key,
+                is_leaving,
+            }) = &found
+            else {
+                return registration.poll_io(cx, Direction::Read, || {
+                    blitz_sys::socket::accept(registration.fd().as_fd()).map(|(socket, _)| socket)
+                });
+            };
+            handle.check_process()?;
+            if coop.is_none() {
+                coop = Some(ready!(blitz_core::budget::poll_proceed(cx)));
+            }
             let mut submission = handle.submission();
-            let (many, _) = submission.ops.many(key);
+            let Some((many, _)) = submission.ops.find_many(*key) else {
+                // Another poll had it move meanwhile.
+                drop(submission);
+                found = self.find(registration);
+                continue;
+            };
             match many.next(cx.waker(), &mut fresh) {
                 Next::Answer(result, _) => {
                     drop(submission);
-                    coop.made_progress();
+                    if let Some(coop) = coop {
+                        coop.made_progress();
+                    }
                     // SAFETY: the kernel made the descriptor for this answer, and nobody else has seen it.
                     let socket =
                         errno::check(result).map(|_| unsafe { OwnedFd::from_raw_fd(result) });
                     return Poll::Ready(socket);
                 }
                 Next::Waits(replaced) => {
+                    if *is_leaving {
+                        submission.ops.pause_many(*key);
+                        submission.push_pending();
+                    }
                     drop(submission);
                     drop(replaced);
-                    if is_queued {
+                    if is_queued || *is_leaving {
                         handle.notify_submitted();
                     }
                     return Poll::Pending;
@@ -90,13 +107,31 @@ impl Accepts {
                 Next::Unarmed | Next::Starved if submission.ops.is_closed() => {
                     return Poll::Ready(Err(shutting_down()));
                 }
+                Next::Unarmed | Next::Starved if *is_leaving => {
+                    drop(submission);
+                    let mut remains = Delivery::new();
+                    if let Some(left) = &found {
+                        Seat::leave(&mut self.seat.lock(), left, &mut remains);
+                    }
+                    remains.finish();
+                    found = self.find(registration);
+                }
                 Next::Unarmed | Next::Starved => {
                     let fd = registration.fd().as_raw_fd();
                     is_queued = true;
-                    submission.arm_many(key, Sqe::accept_multishot(fd, socket_flags::NEW));
+                    submission.arm_many(*key, Sqe::accept_multishot(fd, socket_flags::NEW));
                 }
             }
         }
+    }
+
+    /// Where the stream stands; it takes its seat at the first call.
+    fn find(&self, registration: &Registration) -> Option<Found> {
+        let mut seat = self.seat.lock();
+        if seat.is_none() {
+            *seat = open(registration).map(Seat::new);
+        }
+        seat.as_mut().map(Seat::find)
     }
 }
 
@@ -119,9 +154,9 @@ fn open(registration: &Registration) -> Option<(Handle, Key)> {
 
 impl Drop for Accepts {
     fn drop(&mut self) {
-        let stream = self.stream.lock().take();
-        if let Some((handle, key)) = stream {
-            handle.abandon_stream(key);
+        let seat = self.seat.lock().take();
+        if let Some(seat) = seat {
+            seat.handle().abandon_stream(seat.key());
         }
     }
 }

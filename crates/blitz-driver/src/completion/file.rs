@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{CURRENT_POSITION, Opcode, Sqe};
-use blitz_sys::file::errno::{ECANCELED, EINTR};
+use blitz_sys::errno::{self, ECANCELED, EINTR};
 use blitz_sys::file::{self, TRANSFER_MAX};
 
 use super::op::{Op, Request};
@@ -142,7 +142,7 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for WriteAt<F, B> {
                 n if n > 0 => written += n as usize,
                 n if n == -ECANCELED || n == -EINTR => {}
                 error => {
-                    let error = io::Error::from_raw_os_error(-error);
+                    let error = errno::error(-error);
                     return file::report_loss(len - written, &error);
                 }
             }

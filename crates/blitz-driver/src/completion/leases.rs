@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
 use blitz_sys::completion::{Opcode, Sqe, cqe_flags};
-use blitz_sys::file::errno;
+use blitz_sys::errno;
 
+use super::seat::{Found, Seat};
 use super::socket::near;
-use crate::flight::{BufferPool, BufferView, Carries, GROUP, Group, Lease, Many, Next};
+use crate::flight::{BufferPool, BufferView, Carries, Delivery, GROUP, Group, Lease, Many, Next};
 use crate::interest::Direction;
 use crate::readiness::shutting_down;
 use crate::registration::Registration;
@@ -26,6 +27,8 @@ use crate::submission::Submission;
 /// buffers have run out the socket's readiness and a buffer of the driver's [`BufferPool`] serve, so no connection
 /// starves behind another; the entry is armed again when enough buffers have come home.
 ///
+/// It stands on the ring where it was polled first, and moves to another of the runtime when it was polled there time and again.
+///
 /// Bytes that came ahead of the reader are here and not in the socket: whoever mixes this with reads of another kind
 /// must ask [`try_next`](Self::try_next) first.
 pub struct Leases {
@@ -34,7 +37,7 @@ pub struct Leases {
 
 #[derive(Default)]
 struct State {
-    stream: Option<(Handle, Key)>,
+    seat: Option<Seat>,
     /// Our place in the pool's line, and whose pool it is.
     ticket: Option<u64>,
     pool: Option<BufferPool>,
@@ -56,7 +59,7 @@ impl Leases {
     /// A stream; nothing is armed before the first [`poll_next`](Self::poll_next).
     pub fn new() -> Self {
         let state = State {
-            stream: None,
+            seat: None,
             ticket: None,
             pool: None,
             is_plain: false,
@@ -70,7 +73,7 @@ impl Leases {
     /// True if bytes may be here that are no longer in the socket.
     pub fn is_armed(&self) -> bool {
         let state = self.state.lock();
-        state.stream.is_some() || !state.unread.is_empty()
+        state.seat.is_some() || !state.unread.is_empty()
     }
 
     /// Receives the next buffer of `registration`'s socket; an empty one is the end of the stream.
@@ -113,9 +116,9 @@ impl Leases {
         if let Some(view) = state.unread.pop() {
             return Some(Ok(view));
         }
-        let (handle, key) = state.stream.as_ref()?;
-        let mut submission = handle.submission();
-        let (many, group) = submission.ops.many(*key);
+        let seat = state.seat.as_ref()?;
+        let mut submission = seat.handle().submission();
+        let (many, group) = submission.ops.many(seat.key());
         let (result, flags) = many.pop()?;
         Some(view_of(result, flags, group))
     }
@@ -130,25 +133,40 @@ impl Leases {
 
 impl Leases {
     fn poll_ring(&self, cx: &mut Context<'_>, registration: &Registration) -> FromRing {
-        let Some((handle, key)) = self.state.lock().place(registration) else {
-            return FromRing::Plain;
-        };
-        if let Err(error) = handle.check_process() {
-            return FromRing::Ready(Err(error));
-        }
         let mut fresh = None;
         let mut is_queued = false;
+        let mut found = self.state.lock().find(registration);
         loop {
+            let Some(Found {
+                handle,
+                key,
+                is_leaving,
+            }) = &found
+            else {
+                return FromRing::Plain;
+            };
+            if let Err(error) = handle.check_process() {
+                return FromRing::Ready(Err(error));
+            }
             let mut submission = handle.submission();
-            let (many, group) = submission.ops.many(key);
+            let Some((many, group)) = submission.ops.find_many(*key) else {
+                // Another poll had it move meanwhile.
+                drop(submission);
+                found = self.state.lock().find(registration);
+                continue;
+            };
             match many.next(cx.waker(), &mut fresh) {
                 Next::Answer(result, flags) => {
                     return FromRing::Ready(view_of(result, flags, group));
                 }
                 Next::Waits(replaced) => {
+                    if *is_leaving {
+                        submission.ops.pause_many(*key);
+                        submission.push_pending();
+                    }
                     drop(submission);
                     drop(replaced);
-                    if is_queued {
+                    if is_queued || *is_leaving {
                         handle.notify_submitted();
                     }
                     return FromRing::Waits;
@@ -160,7 +178,17 @@ impl Leases {
                 _ if submission.ops.is_closed() => {
                     return FromRing::Ready(Err(shutting_down()));
                 }
-                Next::Starved if !feed(&mut submission, key) => {
+                Next::Starved | Next::Unarmed if *is_leaving => {
+                    drop(submission);
+                    self.leave_line();
+                    let mut remains = Delivery::new();
+                    if let Some(left) = &found {
+                        Seat::leave(&mut self.state.lock().seat, left, &mut remains);
+                    }
+                    remains.finish();
+                    found = self.state.lock().find(registration);
+                }
+                Next::Starved if !feed(&mut submission, *key) => {
                     let pool = submission.ops.pool();
                     drop(submission);
                     self.state.lock().pool = Some(pool);
@@ -169,7 +197,7 @@ impl Leases {
                 Next::Starved | Next::Unarmed => {
                     let fd = registration.fd().as_raw_fd();
                     is_queued = true;
-                    submission.arm_many(key, Sqe::recv_multishot(fd, GROUP));
+                    submission.arm_many(*key, Sqe::recv_multishot(fd, GROUP));
                     drop(submission);
                     self.leave_line();
                 }
@@ -234,13 +262,13 @@ impl Leases {
 }
 
 impl State {
-    /// The stream's place on a ring that provides buffers; made at the first call, on the nearest one.
-    fn place(&mut self, registration: &Registration) -> Option<(Handle, Key)> {
-        if self.stream.is_none() && !self.is_plain {
-            self.stream = open(registration);
-            self.is_plain = self.stream.is_none();
+    /// Where the stream stands, on a ring that provides buffers; it takes its seat at the first call, on the nearest one.
+    fn find(&mut self, registration: &Registration) -> Option<Found> {
+        if self.seat.is_none() && !self.is_plain {
+            self.seat = open(registration).map(Seat::new);
+            self.is_plain = self.seat.is_none();
         }
-        self.stream.clone()
+        self.seat.as_mut().map(Seat::find)
     }
 }
 
@@ -294,9 +322,9 @@ fn view_of(result: i32, flags: u32, group: Option<&mut Group>) -> io::Result<Buf
 impl Drop for Leases {
     fn drop(&mut self) {
         self.leave_line();
-        let stream = self.state.lock().stream.take();
-        if let Some((handle, key)) = stream {
-            handle.abandon_stream(key);
+        let seat = self.state.lock().seat.take();
+        if let Some(seat) = seat {
+            seat.handle().abandon_stream(seat.key());
         }
     }
 }

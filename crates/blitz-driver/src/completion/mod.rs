@@ -18,8 +18,10 @@ mod leases;
 mod link;
 mod op;
 mod path;
+mod seat;
 mod socket;
 mod submit;
+mod zero_copy;
 
 pub use accept::Accepts;
 pub use file::{
@@ -32,8 +34,11 @@ pub use link::{Linked, Links};
 pub use op::{Op, Request};
 pub use path::{MakeDir, Open, Rename, Stat, Unlink, make_dir, open, rename, stat, unlink};
 pub use socket::{
-    Accept, Connect, Poll, Receive, Send, SendZc, Sent, ShutDown, Splice, accept, connect, poll,
-    receive, receive_owned, send, send_owned, send_zc, send_zc_owned, shut_down, splice,
+    Accept, Connect, Poll, Receive, Send, ShutDown, Splice, accept, connect, poll, receive,
+    receive_owned, send, send_owned, shut_down, splice,
+};
+pub use zero_copy::{
+    SendZc, SendZcVectored, Sent, send_zc, send_zc_owned, send_zc_vectored, send_zc_vectored_owned,
 };
 
 pub use crate::flight::{BufferConfig, BufferPool, BufferView, Lease, Outcome};

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use blitz_sys::completion::{Opcode, Sqe};
-use blitz_sys::file::errno;
+use blitz_sys::errno;
 
 use crate::flight::{Abandoned, Looked, Outcome};
 use crate::readiness::shutting_down;
@@ -33,7 +33,7 @@ pub unsafe trait Request: Unpin + std::marker::Send + 'static {
 
     /// Whether an answer says that nothing was done, although nobody asked for that: then it is asked for again.
     fn is_undone(result: i32) -> bool {
-        result == -errno::ECANCELED || result == -errno::EINTR
+        errno::is_undone(result)
     }
 
     /// Does the same on this thread, waiting as long as it takes; the result or a negative error number.
@@ -122,7 +122,7 @@ impl<D: Request> Op<D> {
         let mut data = self.data.take().expect("polled after it was ready");
         loop {
             let result = data.call();
-            if result != -errno::EINTR {
+            if !errno::is_undone(result) {
                 return data.finish(Ok(Outcome::of(result)));
             }
         }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use blitz_core::budget;
 use blitz_io_traits::{IoBuf, IoBufMut};
-use blitz_sys::completion::{Opcode, Sqe, ZC_COPIED};
-use blitz_sys::file::{self, errno, message_flags, socket_flags};
+use blitz_sys::completion::{Opcode, Sqe};
+use blitz_sys::errno;
+use blitz_sys::file::{self, message_flags, socket_flags};
 use blitz_sys::socket::SockAddr;
 
 use super::file::{Descriptor, entry_len};
@@ -18,9 +19,6 @@ use crate::flight::Outcome;
 use crate::interest::Interest;
 use crate::registration::Registration;
 use crate::shared::Handle;
-
-/// Below this a copy costs less than what zero copy needs besides: pages pinned, a second answer.
-const ZERO_COPY_MIN: usize = 16 * 1024;
 
 /// The driver to submit to: this thread's, if it is of the same runtime.
 pub(super) fn near(registration: &Registration) -> Handle {
@@ -129,65 +127,6 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for Send<F, B> {
             outcome.and_then(Outcome::check).map(|n| n as usize),
             self.buffer,
         )
-    }
-}
-
-/// What a zero-copy send did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// So many bytes were taken.
-    pub len: usize,
-    /// The kernel (or the fallback) copied them after all.
-    pub is_copied: bool,
-}
-
-/// Sends `buffer`'s bytes without copying them; the buffer comes back when the network has let go of it.
-///
-/// For a stream that means when the peer has acknowledged them: worth it for large buffers, several in flight.
-pub fn send_zc<F: Descriptor, B: IoBuf>(
-    handle: &Handle,
-    socket: Arc<F>,
-    buffer: B,
-) -> Op<SendZc<F, B>> {
-    Op::new(handle, SendZc { socket, buffer })
-}
-
-/// What [`send_zc`] owns.
-pub struct SendZc<F, B> {
-    socket: Arc<F>,
-    buffer: B,
-}
-
-// SAFETY: as for `Send`; the last answer is the notification, until which the table keeps the operation.
-unsafe impl<F: Descriptor, B: IoBuf> Request for SendZc<F, B> {
-    type Output = (io::Result<Sent>, B);
-    const OPCODE: Opcode = Opcode::SEND_ZC;
-
-    fn entry(&mut self) -> Sqe {
-        let len = entry_len(self.buffer.bytes_init());
-        Sqe::send_zc(
-            self.socket.as_raw_fd(),
-            self.buffer.stable_ptr(),
-            len,
-            message_flags::NOSIGNAL,
-        )
-    }
-
-    fn call(&mut self) -> i32 {
-        let (ptr, len) = (self.buffer.stable_ptr(), self.buffer.bytes_init());
-        // SAFETY: the bytes are the buffer's own and initialised.
-        unsafe { file::send(self.socket.as_raw_fd(), ptr, len) }
-    }
-
-    fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
-        let sent = outcome.and_then(|outcome| {
-            let len = outcome.check()? as usize;
-            Ok(Sent {
-                len,
-                is_copied: outcome.notice & ZC_COPIED != 0,
-            })
-        });
-        (sent, self.buffer)
     }
 }
 
@@ -442,7 +381,7 @@ pub async fn send_owned<B: IoBuf>(
 }
 
 /// Tries `call` within the task's budget, so that a socket which never blocks does not keep its task running for ever.
-async fn on_the_spot<R>(call: impl FnOnce() -> io::Result<R>) -> Option<io::Result<R>> {
+pub(super) async fn on_the_spot<R>(call: impl FnOnce() -> io::Result<R>) -> Option<io::Result<R>> {
     let coop = poll_fn(budget::poll_proceed).await;
     match call() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
@@ -451,35 +390,4 @@ async fn on_the_spot<R>(call: impl FnOnce() -> io::Result<R>) -> Option<io::Resu
             Some(done)
         }
     }
-}
-
-/// Sends `buffer`'s bytes without copying them where the kernel can and it pays, else as [`send_owned`].
-///
-/// # Cancel safety
-/// Not safe: what a dropped future has sent is not known.
-pub async fn send_zc_owned<B: IoBuf>(
-    registration: &Registration,
-    buffer: B,
-) -> (io::Result<Sent>, B) {
-    let handle = near(registration);
-    let can = handle.features().is_some_and(|features| features.send_zc);
-    let mut buffer = buffer;
-    if can && buffer.bytes_init() >= ZERO_COPY_MIN {
-        let (sent, back) = send_zc(&handle, registration.fd().clone(), buffer).await;
-        match sent {
-            // This kind of socket, or its route, cannot.
-            Err(error) if error.raw_os_error() == Some(errno::EOPNOTSUPP) => buffer = back,
-            // So much locked memory is not allowed.
-            Err(error) if error.raw_os_error() == Some(errno::ENOMEM) => buffer = back,
-            sent => return (sent, back),
-        }
-    }
-    let (sent, buffer) = send_owned(registration, buffer).await;
-    (
-        sent.map(|len| Sent {
-            len,
-            is_copied: true,
-        }),
-        buffer,
-    )
 }

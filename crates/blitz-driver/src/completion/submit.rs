@@ -44,6 +44,7 @@ impl Submission {
                 self.ops.group = Some(group);
                 true
             }
+            // Readiness and the pool serve this stream then; the next one asks again.
             Err(_) => false,
         }
     }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::task::Waker;
 
 use blitz_core::wake::WakeBatch;
-use blitz_sys::file::errno;
+use blitz_sys::errno;
 
 use super::many::Many;
 

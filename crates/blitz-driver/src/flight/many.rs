@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use blitz_sys::completion::cqe_flags;
-use blitz_sys::file::errno;
+use blitz_sys::errno;
 
 use super::delivery::{Delivery, Remains};
 use super::lease::Group;
@@ -72,6 +72,16 @@ impl Many {
     #[inline]
     pub(crate) const fn is_armed(&self) -> bool {
         self.is_armed
+    }
+
+    /// True if nothing waits to be taken, and nothing more will come.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.is_armed && self.queue.is_empty()
+    }
+
+    /// Has the entry in flight cancelled; false if there is none, or it is being cancelled already.
+    pub(crate) fn pause(&mut self) -> bool {
+        self.is_armed && !std::mem::replace(&mut self.is_pausing, true)
     }
 
     /// True if nobody reads any more.

@@ -21,7 +21,7 @@ use std::task::Waker;
 
 use blitz_core::slab::{Key, Slab};
 use blitz_sys::completion::{Opcode, Sqe, Submissions, cqe_flags};
-use blitz_sys::file::errno;
+use blitz_sys::errno;
 
 use super::BufferConfig;
 use super::delivery::{Abandoned, Delivery, Outcome, Remains};
@@ -336,6 +336,27 @@ impl Operations {
         match self.entries.get_mut(key).map(|entry| &mut entry.stage) {
             Some(Stage::Many(many)) => (many, self.group.as_mut()),
             _ => unreachable!("a stream keeps its place until it is dropped"),
+        }
+    }
+
+    /// The same; `None` once the stream has moved away.
+    #[inline]
+    pub(crate) fn find_many(&mut self, key: Key) -> Option<(&mut Many, Option<&mut Group>)> {
+        match &mut self.entries.get_mut(key)?.stage {
+            Stage::Many(many) => Some((many, self.group.as_mut())),
+            _ => None,
+        }
+    }
+
+    /// True if the stream under `key` has nothing more to give.
+    pub(crate) fn is_many_over(&mut self, key: Key) -> bool {
+        self.find_many(key).is_some_and(|(many, _)| many.is_over())
+    }
+
+    /// Has a stream's entry cancelled, so that it can be queued elsewhere after its last answer.
+    pub(crate) fn pause_many(&mut self, key: Key) {
+        if self.find_many(key).is_some_and(|(many, _)| many.pause()) {
+            self.pending.push_back(cancel_of(key));
         }
     }
 

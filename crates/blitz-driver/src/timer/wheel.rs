@@ -152,10 +152,12 @@ impl<W> Wheel<W> {
         self.entries.len()
     }
 
-    /// Bytes of the levels, the entries and the heap.
+    /// Bytes of the slots, the entries and the heap.
     pub(super) fn bytes(&self) -> usize {
         self.entries.bytes()
-            + size_of_val(&*self.levels)
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.free_nodes.capacity() * size_of::<u32>()
             + self.due.capacity() * size_of::<Reverse<Due>>()
     }
 

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use blitz_driver::completion::{Links, accept, open, receive, send_zc, sync, write_at};
+use blitz_driver::completion::{
+    Links, accept, open, receive, send_zc, send_zc_vectored, sync, write_at,
+};
 use blitz_driver::{Config, Driver, RingUse};
+use blitz_sys::completion::Opcode;
 
 use crate::completion_support::{
     Watched, drain, drive, is_closed_by_peer, is_open, listener, poll_once,
@@ -140,6 +143,37 @@ fn a_zero_copy_send_keeps_its_buffer_until_the_notification() {
         });
         drain(driver);
         assert_eq!(dropped.load(SeqCst), 1);
+        drop(mine);
+        turn_now(driver);
+        assert!(
+            reader.join().unwrap().iter().all(|byte| *byte == 7),
+            "sent from memory that was freed"
+        );
+    });
+}
+
+#[test]
+fn a_zero_copy_send_of_many_parts_keeps_all_until_the_notification() {
+    both_uses(|driver| {
+        if !driver.handle().supports(Opcode::SENDMSG_ZC) {
+            return;
+        }
+        let (mine, mut peer) = tcp_pair(driver);
+        let (parts, dropped): (Vec<_>, Vec<_>) =
+            (0..64).map(|_| Watched::new(vec![7; 1 << 14])).unzip();
+        let alive = || dropped.iter().filter(|n| n.load(SeqCst) == 0).count();
+        let mut op = send_zc_vectored(driver.handle(), mine.fd().clone(), parts);
+        assert!(poll_once(Pin::new(&mut op)).is_pending());
+        turn_now(driver);
+        drop(op);
+        assert_eq!(alive(), 64);
+        let reader = std::thread::spawn(move || {
+            let mut got = Vec::new();
+            peer.read_to_end(&mut got).unwrap();
+            got
+        });
+        drain(driver);
+        assert_eq!(alive(), 0);
         drop(mine);
         turn_now(driver);
         assert!(

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use blitz_driver::completion::{
     BufferPool, FixedPool, Links, allocate, close, connect, make_dir, open, poll, read_at,
-    read_fixed, receive, receive_owned, rename, send_owned, send_zc_owned, shut_down, splice, stat,
-    sync, truncate, unlink, write_at, write_fixed,
+    read_fixed, receive, receive_owned, rename, send_owned, send_zc_owned, send_zc_vectored_owned,
+    shut_down, splice, stat, sync, truncate, unlink, write_at, write_fixed,
 };
 use blitz_driver::{Config, Driver, RingUse};
 use blitz_sys::file::open_flags::{O_CREAT, O_RDONLY, O_RDWR};
@@ -149,6 +149,45 @@ fn large_sends_without_a_copy_arrive_whole_and_say_whether_they_were_copied() {
             }
             rest = back;
             rest.drain(..sent.len);
+        }
+        drop(mine);
+        crate::completion_support::drain(driver);
+        assert!(reader.join().unwrap() == expected);
+    });
+}
+
+#[test]
+fn many_parts_are_sent_without_a_copy_in_order() {
+    on_each(|driver| {
+        let (mine, mut peer) = tcp_pair(driver);
+        let reader = std::thread::spawn(move || {
+            let mut got = Vec::new();
+            peer.read_to_end(&mut got).unwrap();
+            got
+        });
+        // Parts of every length, some empty; then few bytes, which are copied everywhere.
+        let part = |n: usize| (0..n * 37 % 2_000).map(move |m| (n + m) as u8).collect();
+        let mut rest: Vec<Vec<u8>> = (0..1_500).map(part).collect();
+        rest.push(b"the end".to_vec());
+        let expected = rest.concat();
+        while !rest.is_empty() {
+            let (sent, back) = drive(driver, send_zc_vectored_owned(&mine, rest));
+            let mut sent = sent.unwrap();
+            let left = back.iter().map(Vec::len).sum::<usize>();
+            assert!(sent.len > 0 || left == 0);
+            if !driver.handle().is_ring() || left < 16 * 1024 {
+                assert!(sent.is_copied);
+            }
+            rest = back;
+            while let Some(first) = rest.first_mut() {
+                let taken = sent.len.min(first.len());
+                first.drain(..taken);
+                sent.len -= taken;
+                if !first.is_empty() {
+                    break;
+                }
+                rest.remove(0);
+            }
         }
         drop(mine);
         crate::completion_support::drain(driver);

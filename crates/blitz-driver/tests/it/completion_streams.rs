@@ -4,9 +4,11 @@ use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::task::Poll;
 
 use blitz_driver::completion::{Accepts, BufferConfig, BufferView, Leases};
 use blitz_driver::{Config, Driver, Registration};
+use blitz_sys::completion::Opcode;
 
 use crate::completion_support::{drain, drive, listener};
 use crate::support::{GUARD, on_each, on_ring, tcp_pair, turn_now, turn_until};
@@ -287,4 +289,123 @@ fn what_is_put_back_twice_is_there_twice() {
     assert_eq!(&leases.try_next().unwrap().unwrap()[..], b"one");
     assert!(leases.try_next().is_none());
     assert!(!leases.is_armed());
+}
+
+/// Two drivers of one runtime; the first is bound.
+fn siblings() -> Option<(Driver, Driver)> {
+    if !crate::support::ring_allowed() {
+        return None;
+    }
+    let config = Config {
+        backend: Some(blitz_driver::Backend::IoUring),
+        ..small(16, 4)
+    };
+    let mut first = Driver::new(config.clone()).unwrap();
+    let second = Driver::new(config).unwrap(); // the same clock: a sibling
+    first.bind();
+    Some((first, second))
+}
+
+/// So many multishot entries of `opcode` are armed on `driver`.
+fn armed(driver: &Driver, opcode: Opcode) -> usize {
+    let all = driver.handle().operations_in_flight();
+    all.iter()
+        .filter(|(code, _)| *code == opcode)
+        .map(|(_, count)| count)
+        .sum()
+}
+
+/// What the old ring received comes first, what was sent during the move is not lost, and then the new ring receives.
+#[test]
+fn received_bytes_keep_their_order_when_the_stream_moves_to_the_ring_that_polls_it() {
+    let Some((mut first, mut second)) = siblings() else {
+        return;
+    };
+    let (mine, mut peer) = tcp_pair(&first);
+    let leases = Leases::new();
+    let mut sent = 0_u32;
+    let mut got = Vec::new();
+    let mut send = |count: u32| {
+        for n in sent..sent + count {
+            peer.write_all(&n.to_le_bytes()).unwrap();
+        }
+        sent += count;
+    };
+    send(10);
+    got.extend_from_slice(&next(&mut first, &leases, &mine));
+    turn_now(&mut first);
+    assert_eq!(armed(&first, Opcode::RECV), 1);
+    first.unbind();
+    second.bind();
+    let begun = std::time::Instant::now();
+    let (counter, waker) = crate::support::Counter::new();
+    while armed(&second, Opcode::RECV) == 0 || armed(&first, Opcode::RECV) != 0 {
+        assert!(begun.elapsed() < GUARD, "it never moved");
+        send(1);
+        let mut cx = std::task::Context::from_waker(&waker);
+        while let Poll::Ready(view) = leases.poll_next(&mut cx, &mine) {
+            got.extend_from_slice(&view.unwrap());
+        }
+        turn_now(&mut first);
+        turn_now(&mut second);
+    }
+    send(10);
+    drop(peer);
+    loop {
+        let view = next(&mut second, &leases, &mine);
+        if view.is_empty() {
+            break;
+        }
+        got.extend_from_slice(&view);
+    }
+    let expected: Vec<u8> = (0..sent).flat_map(u32::to_le_bytes).collect();
+    assert!(got == expected);
+    assert_eq!(armed(&first, Opcode::RECV), 0);
+    assert!(counter.count() > 0);
+    drop(leases);
+    second.unbind();
+}
+
+#[test]
+fn no_connection_is_lost_when_the_stream_moves_to_the_ring_that_polls_it() {
+    let Some((mut first, mut second)) = siblings() else {
+        return;
+    };
+    let (listener, address) = listener(&first);
+    let accepts = Accepts::new();
+    let mut clients = vec![TcpStream::connect(address).unwrap()];
+    let taken = drive(&mut first, poll_fn(|cx| accepts.poll_next(cx, &listener)));
+    let mut taken = vec![taken.unwrap()];
+    turn_now(&mut first);
+    assert_eq!(armed(&first, Opcode::ACCEPT), 1);
+    first.unbind();
+    second.bind();
+    let begun = std::time::Instant::now();
+    while armed(&second, Opcode::ACCEPT) == 0 || armed(&first, Opcode::ACCEPT) != 0 {
+        assert!(begun.elapsed() < GUARD, "it never moved");
+        clients.push(TcpStream::connect(address).unwrap());
+        let (_, waker) = crate::support::Counter::new();
+        let mut cx = std::task::Context::from_waker(&waker);
+        while let Poll::Ready(socket) = accepts.poll_next(&mut cx, &listener) {
+            taken.push(socket.unwrap());
+        }
+        turn_now(&mut first);
+        turn_now(&mut second);
+    }
+    clients.push(TcpStream::connect(address).unwrap());
+    while taken.len() < clients.len() {
+        let socket = drive(&mut second, poll_fn(|cx| accepts.poll_next(cx, &listener)));
+        taken.push(socket.unwrap());
+    }
+    // Each client's bytes come out of a socket of its own.
+    for client in &mut clients {
+        client.write_all(b"x").unwrap();
+    }
+    for socket in taken {
+        let mut socket = TcpStream::from(socket);
+        socket.set_nonblocking(false).unwrap();
+        assert_eq!(socket.read(&mut [0; 8]).unwrap(), 1);
+    }
+    drop(accepts);
+    second.unbind();
 }

@@ -103,6 +103,7 @@ fn work(inner: &Arc<Inner>, index: u64) {
     };
     drop(state);
     if let Some(before) = before {
+        // If it panicked the panic hook has told so; it is gone either way.
         let _ = before.join();
     }
 }

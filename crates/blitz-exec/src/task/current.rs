@@ -32,6 +32,7 @@ pub(super) struct Entered<'a> {
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
+        // At a thread's end there may be no cell any more, and nobody who asks.
         let _ = CURRENT.try_with(|current| current.set(self.before));
     }
 }

@@ -107,6 +107,7 @@ impl Lists {
 
 impl Drop for AtThreadEnd {
     fn drop(&mut self) {
+        // They have no destructor and so are always there; were they not, their memory would be lost, no more.
         let _ = LISTS.try_with(|lists| {
             lists.phase.set(Phase::Closed);
             for class in 0..CLASSES {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use blitz_driver::completion::read_at;
 use blitz_io_traits::IoBuf;
 use blitz_sys::completion::Opcode;
-use blitz_sys::file::{errno, read_now};
+use blitz_sys::errno;
+use blitz_sys::file::read_now;
 
 use super::error::at;
 use super::job::{Job, on_pool};
@@ -82,7 +83,7 @@ async fn read_open(file: std::fs::File, len: u64) -> io::Result<Vec<u8>> {
             n if n == -errno::EAGAIN || n == -errno::EOPNOTSUPP => {
                 return read_rest(file, bytes).await;
             }
-            n => return Err(io::Error::from_raw_os_error(-n)),
+            n => return Err(errno::error(-n)),
         }
         if since_turn >= TURN {
             since_turn = 0;

@@ -38,6 +38,7 @@ impl Park for DriverPark {
         } else {
             // Where threads cannot be tied, or these processors are gone, the worker runs where it may.
             let allowed = cpu::affinity().ok();
+            // As above.
             let _ = cpu::set_affinity(&self.cpus);
             allowed
         };
@@ -50,6 +51,7 @@ impl Park for DriverPark {
         if let Some((allowed, own)) = self.before.take() {
             context::set_own_driver(own);
             if let Some(allowed) = allowed {
+                // They were this thread's a moment ago; if they are gone it stays where it is.
                 let _ = cpu::set_affinity(&allowed);
             }
         }

@@ -214,6 +214,7 @@ pin_project! {
             let mut future = this.future;
             // What the future drops may look at the value.
             if future.is_some() {
+                // Where the key cannot be reached any more, the future is dropped by its own field, without the value.
                 let _ = this.key.inside(this.value, || future.set(None));
             }
         }

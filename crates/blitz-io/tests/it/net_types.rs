@@ -82,6 +82,7 @@ fn futures_go_to_other_threads() {
         sent(&stream.read_owned(Vec::new()));
         sent(&stream.write_all_owned(Vec::new()));
         sent(&stream.send_zc(Vec::new()));
+        sent(&stream.send_zc_vectored(vec![Vec::new()]));
         sent(&stream.recv_lease());
         sent(&stream.send_file(&file, 0, 1));
         sent(&stream.receive_file(&file, 0, 1));

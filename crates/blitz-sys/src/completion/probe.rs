@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 
 use io_uring::{EnterFlags, IoUring, Probe};
 
+use crate::errno;
+
 use super::uring::Ring;
 use super::{Cqe, Features, Refusal, Sqe};
 
@@ -26,7 +28,7 @@ pub fn probe() -> Result<&'static Features, Refusal> {
     });
     found
         .as_ref()
-        .map_err(|(step, code)| Refusal::new(step.as_str(), io::Error::from_raw_os_error(*code)))
+        .map_err(|(step, code)| Refusal::new(step.as_str(), errno::error(*code)))
 }
 
 fn look() -> Result<Features, Refusal> {
@@ -39,7 +41,7 @@ fn look() -> Result<Features, Refusal> {
         ..Features::default()
     };
     let missing = |what: &str| {
-        let error = io::Error::from_raw_os_error(libc::EOPNOTSUPP);
+        let error = errno::error(libc::EOPNOTSUPP);
         Err(Refusal::new(format!("finding {what}"), error))
     };
     if !features.ext_arg {
@@ -69,6 +71,7 @@ fn look() -> Result<Features, Refusal> {
         features.buffer_ring = unsafe { ring.submissions.register_buf_ring(address, 1, 0) }.is_ok();
         if features.buffer_ring {
             features.multishot_recv = receives_many_times(&mut ring, &page).unwrap_or(false);
+            // The ring is closed below, which does the same.
             let _ = ring.submissions.unregister_buf_ring(0);
         }
         // The ring goes first: it may still know the page.

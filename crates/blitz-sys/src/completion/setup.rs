@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::errno;
+
 /// Who may enter the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -98,13 +100,17 @@ impl fmt::Display for Refusal {
         write!(f, "{} failed: {}", self.step, self.error)?;
         let hint = match self.error.raw_os_error() {
             Some(libc::ENOSYS) => "this kernel has no io_uring, or a sandbox hides it",
+            // What the table says of these two is too general here: the remedy is the ring's own.
             Some(libc::EPERM) | Some(libc::EACCES) => {
                 "it is forbidden here: a container's seccomp profile or the sysctl kernel.io_uring_disabled"
             }
             Some(libc::ENOMEM) => {
                 "the limit of locked memory is too low even for a small ring (ulimit -l)"
             }
-            _ => return Ok(()),
+            _ => match errno::says(&self.error) {
+                Some(says) => says,
+                None => return Ok(()),
+            },
         };
         write!(f, " ({hint})")
     }

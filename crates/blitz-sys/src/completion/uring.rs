@@ -11,6 +11,8 @@ use std::time::Duration;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, squeue};
 
+use crate::errno::{self, Class};
+
 use super::{Cqe, Entered, Features, Mode, Refusal, Setup, Sqe};
 
 pub use super::probe::probe;
@@ -203,20 +205,22 @@ fn build_with(setup: &Setup, flags: Flags) -> Result<IoUring, Refusal> {
     }
 }
 
+/// Whether a smaller ring may be had: EAGAIN is what mapping one says under a limit of locked memory.
 fn is_short_of_memory(error: &io::Error) -> bool {
-    // EAGAIN is what mapping a ring says under a limit of locked memory.
-    matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::EAGAIN))
+    matches!(error.raw_os_error(), Some(errno::ENOMEM | errno::EAGAIN))
 }
 
 fn entered(result: io::Result<usize>) -> Entered {
     let Err(error) = result else {
         return Entered::Done;
     };
-    match error.raw_os_error() {
-        Some(libc::ETIME) => Entered::TimedOut,
-        Some(libc::EINTR) => Entered::Interrupted,
-        Some(libc::EBUSY | libc::EAGAIN) => Entered::Busy,
-        _ => Entered::Failed(error),
+    if error.raw_os_error() == Some(libc::ETIME) {
+        return Entered::TimedOut;
+    }
+    match Class::of(&error) {
+        Class::RetryNow => Entered::Interrupted,
+        Class::RetryWhenReady | Class::RetryWhenFreed => Entered::Busy,
+        Class::Operation | Class::Ring => Entered::Failed(error),
     }
 }
 

@@ -4,6 +4,8 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use crate::errno;
+
 use super::cgroup;
 
 /// Words of the largest mask asked for: 65,536 processors, eight times what Linux can be built for.
@@ -23,7 +25,7 @@ pub fn affinity() -> io::Result<Vec<usize>> {
         if done >= 0 {
             break;
         }
-        let error = io::Error::last_os_error();
+        let error = errno::last();
         // EINVAL: the kernel's mask is longer than ours.
         if error.raw_os_error() != Some(libc::EINVAL) || mask.len() >= WORDS_MAX {
             return Err(error);
@@ -54,7 +56,7 @@ pub fn set_affinity(cpus: &[usize]) -> io::Result<()> {
     if done == 0 {
         Ok(())
     } else {
-        Err(io::Error::last_os_error())
+        Err(errno::last())
     }
 }
 

@@ -3,7 +3,8 @@
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-use super::{Answer, answer, errno};
+use super::{Answer, answer};
+use crate::errno;
 
 /// No fields here.
 pub const STATX_BASIC: u32 = 0;
@@ -97,7 +98,8 @@ pub(super) fn data_sync(fd: RawFd) -> Answer {
 
 /// Calls that never wait for a disk: none here.
 pub mod now {
-    use super::{Answer, CStr, RawFd, errno};
+    use super::{Answer, CStr, RawFd};
+    use crate::errno;
 
     /// Answers `EOPNOTSUPP`.
     ///

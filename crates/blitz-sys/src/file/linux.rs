@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-use super::{Answer, answer, errno};
+use super::{Answer, answer};
 
 /// The fields that [`statx`] is asked for.
 pub const STATX_BASIC: u32 = libc::STATX_BASIC_STATS;
@@ -125,7 +125,8 @@ pub(super) fn data_sync(fd: RawFd) -> Answer {
 
 /// Calls that never wait for a disk.
 pub mod now {
-    use super::{Answer, CStr, RawFd, answer, errno};
+    use super::{Answer, CStr, RawFd, answer};
+    use crate::errno;
 
     /// Reads what the page cache holds at `offset` (`None`: at the file's own position).
     ///

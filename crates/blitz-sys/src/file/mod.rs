@@ -11,6 +11,8 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use bytes::BufMut;
 
+use crate::errno;
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "linux.rs"]
 mod special;
@@ -18,8 +20,9 @@ mod special;
 #[path = "disabled.rs"]
 mod special;
 
-pub mod errno;
+mod message;
 
+pub use message::{Message, send_message};
 pub use special::{STATX_BASIC, STATX_LEN, Statx, fallocate, now, rename, splice, statx};
 
 /// The result of a call, or its negative error number, as a completion carries it.
@@ -40,9 +43,7 @@ fn answer(result: isize) -> Answer {
         // A transfer is cut to `TRANSFER_MAX`, every other result is a descriptor or zero.
         return result as Answer;
     }
-    -std::io::Error::last_os_error()
-        .raw_os_error()
-        .unwrap_or(errno::EIO)
+    errno::last_answer()
 }
 
 /// Reads at `offset`, or at the file's own position if it is `None`.
@@ -226,10 +227,9 @@ pub fn write_now(fd: RawFd, bytes: &[u8], offset: Option<u64>) -> Answer {
 }
 
 /// The last resort for `len` bytes that were taken, and that nobody waits for: a line on the standard error stream.
-///
-/// Where that is closed there is nobody left to tell: a drop must not panic for it.
 pub fn report_loss(len: usize, error: &io::Error) {
     if len > 0 {
+        // Where that is closed there is nobody left to tell: a drop must not panic for it.
         let _ = writeln!(
             io::stderr(),
             "blitz-io: {len} bytes were given to a file that was dropped without a flush, and are lost: {error}"

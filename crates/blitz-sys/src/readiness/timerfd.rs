@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use crate::errno;
+
 /// One timer of the kernel.
 #[derive(Debug)]
 pub(super) struct TimerFd {
@@ -21,7 +23,7 @@ impl TimerFd {
             )
         };
         if fd < 0 {
-            return Err(io::Error::last_os_error());
+            return Err(errno::last());
         }
         // SAFETY: the kernel has just given it to us.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -72,7 +74,7 @@ impl TimerFd {
             )
         };
         if result < 0 {
-            return Err(io::Error::last_os_error());
+            return Err(errno::last());
         }
         Ok(())
     }

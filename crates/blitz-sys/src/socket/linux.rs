@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
+use crate::errno;
+
 use socket2::SockRef;
 
 /// The most that one call of these moves; the kernel stops at about two gigabytes anyway.
@@ -36,7 +38,7 @@ pub fn send_file(
         match usize::try_from(sent) {
             Ok(sent) => return Ok(sent),
             Err(_) => {
-                let error = io::Error::last_os_error();
+                let error = errno::last();
                 if error.kind() != io::ErrorKind::Interrupted {
                     return Err(error);
                 }
@@ -68,7 +70,7 @@ pub fn is_resident(file: BorrowedFd<'_>, offset: u64) -> bool {
             libc::RWF_NOWAIT,
         )
     };
-    read >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
+    read >= 0 || errno::last().kind() != io::ErrorKind::WouldBlock
 }
 
 /// Moves up to `len` bytes from one descriptor to the other, one of which is a pipe's end, without waiting.
@@ -95,7 +97,7 @@ pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, len: usize) -> io::Resul
         match usize::try_from(moved) {
             Ok(moved) => return Ok(moved),
             Err(_) => {
-                let error = io::Error::last_os_error();
+                let error = errno::last();
                 if error.kind() != io::ErrorKind::Interrupted {
                     return Err(error);
                 }
@@ -122,7 +124,7 @@ impl Pipe {
         // SAFETY: `ends` has room for the two descriptors that the call writes.
         let done = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) };
         if done != 0 {
-            return Err(io::Error::last_os_error());
+            return Err(errno::last());
         }
         // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
         let read = unsafe { OwnedFd::from_raw_fd(ends[0]) };

@@ -8,6 +8,8 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use crate::errno;
+
 use bytes::BufMut;
 
 pub use socket2::{
@@ -93,7 +95,7 @@ fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
         // SAFETY: `storage` and `len` come from `try_init`, which gives room for any address.
         let raw = unsafe { libc::accept4(fd.as_raw_fd(), storage, len, flags) };
         if raw < 0 {
-            return Err(io::Error::last_os_error());
+            return Err(errno::last());
         }
         // SAFETY: the call succeeded, so `raw` is a new descriptor that nobody else knows.
         Ok(unsafe { OwnedFd::from_raw_fd(raw) })
@@ -168,7 +170,7 @@ pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the call touches no memory and changes no descriptor that there is.
     let new = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
     if new < 0 {
-        return Err(io::Error::last_os_error());
+        return Err(errno::last());
     }
     // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
@@ -289,7 +291,7 @@ pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
 /// Whether `error` says that the process, or the whole system, has no descriptor left.
 #[must_use]
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+    errno::is_out_of_descriptors(error)
 }
 
 /// Makes a call again for as long as signals interrupt it.

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
+use crate::errno;
+
 /// A counter; each [`notify`](Self::notify) is an edge for whoever polls it. Nobody needs to read it.
 #[derive(Clone, Debug)]
 pub struct EventFd(Arc<OwnedFd>);
@@ -17,7 +19,7 @@ impl EventFd {
         // SAFETY: no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {
-            return Err(io::Error::last_os_error());
+            return Err(errno::last());
         }
         // SAFETY: the kernel has just given it to us.
         Ok(Self(Arc::new(unsafe { OwnedFd::from_raw_fd(fd) })))

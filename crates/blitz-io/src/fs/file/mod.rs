@@ -16,7 +16,8 @@ use std::time::SystemTime;
 use blitz_core::primitive::sync::Mutex;
 use blitz_driver::completion as ops;
 use blitz_io_traits::{IoBuf, IoBufMut};
-use blitz_sys::file::{errno, read_now, write_now};
+use blitz_sys::errno;
+use blitz_sys::file::{read_now, write_now};
 
 use super::OpenOptions;
 use super::job::{Job, on_pool};

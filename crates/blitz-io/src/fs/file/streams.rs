@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use blitz_core::budget;
 use blitz_io_traits::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
-use blitz_sys::file::{errno, read_now, write_now};
+use blitz_sys::errno;
+use blitz_sys::file::{read_now, write_now};
 
 use super::File;
 
@@ -43,7 +44,7 @@ impl AsyncRead for File {
                     n if n == -errno::EINTR => continue,
                     n if n == -errno::EAGAIN => {}
                     n if n == -errno::EOPNOTSUPP => state.may_read_now = false,
-                    n => return Poll::Ready(Err(io::Error::from_raw_os_error(-n))),
+                    n => return Poll::Ready(Err(errno::error(-n))),
                 }
             }
             state.begin_read(buf.remaining(), &this.std);
@@ -75,7 +76,7 @@ impl AsyncWrite for File {
                 n if n == -errno::EINTR => {}
                 n if n == 0 || n == -errno::EAGAIN => break,
                 n if n == -errno::EOPNOTSUPP => state.may_write_now = false,
-                n => return Poll::Ready(Err(io::Error::from_raw_os_error(-n))),
+                n => return Poll::Ready(Err(errno::error(-n))),
             }
         }
         coop.made_progress();

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 
-use blitz_driver::completion::{receive_owned, send_owned, send_zc_owned};
+use blitz_driver::completion::{receive_owned, send_owned, send_zc_owned, send_zc_vectored_owned};
 use blitz_io_traits::{IoBuf, IoBufMut};
 
 use super::{TcpStream, copy_to};
@@ -100,5 +100,37 @@ impl TcpStream {
     pub async fn send_zc<B: IoBuf>(&self, buf: B) -> (io::Result<usize>, B) {
         let (sent, buf) = send_zc_owned(&self.io, buf).await;
         (sent.map(|sent| sent.len), buf)
+    }
+    /// Writes from several buffers in one call, one after the other, without a copy where the kernel can and the size makes
+    /// it worth while; returns how many bytes it took, and the buffers.
+    ///
+    /// Of more than 1,024 buffers the first so many are taken. Otherwise as [`send_zc`](TcpStream::send_zc).
+    ///
+    /// # Cancel safety
+    /// **Not safe**: what a dropped write has sent is not known.
+    ///
+    /// # Errors
+    /// As for [`write_owned`](TcpStream::write_owned).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[blitz_io::main(crate = "blitz_io")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use blitz_io::net::{TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    ///
+    /// let (sent, parts) = client.send_zc_vectored(vec![&b"head, "[..], &b"body"[..]]).await;
+    /// assert_eq!((sent?, parts.len()), (10, 2));
+    /// let (received, buf) = server.read_owned(Vec::with_capacity(1024)).await;
+    /// assert_eq!((received?, &buf[..]), (10, &b"head, body"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn send_zc_vectored<B: IoBuf>(&self, bufs: Vec<B>) -> (io::Result<usize>, Vec<B>) {
+        let (sent, bufs) = send_zc_vectored_owned(&self.io, bufs).await;
+        (sent.map(|sent| sent.len), bufs)
     }
 }
