@@ -10,22 +10,54 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Which buckets there are.
+/// Which buckets there are: all of one width, or octaves that are each cut into a power of two of equal parts.
 ///
-/// The first holds all values below 2^`low`; then come the octaves up to 2^`high`, each cut into 2^`parts` buckets; the last
-/// holds all that is above.
+/// The first bucket begins at 0, and the last one has no end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    low: u32,
-    high: u32,
-    parts: u32,
+    kind: Kind,
+    buckets: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Linear {
+        width: u64,
+    },
+    /// Each octave is cut into 2^`parts` buckets. What lies before bucket `first` of that row belongs to the first one.
+    Octaves {
+        parts: u32,
+        first: usize,
+    },
+}
+
+/// The bucket of `value` in the row of all octaves. Below 2^`parts` each value has its own.
+const fn index_in_row(value: u64, parts: u32) -> usize {
+    if value < 1 << parts {
+        return value as usize;
+    }
+    let octave = value.ilog2();
+    // The first `parts` bits behind the leading one.
+    let part = (value >> (octave - parts)) & ((1 << parts) - 1);
+    (((octave - parts + 1) << parts) as u64 + part) as usize
+}
+
+/// The first value of a bucket in the row of all octaves, and how many there are.
+const fn range_in_row(index: usize, parts: u32) -> (u64, u64) {
+    let index = index as u64;
+    if index < 1 << parts {
+        return (index, 1);
+    }
+    let octave = (index >> parts) as u32 + parts - 1;
+    let width = 1 << (octave - parts);
+    ((1 << octave) + (index & ((1 << parts) - 1)) * width, width)
 }
 
 impl Layout {
     /// For times in nanoseconds: from 64 ns to 68 s, a bucket at most an eighth as wide as its values are large.
     pub const NANOSECONDS: Self = Self::new(6, 36, 3);
 
-    /// Octaves from 2^`low` to 2^`high`, each in 2^`parts` buckets.
+    /// Octaves from 2^`low` to 2^`high`, each in 2^`parts` buckets; one bucket for all that is below, and one for all above.
     ///
     /// # Panics
     /// Unless `parts <= low < high < 64` and `parts <= 8`.
@@ -38,28 +70,88 @@ impl Layout {
             low < high && high < 64,
             "a histogram's octaves go upwards, and end below 2^64"
         );
-        Self { low, high, parts }
+        Self {
+            kind: Kind::Octaves {
+                parts,
+                first: index_in_row(1 << low, parts) - 1,
+            },
+            buckets: (((high - low) << parts) + 2) as usize,
+        }
+    }
+
+    /// `buckets` of this width, of which the last has no end.
+    ///
+    /// # Panics
+    /// If either is 0.
+    pub const fn linear(width: u64, buckets: usize) -> Self {
+        assert!(
+            width > 0 && buckets > 0,
+            "a histogram's buckets have a width, and there is one at least"
+        );
+        Self {
+            kind: Kind::Linear { width },
+            buckets,
+        }
+    }
+
+    /// Octaves in 2^`parts` buckets each, as far as values of `low` to `high` need them: the first bucket ends at `low` or
+    /// before, the last one begins at `high` or before, but behind the bucket that `high` is in or borders on.
+    ///
+    /// # Panics
+    /// If `parts` is above 10, or `high` is 0.
+    pub const fn octaves_between(low: u64, high: u64, parts: u32) -> Self {
+        assert!(parts <= 10, "an octave is cut into 1,024 parts at most");
+        assert!(high > 0, "a histogram's highest value is above 0");
+        let first = index_in_row(low, parts).saturating_sub(1);
+        let last = index_in_row(high, parts);
+        let (start, _) = range_in_row(last, parts);
+        let end = if start < high { last + 2 } else { last + 1 };
+        let buckets = end.saturating_sub(first);
+        Self {
+            kind: Kind::Octaves { parts, first },
+            buckets: if buckets < 2 { 2 } else { buckets },
+        }
+    }
+
+    /// `buckets` of which each is twice as wide as the one before; the first ends at 2^`low`, the last has no end.
+    ///
+    /// # Panics
+    /// If `buckets` is 0, or there are not so many below 2^64.
+    pub const fn doubling(low: u32, buckets: usize) -> Self {
+        assert!(
+            buckets > 0 && low as usize + buckets <= 64,
+            "a histogram's buckets end below 2^64"
+        );
+        Self {
+            kind: Kind::Octaves {
+                parts: 0,
+                first: low as usize,
+            },
+            buckets,
+        }
     }
 
     /// How many buckets there are.
     #[inline]
     pub const fn buckets(self) -> usize {
-        (((self.high - self.low) << self.parts) + 2) as usize
+        self.buckets
     }
 
     /// The bucket that `value` falls into.
     #[inline]
     pub const fn index(self, value: u64) -> usize {
-        if value < 1 << self.low {
-            return 0;
+        let index = match self.kind {
+            Kind::Linear { width } => value / width,
+            Kind::Octaves { parts, first } => {
+                index_in_row(value, parts).saturating_sub(first) as u64
+            }
+        };
+        let last = self.buckets as u64 - 1;
+        if index < last {
+            index as usize
+        } else {
+            last as usize
         }
-        let octave = value.ilog2();
-        if octave >= self.high {
-            return self.buckets() - 1;
-        }
-        // The first `parts` bits behind the leading one.
-        let part = (value >> (octave - self.parts)) & ((1 << self.parts) - 1);
-        1 + (((octave - self.low) << self.parts) as u64 + part) as usize
     }
 
     /// The values that fall into bucket `index`.
@@ -67,19 +159,18 @@ impl Layout {
     /// # Panics
     /// If there is no such bucket.
     pub const fn range(self, index: usize) -> RangeInclusive<u64> {
-        assert!(index < self.buckets(), "a histogram has no such bucket");
-        if index == 0 {
-            return 0..=(1 << self.low) - 1;
-        }
-        if index == self.buckets() - 1 {
-            return 1 << self.high..=u64::MAX;
-        }
-        let at = (index - 1) as u64;
-        let octave = self.low + (at >> self.parts) as u32;
-        let part = at & ((1 << self.parts) - 1);
-        let width = 1 << (octave - self.parts);
-        let first = (1 << octave) + part * width;
-        first..=first + (width - 1)
+        assert!(index < self.buckets, "a histogram has no such bucket");
+        let (start, width) = match self.kind {
+            Kind::Linear { width } => (width.saturating_mul(index as u64), width),
+            Kind::Octaves { parts, first } => range_in_row(index + first, parts),
+        };
+        let first = if index == 0 { 0 } else { start };
+        let last = if index == self.buckets - 1 {
+            u64::MAX
+        } else {
+            start.saturating_add(width - 1)
+        };
+        first..=last
     }
 }
 

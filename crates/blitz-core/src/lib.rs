@@ -10,4 +10,5 @@ pub mod primitive;
 pub mod queue;
 pub mod sharded;
 pub mod slab;
+pub mod waiting;
 pub mod wake;

@@ -211,6 +211,14 @@ impl<N: Node> List<N> {
         Some(unsafe { N::from_raw(node) })
     }
 
+    /// Is `node` in this list?
+    ///
+    /// # Safety
+    /// `node` is valid, and in this list or in none.
+    pub unsafe fn contains(&self, node: NonNull<N::Target>) -> bool {
+        self.pointers(node).prev.is_some() || self.head == Some(node)
+    }
+
     /// The first node, left in its place.
     #[inline]
     pub fn front(&self) -> Option<NonNull<N::Target>> {
@@ -219,7 +227,15 @@ impl<N: Node> List<N> {
 
     /// The nodes from first to last, left in their places.
     pub fn iter(&self) -> impl Iterator<Item = NonNull<N::Target>> {
-        let mut at = self.head;
+        self.iter_after(None)
+    }
+
+    /// The nodes behind `node`, which is in this list, or all, left in their places.
+    pub fn iter_after(
+        &self,
+        node: Option<NonNull<N::Target>>,
+    ) -> impl Iterator<Item = NonNull<N::Target>> {
+        let mut at = node.map_or(self.head, |node| self.pointers(node).next);
         std::iter::from_fn(move || {
             let node = at?;
             at = self.pointers(node).next;

@@ -6,4 +6,5 @@
 pub mod blocking;
 pub mod park;
 pub mod scheduler;
+pub mod stats;
 pub mod task;

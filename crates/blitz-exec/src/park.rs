@@ -13,6 +13,8 @@ use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::{Condvar, Mutex};
 
+use crate::stats::WorkerStats;
+
 /// What a worker's core waits in: one per core, carried from thread to thread with it.
 ///
 /// The holder calls [`bind`](Park::bind) first and [`unbind`](Park::unbind) last; in between only that thread calls the rest.
@@ -31,6 +33,11 @@ pub trait Park: Send {
 
     /// What ends a wait from any thread.
     fn unparker(&self) -> Arc<dyn Unpark>;
+
+    /// Where the worker's figures are: the park tells them when it waits, and what time it is.
+    fn stats(&self) -> Arc<WorkerStats> {
+        WorkerStats::new()
+    }
 
     /// Ends every operation and wakes all who wait for one, with an error. Called once, when no task is left.
     fn shutdown(&mut self);

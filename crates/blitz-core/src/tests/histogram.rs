@@ -2,13 +2,21 @@
 
 use super::*;
 
-fn layouts() -> [Layout; 5] {
+fn layouts() -> [Layout; 13] {
     [
         Layout::NANOSECONDS,
         Layout::new(0, 63, 0),
         Layout::new(3, 4, 3),
         Layout::new(8, 63, 8),
         Layout::new(1, 20, 1),
+        Layout::linear(100_000, 10),
+        Layout::linear(1, 1),
+        Layout::linear(7, 3),
+        Layout::octaves_between(100, 60_000_000_000, 2),
+        Layout::octaves_between(0, 1, 0),
+        Layout::octaves_between(20_000, 1_000_000, 10),
+        Layout::doubling(0, 64),
+        Layout::doubling(17, 10),
     ]
 }
 
@@ -110,4 +118,27 @@ fn what_two_threads_add_is_counted_and_merges() {
     many.record_many(500, 7);
     assert_eq!((many.snapshot().count(), many.snapshot().sum()), (7, 3_500));
     assert_eq!(many.count_in(many.layout().index(500)), 7);
+}
+
+#[test]
+fn octaves_between_two_values_are_fine_from_the_one_to_the_other() {
+    for (low, high, parts) in [(100, 60_000_000_000, 2), (1_000, 1_024, 3), (64, 64, 0)] {
+        let layout = Layout::octaves_between(low, high, parts);
+        assert!(*layout.range(0).end() < low.max(1));
+        let last = layout.range(layout.buckets() - 1);
+        assert!(
+            *last.start() >= high,
+            "{layout:?}: {high} has a bucket with an end, or borders on one"
+        );
+        for value in [low, high] {
+            let range = layout.range(layout.index(value));
+            if *range.end() != u64::MAX {
+                assert!((range.end() - range.start()) >> (63 - parts) == 0);
+                assert!(range.end() - range.start() < (value >> parts).max(1));
+            }
+        }
+    }
+    let doubling = Layout::doubling(3, 4);
+    let ends: Vec<_> = (0..4).map(|index| *doubling.range(index).end()).collect();
+    assert_eq!(ends, [7, 15, 31, u64::MAX]);
 }

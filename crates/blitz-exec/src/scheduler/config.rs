@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::insight::Insight;
+use super::warnings::{Warning, WarningKind};
 use crate::park::{NoWatch, ThreadHook, Watch};
-use crate::task::{Header, TaskMeta, quietly};
+use crate::task::{Header, SpawnInfo, TaskMeta, quietly};
 
 /// A hook that is told of a task.
 pub type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
@@ -27,6 +29,11 @@ pub struct Hooks {
 }
 
 impl Hooks {
+    #[inline]
+    fn around_polls(&self) -> bool {
+        self.before_poll.is_some() || self.after_poll.is_some()
+    }
+
     /// Tells of a task's end. A hook that panics has told so by the panic hook; what is left to do for the task, and the
     /// thread, are still needed.
     pub(super) fn task_ended(&self, task: &Header) {
@@ -80,6 +87,40 @@ pub struct Config {
     pub hooks: Hooks,
     /// Told what holds virtual time back.
     pub watch: Arc<dyn Watch>,
+    /// What the runtime measures of itself.
+    pub insight: Arc<Insight>,
+}
+
+impl Config {
+    /// A task is about to be spawned.
+    #[inline]
+    pub(super) fn note_spawn(&self, info: &SpawnInfo) {
+        if self.hooks.task_spawn.is_some() || info.boxed_bytes != 0 {
+            self.note_spawn_cold(info);
+        }
+    }
+
+    #[cold]
+    fn note_spawn_cold(&self, info: &SpawnInfo) {
+        if let Some(hook) = &self.hooks.task_spawn {
+            hook(&TaskMeta::of_spawn(info));
+        }
+        if info.boxed_bytes != 0 {
+            let kind = WarningKind::LargeFuture {
+                bytes: info.boxed_bytes,
+            };
+            let name = info.name.as_deref();
+            self.insight
+                .warnings()
+                .add(Warning::new(kind, info.id, name, info.location));
+        }
+    }
+
+    /// Whether anything is to be done around a poll: a hook, or a measurement.
+    #[inline]
+    pub(super) fn observes(&self) -> bool {
+        self.hooks.around_polls() || self.insight.measured().any()
+    }
 }
 
 impl Default for Config {
@@ -94,6 +135,7 @@ impl Default for Config {
             panic_policy: PanicPolicy::Ignore,
             hooks: Hooks::default(),
             watch: Arc::new(NoWatch),
+            insight: Arc::default(),
         }
     }
 }

@@ -5,23 +5,31 @@
 
 pub mod config;
 mod drain;
+pub mod insight;
 pub mod local;
 pub mod multi;
 pub mod per_core;
 mod rng;
 pub mod single;
+pub mod warnings;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use blitz_core::budget;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::task::{JoinHandle, Notified, OwnedTasks, SpawnInfo, TaskMeta};
+use crate::stats::WorkerStats;
+use crate::task::quietly;
+use crate::task::{JoinHandle, Notified, OwnedTasks, SpawnInfo, TaskMeta, Tracked};
+use insight::Measure;
+use warnings::{Warning, WarningKind};
 
 pub use config::{Config, Hooks, PanicPolicy, TaskHook};
 pub use drain::Drain;
+pub use insight::Insight;
 pub use rng::Rng;
 
 /// A scheduler of any kind, to spawn on and to look at.
@@ -73,6 +81,66 @@ impl Handle {
                 .filter(|worker| !worker.inbox_is_empty())
                 .count(),
         }
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        match self {
+            Handle::Single(_) => 1,
+            Handle::Multi(scheduler) => scheduler.workers(),
+            Handle::PerCore(scheduler) => scheduler.workers().len(),
+        }
+    }
+
+    /// What worker `index` has counted.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    pub fn stats(&self, index: usize) -> &WorkerStats {
+        match self {
+            Handle::Single(scheduler) => {
+                assert_eq!(index, 0, "a single-threaded scheduler has one worker");
+                scheduler.stats()
+            }
+            Handle::Multi(scheduler) => scheduler.stats(index),
+            Handle::PerCore(scheduler) => scheduler.workers()[index].stats(),
+        }
+    }
+
+    /// How many tasks wait in the queue of worker `index`, as it said at its last turn (`multi_thread`: as it is now).
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    pub fn local_queue_len(&self, index: usize) -> usize {
+        match self {
+            Handle::Single(scheduler) => scheduler.queue_len(),
+            Handle::Multi(scheduler) => scheduler.local_queue_len(index),
+            Handle::PerCore(scheduler) => scheduler.workers()[index].queue_len(),
+        }
+    }
+
+    /// How many tasks were queued from threads that are no worker.
+    pub fn remote_schedules(&self) -> u64 {
+        match self {
+            Handle::Multi(scheduler) => scheduler.remote_schedules(),
+            Handle::Single(_) | Handle::PerCore(_) => (0..self.workers())
+                .map(|index| self.stats(index).remote_schedules())
+                .sum(),
+        }
+    }
+
+    /// How many tasks were ever spawned.
+    pub fn spawned(&self) -> u64 {
+        let mut spawned = 0;
+        self.for_each_list(|owned, _| spawned += owned.entered());
+        spawned
+    }
+
+    /// Each task that is alive, to look at.
+    pub fn tasks(&self) -> Vec<Tracked> {
+        let mut tasks = Vec::new();
+        self.for_each_list(|owned, _| tasks.append(&mut owned.collect()));
+        tasks
     }
 
     /// After a shutdown: how many workers are still in a task's poll, which did not return.
@@ -167,28 +235,59 @@ pub fn worker_index() -> Option<usize> {
     single::current_index().or_else(multi::current_index)
 }
 
-/// Polls the task between the user's two hooks.
+/// Polls the task between the user's two hooks, and measures what is to be measured.
 #[cold]
-fn run_with_hooks(task: Notified, hooks: &Hooks) -> Option<Notified> {
-    if let Some(hook) = &hooks.before_poll {
-        hook(&task.meta());
-    }
-    let Some(after) = &hooks.after_poll else {
-        return budget::with_budget(|| task.run());
+fn run_observed(task: Notified, config: &Config, stats: &WorkerStats) -> Option<Notified> {
+    let (hooks, insight) = (&config.hooks, &*config.insight);
+    let measured = insight.measured();
+    let place = task.header().place();
+    let start = if measured.any() {
+        insight.now_ns()
+    } else {
+        stats.now_ns()
     };
-    // The poll may be the last: what the second hook is told must not lie in the task.
-    let (id, name, location) = (
-        task.meta().id(),
-        task.meta().name().map(Box::from),
-        task.meta().spawned_at(),
-    );
+    let latency = measured
+        .stamps_wakes()
+        .then(|| start.saturating_sub(place.since()));
+    place.touch(start);
+    // The poll may be the last: what is told afterwards must not lie in the task.
+    let location = task.meta().spawned_at();
+    let wants_info = hooks.after_poll.is_some() || measured.has(Measure::PollTime);
+    let info = wants_info.then(|| SpawnInfo::of(&task.meta()));
+    let schedule_latency = latency.map(Duration::from_nanos);
+    if let Some(hook) = &hooks.before_poll {
+        let mut meta = task.meta();
+        meta.schedule_latency = schedule_latency;
+        // A panic of the hook is not the task's: it is polled all the same.
+        quietly(|| hook(&meta));
+    }
     let again = budget::with_budget(|| task.run());
-    after(&TaskMeta::of_spawn(&SpawnInfo {
-        id,
-        name,
-        location,
-        shard: 0,
-    }));
+    if measured.any() {
+        let end = insight.now_ns();
+        stats.see(end);
+        let took = end.saturating_sub(start);
+        insight.record(stats, measured, location, took, latency);
+        if let Some(info) = &info
+            && measured.has(Measure::PollTime)
+            && took >= insight.long_poll_ns()
+        {
+            let took = Duration::from_nanos(took);
+            insight.warnings().add(Warning::new(
+                WarningKind::LongPoll { took },
+                info.id,
+                info.name.as_deref(),
+                location,
+            ));
+        }
+        if let Some(task) = &again {
+            task.header().place().touch(end);
+        }
+    }
+    if let (Some(hook), Some(info)) = (&hooks.after_poll, &info) {
+        let mut meta = TaskMeta::of_spawn(info);
+        meta.schedule_latency = schedule_latency;
+        quietly(|| hook(&meta));
+    }
     again
 }
 

@@ -6,6 +6,7 @@ use super::{JoinError, Schedule};
 use blitz_core::list::Links;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::queue::Link;
+use blitz_core::waiting::Place;
 use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -15,6 +16,8 @@ use std::task::Waker;
 /// What is known of a task without knowing its future's type.
 #[repr(C)]
 pub struct Header {
+    /// What others see of it. The first field: a thread's current place is its current task.
+    pub(super) place: Place,
     pub(super) state: State,
     pub(super) vtable: &'static Vtable,
     /// Its place in a queue, while a `Notified` of it is in one.
@@ -26,11 +29,16 @@ pub struct Header {
     pub(super) owned_links: Links<Header>,
     pub(super) id: Id,
     pub(super) location: &'static Location<'static>,
-    /// Boxed twice: a task without a name pays one word.
-    pub(super) name: Option<Box<Name>>,
+    /// What few tasks have: the others pay one word.
+    pub(super) extra: Option<Box<Extra>>,
 }
 
-pub(super) struct Name(pub(super) Box<str>);
+/// What only some tasks are spawned with.
+pub(super) struct Extra {
+    pub(super) name: Option<Box<str>>,
+    /// The size of the future, if that was boxed because it is large.
+    pub(super) boxed_bytes: usize,
+}
 
 /// A whole task. `repr(C)`: a pointer to it is a pointer to its header.
 #[repr(C)]
@@ -65,6 +73,8 @@ pub(super) struct Vtable {
     pub(super) replace_waker: unsafe fn(NonNull<Header>, Option<Waker>) -> Option<Waker>,
     /// Frees it. The caller had the last reference.
     pub(super) free: unsafe fn(NonNull<Header>),
+    /// How many bytes of memory it lies in.
+    pub(super) bytes: usize,
 }
 
 impl Header {
@@ -73,9 +83,16 @@ impl Header {
     pub fn meta(&self) -> TaskMeta<'_> {
         TaskMeta {
             id: self.id,
-            name: self.name.as_ref().map(|name| &*name.0),
+            name: self.extra.as_ref().and_then(|extra| extra.name.as_deref()),
             location: self.location,
+            schedule_latency: None,
         }
+    }
+
+    /// What others see of it.
+    #[inline]
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 }
 

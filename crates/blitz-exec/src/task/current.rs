@@ -2,45 +2,27 @@
 
 use super::Header;
 use super::id::{Id, TaskMeta};
-use std::cell::Cell;
-use std::marker::PhantomData;
+use blitz_core::waiting::{self, Entered};
 use std::ptr::NonNull;
-
-blitz_core::thread_local_const! {
-    /// Set by `enter` alone, whose guard cannot outlive the task.
-    static CURRENT: Cell<Option<NonNull<Header>>> = Cell::new(None);
-}
 
 /// Marks `task` as the one that this thread polls or drops, until the guard goes.
 #[inline]
 pub(super) fn enter(task: &Header) -> Entered<'_> {
-    let before = CURRENT
-        .try_with(|current| current.replace(Some(NonNull::from(task))))
-        .ok()
-        .flatten();
-    Entered {
-        before,
-        _task: PhantomData,
-    }
+    // A header begins with its place (`repr(C)`).
+    waiting::enter(NonNull::from(task).cast())
 }
 
-pub(super) struct Entered<'a> {
-    before: Option<NonNull<Header>>,
-    _task: PhantomData<&'a Header>,
-}
-
-impl Drop for Entered<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // At a thread's end there may be no cell any more, and nobody who asks.
-        let _ = CURRENT.try_with(|current| current.set(self.before));
-    }
+/// The same for a poll whose leaves leave their backtraces.
+#[cold]
+pub(super) fn enter_traced(task: &Header) -> Entered<'_> {
+    waiting::enter_traced(NonNull::from(task).cast())
 }
 
 #[inline]
 fn with<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
-    let task = CURRENT.try_with(Cell::get).ok().flatten()?;
-    // SAFETY: the guard in `enter` borrows the task, and what it replaced is borrowed by a guard further up the stack.
+    let task = waiting::current()?.cast::<Header>();
+    // SAFETY: every place that is entered is the first field of a header, by `enter` above, and was made from a reference to the
+    // whole header; the guard borrows it, and what it replaced is borrowed by a guard further up the stack.
     Some(f(unsafe { task.as_ref() }))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each function is reached through the task's [`Vtable`]; `state` says who may call it, and when.
 
-use super::cell::{Cell, Header, Name, Stage, Vtable};
+use super::cell::{Cell, Extra, Header, Stage, Vtable};
 use super::error::JoinError;
 use super::id::SpawnInfo;
 use super::reference::{drop_refs, free};
@@ -11,6 +11,7 @@ use super::{Schedule, current, memory, waker};
 use blitz_core::list::Links;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::queue::Link;
+use blitz_core::waiting::{self, Place};
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +30,7 @@ pub(super) fn vtable<F: Future + 'static>() -> &'static Vtable {
             drop_output: drop_output::<F>,
             replace_waker: replace_waker::<F>,
             free: free_cell::<F>,
+            bytes: size_of::<Cell<F>>(),
         }
     }
 }
@@ -47,10 +49,13 @@ pub(super) fn allocate<F: Future + 'static>(
         id,
         name,
         location,
+        boxed_bytes,
         shard: _,
     } = info;
+    let extra = (name.is_some() || boxed_bytes != 0).then(|| Box::new(Extra { name, boxed_bytes }));
     let cell = Cell {
         header: Header {
+            place: Place::new(),
             state,
             vtable: vtable::<F>(),
             queue_link: Link::new(),
@@ -59,7 +64,7 @@ pub(super) fn allocate<F: Future + 'static>(
             owned_links: Links::new(),
             id,
             location,
-            name: name.map(|name| Box::new(Name(name))),
+            extra,
         },
         stage: UnsafeCell::new(Stage::Future(future)),
         join_waker: UnsafeCell::new(None),
@@ -99,8 +104,9 @@ unsafe fn cell<'a, F: Future>(task: NonNull<Header>) -> &'a Cell<F> {
 unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
     // SAFETY: this is `F`'s vtable, and the caller gave us a reference.
     let cell = unsafe { cell::<F>(task) };
-    match cell.header.state.start() {
-        Start::Poll => {}
+    let current = match cell.header.state.start() {
+        Start::Poll => current::enter(&cell.header),
+        Start::Trace => current::enter_traced(&cell.header),
         Start::Cancel => {
             // SAFETY: `start` gave us RUNNING.
             unsafe { cancel::<F>(task) };
@@ -112,8 +118,8 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
             unsafe { free(task) };
             return false;
         }
-    }
-    let current = current::enter(&cell.header);
+    };
+    cell.header.place.begin_poll();
     // SAFETY: `start` gave us RUNNING.
     if unsafe { poll(task, cell) }.is_ready() {
         // SAFETY: still RUNNING; the future is gone, and the output stands in its place.
@@ -124,9 +130,17 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
         return false;
     }
     drop(current);
-    match cell.header.state.rest() {
+    let rest = match cell.header.state.rest() {
+        Rest::Traced => hand_over_trace(&cell.header),
+        rest => rest,
+    };
+    match rest {
         Rest::Sleep => false,
-        Rest::Again => true,
+        Rest::Again => {
+            cell.header.place.count_self_wake();
+            true
+        }
+        Rest::Traced => unreachable!("what a traced poll left was handed over"),
         Rest::Cancel => {
             // SAFETY: still RUNNING.
             unsafe { cancel::<F>(task) };
@@ -138,6 +152,18 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
             false
         }
     }
+}
+
+/// Hands over what the leaves of a traced poll left; then the runner rests. A trace that was asked for during a poll is that of
+/// the next one.
+#[cold]
+fn hand_over_trace(header: &Header) -> Rest {
+    let leaves = waiting::take_leaves();
+    let was_traced = leaves.is_some();
+    if let Some(leaves) = leaves {
+        quietly(|| header.scheduler.traced(header, leaves));
+    }
+    header.state.rest_traced(was_traced)
 }
 
 /// Polls the future; if it is ready, or panics, drops it and puts its output in its place.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
+use std::time::Duration;
 
 /// A task's number, unique among all tasks of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,11 +92,31 @@ pub struct SpawnInfo {
     pub name: Option<Box<str>>,
     /// Where it was spawned.
     pub location: &'static Location<'static>,
+    /// The size of its future, if that was boxed because it is large; else 0.
+    pub boxed_bytes: usize,
     /// Which shard of the owned list it enters, modulo their number: the worker's index keeps workers apart.
     pub shard: usize,
 }
 
 impl SpawnInfo {
+    /// The same, of a future of so many bytes that is boxed because it is large.
+    #[must_use]
+    pub fn boxed(mut self, bytes: usize) -> Self {
+        self.boxed_bytes = bytes;
+        self
+    }
+
+    /// What a task was spawned with, as far as its `meta` says.
+    pub(crate) fn of(meta: &TaskMeta<'_>) -> Self {
+        Self {
+            id: meta.id,
+            name: meta.name.map(Box::from),
+            location: meta.location,
+            boxed_bytes: 0,
+            shard: 0,
+        }
+    }
+
     /// A task without a name, spawned where this is called, in a shard by its id.
     #[track_caller]
     #[inline]
@@ -105,6 +126,7 @@ impl SpawnInfo {
             id,
             name: None,
             location: Location::caller(),
+            boxed_bytes: 0,
             shard: id.as_u64() as usize,
         }
     }
@@ -116,6 +138,7 @@ pub struct TaskMeta<'a> {
     pub(super) id: Id,
     pub(super) name: Option<&'a str>,
     pub(super) location: &'static Location<'static>,
+    pub(crate) schedule_latency: Option<Duration>,
 }
 
 impl<'a> TaskMeta<'a> {
@@ -125,6 +148,7 @@ impl<'a> TaskMeta<'a> {
             id: info.id,
             name: info.name.as_deref(),
             location: info.location,
+            schedule_latency: None,
         }
     }
 
@@ -141,5 +165,11 @@ impl<'a> TaskMeta<'a> {
     /// Where it was spawned.
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.location
+    }
+
+    /// How long the task was ready before this poll began: for the hooks around a poll, while latencies are measured
+    /// (histogram or `track_task_schedule_latency`). Both hooks of one poll are told the same.
+    pub fn schedule_latency(&self) -> Option<Duration> {
+        self.schedule_latency
     }
 }

@@ -15,6 +15,7 @@ mod error;
 mod harness;
 mod id;
 mod join;
+mod look;
 mod memory;
 mod owned;
 mod reference;
@@ -27,9 +28,11 @@ pub use error::JoinError;
 pub(crate) use harness::quietly;
 pub use id::{Id, SpawnInfo, TaskMeta};
 pub use join::{AbortHandle, JoinHandle};
+pub use look::{Seen, TaskState, Tracked};
 pub use owned::OwnedTasks;
 pub use reference::Notified;
 
+use blitz_core::waiting::Leaf;
 use std::sync::Arc;
 
 /// Futures above this size should be boxed before they are spawned, so that they are not copied through the stack of each
@@ -55,6 +58,11 @@ pub trait Schedule: Send + Sync + 'static {
     /// Returns [`OwnedTasks::remove`]'s answer: whether the list's reference is handed back. Called on the thread that ran
     /// or shut down the task, after its output was delivered; the place for a "task ended" hook (`task.meta()`).
     fn release(&self, task: &Header) -> bool;
+
+    /// A traced poll of the task has ended, and its leaves have left this: see [`OwnedTasks::collect`].
+    fn traced(&self, task: &Header, leaves: Vec<Leaf>) {
+        let _ = (task, leaves);
+    }
 
     /// A task's future panicked, and the panic is in its [`JoinError`].
     fn unhandled_panic(&self) {}

@@ -1,7 +1,8 @@
 //! All tasks of one runtime or local set, so that each can be shut down.
 
 use super::cell::Header;
-use super::id::{SpawnInfo, TaskMeta};
+use super::id::SpawnInfo;
+use super::look::Tracked;
 use super::reference::{Notified, TaskRef};
 use super::state::State;
 use super::{JoinHandle, Schedule, harness};
@@ -9,6 +10,7 @@ use blitz_core::list::List;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::sharded::Sharded;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -22,9 +24,20 @@ pub struct OwnedTasks {
 
 struct Shard {
     tasks: List<TaskRef>,
-    len: usize,
+    /// How many entered, and how many left.
+    entered: usize,
+    left: usize,
     closed: bool,
 }
+
+impl Shard {
+    fn len(&self) -> usize {
+        self.entered.wrapping_sub(self.left)
+    }
+}
+
+/// So many tasks are taken note of under one hold of a shard's lock.
+const COLLECTED_AT_ONCE: usize = 256;
 
 impl OwnedTasks {
     /// An empty, open list of at least `shards` shards.
@@ -32,7 +45,8 @@ impl OwnedTasks {
         Self {
             shards: Sharded::new(shards, || Shard {
                 tasks: List::new(),
-                len: 0,
+                entered: 0,
+                left: 0,
                 closed: false,
             }),
         }
@@ -122,7 +136,7 @@ impl OwnedTasks {
         let Some(owned) = (unsafe { shard.tasks.remove(NonNull::from(task)) }) else {
             return false;
         };
-        shard.len -= 1;
+        shard.left = shard.left.wrapping_add(1);
         // The caller has it now.
         let _ = owned.into_raw();
         true
@@ -146,7 +160,7 @@ impl OwnedTasks {
                     let mut shard = shard.lock();
                     shard.closed = true;
                     let task = shard.tasks.pop_back();
-                    shard.len -= usize::from(task.is_some());
+                    shard.left = shard.left.wrapping_add(usize::from(task.is_some()));
                     task
                 };
                 // Foreign code, outside the lock.
@@ -158,7 +172,10 @@ impl OwnedTasks {
 
     /// How many tasks are in it.
     pub fn len(&self) -> usize {
-        self.shards.iter_from(0).map(|shard| shard.lock().len).sum()
+        self.shards
+            .iter_from(0)
+            .map(|shard| shard.lock().len())
+            .sum()
     }
 
     /// Is nothing in it?
@@ -171,14 +188,50 @@ impl OwnedTasks {
         self.shards.shard(0).lock().closed
     }
 
-    /// Calls `f` with each task that is in it, under the locks: `f` must not spawn, wake or wait.
-    pub fn for_each(&self, mut f: impl FnMut(TaskMeta<'_>)) {
+    /// How many tasks were ever in it.
+    pub fn entered(&self) -> u64 {
+        self.shards
+            .iter_from(0)
+            .map(|shard| shard.lock().entered as u64)
+            .sum()
+    }
+
+    /// Each task that is in it, and stays in memory while it is looked at.
+    ///
+    /// No lock is held for more than a few hundred tasks, so spawns and ends go on meanwhile. A task that is in the list the
+    /// whole time is among them; one that comes or goes meanwhile may be.
+    pub fn collect(&self) -> Vec<Tracked> {
+        let mut all = Vec::with_capacity(self.len());
         for shard in self.shards.iter_from(0) {
-            let shard = shard.lock();
-            for task in shard.tasks.iter() {
-                // SAFETY: the list has a reference.
-                f(unsafe { task.as_ref() }.meta());
-            }
+            collect_shard(shard, &mut all);
+        }
+        all
+    }
+}
+
+/// Appends the tasks of one shard, in the order of its list.
+fn collect_shard(shard: &Mutex<Shard>, all: &mut Vec<Tracked>) {
+    let first = all.len();
+    loop {
+        // Grown outside of the lock.
+        all.reserve(COLLECTED_AT_ONCE);
+        let shard = shard.lock();
+        // Where the last round ended: at the last of the tasks seen so far that is still in the list. Those behind it in `all`
+        // have left. New ones enter at the front, behind us.
+        let seen = all[first..]
+            .iter()
+            .rev()
+            // SAFETY: we hold a reference, and the task was seen in this list: it is in it still, or in none.
+            .find(|seen| unsafe { shard.tasks.contains(seen.task.as_raw()) })
+            .map(|seen| seen.task.as_raw());
+        let mut more = shard.tasks.iter_after(seen);
+        for _ in 0..COLLECTED_AT_ONCE {
+            let Some(task) = more.next() else { return };
+            // SAFETY: the list has a reference, which `ManuallyDrop` leaves with it.
+            let task = ManuallyDrop::new(unsafe { TaskRef::from_raw(task) });
+            all.push(Tracked {
+                task: TaskRef::clone(&task),
+            });
         }
     }
 }
@@ -192,7 +245,7 @@ fn insert(shard: &Mutex<Shard>, task: TaskRef) -> Result<(), TaskRef> {
         return Err(task);
     }
     shard.tasks.push_front(task);
-    shard.len += 1;
+    shard.entered = shard.entered.wrapping_add(1);
     Ok(())
 }
 

@@ -34,6 +34,11 @@ impl TaskRef {
     }
 
     #[inline]
+    pub(super) fn as_raw(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    #[inline]
     pub(super) fn header(&self) -> &Header {
         // SAFETY: we hold a reference.
         unsafe { self.0.as_ref() }

@@ -7,15 +7,20 @@
 //!  bit 3  CANCELLED      whoever holds or gets RUNNING drops the future. Never cleared
 //!  bit 4  JOIN_INTEREST  the join handle lives, so the output is kept for it
 //!  bit 5  JOIN_WAKER     the waker's place is filled, and belongs to whoever completes; without it, to the join handle
+//!  bit 6  TRACED         the next poll is traced; stays until the runner has handed over what that poll left
 //!  rest   references: the owned list, the `Notified`, the runner (who has the `Notified`'s), the join handle, wakers,
 //!         abort handles
 //!
 //!  move        from                    to                            refs  answer: who moved, and what it does next
-//!  start       NOTIFIED                RUNNING                         0   runner: Poll, or Cancel if CANCELLED
+//!  start       NOTIFIED                RUNNING                         0   runner: Poll, or Cancel if CANCELLED, or Trace
+//!                                                                          if TRACED
 //!              RUNNING or COMPLETE     same                           -1   runner: Gone, or Last
 //!  rest        RUNNING                 0                              -1   runner: Sleep, or Last
 //!              RUNNING|NOTIFIED        NOTIFIED                        0   runner: Again, its reference is the new Notified's
 //!              ..|CANCELLED            same                            0   runner: Cancel, still RUNNING
+//!              ..|TRACED               same                            0   runner: Traced, still RUNNING
+//!  rest_traced RUNNING|TRACED          as `rest` without TRACED            runner: after a poll that was traced
+//!              RUNNING|TRACED          as `rest`, keeps TRACED             runner: after one that was not
 //!  complete    RUNNING                 COMPLETE                        0   runner: drops the output without JOIN_INTEREST,
 //!                                                                          takes and wakes the waker with JOIN_WAKER
 //!  wake        COMPLETE or NOTIFIED    same                       -1 / 0   waker by value / by reference: nothing
@@ -24,6 +29,10 @@
 //!  abort       COMPLETE, CANCELLED     same                            0   nothing
 //!              RUNNING or NOTIFIED     adds CANCELLED                  0   nothing: the runner will see it
 //!              0                       CANCELLED|NOTIFIED             +1   Submit: it is cancelled where it may be
+//!  trace       COMPLETE, CANCELLED     same                            0   nothing
+//!              RUNNING                 adds NOTIFIED|TRACED            0   nothing: the runner will see it
+//!              NOTIFIED                adds TRACED                     0   nothing: the runner will see it
+//!              0                       NOTIFIED|TRACED                +1   Submit
 //!  shutdown    RUNNING                 adds CANCELLED                  0   owner: leaves it to the runner
 //!              COMPLETE                same                            0   owner: nothing
 //!              otherwise               adds RUNNING|CANCELLED          0   owner: cancels it, here and now
@@ -47,7 +56,8 @@ const NOTIFIED: usize = 1 << 2;
 const CANCELLED: usize = 1 << 3;
 const JOIN_INTEREST: usize = 1 << 4;
 const JOIN_WAKER: usize = 1 << 5;
-const ONE_REF: usize = 1 << 6;
+const TRACED: usize = 1 << 6;
+const ONE_REF: usize = 1 << 7;
 
 /// Above this, a reference count has run away (leaked wakers), and the next step would be memory unsafety.
 const REFS_MAX: usize = isize::MAX as usize;
@@ -60,6 +70,7 @@ pub(super) struct State(AtomicUsize);
 pub(super) enum Start {
     Poll,
     Cancel,
+    Trace,
     Gone,
     Last,
 }
@@ -70,6 +81,7 @@ pub(super) enum Rest {
     Sleep,
     Again,
     Cancel,
+    Traced,
     Last,
 }
 
@@ -96,6 +108,18 @@ pub(super) enum Leave {
     DropWaker,
     Done,
     Last,
+}
+
+/// What [`State::look`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) running: bool,
+    pub(super) complete: bool,
+    pub(super) notified: bool,
+    pub(super) cancelled: bool,
+    /// The join handle lives, and the task has not completed.
+    pub(super) joined: bool,
+    pub(super) refs: usize,
 }
 
 /// The task has completed: the join handle's move does not happen.
@@ -158,10 +182,10 @@ impl State {
                     },
                 );
             }
-            let answer = if word & CANCELLED != 0 {
-                Start::Cancel
-            } else {
-                Start::Poll
+            let answer = match word & (CANCELLED | TRACED) {
+                0 => Start::Poll,
+                TRACED => Start::Trace,
+                _ => Start::Cancel,
             };
             ((word | RUNNING) & !NOTIFIED, answer)
         });
@@ -173,13 +197,31 @@ impl State {
 
     #[inline]
     pub(super) fn rest(&self) -> Rest {
+        self.rest_step(CANCELLED | TRACED, 0)
+    }
+
+    /// [`rest`](Self::rest) of a runner to whom that said `Traced`: now it has handed over what its poll left, if that was a
+    /// traced one.
+    #[cold]
+    pub(super) fn rest_traced(&self, was_traced: bool) -> Rest {
+        self.rest_step(CANCELLED, if was_traced { TRACED } else { 0 })
+    }
+
+    /// A runner's poll is over. `stays`: bits with which it goes on running; `drops`: bits that go.
+    #[inline(always)]
+    fn rest_step(&self, stays: usize, drops: usize) -> Rest {
         // ORDERING: Release pairs with the Acquire of the next `start` (the future), and of whoever frees the task.
         let answer = self.fetch_step(Release, |word| {
             debug_assert_eq!(word & (RUNNING | COMPLETE), RUNNING);
-            if word & CANCELLED != 0 {
-                return (word, Rest::Cancel);
+            if word & stays != 0 {
+                let answer = if word & CANCELLED != 0 {
+                    Rest::Cancel
+                } else {
+                    Rest::Traced
+                };
+                return (word, answer);
             }
-            let next = word & !RUNNING;
+            let next = word & !(RUNNING | drops);
             if word & NOTIFIED != 0 {
                 return (next, Rest::Again);
             }
@@ -194,7 +236,7 @@ impl State {
             )
         });
         match answer {
-            Rest::Sleep | Rest::Again => {}
+            Rest::Sleep | Rest::Again | Rest::Traced => {}
             Rest::Last => self.last(),
             // ORDERING: pairs with the Release of `abort` and `shutdown`: what is dropped now sees what they did before.
             Rest::Cancel => fence(Acquire),
@@ -270,6 +312,34 @@ impl State {
             }
             ((word | CANCELLED | NOTIFIED) + ONE_REF, Wake::Submit)
         })
+    }
+
+    /// Asks for a traced poll; `Submit` makes a reference for the `Notified`.
+    pub(super) fn trace(&self) -> Wake {
+        // ORDERING: Release pairs with the Acquire of `start`, as in `wake_by_ref`.
+        self.fetch_step(Release, |word| {
+            if word & (COMPLETE | CANCELLED) != 0 {
+                return (word, Wake::Nothing);
+            }
+            if word & (RUNNING | NOTIFIED) != 0 {
+                return (word | NOTIFIED | TRACED, Wake::Nothing);
+            }
+            ((word | NOTIFIED | TRACED) + ONE_REF, Wake::Submit)
+        })
+    }
+
+    /// What the word says now, for reports.
+    pub(super) fn look(&self) -> Look {
+        // ORDERING: Acquire pairs with the Release of `rest`: what the runner left is seen, if the answer is that nobody runs.
+        let word = self.0.load(Acquire);
+        Look {
+            running: word & RUNNING != 0,
+            complete: word & COMPLETE != 0,
+            notified: word & NOTIFIED != 0,
+            cancelled: word & CANCELLED != 0,
+            joined: word & (JOIN_INTEREST | COMPLETE) == JOIN_INTEREST,
+            refs: word / ONE_REF,
+        }
     }
 
     /// Cancels for its owner; returns whether the caller now holds RUNNING and must drop the future.
@@ -390,6 +460,7 @@ impl fmt::Debug for State {
             (CANCELLED, "cancelled"),
             (JOIN_INTEREST, "join_interest"),
             (JOIN_WAKER, "join_waker"),
+            (TRACED, "traced"),
         ];
         let mut out = f.debug_set();
         bits.iter()

@@ -9,10 +9,13 @@ use std::sync::{Arc, OnceLock};
 use blitz_core::budget;
 use blitz_driver::{Capabilities, Clock};
 use blitz_exec::blocking;
-use blitz_exec::scheduler;
+use blitz_exec::scheduler::warnings::Warning;
+use blitz_exec::scheduler::{self, Insight};
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, SpawnInfo};
 
-use super::info::{Id, RuntimeFlavor, RuntimeMetrics, WorkerClock};
+use super::info::{Id, RuntimeFlavor};
+use super::metrics::RuntimeMetrics;
+use super::tasks::{self, TaskInfo};
 use super::wait::ThreadWait;
 use super::{EnterGuard, TryCurrentError};
 
@@ -40,7 +43,7 @@ pub(crate) struct Inner {
     pub(crate) drivers: Box<[blitz_driver::Handle]>,
     pub(crate) next_driver: AtomicUsize,
     pub(crate) clock: Clock,
-    pub(crate) workers: Box<[Arc<WorkerClock>]>,
+    pub(crate) insight: Arc<Insight>,
     /// Where the runtime's signals arrive, once one was asked for; `crate::signal` fills it and knows its type.
     pub(crate) signals: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -133,7 +136,7 @@ impl Handle {
     {
         let info = SpawnInfo::here();
         if size_of::<F>() > BOX_FUTURE_ABOVE {
-            self.spawn_as(Box::pin(future), info)
+            self.spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
         } else {
             self.spawn_as(future, info)
         }
@@ -194,7 +197,7 @@ impl Handle {
     {
         match self.local_scheduler() {
             Some(scheduler) if size_of::<F>() > BOX_FUTURE_ABOVE => {
-                scheduler.spawn_local(Box::pin(future), info)
+                scheduler.spawn_local(Box::pin(future), info.boxed(size_of::<F>()))
             }
             Some(scheduler) => scheduler.spawn_local(future, info),
             None => super::no_local_place(),
@@ -263,6 +266,63 @@ impl Handle {
     /// A look at the runtime's figures.
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(Arc::clone(&self.inner))
+    }
+
+    /// Every task of the runtime that is alive: what it is, what it does, since when, and what it waits for.
+    ///
+    /// The runtime goes on meanwhile: no lock is held for more than a few hundred tasks, and each task is described as it is
+    /// when its turn comes. The tasks of a [`LocalSet`](crate::task::LocalSet) are not among them: they are part of the task
+    /// that awaits the set.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[blitz_io::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use std::time::Duration;
+    /// use blitz_io::runtime::{Handle, dump::TaskState};
+    /// let sleeper = async { blitz_io::time::sleep(Duration::from_secs(60)).await };
+    /// let sleeper = blitz_io::task::Builder::new().name("sleeper").spawn(sleeper)?;
+    /// blitz_io::task::yield_now().await;
+    /// let tasks = Handle::current().tasks();
+    /// assert_eq!(tasks[0].name.as_deref(), Some("sleeper"));
+    /// assert_eq!(tasks[0].state, TaskState::Idle);
+    /// println!("{}", tasks[0]);
+    /// # sleeper.abort();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tasks(&self) -> Vec<TaskInfo> {
+        tasks::list(&self.inner)
+    }
+
+    /// What was noticed that should not be, oldest first; the last 256.
+    ///
+    /// Futures boxed for their size are noticed at their spawn, long polls while
+    /// [poll times are measured](RuntimeMetrics::set_poll_time_histogram), the rest by [`check_tasks`](Self::check_tasks).
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.inner.insight.warnings().list()
+    }
+
+    /// Looks at every task for what should not be: a poll that does not come back, tasks that wake themselves all the time,
+    /// tasks that nobody can wake.
+    ///
+    /// Returns what it found, which is also added to the [warnings](Self::warnings).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[blitz_io::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use blitz_io::runtime::{Handle, dump::WarningKind};
+    /// // This future keeps no waker.
+    /// let lost = blitz_io::spawn(std::future::pending::<()>());
+    /// blitz_io::task::yield_now().await;
+    /// let found = Handle::current().check_tasks();
+    /// assert!(matches!(found[0].kind, WarningKind::LostWaker { .. }));
+    /// assert_eq!(found[0].task, lost.id());
+    /// # }
+    /// ```
+    pub fn check_tasks(&self) -> Vec<Warning> {
+        tasks::check(&self.inner)
     }
 
     /// Which back end the drivers have, with which features, and why.

@@ -4,7 +4,10 @@
 //! [`EnterGuard`] lives. Leaves (net, fs, time, signal) come here for a driver, a clock, a task or a blocking thread.
 
 mod handle;
+mod histogram;
 mod info;
+mod metrics;
+pub(crate) mod tasks;
 mod wait;
 
 use std::cell::{Cell, RefCell};
@@ -19,8 +22,12 @@ use blitz_exec::task::JoinHandle;
 
 pub use handle::Handle;
 pub(crate) use handle::Inner;
-pub(crate) use info::WorkerClock;
-pub use info::{Id, RuntimeFlavor, RuntimeMetrics, UnhandledPanic};
+pub use histogram::{
+    HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram,
+    LogHistogramBuilder,
+};
+pub use info::{Id, RuntimeFlavor, UnhandledPanic};
+pub use metrics::RuntimeMetrics;
 
 thread_local! {
     // Without a destructor, so that reading it is one load; a thread leaves nothing here, because guards take back what

@@ -14,7 +14,7 @@ use blitz_sys::cpu;
 
 use super::park::{ClockWatch, DriverPark};
 use super::{Builder, Handle, Id, RngSeed, Runtime, RuntimeFlavor};
-use crate::context::{self, Inner, WorkerClock};
+use crate::context::{self, Inner};
 
 /// Names the number of workers where the program does not.
 const WORKERS_VARIABLE: &str = "BLITZ_IO_WORKER_THREADS";
@@ -34,7 +34,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         _ => Clock::for_workers(),
     };
     let watch: Arc<dyn Watch> = Arc::new(ClockWatch(clock.clone()));
-    let (parks, drivers, clocks) = parks(builder, workers, &clock, local)?;
+    let (parks, drivers) = parks(builder, workers, &clock, local)?;
 
     let pool_workers = if flavor == RuntimeFlavor::CurrentThread {
         0
@@ -53,10 +53,12 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     }));
     let pool = Pool::new(pool);
 
+    let insight = Arc::new(builder.measures.insight());
     let config = scheduler::Config {
         workers,
         seed: builder.seed.clone().unwrap_or_else(RngSeed::random).value(),
         watch,
+        insight: Arc::clone(&insight),
         ..builder.scheduler.clone()
     };
     let config = Arc::new(config);
@@ -90,7 +92,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         drivers,
         next_driver: AtomicUsize::new(0),
         clock,
-        workers: clocks,
+        insight,
         signals: OnceLock::new(),
     });
     // Set once, here.
@@ -132,11 +134,7 @@ fn workers(builder: &Builder) -> io::Result<usize> {
     }
 }
 
-type Parts = (
-    Vec<Box<dyn Park>>,
-    Box<[blitz_driver::Handle]>,
-    Box<[Arc<WorkerClock>]>,
-);
+type Parts = (Vec<Box<dyn Park>>, Box<[blitz_driver::Handle]>);
 
 /// A driver per worker, and what is seen of each.
 fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::Result<Parts> {
@@ -153,7 +151,7 @@ fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::R
         None => Vec::new(),
     };
     let mut parks: Vec<Box<dyn Park>> = Vec::with_capacity(workers);
-    let (mut handles, mut clocks) = (Vec::with_capacity(workers), Vec::with_capacity(workers));
+    let mut handles = Vec::with_capacity(workers);
     for worker in 0..workers {
         let config = blitz_driver::Config {
             ring: if one_thread {
@@ -165,15 +163,13 @@ fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::R
             ..builder.driver.clone()
         };
         let driver = Driver::new(config)?;
-        let figures = WorkerClock::new();
         handles.push(driver.handle().clone());
-        clocks.push(Arc::clone(&figures));
         let tied = if cpus.is_empty() {
             Vec::new()
         } else {
             vec![cpus[worker % cpus.len()]]
         };
-        parks.push(Box::new(DriverPark::new(driver, figures, tied)));
+        parks.push(Box::new(DriverPark::new(driver, tied)));
     }
-    Ok((parks, handles.into_boxed_slice(), clocks.into_boxed_slice()))
+    Ok((parks, handles.into_boxed_slice()))
 }

@@ -12,6 +12,7 @@ use blitz_exec::scheduler::{self, TaskHook};
 use blitz_exec::task::TaskMeta;
 
 use super::assemble;
+use super::measures::Measures;
 use super::{LocalOptions, LocalRuntime, RngSeed, Runtime, RuntimeFlavor, UnhandledPanic};
 
 /// Builds a [`Runtime`] with limits of your own.
@@ -45,6 +46,7 @@ pub struct Builder {
     pub(super) driver: blitz_driver::Config,
     pub(super) start_paused: bool,
     pub(super) affinity: Option<Vec<usize>>,
+    pub(super) measures: Measures,
 }
 
 impl Builder {
@@ -60,6 +62,7 @@ impl Builder {
             driver: blitz_driver::Config::default(),
             start_paused: false,
             affinity: None,
+            measures: Measures::default(),
         }
     }
 

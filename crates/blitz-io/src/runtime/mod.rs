@@ -12,7 +12,9 @@
 
 mod assemble;
 mod builder;
+pub mod dump;
 mod local;
+mod measures;
 mod park;
 mod seed;
 mod shutdown;
@@ -26,9 +28,13 @@ use blitz_exec::scheduler;
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle};
 
 pub use crate::context::{
-    EnterGuard, Handle, Id, RuntimeFlavor, RuntimeMetrics, TryCurrentError, UnhandledPanic,
+    EnterGuard, Handle, HistogramConfiguration, HistogramScale, Id, InvalidHistogramConfiguration,
+    LogHistogram, LogHistogramBuilder, RuntimeFlavor, RuntimeMetrics, TryCurrentError,
+    UnhandledPanic,
 };
+pub use blitz_core::histogram::Snapshot as HistogramSnapshot;
 pub use blitz_driver::{Backend, Capabilities, InFlight, RingMetrics};
+pub use blitz_exec::scheduler::insight::SiteSnapshot as SpawnSiteTimes;
 pub use blitz_exec::task::TaskMeta;
 pub use builder::Builder;
 pub use local::{LocalOptions, LocalRuntime};

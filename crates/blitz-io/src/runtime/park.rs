@@ -5,14 +5,30 @@ use std::time::Duration;
 
 use blitz_driver::Driver;
 use blitz_exec::park::{Park, Unpark, Watch};
+use blitz_exec::scheduler::insight;
+use blitz_exec::stats::WorkerStats;
 use blitz_sys::cpu;
 
-use crate::context::{self, WorkerClock};
+use crate::context;
+
+/// Real time, whatever the runtime's clock does: figures are of what a program costs.
+fn now_ns() -> u64 {
+    blitz_driver::clock::to_ns(std::time::Instant::now())
+}
+
+/// The clock of what is measured.
+pub(super) struct RealTime;
+
+impl insight::Clock for RealTime {
+    fn now_ns(&self) -> u64 {
+        now_ns()
+    }
+}
 
 /// A driver, the worker's figures, and the processor that its thread is tied to.
 pub(super) struct DriverPark {
     driver: Driver,
-    clock: Arc<WorkerClock>,
+    stats: Arc<WorkerStats>,
     /// Processors for the thread that holds the core; all that it may use anyway if empty.
     cpus: Vec<usize>,
     /// Where the thread could run before, and whether it was in this runtime with a driver.
@@ -20,10 +36,10 @@ pub(super) struct DriverPark {
 }
 
 impl DriverPark {
-    pub(super) fn new(driver: Driver, clock: Arc<WorkerClock>, cpus: Vec<usize>) -> Self {
+    pub(super) fn new(driver: Driver, cpus: Vec<usize>) -> Self {
         Self {
             driver,
-            clock,
+            stats: WorkerStats::new(),
             cpus,
             before: None,
         }
@@ -43,11 +59,11 @@ impl Park for DriverPark {
             allowed
         };
         self.before = Some((allowed, context::set_own_driver(true)));
-        self.clock.begin();
+        self.stats.begin(now_ns());
     }
 
     fn unbind(&mut self) {
-        self.clock.end();
+        self.stats.end(now_ns());
         if let Some((allowed, own)) = self.before.take() {
             context::set_own_driver(own);
             if let Some(allowed) = allowed {
@@ -59,17 +75,22 @@ impl Park for DriverPark {
     }
 
     fn park(&mut self) {
-        self.clock.park();
+        self.stats.park(now_ns());
         self.driver.turn(None);
-        self.clock.unpark();
+        self.stats.unpark(now_ns());
     }
 
     fn park_timeout(&mut self, limit: Duration) {
         self.driver.turn(Some(limit));
+        self.stats.see(now_ns());
     }
 
     fn unparker(&self) -> Arc<dyn Unpark> {
         Arc::new(DriverUnpark(self.driver.handle().clone()))
+    }
+
+    fn stats(&self) -> Arc<WorkerStats> {
+        Arc::clone(&self.stats)
     }
 
     fn shutdown(&mut self) {

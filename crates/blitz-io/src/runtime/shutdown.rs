@@ -107,14 +107,15 @@ impl Runtime {
         let mut report = ShutdownReport::default();
         if !in_time {
             scheduler.for_each_list(|owned, _| {
-                owned.for_each(|task| {
+                for tracked in owned.collect() {
+                    let task = tracked.meta();
                     let name = task.name().map(str::to_owned);
                     report.cut.push(CutTask {
                         id: task.id(),
                         name,
                         spawned_at: task.spawned_at(),
                     });
-                });
+                }
             });
         }
         let left = limit.saturating_sub(start.elapsed()).max(AFTER_CUT);

@@ -57,7 +57,7 @@ impl<'a> Builder<'a> {
     {
         let info = self.info();
         Ok(if size_of::<F>() > BOX_FUTURE_ABOVE {
-            spawn_as(Box::pin(future), info)
+            spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
         } else {
             spawn_as(future, info)
         })
@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
     {
         let info = self.info();
         Ok(if size_of::<F>() > BOX_FUTURE_ABOVE {
-            handle.spawn_as(Box::pin(future), info)
+            handle.spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
         } else {
             handle.spawn_as(future, info)
         })

@@ -49,7 +49,7 @@ where
     F::Output: 'static,
 {
     if size_of::<F>() > BOX_FUTURE_ABOVE {
-        spawn_here(Box::pin(future), info)
+        spawn_here(Box::pin(future), info.boxed(size_of::<F>()))
     } else {
         spawn_here(future, info)
     }
@@ -140,7 +140,8 @@ impl LocalSet {
         F::Output: 'static,
     {
         if size_of::<F>() > BOX_FUTURE_ABOVE {
-            self.tasks.spawn_local(Box::pin(future), info)
+            self.tasks
+                .spawn_local(Box::pin(future), info.boxed(size_of::<F>()))
         } else {
             self.tasks.spawn_local(future, info)
         }

@@ -32,7 +32,7 @@ where
 {
     let info = SpawnInfo::here();
     if size_of::<F>() > BOX_FUTURE_ABOVE {
-        spawn_as(Box::pin(future), info)
+        spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
     } else {
         spawn_as(future, info)
     }

@@ -12,6 +12,9 @@ use crate::errno;
 
 use bytes::BufMut;
 
+mod describe;
+
+pub use describe::{Described, describe};
 pub use socket2::{
     Domain, MaybeUninitSlice, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type,
 };

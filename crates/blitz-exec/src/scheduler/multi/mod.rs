@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
@@ -24,7 +25,8 @@ use super::config::Config;
 use super::drain::Drain;
 use crate::blocking::Spawner;
 use crate::park::{Park, Unpark};
-use crate::task::{JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo, TaskMeta};
+use crate::stats::WorkerStats;
+use crate::task::{JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo};
 use idle::Idle;
 use worker::{Core, Worker};
 pub(super) use worker::{block_in_place, current_index};
@@ -42,12 +44,15 @@ pub(super) struct Shared {
     config: Arc<Config>,
     blocking: Spawner,
     drain: Drain,
+    /// Tasks that were queued by threads that are no worker here, or have no core.
+    remote_schedules: AtomicU64,
 }
 
 /// What others may do with one worker.
 struct Remote {
     thief: Thief<Notified>,
     unparker: Arc<dyn Unpark>,
+    stats: Arc<WorkerStats>,
 }
 
 /// The scheduler as its runtime holds it.
@@ -66,6 +71,7 @@ impl MultiThread {
             remotes.push(CachePadded::new(Remote {
                 thief,
                 unparker: park.unparker(),
+                stats: park.stats(),
             }));
             cores.push(Core::new(index, queue, park, &config));
         }
@@ -80,6 +86,7 @@ impl MultiThread {
             config,
             blocking,
             drain: Drain::new(),
+            remote_schedules: AtomicU64::new(0),
         });
         let workers = cores.into_iter().enumerate();
         let workers = workers
@@ -108,9 +115,7 @@ impl MultiThread {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if let Some(hook) = &self.shared.config.hooks.task_spawn {
-            hook(&TaskMeta::of_spawn(&info));
-        }
+        self.shared.config.note_spawn(&info);
         // The worker here, or one that this thread keeps to: its count of references is contended by few.
         let here = context::with_context(|context| {
             ptr::eq(&*context.worker.shared, &*self.shared).then_some(context.worker.index)
@@ -148,6 +153,22 @@ impl MultiThread {
         self.shared.remotes[worker].thief.len()
     }
 
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// What one worker has counted.
+    pub fn stats(&self, worker: usize) -> &WorkerStats {
+        &self.shared.remotes[worker].stats
+    }
+
+    /// How many tasks were queued from threads that are no worker.
+    pub fn remote_schedules(&self) -> u64 {
+        // ORDERING: Relaxed: a figure.
+        self.shared.remote_schedules.load(Relaxed)
+    }
+
     /// How many workers have not ended: each is in a poll that does not return, if the shutdown was asked for a while ago.
     pub fn workers_left(&self) -> usize {
         // ORDERING: Relaxed: a figure for a report.
@@ -174,6 +195,8 @@ impl MultiThread {
 impl Shared {
     /// From a thread that is no worker here, or has no core.
     fn push_outside(&self, task: Notified) {
+        // ORDERING: Relaxed: a figure.
+        self.remote_schedules.fetch_add(1, Relaxed);
         // Closed: the scheduler is gone, and the task with it.
         if self.injector.push(task).is_ok() {
             self.wake_one();

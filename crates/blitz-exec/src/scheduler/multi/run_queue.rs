@@ -1,10 +1,13 @@
 //! The tasks that wait at one worker: which of them runs next, and what thieves may take.
 
+use std::sync::Arc;
+
 use blitz_core::queue::deque::Owner;
 
 use super::Shared;
 use crate::scheduler::config::Config;
 use crate::scheduler::rng::Rng;
+use crate::stats::WorkerStats;
 use crate::task::Notified;
 
 /// So many polls in a row come from the last-woken slot before the queue has its turn.
@@ -20,16 +23,18 @@ pub(super) struct RunQueue {
     lifo_streak: u32,
     /// Polls until the injector comes first.
     polls_to_injector: u32,
+    stats: Arc<WorkerStats>,
 }
 
 impl RunQueue {
-    pub(super) fn new(queue: Owner<Notified>, config: &Config) -> Self {
+    pub(super) fn new(queue: Owner<Notified>, config: &Config, stats: Arc<WorkerStats>) -> Self {
         Self {
             queue,
             lifo: None,
             lifo_enabled: !config.disable_lifo_slot,
             lifo_streak: 0,
             polls_to_injector: config.global_queue_interval,
+            stats,
         }
     }
 
@@ -50,6 +55,7 @@ impl RunQueue {
     #[inline]
     pub(super) fn push_back(&mut self, shared: &Shared, task: Notified) {
         if let Some(batch) = self.queue.push(task) {
+            self.stats.overflow();
             // A closed injector: everything is ending, and these are references only.
             let _ = shared.injector.push_chain(batch);
         }
@@ -114,9 +120,11 @@ impl RunQueue {
         let count = shared.remotes.len();
         let start = rng.below(count);
         for at in (start..count).chain(0..start) {
+            let before = self.queue.len();
             if at != index
                 && let Some(task) = shared.remotes[at].thief.steal_into(&mut self.queue)
             {
+                self.stats.steal((self.queue.len() - before) as u64 + 1);
                 return Some(task);
             }
         }

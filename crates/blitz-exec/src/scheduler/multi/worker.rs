@@ -6,6 +6,7 @@ use std::time::Duration;
 use blitz_core::budget;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::queue::deque::Owner;
+use blitz_core::waiting::Leaf;
 
 use super::Shared;
 use super::context::{Context, push_here, with_context};
@@ -13,13 +14,15 @@ use super::run_queue::RunQueue;
 use crate::park::Park;
 use crate::scheduler::config::Config;
 use crate::scheduler::rng::Rng;
-use crate::scheduler::run_with_hooks;
+use crate::scheduler::run_observed;
+use crate::stats::WorkerStats;
 use crate::task::{Header, Notified, Schedule};
 
 /// A place for a thread to work.
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) index: usize,
+    stats: Arc<WorkerStats>,
     /// The core, while no thread holds it.
     core: Mutex<Option<Box<Core>>>,
 }
@@ -34,6 +37,12 @@ pub(super) struct Core {
     /// Polls until the driver turns.
     polls_to_turn: u32,
     rng: Rng,
+    stats: Arc<WorkerStats>,
+    /// Polls, and tasks that were queued here.
+    ran: u64,
+    pushed: u64,
+    /// `ran` at the last wait.
+    ran_at_wait: Option<u64>,
 }
 
 impl Core {
@@ -43,9 +52,14 @@ impl Core {
         park: Box<dyn Park>,
         config: &Config,
     ) -> Box<Self> {
+        let stats = park.stats();
         Box::new(Self {
             index,
-            run: RunQueue::new(queue, config),
+            run: RunQueue::new(queue, config, Arc::clone(&stats)),
+            stats,
+            ran: 0,
+            pushed: 0,
+            ran_at_wait: None,
             park: Some(park),
             searching: false,
             polls_to_turn: config.event_interval,
@@ -56,6 +70,7 @@ impl Core {
     /// Queues a task that was woken here. Answers whether there is more now than this worker does next.
     #[inline]
     pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> bool {
+        self.pushed += 1;
         // While the driver delivers, one look at its end is enough.
         self.run.push(shared, task) && self.park.is_some()
     }
@@ -85,6 +100,7 @@ impl Core {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, index: usize, core: Box<Core>) -> Arc<Self> {
         Arc::new(Self {
+            stats: Arc::clone(&core.stats),
             shared,
             index,
             core: Mutex::new(Some(core)),
@@ -95,9 +111,15 @@ impl Worker {
 impl Schedule for Worker {
     #[inline]
     fn schedule(&self, task: Notified) {
+        let now = self.stats.stamp(|| self.shared.config.insight.now_ns());
+        task.header().place().touch(now);
         if let Err(task) = push_here(&self.shared, task) {
             self.shared.push_outside(task);
         }
+    }
+
+    fn traced(&self, task: &Header, leaves: Vec<Leaf>) {
+        self.shared.config.insight.traced(task.meta().id(), leaves);
     }
 
     fn release(&self, task: &Header) -> bool {
@@ -105,6 +127,15 @@ impl Schedule for Worker {
         self.shared.drain.task_gone();
         self.shared.config.hooks.task_ended(task);
         removed
+    }
+}
+
+impl Core {
+    /// Tells what was counted since the last turn.
+    fn publish(&self, config: &Config) {
+        self.stats.publish(self.ran, self.pushed);
+        self.stats
+            .set_exact(config.insight.measured().stamps_wakes());
     }
 }
 
@@ -174,21 +205,26 @@ impl Context {
     #[inline]
     fn run_task(&self, task: Notified) {
         let shared = self.shared();
-        let was_searching = self.with_core(|core| std::mem::take(&mut core.searching));
+        let was_searching = self.with_core(|core| {
+            core.ran += 1;
+            std::mem::take(&mut core.searching)
+        });
         if was_searching == Some(true) && shared.idle.stop_search() {
             // There may be more where this came from.
             shared.wake_one();
         }
-        let hooks = &shared.config.hooks;
-        let again = if hooks.before_poll.is_none() && hooks.after_poll.is_none() {
-            budget::with_budget(|| task.run())
+        let stats = &self.worker.stats;
+        let again = if shared.config.observes() {
+            run_observed(task, &shared.config, stats)
         } else {
-            run_with_hooks(task, hooks)
+            task.header().place().touch(stats.now_ns());
+            budget::with_budget(|| task.run())
         };
         if let Some(task) = again {
             let mut task = Some(task);
             self.with_core(|core| {
                 if let Some(task) = task.take() {
+                    core.pushed += 1;
                     core.run.push_back(shared, task);
                 }
             });
@@ -219,6 +255,9 @@ impl Context {
         let busy = self.with_core(|core| {
             if !core.run.is_empty() {
                 return true;
+            }
+            if core.ran_at_wait.replace(core.ran) == Some(core.ran) {
+                core.stats.noop();
             }
             shared
                 .idle
@@ -257,6 +296,7 @@ impl Context {
         let interval = self.shared().config.event_interval;
         let park = self.with_core(|core| {
             core.polls_to_turn = interval;
+            core.publish(&self.shared().config);
             core.park.take()
         });
         let Some(Some(park)) = park else { return };

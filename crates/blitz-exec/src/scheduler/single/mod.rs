@@ -13,15 +13,17 @@ use std::task::{Wake, Waker};
 use std::thread::ThreadId;
 
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::AtomicBool;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
 use blitz_core::queue::Chain;
 use blitz_core::queue::mpsc::Inbox;
+use blitz_core::waiting::Leaf;
 
 use super::config::{Config, PanicPolicy};
 use super::drain::Drain;
 use crate::park::{Park, ThreadParker, Unpark};
-use crate::task::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo, TaskMeta};
+use crate::stats::WorkerStats;
+use crate::task::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo};
 
 pub use context::current_index;
 pub(crate) use context::with_current;
@@ -45,6 +47,9 @@ pub struct Shared {
     local_thread: Mutex<Option<ThreadId>>,
     config: Arc<Config>,
     drain: Drain,
+    stats: Arc<WorkerStats>,
+    /// How many tasks were in the queue at the last turn.
+    queue_len: AtomicUsize,
 }
 
 /// What the running thread holds: the tasks to run next, and the driver to wait in.
@@ -54,6 +59,11 @@ pub(super) struct Core {
     park: Option<Box<dyn Park>>,
     /// Polls since the driver turned last.
     polls: u32,
+    /// Polls of tasks, and tasks that came from the inbox.
+    ran: u64,
+    remote: u64,
+    /// `ran` at the last wait.
+    ran_at_wait: Option<u64>,
 }
 
 impl Shared {
@@ -64,7 +74,14 @@ impl Shared {
             queue: Chain::new(),
             park: Some(park),
             polls: 0,
+            ran: 0,
+            remote: 0,
+            ran_at_wait: None,
         });
+        let stats = core
+            .park
+            .as_ref()
+            .map_or_else(WorkerStats::new, |park| park.stats());
         Arc::new(Self {
             index,
             inbox: Inbox::new(),
@@ -79,6 +96,8 @@ impl Shared {
             local_thread: Mutex::new(None),
             config,
             drain: Drain::new(),
+            stats,
+            queue_len: AtomicUsize::new(0),
         })
     }
 
@@ -88,7 +107,7 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.note_spawn(&info);
+        self.config.note_spawn(&info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         let (handle, task) = self.owned.bind(future, scheduler, info);
         if let Some(task) = task {
@@ -111,7 +130,7 @@ impl Shared {
             self.is_local_thread(),
             "spawn_local: this thread is not the one that runs the runtime's local tasks"
         );
-        self.note_spawn(&info);
+        self.config.note_spawn(&info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         // SAFETY: this is the one thread that runs the scheduler's tasks, here and at shutdown: `set_local_thread`.
         let (handle, task) = unsafe { self.owned.bind_local(future, scheduler, info) };
@@ -132,7 +151,7 @@ impl Shared {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        self.note_spawn(&info);
+        self.config.note_spawn(&info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         // SAFETY: a worker of `thread_per_core` runs and shuts down its tasks on its one thread, which `run_worker` claims.
         // Until the first poll there, the future is only `make`, which may be dropped anywhere, as a closed list does here;
@@ -145,12 +164,6 @@ impl Shared {
             Schedule::schedule(&**self, task);
         }
         handle
-    }
-
-    fn note_spawn(&self, info: &SpawnInfo) {
-        if let Some(hook) = &self.config.hooks.task_spawn {
-            hook(&TaskMeta::of_spawn(info));
-        }
     }
 
     /// From now on only this thread runs the scheduler, and it may spawn `!Send` tasks.
@@ -217,6 +230,23 @@ impl Shared {
         self.inbox.is_empty()
     }
 
+    /// What this worker has counted.
+    pub fn stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+
+    /// How many tasks were in its queue at the last turn.
+    pub fn queue_len(&self) -> usize {
+        // ORDERING: Relaxed: a figure.
+        self.queue_len.load(Relaxed)
+    }
+
+    /// The time for a task that is woken now.
+    #[inline]
+    fn stamp(&self) -> u64 {
+        self.stats.stamp(|| self.config.insight.now_ns())
+    }
+
     /// Whom the last task's end is told to.
     pub fn drain(&self) -> &Drain {
         &self.drain
@@ -239,6 +269,7 @@ impl Shared {
 impl Schedule for Shared {
     #[inline]
     fn schedule(&self, task: Notified) {
+        task.header().place().touch(self.stamp());
         let task = match context::push_here(self, task) {
             Ok(()) => return,
             Err(task) => task,
@@ -254,6 +285,10 @@ impl Schedule for Shared {
         self.drain.task_gone();
         self.config.hooks.task_ended(task);
         removed
+    }
+
+    fn traced(&self, task: &Header, leaves: Vec<Leaf>) {
+        self.config.insight.traced(task.meta().id(), leaves);
     }
 
     fn unhandled_panic(&self) {

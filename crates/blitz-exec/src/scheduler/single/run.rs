@@ -12,7 +12,7 @@ use blitz_core::queue::Chain;
 use super::context::Context;
 use super::{Core, RootWaker, Shared};
 use crate::park::{Park, ThreadParker, Watching};
-use crate::scheduler::run_with_hooks;
+use crate::scheduler::run_observed;
 use crate::task::Notified;
 
 impl Shared {
@@ -133,6 +133,7 @@ struct Running<'a>(&'a Context);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        self.0.publish();
         if let Some(mut core) = self.0.take_core() {
             if let Some(park) = &mut core.park {
                 park.unbind();
@@ -154,10 +155,10 @@ impl Context {
                 if let Some(answer) = root() {
                     return answer;
                 }
-                self.count(1);
+                self.count(1, 0);
             }
             let ran = self.run_batch(interval);
-            let polls = self.count(ran);
+            let polls = self.count(ran, ran);
             if polls >= interval {
                 self.turn(Some(Duration::ZERO));
             } else if ran == 0 && shared.inbox.is_empty() && !shared.root_woken.load(Relaxed) {
@@ -171,35 +172,34 @@ impl Context {
         let shared = &*self.shared;
         let inbox: Chain<Notified> = shared.inbox.take();
         let queued = self.with_core(|core| {
+            core.remote += inbox.len() as u64;
             core.queue.append(inbox);
             core.queue.len()
         });
         let batch = u32::try_from(queued.unwrap_or(0))
             .unwrap_or(u32::MAX)
             .min(limit);
-        for _ in 0..batch {
+        let observes = shared.config.observes();
+        let now = shared.stats.now_ns();
+        for ran in 0..batch {
             let task = self.with_core(|core| core.queue.pop_front());
-            let Some(Some(task)) = task else { break };
-            self.run_task(task);
+            let Some(Some(task)) = task else { return ran };
+            let again = if observes {
+                run_observed(task, &shared.config, &shared.stats)
+            } else {
+                task.header().place().touch(now);
+                budget::with_budget(|| task.run())
+            };
+            if let Some(task) = again {
+                self.with_core(|core| core.queue.push_back(task));
+            }
         }
         batch
     }
 
-    #[inline]
-    fn run_task(&self, task: Notified) {
-        let hooks = &self.shared.config.hooks;
-        let again = if hooks.before_poll.is_none() && hooks.after_poll.is_none() {
-            budget::with_budget(|| task.run())
-        } else {
-            run_with_hooks(task, hooks)
-        };
-        if let Some(task) = again {
-            self.with_core(|core| core.queue.push_back(task));
-        }
-    }
-
-    fn count(&self, polls: u32) -> u32 {
+    fn count(&self, polls: u32, of_tasks: u32) -> u32 {
         self.with_core(|core| {
+            core.ran += u64::from(of_tasks);
             core.polls = core.polls.saturating_add(polls);
             core.polls
         })
@@ -227,14 +227,40 @@ impl Context {
         let idle = self.with_core(|core| core.queue.is_empty()).unwrap_or(true);
         // ORDERING: Relaxed: a root that is woken from elsewhere leaves a token with the driver as well.
         let sleep = idle && !self.shared.root_woken.load(Relaxed);
+        if sleep {
+            let noop = self.with_core(|core| core.ran_at_wait.replace(core.ran) == Some(core.ran));
+            if noop == Some(true) {
+                self.shared.stats.noop();
+            }
+        }
         self.turn(if sleep { None } else { Some(Duration::ZERO) });
         if let Some(hook) = &hooks.after_unpark {
             hook();
         }
     }
 
+    /// Tells what was counted since the last turn.
+    fn publish(&self) {
+        let shared = &*self.shared;
+        let counted = self.with_core(|core| (core.ran, core.remote, core.queue.len()));
+        let Some((ran, remote, queued)) = counted else {
+            return;
+        };
+        // Whatever was queued came from here or from the inbox, and was polled or is in the queue still.
+        shared
+            .stats
+            .publish(ran, (ran + queued as u64).saturating_sub(remote));
+        shared.stats.took_remote(remote);
+        shared
+            .stats
+            .set_exact(shared.config.insight.measured().stamps_wakes());
+        // ORDERING: Relaxed: a figure.
+        shared.queue_len.store(queued, Relaxed);
+    }
+
     /// One turn of the driver. The core stays in place, so that wakes go to its queue.
     fn turn(&self, limit: Option<Duration>) {
+        self.publish();
         let park = self.with_core(|core| {
             core.polls = 0;
             core.park.take()

@@ -1,9 +1,7 @@
 //! What a task does, one thread at a time.
 
 use super::{Queue, Wakers};
-use crate::task::{
-    self, AbortHandle, Id, JoinError, JoinHandle, Notified, OwnedTasks, SpawnInfo, TaskMeta,
-};
+use crate::task::{self, AbortHandle, Id, JoinError, JoinHandle, Notified, OwnedTasks, SpawnInfo};
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
 use std::panic::catch_unwind;
@@ -335,8 +333,11 @@ fn the_list_knows_its_tasks() {
             handle
         })
         .collect();
-    let mut seen = Vec::new();
-    owned.for_each(|meta: TaskMeta<'_>| seen.push((meta.id(), meta.spawned_at())));
+    let mut seen: Vec<_> = owned
+        .collect()
+        .iter()
+        .map(|task| (task.meta().id(), task.meta().spawned_at()))
+        .collect();
     seen.sort_by_key(|(id, _)| *id);
     assert_eq!(seen, expected);
     assert_eq!(owned.len(), 10);

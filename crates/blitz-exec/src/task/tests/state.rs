@@ -14,6 +14,11 @@ const WAKE_KEEP: Move = ("wake_by_value, keep", |s| {
 });
 const WAKE_REF: Move = ("wake_by_ref", |s| format!("{:?}", s.wake_by_ref()));
 const ABORT: Move = ("abort", |s| format!("{:?}", s.abort()));
+const TRACE: Move = ("trace", |s| format!("{:?}", s.trace()));
+const REST_TRACED: Move = ("rest_traced", |s| format!("{:?}", s.rest_traced(true)));
+const REST_UNTRACED: Move = ("rest_traced, of another poll", |s| {
+    format!("{:?}", s.rest_traced(false))
+});
 const SHUTDOWN: Move = ("shutdown", |s| format!("{}", s.shutdown()));
 const SET: Move = ("set_waker", |s| format!("{:?}", s.set_waker()));
 const UNSET: Move = ("unset_waker", |s| format!("{:?}", s.unset_waker()));
@@ -36,10 +41,13 @@ fn the_table_is_what_the_code_does() {
     const X: usize = CANCELLED;
     const J: usize = JOIN_INTEREST;
     const W: usize = JOIN_WAKER;
+    const T: usize = TRACED;
     // Move, from, to, references before and after, answer.
     let lines: &[(Move, usize, usize, usize, usize, &str)] = &[
         (START, N, R, 2, 2, "Poll"),
         (START, N | X, R | X, 2, 2, "Cancel"),
+        (START, N | T, R | T, 2, 2, "Trace"),
+        (START, N | T | X, R | T | X, 2, 2, "Cancel"),
         (START, N | R, N | R, 2, 1, "Gone"),
         (START, N | C, N | C, 2, 1, "Gone"),
         (START, N | C, N | C, 1, 0, "Last"),
@@ -48,6 +56,13 @@ fn the_table_is_what_the_code_does() {
         (REST, R | N, N, 2, 2, "Again"),
         (REST, R | X, R | X, 2, 2, "Cancel"),
         (REST, R | N | X, R | N | X, 2, 2, "Cancel"),
+        (REST, R | T, R | T, 2, 2, "Traced"),
+        (REST, R | T | N, R | T | N, 2, 2, "Traced"),
+        (REST, R | T | X, R | T | X, 2, 2, "Cancel"),
+        (REST_TRACED, R | T, 0, 2, 1, "Sleep"),
+        (REST_TRACED, R | T | N, N, 2, 2, "Again"),
+        (REST_TRACED, R | T | X, R | T | X, 2, 2, "Cancel"),
+        (REST_UNTRACED, R | T | N, N | T, 2, 2, "Again"),
         (COMPLETES, R, C, 2, 2, "DropOutput"),
         (COMPLETES, R | J, C | J, 2, 2, "KeepOutput"),
         (COMPLETES, R | J | W, C | J | W, 2, 2, "WakeJoiner"),
@@ -67,6 +82,11 @@ fn the_table_is_what_the_code_does() {
         (ABORT, R, R | X, 2, 2, "Nothing"),
         (ABORT, C, C, 2, 2, "Nothing"),
         (ABORT, N | X, N | X, 2, 2, "Nothing"),
+        (TRACE, 0, N | T, 2, 3, "Submit"),
+        (TRACE, N, N | T, 2, 2, "Nothing"),
+        (TRACE, R, R | N | T, 2, 2, "Nothing"),
+        (TRACE, C, C, 2, 2, "Nothing"),
+        (TRACE, N | X, N | X, 2, 2, "Nothing"),
         (SHUTDOWN, 0, R | X, 2, 2, "true"),
         (SHUTDOWN, N, R | N | X, 2, 2, "true"),
         (SHUTDOWN, R, R | X, 2, 2, "false"),
@@ -104,7 +124,7 @@ fn no_move_touches_what_is_not_its_own() {
             // No such word.
             continue;
         }
-        let mut moves = vec![WAKE, WAKE_KEEP, WAKE_REF, ABORT, SHUTDOWN];
+        let mut moves = vec![WAKE, WAKE_KEEP, WAKE_REF, ABORT, TRACE, SHUTDOWN];
         moves.extend((bits & NOTIFIED != 0).then_some(START));
         moves.extend(
             running
@@ -112,6 +132,7 @@ fn no_move_touches_what_is_not_its_own() {
                 .into_iter()
                 .chain(running.then_some(COMPLETES)),
         );
+        moves.extend((running && bits & TRACED != 0).then_some(REST_TRACED));
         moves.extend(joined.then_some(LEAVE));
         moves.extend((joined && !waiting).then_some(SET));
         moves.extend((joined && waiting).then_some(UNSET));
@@ -127,7 +148,7 @@ fn no_move_touches_what_is_not_its_own() {
                 "{context}"
             );
             assert!(
-                !gone(RUNNING) || ["rest", "complete"].contains(&name),
+                !gone(RUNNING) || ["rest", "rest_traced", "complete"].contains(&name),
                 "{context}"
             );
             assert!(!new(COMPLETE) || name == "complete", "{context}");
@@ -141,6 +162,8 @@ fn no_move_touches_what_is_not_its_own() {
                 !new(CANCELLED) || ["abort", "shutdown"].contains(&name),
                 "{context}"
             );
+            assert!(!new(TRACED) || name == "trace", "{context}");
+            assert!(!gone(TRACED) || name == "rest_traced", "{context}");
             // Who submits has made the one notification there is.
             assert_eq!(answer == "Submit", new(NOTIFIED) && !running, "{context}");
             assert!((1..=3).contains(&refs) && answer != "Last", "{context}");

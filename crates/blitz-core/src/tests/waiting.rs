@@ -1,0 +1,127 @@
+//! Notes: whose they are, how long they last, and that nobody reads half of one.
+
+use super::*;
+
+static FIRST: Site = Site::new("first", Resource::Number);
+static SECOND: Site = Site::new("second", Resource::Number);
+
+#[cfg(not(loom))]
+mod plain {
+    use super::*;
+
+    #[test]
+    fn a_note_lasts_until_the_next_poll() {
+        let place = Place::new();
+        let here = Location::caller();
+        note(&FIRST, 1, Some(here));
+        assert!(place.read(|| true).is_none(), "outside of a task");
+        {
+            let _entered = enter(NonNull::from(&place));
+            place.begin_poll();
+            assert!(!is_noted());
+            note(&FIRST, 1, None);
+            note(&SECOND, 2, Some(here));
+            assert!(is_noted());
+        }
+        let read = place.read(|| true).expect("a note was left");
+        assert_eq!(read.site.what, "second");
+        assert_eq!(read.resource, 2);
+        assert_eq!(read.location, Some(here));
+        assert!(place.read(|| false).is_none(), "the task runs");
+        place.begin_poll();
+        assert!(place.read(|| true).is_none());
+        assert_eq!(place.polls(), 2);
+    }
+
+    #[test]
+    fn an_adapter_adds_its_line_to_a_note_or_leaves_its_own() {
+        let place = Place::new();
+        let here = Location::caller();
+        let _entered = enter(NonNull::from(&place));
+        place.begin_poll();
+        locate(&SECOND, here);
+        assert_eq!(
+            place.read(|| true).map(|note| note.site.what),
+            Some("second")
+        );
+        place.begin_poll();
+        note(&FIRST, 7, None);
+        locate(&SECOND, here);
+        let read = place.read(|| true).expect("a note was left");
+        assert_eq!(
+            (read.site.what, read.resource, read.location),
+            ("first", 7, Some(here))
+        );
+    }
+
+    #[test]
+    fn a_traced_poll_keeps_every_leafs_stack() {
+        let place = Place::new();
+        {
+            let _entered = enter_traced(NonNull::from(&place));
+            assert_eq!(current(), Some(NonNull::from(&place)));
+            place.begin_poll();
+            note(&FIRST, 1, None);
+            note(&SECOND, 2, None);
+            locate(&FIRST, Location::caller());
+        }
+        let leaves = take_leaves().expect("a traced poll was");
+        assert_eq!(leaves.len(), 2);
+        assert_eq!(leaves[1].note.site.what, "second");
+        assert!(leaves[1].note.location.is_some());
+        let stack = leaves[0].backtrace.to_string();
+        assert!(
+            stack.contains("a_traced_poll_keeps_every_leafs_stack"),
+            "{stack}"
+        );
+        assert!(take_leaves().is_none());
+        assert_eq!(
+            place.read(|| true).map(|note| note.site.what),
+            Some("second")
+        );
+        assert_eq!(current(), None);
+    }
+}
+
+/// A reader meets polls that leave notes whose three parts belong together.
+#[cfg(loom)]
+#[test]
+fn no_note_is_made_of_two() {
+    use crate::primitive::sync::Arc;
+
+    loom::model(|| {
+        // Bit 0 of the state: somebody polls.
+        let task = Arc::new((Place::new(), AtomicUsize::new(0)));
+        let poll = |task: &(Place, AtomicUsize), site: &'static Site, number: u64| {
+            task.1.fetch_add(1, Acquire);
+            task.0.begin_poll();
+            task.0.leave(site, number, null());
+            task.1.fetch_add(1, Release);
+        };
+        poll(&task, &FIRST, 1);
+        let runner = {
+            let task = Arc::clone(&task);
+            loom::thread::spawn(move || {
+                task.1.fetch_add(1, Acquire);
+                task.0.begin_poll();
+                // Two leaves in one poll.
+                task.0.leave(&FIRST, 1, null());
+                task.0.leave(&SECOND, 2, null());
+                task.1.fetch_add(1, Release);
+            })
+        };
+        if let Some(note) = task.0.read(|| task.1.load(Acquire) & 1 == 0) {
+            let whole = match note.resource {
+                1 => "first",
+                _ => "second",
+            };
+            assert_eq!(note.site.what, whole);
+        }
+        runner.join().unwrap();
+        let note = task
+            .0
+            .read(|| task.1.load(Acquire) & 1 == 0)
+            .expect("it waits");
+        assert_eq!((note.site.what, note.resource), ("second", 2));
+    });
+}

@@ -1,0 +1,390 @@
+//! What a task is and waits for, as others see it: figures and one note, written by plain stores, read at any time.
+//!
+//! A task's header begins with a [`Place`]. While the task is polled, its thread points to it ([`enter`]); a leaf future that
+//! returns `Pending` leaves a note there ([`note`]): what it is, which resource it waits for, and the line of code that made
+//! it. That costs a few stores and no look at anything but the place. The note goes with the next poll.
+//!
+//! In a traced poll ([`enter_traced`]) each leaf's note also takes the stack's backtrace, and the runner collects those
+//! afterwards ([`take_leaves`]): the frames between leaf and runner are the chain of futures that wait for each other.
+//!
+//! Whoever reads a note reads it with the count of polls before and after: unchanged, the note is of one poll, and whole.
+
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::ptr::{NonNull, null, null_mut};
+// Plain std for what orders nothing: loom need not explore figures.
+use std::sync::atomic::{AtomicU64 as Figure, AtomicUsize as Count};
+
+use crate::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
+
+/// What the number in a note means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Nothing: the note has none.
+    None,
+    /// A descriptor's.
+    Descriptor,
+    /// Nanoseconds of the runtime's clock, at which the wait ends.
+    Deadline,
+    /// A task's id.
+    Task,
+    /// A signal's.
+    Signal,
+    /// A thing's that the note's text names: how many, or which.
+    Number,
+}
+
+/// A kind of leaf future: one `static` for each, which its notes point to.
+#[derive(Debug)]
+pub struct Site {
+    /// The call, as a user knows it: `"time::sleep"`.
+    pub what: &'static str,
+    /// What the number beside it means.
+    pub resource: Resource,
+}
+
+impl Site {
+    /// A kind of leaf future.
+    pub const fn new(what: &'static str, resource: Resource) -> Self {
+        Self { what, resource }
+    }
+}
+
+/// A note as it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Note {
+    /// Which kind of leaf future left it.
+    pub site: &'static Site,
+    /// The number that `site` says how to read.
+    pub resource: u64,
+    /// The line of code that made the leaf, if the leaf knows it.
+    pub location: Option<&'static Location<'static>>,
+}
+
+/// What others see of one task: its figures, and the note of its last poll.
+///
+/// The runner writes, one at a time; anyone reads.
+pub struct Place {
+    /// How often it was polled. Also the note's version: see `read`.
+    polls: AtomicUsize,
+    /// How often it was woken while it was polled.
+    self_wakes: Count,
+    /// When its state changed last, as far as its worker knew the time.
+    since: Figure,
+    site: AtomicPtr<Site>,
+    resource: AtomicU64,
+    location: AtomicPtr<Location<'static>>,
+}
+
+impl Place {
+    /// Of a task that was not polled yet.
+    #[inline]
+    pub fn new() -> Self {
+        Self {
+            polls: AtomicUsize::new(0),
+            self_wakes: Count::new(0),
+            since: Figure::new(0),
+            site: AtomicPtr::new(null_mut()),
+            resource: AtomicU64::new(0),
+            location: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// A poll begins: it is counted, and the last one's note is void. For the runner, who is the only one.
+    #[inline]
+    pub fn begin_poll(&self) {
+        // ORDERING: Relaxed to read what this side alone writes. Release pairs with the Acquire in `read`: who sees the count
+        // sees that the task runs.
+        self.polls
+            .store(self.polls.load(Relaxed).wrapping_add(1), Release);
+        // ORDERING: Release pairs with the fence in `read`: who sees this store also sees the count above.
+        self.site.store(null_mut(), Release);
+    }
+
+    /// The task was woken while it was polled.
+    #[inline]
+    pub fn count_self_wake(&self) {
+        // ORDERING: Relaxed: a figure with one writer.
+        self.self_wakes
+            .store(self.self_wakes.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// The task's state has changed, at `now`.
+    #[inline]
+    pub fn touch(&self, now: u64) {
+        // ORDERING: Relaxed: a figure.
+        self.since.store(now, Relaxed);
+    }
+
+    /// When the task's state changed last.
+    #[inline]
+    pub fn since(&self) -> u64 {
+        // ORDERING: Relaxed: a figure.
+        self.since.load(Relaxed)
+    }
+
+    /// How often the task was polled.
+    #[inline]
+    pub fn polls(&self) -> usize {
+        // ORDERING: Relaxed: a figure.
+        self.polls.load(Relaxed)
+    }
+
+    /// How often the task was woken while it was polled.
+    #[inline]
+    pub fn self_wakes(&self) -> usize {
+        // ORDERING: Relaxed: a figure.
+        self.self_wakes.load(Relaxed)
+    }
+
+    #[inline]
+    fn leave(&self, site: &'static Site, resource: u64, location: *const Location<'static>) {
+        // ORDERING: Release, three times: pairs with the fence in `read`. Who sees any of these stores also sees the count
+        // of this poll, and so knows that what it read may be of two polls.
+        self.location.store(location.cast_mut(), Release);
+        // ORDERING: as above.
+        self.resource.store(resource, Release);
+        // ORDERING: as above.
+        self.site
+            .store(std::ptr::from_ref(site).cast_mut(), Release);
+    }
+
+    /// Answers whether there was a note to add the line to; if not, it leaves one without a number.
+    #[inline]
+    fn locate(&self, site: &'static Site, location: &'static Location<'static>) -> bool {
+        // ORDERING: Relaxed: this thread wrote it.
+        if self.site.load(Relaxed).is_null() {
+            self.leave(site, 0, location);
+            return false;
+        }
+        // ORDERING: Release: as in `leave`.
+        self.location
+            .store(std::ptr::from_ref(location).cast_mut(), Release);
+        true
+    }
+
+    /// The note of a task that waits; `None` if it runs or has left none.
+    ///
+    /// `waits` looks at the task's state, with Acquire: whether nobody polls it now.
+    pub fn read(&self, waits: impl FnOnce() -> bool) -> Option<Note> {
+        // ORDERING: Acquire pairs with the Release in `begin_poll`: `waits`, which comes next, sees that this poll has begun.
+        let polls = self.polls.load(Acquire);
+        if !waits() {
+            return None;
+        }
+        // ORDERING: Relaxed, three times: the fence below makes them acquire.
+        let site = self.site.load(Relaxed);
+        // ORDERING: as above.
+        let resource = self.resource.load(Relaxed);
+        // ORDERING: as above.
+        let location = self.location.load(Relaxed);
+        // ORDERING: pairs with each Release store of a later poll: had we read one, we would see its count below.
+        fence(Acquire);
+        // ORDERING: Relaxed: after the fence.
+        if self.polls.load(Relaxed) != polls {
+            return None;
+        }
+        // SAFETY: null, or a `&'static Site`: nothing else is stored.
+        let site = unsafe { site.cast_const().as_ref() }?;
+        // SAFETY: null, or a `&'static Location`: nothing else is stored.
+        let location = unsafe { location.cast_const().as_ref() };
+        Some(Note {
+            site,
+            resource,
+            location,
+        })
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("polls", &self.polls())
+            .field("self_wakes", &self.self_wakes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Set in the thread's pointer while nothing is to be noted by plain stores: in a traced poll, and outside of a task.
+const COLD: usize = 1;
+
+/// No task.
+const NOBODY: *const Place = null::<Place>().wrapping_byte_add(COLD);
+
+crate::thread_local_const! {
+    /// The place of the task that this thread works for, or `NOBODY`; with `COLD` in a traced poll.
+    static CURRENT: Cell<*const Place> = Cell::new(NOBODY);
+}
+
+std::thread_local! {
+    /// What the leaves of this thread's traced poll have left; `None` before there was one, and once it was taken.
+    static LEAVES: RefCell<Option<Vec<Leaf>>> = const { RefCell::new(None) };
+}
+
+/// What a leaf left in a traced poll.
+#[derive(Debug)]
+pub struct Leaf {
+    /// Its note.
+    pub note: Note,
+    /// The stack at that moment, down to the thread's start.
+    pub backtrace: Backtrace,
+}
+
+/// This thread works for the task at `place`, until the guard goes.
+#[inline]
+pub fn enter<'a>(place: NonNull<Place>) -> Entered<'a> {
+    enter_as(place.as_ptr())
+}
+
+/// The same for a poll whose leaves shall leave their backtraces.
+#[cold]
+pub fn enter_traced<'a>(place: NonNull<Place>) -> Entered<'a> {
+    // What a traced poll has left that completed its task: nobody wants it.
+    drop(take_leaves());
+    // Without the list, at a thread's end, there is nothing to collect.
+    let _ = LEAVES.try_with(|leaves| *leaves.borrow_mut() = Some(Vec::new()));
+    enter_as(place.as_ptr().wrapping_byte_add(COLD))
+}
+
+#[inline]
+fn enter_as<'a>(place: *const Place) -> Entered<'a> {
+    let before = CURRENT.try_with(|current| current.replace(place));
+    Entered {
+        before: before.unwrap_or(NOBODY),
+        _task: PhantomData,
+    }
+}
+
+/// Puts back whom the thread worked for before. `'a` is how long the place lasts at least.
+#[derive(Debug)]
+pub struct Entered<'a> {
+    before: *const Place,
+    _task: PhantomData<&'a Place>,
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // At a thread's end there may be no cell any more, and nobody who asks.
+        let _ = CURRENT.try_with(|current| current.set(self.before));
+    }
+}
+
+/// The place of the task that this thread works for. It lasts as long as whoever entered it said.
+#[inline]
+pub fn current() -> Option<NonNull<Place>> {
+    let current = CURRENT.try_with(Cell::get).unwrap_or(NOBODY);
+    NonNull::new(current.map_addr(|addr| addr & !COLD).cast_mut())
+}
+
+/// What the leaves of this thread's last traced poll have left, in the order in which they were polled. `None` if it was taken
+/// already, or there was none.
+pub fn take_leaves() -> Option<Vec<Leaf>> {
+    LEAVES.try_with(RefCell::take).unwrap_or_default()
+}
+
+/// Says what the current task waits for. To be called by a leaf future that returns `Pending`, on the thread that polls it.
+///
+/// `resource` is the number that `site` says how to read, and `location` the line that made the leaf, by `#[track_caller]`. If
+/// several leaves of one poll do this, the last one's note stays. Outside of a task it does nothing.
+#[inline]
+pub fn note(site: &'static Site, resource: u64, location: Option<&'static Location<'static>>) {
+    let location = location.map_or(null(), std::ptr::from_ref);
+    let current = CURRENT.try_with(Cell::get).unwrap_or(NOBODY);
+    if current.addr() & COLD != 0 {
+        note_cold(current, site, resource, location);
+        return;
+    }
+    // SAFETY: the guard of whoever entered it still lives, further up this thread's stack, and the place with it.
+    unsafe { &*current }.leave(site, resource, location);
+}
+
+#[cold]
+#[inline(never)]
+fn note_cold(
+    current: *const Place,
+    site: &'static Site,
+    resource: u64,
+    location: *const Location<'static>,
+) {
+    let place = current.map_addr(|addr| addr & !COLD);
+    // SAFETY: null, or as in `note`.
+    let Some(place) = (unsafe { place.as_ref() }) else {
+        return;
+    };
+    place.leave(site, resource, location);
+    let note = Note {
+        site,
+        resource,
+        // SAFETY: null, or a `&'static Location`, as `note` made it.
+        location: unsafe { location.as_ref() },
+    };
+    let leaf = Leaf {
+        note,
+        backtrace: Backtrace::force_capture(),
+    };
+    // At a thread's end there may be no list any more, and nobody who asks.
+    let _ = LEAVES.try_with(|leaves| {
+        if let Some(leaves) = leaves.borrow_mut().as_mut() {
+            leaves.push(leaf);
+        }
+    });
+}
+
+/// Adds to the last note of this poll which line of code waits, or leaves `site` as a note if there is none: for an adapter
+/// that knows its caller, around a leaf that may not.
+#[inline]
+pub fn locate(site: &'static Site, location: &'static Location<'static>) {
+    let current = CURRENT.try_with(Cell::get).unwrap_or(NOBODY);
+    if current.addr() & COLD != 0 {
+        return locate_cold(current, site, location);
+    }
+    // SAFETY: as in `note`.
+    let place = unsafe { &*current };
+    place.locate(site, location);
+}
+
+#[cold]
+#[inline(never)]
+fn locate_cold(current: *const Place, site: &'static Site, location: &'static Location<'static>) {
+    let place = current.map_addr(|addr| addr & !COLD);
+    // SAFETY: null, or as in `note`.
+    let Some(place) = (unsafe { place.as_ref() }) else {
+        return;
+    };
+    if !place.locate(site, location) {
+        return note(site, 0, Some(location));
+    }
+    // At a thread's end there may be no list any more, and nobody who asks.
+    let _ = LEAVES.try_with(|leaves| {
+        if let Some(leaf) = leaves
+            .borrow_mut()
+            .as_mut()
+            .and_then(|leaves| leaves.last_mut())
+        {
+            leaf.note.location = Some(location);
+        }
+    });
+}
+
+/// Has a leaf of this poll left a note? For an adapter that has something to say only if nobody else has.
+#[inline]
+pub fn is_noted() -> bool {
+    // SAFETY: as in `note`.
+    // ORDERING: Relaxed: this thread wrote it.
+    current().is_some_and(|place| !unsafe { place.as_ref() }.site.load(Relaxed).is_null())
+}
+
+#[cfg(test)]
+#[path = "tests/waiting.rs"]
+mod tests;

@@ -1,0 +1,270 @@
+//! What each worker counts, always.
+//!
+//! The thread that holds a worker's core writes, at its turns and waits and not at each poll: what it counts meanwhile lies in
+//! the core, or follows from what is counted anyway. Readers get figures that are each right and a turn old at most.
+//!
+//! ORDERING: all Relaxed: one writer, who hands the core on by something stronger, and readers who want a figure, not an event.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use blitz_core::histogram::Histogram;
+use blitz_core::primitive::sync::Mutex;
+
+/// The figures of one worker.
+#[derive(Debug, Default)]
+pub struct WorkerStats {
+    polls: AtomicU64,
+    local_schedules: AtomicU64,
+    remote_schedules: AtomicU64,
+    overflows: AtomicU64,
+    steals: AtomicU64,
+    steal_operations: AtomicU64,
+    forced_yields: AtomicU64,
+    noops: AtomicU64,
+    /// Twice the number of waits, and one more while it waits.
+    park_unparks: AtomicU64,
+    busy_ns: AtomicU64,
+    busy_since_ns: AtomicU64,
+    mean_poll_ns: AtomicU64,
+    /// `polls` at the last wait.
+    polls_at_park: AtomicU64,
+    /// The time, as the worker saw it last, even; or with `EXACT`.
+    now_ns: AtomicU64,
+    exact: AtomicBool,
+    thread: Mutex<Option<ThreadId>>,
+    pub(crate) poll_time: OnceLock<Histogram>,
+    pub(crate) latency: OnceLock<Histogram>,
+}
+
+/// Counts on without a locked instruction: the caller is the only writer.
+#[inline]
+fn add(figure: &AtomicU64, more: u64) {
+    figure.store(figure.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+/// In `now_ns`: whoever wants the time of a wake must ask the clock.
+const EXACT: u64 = 1;
+
+impl WorkerStats {
+    /// All zero.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// A thread takes the worker's core, at `now`.
+    pub fn begin(&self, now: u64) {
+        self.busy_since_ns.store(now, Relaxed);
+        self.see(now);
+        *self.thread.lock() = Some(thread::current().id());
+    }
+
+    /// It gives the core up.
+    pub fn end(&self, now: u64) {
+        self.count_busy(now);
+        *self.thread.lock() = None;
+    }
+
+    fn count_busy(&self, now: u64) -> u64 {
+        let busy = now.saturating_sub(self.busy_since_ns.load(Relaxed));
+        add(&self.busy_ns, busy);
+        busy
+    }
+
+    /// It waits for events from `now` on.
+    pub fn park(&self, now: u64) {
+        let busy = self.count_busy(now);
+        add(&self.park_unparks, 1);
+        let all = self.polls.load(Relaxed);
+        let polls = all.wrapping_sub(self.polls_at_park.load(Relaxed));
+        if polls == 0 {
+            return;
+        }
+        self.polls_at_park.store(all, Relaxed);
+        let mean = busy / polls;
+        let before = self.mean_poll_ns.load(Relaxed);
+        let mean = if before == 0 {
+            mean
+        } else {
+            // Each poll weighs a tenth, and what was before never less than that.
+            let weight = polls.min(9);
+            (weight * mean + (10 - weight) * before) / 10
+        };
+        self.mean_poll_ns.store(mean, Relaxed);
+    }
+
+    /// It waited, and works again from `now` on.
+    pub fn unpark(&self, now: u64) {
+        self.busy_since_ns.store(now, Relaxed);
+        self.see(now);
+        add(&self.park_unparks, 1);
+    }
+
+    /// It took a turn of the driver without a wait, and it is `now`.
+    pub fn see(&self, now: u64) {
+        let exact = if self.exact.load(Relaxed) { EXACT } else { 0 };
+        self.now_ns.store((now & !EXACT) | exact, Relaxed);
+    }
+
+    /// Whether the times of wakes are wanted exactly, from the next [`see`](Self::see) on.
+    #[inline]
+    pub(crate) fn set_exact(&self, exact: bool) {
+        self.exact.store(exact, Relaxed);
+    }
+
+    /// The time, as the worker saw it last.
+    #[inline]
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns.load(Relaxed) & !EXACT
+    }
+
+    /// The time for a task that is woken here: as the worker saw it last, or by `exact` if that is wanted.
+    #[inline]
+    pub(crate) fn stamp(&self, exact: impl FnOnce() -> u64) -> u64 {
+        let now = self.now_ns.load(Relaxed);
+        if now & EXACT == 0 { now } else { exact() }
+    }
+
+    /// So many polls were made so far, and so many tasks queued here. The thread's forced yields are taken over.
+    pub(crate) fn publish(&self, polls: u64, local_schedules: u64) {
+        self.polls.store(polls, Relaxed);
+        self.local_schedules.store(local_schedules, Relaxed);
+        let yields = blitz_core::budget::take_forced_yields();
+        if yields > 0 {
+            add(&self.forced_yields, yields.into());
+        }
+    }
+
+    /// It wakes, or would: it polled nothing since its last wait.
+    pub(crate) fn noop(&self) {
+        add(&self.noops, 1);
+    }
+
+    /// So many tasks came from outside so far.
+    pub(crate) fn took_remote(&self, tasks: u64) {
+        self.remote_schedules.store(tasks, Relaxed);
+    }
+
+    /// Its queue was full, and a part of it went to the shared one.
+    pub(crate) fn overflow(&self) {
+        add(&self.overflows, 1);
+    }
+
+    /// So many tasks were taken from another worker, in one go.
+    pub(crate) fn steal(&self, tasks: u64) {
+        add(&self.steals, tasks);
+        add(&self.steal_operations, 1);
+    }
+
+    /// How many tasks it polled, and how often.
+    pub fn polls(&self) -> u64 {
+        self.polls.load(Relaxed)
+    }
+
+    /// How many tasks were queued by the worker's own thread.
+    pub fn local_schedules(&self) -> u64 {
+        self.local_schedules.load(Relaxed)
+    }
+
+    /// How many tasks came to it from threads that are no worker of its scheduler.
+    pub fn remote_schedules(&self) -> u64 {
+        self.remote_schedules.load(Relaxed)
+    }
+
+    /// How often its queue was full.
+    pub fn overflows(&self) -> u64 {
+        self.overflows.load(Relaxed)
+    }
+
+    /// How many tasks it took from others.
+    pub fn steals(&self) -> u64 {
+        self.steals.load(Relaxed)
+    }
+
+    /// How often it took tasks from others.
+    pub fn steal_operations(&self) -> u64 {
+        self.steal_operations.load(Relaxed)
+    }
+
+    /// How often a task had to yield here because its budget was used up.
+    pub fn forced_yields(&self) -> u64 {
+        self.forced_yields.load(Relaxed)
+    }
+
+    /// How often it waited again without having polled anything.
+    pub fn noops(&self) -> u64 {
+        self.noops.load(Relaxed)
+    }
+
+    /// How often it began or ended a wait; odd while it waits.
+    pub fn park_unparks(&self) -> u64 {
+        self.park_unparks.load(Relaxed)
+    }
+
+    /// How long it has worked: not waited.
+    pub fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy_ns.load(Relaxed))
+    }
+
+    /// How long a poll takes, what lies between polls included: a mean in which the last ones weigh most.
+    pub fn mean_poll(&self) -> Duration {
+        Duration::from_nanos(self.mean_poll_ns.load(Relaxed))
+    }
+
+    /// The thread that holds its core.
+    pub fn thread(&self) -> Option<ThreadId> {
+        *self.thread.lock()
+    }
+
+    /// How long its polls took; `None` until that was asked for.
+    pub fn poll_time(&self) -> Option<&Histogram> {
+        self.poll_time.get()
+    }
+
+    /// How long tasks were ready before it polled them; `None` until that was asked for.
+    pub fn latency(&self) -> Option<&Histogram> {
+        self.latency.get()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_busy_between_its_waits() {
+        let stats = WorkerStats::new();
+        assert_eq!(stats.thread(), None);
+        stats.begin(100);
+        assert_eq!(stats.thread(), Some(thread::current().id()));
+        stats.publish(10, 12);
+        stats.park(1_100);
+        assert_eq!(stats.busy(), Duration::from_nanos(1_000));
+        assert_eq!(stats.mean_poll(), Duration::from_nanos(100));
+        assert_eq!(stats.park_unparks(), 1);
+        stats.unpark(5_000);
+        assert_eq!(stats.now_ns(), 5_000);
+        // One poll of 1,100 ns weighs a tenth.
+        stats.publish(11, 13);
+        stats.park(6_100);
+        assert_eq!(stats.mean_poll(), Duration::from_nanos(200));
+        stats.unpark(7_000);
+        stats.park(7_500);
+        assert_eq!(
+            stats.mean_poll(),
+            Duration::from_nanos(200),
+            "no poll, no news"
+        );
+        stats.unpark(8_000);
+        stats.end(9_000);
+        assert_eq!(
+            stats.busy(),
+            Duration::from_nanos(1_000 + 1_100 + 500 + 1_000)
+        );
+        assert_eq!(stats.park_unparks(), 6);
+        assert_eq!(stats.thread(), None);
+    }
+}
