@@ -1,11 +1,13 @@
-//! The `blitz` command: demonstrations of blitz-io that a newcomer can run at once.
+//! The `blitz` command: demonstrations of blitz-io that a newcomer can run at once, and tools that look at machines and programs.
 //!
-//! [`args`] reads the command line, [`demo`] holds the demonstrations.
+//! [`args`] reads the command line, [`demo`] holds the demonstrations, [`doctor`] looks at the machine.
 #![forbid(unsafe_code)]
 
 mod args;
 mod demo;
+mod doctor;
 mod histogram;
+mod output;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,7 @@ usage: blitz COMMAND [OPTIONS]
 
   demo echo     starts an echo server in a child process, drives it, and reports
   demo soak     the same for minutes, watching memory, descriptors and tasks
+  doctor        says what this machine offers, what blitz-io does here, and what to do about it
   capabilities  says which back end runs here, with which features, and why
   help          this text; `blitz demo echo --help` tells the options of one command
 
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["demo", "echo", ref rest @ ..] => demo::echo(rest),
         ["demo", "soak", ref rest @ ..] => demo::soak(rest),
+        ["doctor", ref rest @ ..] => doctor::main(rest),
+        [doctor::TRIAL_COMMAND] => doctor::trial(),
         ["capabilities"] => demo::capabilities(),
         [demo::SERVER_COMMAND, ref rest @ ..] => demo::server(rest),
         [] | ["help" | "--help" | "-h"] | ["demo", "--help" | "-h"] => {

@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod errno;
 pub mod file;
 pub mod limit;
+pub mod machine;
 pub mod readiness;
 pub mod signal;
 pub mod socket;

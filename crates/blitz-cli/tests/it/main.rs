@@ -1,4 +1,7 @@
 //! The command and the examples, run as a user runs them.
 
+#[cfg(unix)]
+mod confined;
 mod demo;
+mod doctor;
 mod examples;

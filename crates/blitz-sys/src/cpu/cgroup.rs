@@ -3,24 +3,25 @@
 //! Everything is read below a root that the caller names, so that the tests bring trees of their own.
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+
+use super::Quota;
 
 /// Which of the two hierarchies a mount or a membership belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
     /// One hierarchy for each controller: `cpu.cfs_quota_us` over `cpu.cfs_period_us`.
-    One,
+    One = 1,
     /// One hierarchy for all: `cpu.max`.
-    Two,
+    Two = 2,
 }
 
-/// The tightest quota that holds for the process, in whole processors and rounded up.
+/// The tightest quota that holds for the process.
 ///
 /// `groups` is the text of `/proc/self/cgroup`, `mounts` that of `/proc/self/mountinfo`; the files of
 /// the groups are read below `root`. `None` when nothing limits the process, or nothing could be read.
-pub(super) fn quota(root: &Path, groups: &str, mounts: &str) -> Option<NonZeroUsize> {
-    let mut tightest: Option<f64> = None;
+pub(super) fn quota(root: &Path, groups: &str, mounts: &str) -> Option<Quota> {
+    let mut tightest: Option<Quota> = None;
     for (version, group) in groups.lines().filter_map(membership) {
         for (mount_root, mount_point) in mounts.lines().filter_map(|line| mount(line, version)) {
             // Inside a container without a namespace of its own, the group is named from the host's
@@ -32,8 +33,14 @@ pub(super) fn quota(root: &Path, groups: &str, mounts: &str) -> Option<NonZeroUs
             let mut folder: PathBuf = top.join(below);
             // A group is bound by each of its ancestors too.
             loop {
-                if let Some(limit) = limit(&folder, version) {
-                    tightest = Some(tightest.map_or(limit, |least| least.min(limit)));
+                if let Some(cpus) = limit(&folder, version)
+                    && tightest.as_ref().is_none_or(|least| cpus < least.cpus)
+                {
+                    tightest = Some(Quota {
+                        cpus,
+                        version: version as u8,
+                        group: group.clone(),
+                    });
                 }
                 if folder == top || !folder.pop() {
                     break;
@@ -41,9 +48,7 @@ pub(super) fn quota(root: &Path, groups: &str, mounts: &str) -> Option<NonZeroUs
             }
         }
     }
-    // At most one processor's worth per 10 ms of an int's range: far below what a usize holds.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    tightest.and_then(|cpus| NonZeroUsize::new(cpus.ceil() as usize))
+    tightest
 }
 
 /// A line of `/proc/self/cgroup`, `id:controllers:path`, when it concerns processors.
@@ -144,7 +149,8 @@ mod tests {
         }
 
         fn quota(&self, groups: &str, mounts: &str) -> Option<usize> {
-            quota(&self.0, groups, mounts).map(NonZeroUsize::get)
+            let quota = quota(&self.0, groups, mounts)?;
+            Some(quota.whole().get())
         }
     }
 

@@ -1,7 +1,8 @@
 //! Processors where the platform offers no call for them (or none is written yet).
 
 use std::io;
-use std::num::NonZeroUsize;
+
+use super::Quota;
 
 /// The processors that the calling thread may run on: not known here.
 ///
@@ -19,6 +20,13 @@ pub fn set_affinity(_cpus: &[usize]) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-pub(super) fn quota() -> Option<NonZeroUsize> {
+/// How many processors this process may use, which is what the standard library knows.
+pub fn online() -> Option<usize> {
+    let count = std::thread::available_parallelism().ok()?;
+    Some(count.get())
+}
+
+/// No limit is known here.
+pub fn quota() -> Option<Quota> {
     None
 }

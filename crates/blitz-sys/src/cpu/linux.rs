@@ -1,12 +1,11 @@
 //! Processors on Linux: `sched_getaffinity`, `sched_setaffinity`, and the control group's quota.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::errno;
 
-use super::cgroup;
+use super::{Quota, cgroup};
 
 /// Words of the largest mask asked for: 65,536 processors, eight times what Linux can be built for.
 const WORDS_MAX: usize = 65_536 / BITS;
@@ -60,8 +59,15 @@ pub fn set_affinity(cpus: &[usize]) -> io::Result<()> {
     }
 }
 
-/// The control group's quota in whole processors, rounded up; `None` when there is no limit.
-pub(super) fn quota() -> Option<NonZeroUsize> {
+/// How many processors of the machine are switched on.
+pub fn online() -> Option<usize> {
+    // SAFETY: no pointers.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    usize::try_from(count).ok().filter(|&count| count > 0)
+}
+
+/// The control group's quota; `None` when there is no limit.
+pub fn quota() -> Option<Quota> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     cgroup::quota(Path::new("/"), &groups, &mounts)

@@ -15,7 +15,28 @@ mod imp;
 #[path = "linux.rs"]
 mod imp;
 
-pub use imp::{affinity, set_affinity};
+pub use imp::{affinity, online, quota, set_affinity};
+
+/// How much processor time a control group allows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quota {
+    /// In processors: 1.5 is one and a half.
+    pub cpus: f64,
+    /// Which hierarchy says so: 1, or 2, the unified one.
+    pub version: u8,
+    /// The group of this process in that hierarchy.
+    pub group: String,
+}
+
+impl Quota {
+    /// In whole processors, rounded up: a rounded-down count would leave what was paid for unused.
+    #[must_use]
+    pub fn whole(&self) -> NonZeroUsize {
+        // At most one processor's worth per 10 ms of an int's range: far below what a usize holds.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        NonZeroUsize::new(self.cpus.ceil() as usize).unwrap_or(NonZeroUsize::MIN)
+    }
+}
 
 /// How many threads of this process can make progress at once.
 ///
@@ -29,7 +50,7 @@ pub fn available() -> NonZeroUsize {
         Err(_) => std::thread::available_parallelism().ok(),
     };
     let allowed = allowed.unwrap_or(NonZeroUsize::MIN);
-    imp::quota().map_or(allowed, |quota| quota.min(allowed))
+    imp::quota().map_or(allowed, |quota| quota.whole().min(allowed))
 }
 
 #[cfg(test)]

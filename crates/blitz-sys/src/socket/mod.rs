@@ -26,6 +26,9 @@ mod special;
 #[path = "linux.rs"]
 mod special;
 
+#[cfg(unix)]
+pub mod private;
+
 pub use special::{
     Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, splice,
 };

@@ -1,0 +1,327 @@
+//! A Unix socket that only this process's user can reach.
+//!
+//! A name is bound before anyone can connect: until `listen` the kernel refuses every connection, and by then the file's mode
+//! is 0600, whatever the umask. Whoever connects is asked once more who it is. A name that is in the way is only taken away if
+//! it is a socket of this user's to which nobody listens.
+
+use std::fs;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use crate::errno;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+const OWNER_ONLY: u32 = 0o600;
+const OTHERS: u32 = 0o177;
+/// So many that connect at once wait to be accepted.
+const BACKLOG: i32 = 16;
+
+/// A listening socket with a name in the file system, which goes away with it.
+#[derive(Debug)]
+pub struct PrivateListener {
+    listener: UnixListener,
+    name: Name,
+}
+
+/// A file's name, and which file that was.
+#[derive(Debug)]
+struct Name {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl PrivateListener {
+    /// Binds `path`, for this user alone, and listens. What is left of a process that ended is replaced.
+    ///
+    /// # Errors
+    /// `AddrInUse` if a process listens there; `AlreadyExists` if the name is that of something else than a socket;
+    /// `PermissionDenied` if the socket is another user's, or the folder is not writable; `NotFound` if there is no such folder;
+    /// `InvalidInput` if the path is too long for a socket's name.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let address = SockAddr::unix(path).map_err(|error| {
+            let says = format!(
+                "the path is too long for a socket's name, which takes about 100 bytes ({error})"
+            );
+            io::Error::new(io::ErrorKind::InvalidInput, says)
+        })?;
+        clear_the_way(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Where the system takes the mode of the new file from the socket, it is right from its first moment.
+        // SAFETY: the descriptor is open; no memory is touched.
+        let _ = unsafe { libc::fchmod(socket.as_raw_fd(), OWNER_ONLY as libc::mode_t) };
+        socket.bind(&address)?;
+        let bound = fs::symlink_metadata(path)?;
+        let name = Name {
+            path: path.to_owned(),
+            device: bound.dev(),
+            inode: bound.ino(),
+        };
+        // From here on the name goes away on any error.
+        let listener = Self {
+            listener: UnixListener::from(OwnedFd::from(socket)),
+            name,
+        };
+        if bound.mode() & OTHERS != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))?;
+        }
+        SockRef::from(&listener.listener).listen(BACKLOG)?;
+        Ok(listener)
+    }
+
+    /// The next connection of this user's, or of root's; others are turned away. Waits.
+    ///
+    /// # Errors
+    /// Those of `accept(2)`; after [`end_accepts`](Self::end_accepts) always one.
+    pub fn accept(&self) -> io::Result<UnixStream> {
+        loop {
+            let (stream, _) = self.listener.accept()?;
+            if may_come_in(&stream) {
+                return Ok(stream);
+            }
+        }
+    }
+
+    /// Ends an [`accept`](Self::accept) that waits, and makes the next ones fail.
+    pub fn end_accepts(&self) {
+        let _ = super::shutdown(self.listener.as_fd(), Shutdown::Both);
+        // Where that does not end the wait, a connection does.
+        let _ = try_connect(&self.name.path);
+    }
+
+    /// Takes the name away, if it still is this socket's.
+    pub fn remove_name(&self) {
+        let Ok(found) = fs::symlink_metadata(&self.name.path) else {
+            return;
+        };
+        if (found.dev(), found.ino()) == (self.name.device, self.name.inode) {
+            // If that fails, what is left is what a later process replaces.
+            let _ = fs::remove_file(&self.name.path);
+        }
+    }
+
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        &self.name.path
+    }
+}
+
+impl Drop for PrivateListener {
+    fn drop(&mut self) {
+        self.remove_name();
+    }
+}
+
+/// Removes a socket that a process of this user has left behind.
+fn clear_the_way(path: &Path) -> io::Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let refuse = |kind, says: &str| Err(io::Error::new(kind, says));
+    if !found.file_type().is_socket() {
+        return refuse(
+            io::ErrorKind::AlreadyExists,
+            "there is a file of that name that is no socket: remove it, or choose another name",
+        );
+    }
+    if found.uid() != own_user() {
+        return refuse(
+            io::ErrorKind::PermissionDenied,
+            "there is a socket of that name that belongs to another user: choose another name",
+        );
+    }
+    match try_connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => refuse(
+            io::ErrorKind::AddrInUse,
+            "a running process listens there: choose another name",
+        ),
+    }
+}
+
+/// Connects without a wait: a listener whose line is full is there all the same.
+fn try_connect(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
+}
+
+/// Whether the peer is this process's user, or root, from whom nothing is hidden.
+fn may_come_in(stream: &UnixStream) -> bool {
+    peer_user(stream.as_fd()).is_ok_and(|user| user == own_user() || user == 0)
+}
+
+/// The effective user of this process.
+pub fn own_user() -> u32 {
+    // SAFETY: it cannot fail and takes nothing.
+    unsafe { libc::geteuid() }
+}
+
+/// The user who connected a Unix socket's other end.
+///
+/// # Errors
+/// The system's.
+#[cfg(linux)]
+pub fn peer_user(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the pointers name the structure and its length, which the call fills.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut len,
+        )
+    };
+    if result == 0 {
+        Ok(peer.uid)
+    } else {
+        Err(errno::last())
+    }
+}
+
+/// The user who connected a Unix socket's other end.
+///
+/// # Errors
+/// The system's.
+#[cfg(not(linux))]
+pub fn peer_user(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let (mut user, mut group) = (u32::MAX, u32::MAX);
+    // SAFETY: the pointers name two numbers, which the call fills.
+    let result = unsafe { libc::getpeereid(fd.as_raw_fd(), &raw mut user, &raw mut group) };
+    if result == 0 {
+        Ok(user)
+    } else {
+        Err(errno::last())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    /// A folder that goes away with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("blitz-private-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn join(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn only_the_owner_may_and_the_name_goes_away() {
+        let folder = Folder::new("mode");
+        let path = folder.join("socket");
+        let listener = PrivateListener::bind(&path).unwrap();
+        assert_eq!(listener.path(), path);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, OWNER_ONLY);
+        let client = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                let mut stream = UnixStream::connect(path).unwrap();
+                stream.write_all(b"x").unwrap();
+            }
+        });
+        let mut stream = listener.accept().unwrap();
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        client.join().unwrap();
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_replaced_and_a_live_one_is_not() {
+        let folder = Folder::new("stale");
+        let path = folder.join("socket");
+        // std's listener leaves its name behind.
+        drop(UnixListener::bind(&path).unwrap());
+        let listener = PrivateListener::bind(&path).unwrap();
+        let error = PrivateListener::bind(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = Folder::new("file");
+        let path = folder.join("precious");
+        fs::write(&path, "precious").unwrap();
+        let error = PrivateListener::bind(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        let link = folder.join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let error = PrivateListener::bind(&link).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_name_that_became_anothers_is_left_alone() {
+        let folder = Folder::new("moved");
+        let path = folder.join("socket");
+        let listener = PrivateListener::bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "another's").unwrap();
+        drop(listener);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "another's");
+    }
+
+    #[test]
+    fn a_wait_for_connections_can_be_ended() {
+        let folder = Folder::new("end");
+        let listener = std::sync::Arc::new(PrivateListener::bind(&folder.join("socket")).unwrap());
+        let waits = std::thread::spawn({
+            let listener = std::sync::Arc::clone(&listener);
+            move || while listener.accept().is_ok() {}
+        });
+        listener.end_accepts();
+        waits.join().unwrap();
+    }
+
+    #[test]
+    fn impossible_names_say_so() {
+        let folder = Folder::new("names");
+        let long = folder.join(&"x".repeat(200));
+        let error = PrivateListener::bind(&long).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let error = PrivateListener::bind(&folder.join("no/such/folder")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}
