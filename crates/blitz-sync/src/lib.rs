@@ -13,6 +13,7 @@ mod cooperative;
 mod filled;
 mod guard_traits;
 mod hold;
+pub mod mpsc;
 mod mutex;
 mod notify;
 mod once_cell;

@@ -2,6 +2,7 @@
 
 mod cancel_everywhere;
 mod harness;
+mod mpsc;
 mod mutex;
 mod notify;
 mod once;

@@ -1,0 +1,195 @@
+//! A block of the list: room for some values, and how far each has come.
+
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+
+use blitz_core::primitive::cell::UnsafeCell;
+use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use blitz_core::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
+
+/// How many values a block holds. Few under loom, so that models cross from block to block.
+#[cfg(all(not(loom), target_pointer_width = "64"))]
+pub(super) const SLOTS: usize = 32;
+#[cfg(all(not(loom), not(target_pointer_width = "64")))]
+pub(super) const SLOTS: usize = 16;
+#[cfg(loom)]
+pub(super) const SLOTS: usize = 2;
+
+/// Where a value's slot is in its block.
+const MASK: usize = SLOTS - 1;
+/// Every value was written.
+const ALL: usize = (1 << SLOTS) - 1;
+/// The senders' end has left the block.
+const LEFT: usize = 1 << SLOTS;
+
+/// Indices wrap within this mask: one bit of the tail's word is not theirs.
+pub(super) const INDICES: usize = usize::MAX >> 1;
+
+/// The index of the first value in the block that holds value `index`.
+pub(super) fn start_of(index: usize) -> usize {
+    index & !MASK
+}
+
+/// Room for [`SLOTS`] values.
+///
+/// ```text
+///  bit i    value i was written: it is the receiver's
+///  LEFT     the senders' end is in a later block, and `tail_when_left` was written
+/// ```
+pub(super) struct Block<T> {
+    /// The index of the first value. Written while one alone has the block.
+    start: usize,
+    next: AtomicPtr<Block<T>>,
+    word: AtomicUsize,
+    /// How many values had been claimed when the senders' end left this block.
+    tail_when_left: UnsafeCell<usize>,
+    values: [UnsafeCell<MaybeUninit<T>>; SLOTS],
+}
+
+impl<T> Block<T> {
+    /// An empty block on the heap.
+    pub(super) fn new(start: usize) -> NonNull<Self> {
+        let block = Box::new(Self {
+            start,
+            next: AtomicPtr::new(ptr::null_mut()),
+            word: AtomicUsize::new(0),
+            tail_when_left: UnsafeCell::new(0),
+            values: std::array::from_fn(|_| UnsafeCell::new(MaybeUninit::uninit())),
+        });
+        NonNull::from(Box::leak(block))
+    }
+
+    /// Frees a block. Values that are in it are leaked.
+    ///
+    /// # Safety
+    /// It came from [`new`](Self::new), and nobody else has it any more.
+    pub(super) unsafe fn free(block: NonNull<Self>) {
+        // SAFETY: as the caller says.
+        drop(unsafe { Box::from_raw(block.as_ptr()) });
+    }
+
+    #[inline]
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The block behind this one, if there is one yet.
+    #[inline]
+    pub(super) fn next(&self) -> Option<NonNull<Self>> {
+        // ORDERING: Acquire pairs with the Release in `append`: the next block is seen as its maker left it.
+        NonNull::new(self.next.load(Acquire))
+    }
+
+    /// Puts `block`, which only the caller has, behind this one; or answers the block that is there already.
+    ///
+    /// # Safety
+    /// `block` is valid, and nobody else has it.
+    pub(super) unsafe fn append(&self, block: NonNull<Self>) -> Result<(), NonNull<Self>> {
+        // SAFETY: as the caller says.
+        unsafe { (*block.as_ptr()).start = (self.start + SLOTS) & INDICES };
+        // ORDERING: Release publishes the new block, Acquire shows the one that is there.
+        match self
+            .next
+            .compare_exchange(ptr::null_mut(), block.as_ptr(), AcqRel, Acquire)
+        {
+            Ok(_) => Ok(()),
+            // SAFETY: what failed the exchange is not null.
+            Err(there) => Err(unsafe { NonNull::new_unchecked(there) }),
+        }
+    }
+
+    /// The block behind this one; made now if there is none.
+    #[cold]
+    pub(super) fn next_or_new(&self) -> NonNull<Self> {
+        let new = Self::new(0);
+        // SAFETY: it was made here.
+        let Err(next) = (unsafe { self.append(new) }) else {
+            return new;
+        };
+        // Another sender was first. What was made is put behind, where it will be wanted soon.
+        let mut last = next;
+        loop {
+            // SAFETY: blocks behind this one live at least as long as it does, and the caller is in this one.
+            let block = unsafe { last.as_ref() };
+            // SAFETY: still nobody else has it.
+            match unsafe { block.append(new) } {
+                Ok(()) => return next,
+                Err(further) => last = further,
+            }
+        }
+    }
+
+    /// Writes value `index`.
+    ///
+    /// # Safety
+    /// The caller has claimed `index`, which is in this block, and writes it once.
+    #[inline]
+    pub(super) unsafe fn write(&self, index: usize, value: T) {
+        let slot = index & MASK;
+        // SAFETY: a claimed slot is its claimer's until the bit below.
+        self.values[slot].with_mut(|cell| unsafe { cell.cast::<T>().write(value) });
+        // ORDERING: Release pairs with the Acquire in `is_written`. SeqCst: see `Channel::tell_receiver`, whose look at the
+        // receiver comes after this.
+        self.word.fetch_or(1 << slot, SeqCst);
+    }
+
+    /// Whether value `index` was written.
+    #[inline]
+    pub(super) fn is_written(&self, index: usize) -> bool {
+        // ORDERING: Acquire pairs with the Release in `write`. SeqCst: see `Channel::tell_receiver`: the receiver says that it
+        // sleeps before this look.
+        self.word.load(SeqCst) & (1 << (index & MASK)) != 0
+    }
+
+    /// Takes value `index`.
+    ///
+    /// # Safety
+    /// It was written, and is taken once, by the receiver.
+    #[inline]
+    pub(super) unsafe fn take(&self, index: usize) -> T {
+        self.values[index & MASK].with(|cell| {
+            // SAFETY: a written slot is the receiver's.
+            unsafe { cell.cast::<T>().read() }
+        })
+    }
+
+    /// Whether every value was written, so that no sender needs the block any more to write to.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        // ORDERING: Acquire: the senders' end moves on after all these writes.
+        self.word.load(Acquire) & ALL == ALL
+    }
+
+    /// The senders' end has left the block; `tail` values had been claimed by then.
+    ///
+    /// # Safety
+    /// Once for each time that the end is here, by who moved it.
+    pub(super) unsafe fn leave(&self, tail: usize) {
+        // SAFETY: LEFT is not set, so nobody reads, and one alone moves the end.
+        self.tail_when_left.with_mut(|cell| unsafe { *cell = tail });
+        // ORDERING: Release pairs with the Acquire in `tail_when_left`.
+        self.word.fetch_or(LEFT, Release);
+    }
+
+    /// How many values had been claimed when the senders' end left, if it has.
+    pub(super) fn tail_when_left(&self) -> Option<usize> {
+        // ORDERING: Acquire pairs with the Release in `leave`.
+        if self.word.load(Acquire) & LEFT == 0 {
+            return None;
+        }
+        // SAFETY: LEFT is set: it is not written any more.
+        Some(self.tail_when_left.with(|cell| unsafe { *cell }))
+    }
+
+    /// Makes the block as a new one.
+    ///
+    /// # Safety
+    /// Nobody else has it, and no value is in it.
+    pub(super) unsafe fn clear(block: NonNull<Self>) {
+        // SAFETY: as the caller says.
+        let block = unsafe { block.as_ref() };
+        // ORDERING: Relaxed: one alone has it; `append` publishes it.
+        block.next.store(ptr::null_mut(), Relaxed);
+        block.word.store(0, Relaxed);
+    }
+}

@@ -1,0 +1,434 @@
+//! What senders and the receiver share, bounded or not.
+
+use std::fmt;
+use std::task::{Context, Poll, Waker, ready};
+
+use blitz_core::budget;
+use blitz_core::pad::CachePadded;
+use blitz_core::primitive::cell::UnsafeCell;
+use blitz_core::primitive::sync::Arc;
+use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+#[cfg(loom)]
+use blitz_core::primitive::sync::atomic::fence;
+use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
+use blitz_core::wake::WakeSlot;
+
+use super::error::TryRecvError;
+use super::list::{Found, Head, Tail, queue};
+use crate::notify::Notify;
+use crate::permits::Permits;
+
+/// How many values a channel takes.
+pub(super) trait Bound {
+    /// Whether it is the list that a closed channel ends with, and not the room in it.
+    const LIST_ENDS: bool;
+    /// The receiver has taken so many.
+    fn give_back(&self, count: usize);
+    /// No sender gets room any more.
+    fn close(&self);
+    /// After [`close`](Self::close): nobody has room left to send into, and everything was taken.
+    fn is_finished(&self) -> bool;
+}
+
+/// So many and no more.
+pub(super) struct Bounded {
+    pub(super) permits: Permits,
+    pub(super) max: usize,
+}
+
+impl Bound for Bounded {
+    const LIST_ENDS: bool = false;
+
+    #[inline]
+    fn give_back(&self, count: usize) {
+        self.permits.release(count);
+    }
+
+    fn close(&self) {
+        self.permits.close();
+    }
+
+    fn is_finished(&self) -> bool {
+        self.permits.is_closed() && self.permits.available() == self.max
+    }
+}
+
+/// As many as come.
+pub(super) struct Unbounded;
+
+impl Bound for Unbounded {
+    const LIST_ENDS: bool = true;
+
+    #[inline]
+    fn give_back(&self, _count: usize) {}
+    fn close(&self) {}
+
+    fn is_finished(&self) -> bool {
+        // The list itself says where a closed channel ends.
+        false
+    }
+}
+
+/// The receiver's sleep.
+struct Sleep {
+    /// The receiver has left its waker, and looks once more before it sleeps.
+    waits: AtomicBool,
+    waker: WakeSlot,
+}
+
+/// A channel's two sides meet here.
+pub(super) struct Channel<T, B> {
+    tail: CachePadded<Tail<T>>,
+    receiver: CachePadded<Sleep>,
+    pub(super) bound: B,
+    senders: AtomicUsize,
+    weak_senders: AtomicUsize,
+    /// Tells senders that the receiver is gone or closed.
+    closed: Notify,
+    /// The receiver's; when both sides are gone, the drop's.
+    head: UnsafeCell<Head<T>>,
+}
+
+// SAFETY: the head is touched by the one receiver, and by the drop after everyone has gone.
+unsafe impl<T: Send, B: Send> Send for Channel<T, B> {}
+// SAFETY: as above.
+unsafe impl<T: Send, B: Sync> Sync for Channel<T, B> {}
+
+impl<T, B: Bound> Channel<T, B> {
+    /// A channel with one sender and one receiver.
+    pub(super) fn new(bound: B) -> Arc<Self> {
+        let (tail, head) = queue();
+        Arc::new(Self {
+            tail: CachePadded::new(tail),
+            receiver: CachePadded::new(Sleep {
+                waits: AtomicBool::new(false),
+                waker: WakeSlot::new(),
+            }),
+            bound,
+            senders: AtomicUsize::new(1),
+            weak_senders: AtomicUsize::new(0),
+            closed: Notify::new(),
+            head: UnsafeCell::new(head),
+        })
+    }
+
+    /// Puts a value in and tells the receiver. It comes back if the list is closed, which a bounded one never is.
+    #[inline]
+    pub(super) fn push(&self, value: T) -> Result<(), T> {
+        self.tail.push(value)?;
+        self.tell_receiver();
+        Ok(())
+    }
+
+    /// After a value was written: wakes the receiver if it sleeps.
+    #[inline]
+    fn tell_receiver(&self) {
+        // loom does not know sequentially consistent accesses, only fences.
+        #[cfg(loom)]
+        fence(SeqCst);
+        // ORDERING: SeqCst, mine before yours: we have written a value (`Block::write`) and look whether the receiver sleeps;
+        // it says that it sleeps (`sleep`) and looks for a value (`Block::is_written`). One of us sees the other.
+        if self.receiver.waits.load(SeqCst) {
+            self.wake_receiver();
+        }
+    }
+
+    #[cold]
+    fn wake_receiver(&self) {
+        // ORDERING: Relaxed: one of many senders calls the waker; the slot orders the rest.
+        if self.receiver.waits.swap(false, Relaxed) {
+            self.receiver.waker.wake();
+        }
+    }
+
+    /// After something that ends the channel.
+    pub(super) fn tell_receiver_of_end(&self) {
+        self.receiver.waker.wake();
+    }
+
+    /// Room was given back unused: that may be what a closed channel waits for.
+    pub(super) fn unused_room(&self) {
+        if self.bound.is_finished() {
+            self.tell_receiver_of_end();
+        }
+    }
+
+    /// The receiver is about to sleep; it looks once more after this.
+    fn sleep(&self, waker: &Waker) {
+        self.receiver.waker.register(waker);
+        // ORDERING: SeqCst: see `tell_receiver`.
+        self.receiver.waits.store(true, SeqCst);
+        #[cfg(loom)]
+        fence(SeqCst);
+    }
+
+    /// Whether both handles are of one channel.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+
+    // Senders.
+
+    pub(super) fn list_is_closed(&self) -> bool {
+        self.tail.is_closed()
+    }
+
+    pub(super) fn closed(&self) -> &Notify {
+        &self.closed
+    }
+
+    pub(super) fn enter(&self) {
+        // ORDERING: Relaxed: whoever enters has a sender, so the count is not zero.
+        self.senders.fetch_add(1, Relaxed);
+    }
+
+    /// From a weak handle: false if the last sender is gone.
+    pub(super) fn try_enter(&self) -> bool {
+        // ORDERING: Relaxed: a guess for the exchange below, which publishes nothing.
+        let mut count = self.senders.load(Relaxed);
+        while count != 0 {
+            match self
+                .senders
+                .compare_exchange_weak(count, count + 1, Relaxed, Relaxed)
+            {
+                Ok(_) => return true,
+                Err(seen) => count = seen,
+            }
+        }
+        false
+    }
+
+    pub(super) fn leave(&self) {
+        // ORDERING: AcqRel: the receiver that sees zero sees all that every sender has sent.
+        if self.senders.fetch_sub(1, AcqRel) == 1 {
+            self.tell_receiver_of_end();
+        }
+    }
+
+    pub(super) fn senders(&self) -> usize {
+        // ORDERING: Acquire pairs with the Release in `leave`.
+        self.senders.load(Acquire)
+    }
+
+    pub(super) fn weak_senders(&self) -> usize {
+        // ORDERING: Relaxed: a figure.
+        self.weak_senders.load(Relaxed)
+    }
+
+    pub(super) fn enter_weak(&self) {
+        // ORDERING: Relaxed: a figure.
+        self.weak_senders.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn leave_weak(&self) {
+        // ORDERING: Relaxed: a figure.
+        self.weak_senders.fetch_sub(1, Relaxed);
+    }
+}
+
+impl<T, B> Drop for Channel<T, B> {
+    fn drop(&mut self) {
+        let tail = &self.tail;
+        self.head.with_mut(|head| {
+            // SAFETY: everyone is gone.
+            let head = unsafe { &mut *head };
+            while let Found::Value(value) = head.pop(tail) {
+                drop(value);
+            }
+            // SAFETY: as above, and every value was taken.
+            unsafe { head.free() };
+        });
+    }
+}
+
+/// The receiver's side, without its public face.
+pub(super) struct Receiving<T, B: Bound> {
+    channel: Arc<Channel<T, B>>,
+    is_closed: bool,
+}
+
+impl<T, B: Bound> Receiving<T, B> {
+    /// The one receiver of a channel.
+    pub(super) fn new(channel: Arc<Channel<T, B>>) -> Self {
+        Self {
+            channel,
+            is_closed: false,
+        }
+    }
+
+    pub(super) fn channel(&self) -> &Channel<T, B> {
+        &self.channel
+    }
+
+    fn with_head<R>(&mut self, f: impl FnOnce(&mut Head<T>, &Tail<T>) -> R) -> R {
+        let tail = &self.channel.tail;
+        // SAFETY: there is one receiver, and it is borrowed mutably.
+        self.channel
+            .head
+            .with_mut(|head| f(unsafe { &mut *head }, tail))
+    }
+
+    fn look_at_head<R>(&self, f: impl FnOnce(&Head<T>, &Tail<T>) -> R) -> R {
+        let tail = &self.channel.tail;
+        // SAFETY: there is one receiver, and it is borrowed.
+        self.channel.head.with(|head| f(unsafe { &*head }, tail))
+    }
+
+    /// Takes a value without giving its room back.
+    #[inline]
+    fn pop(&mut self) -> Found<T> {
+        match self.with_head(|head, tail| head.pop(tail)) {
+            Found::Nothing => {}
+            found => return found,
+        }
+        if !self.is_at_end() {
+            return Found::Nothing;
+        }
+        // Whatever was sent before is written now.
+        match self.with_head(|head, tail| head.pop(tail)) {
+            Found::Nothing => Found::End,
+            found => found,
+        }
+    }
+
+    /// Nobody can send any more.
+    fn is_at_end(&self) -> bool {
+        self.channel.senders() == 0 || (self.is_closed && self.channel.bound.is_finished())
+    }
+
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let coop = ready!(budget::poll_proceed(cx));
+        let mut is_last_look = false;
+        loop {
+            match self.pop() {
+                Found::Value(value) => {
+                    self.channel.bound.give_back(1);
+                    coop.made_progress();
+                    return Poll::Ready(Some(value));
+                }
+                Found::End => {
+                    coop.made_progress();
+                    return Poll::Ready(None);
+                }
+                Found::Nothing if is_last_look => return Poll::Pending,
+                Found::Nothing => {
+                    self.channel.sleep(cx.waker());
+                    is_last_look = true;
+                }
+            }
+        }
+    }
+
+    pub(super) fn poll_recv_many(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<T>,
+        limit: usize,
+    ) -> Poll<usize> {
+        let coop = ready!(budget::poll_proceed(cx));
+        let mut is_last_look = false;
+        let mut count = 0;
+        loop {
+            let mut is_end = limit == 0;
+            while count < limit {
+                match self.pop() {
+                    Found::Value(value) => {
+                        buffer.push(value);
+                        count += 1;
+                    }
+                    Found::End => {
+                        is_end = true;
+                        break;
+                    }
+                    Found::Nothing => break,
+                }
+            }
+            if count != 0 || is_end {
+                self.channel.bound.give_back(count);
+                coop.made_progress();
+                return Poll::Ready(count);
+            }
+            if is_last_look {
+                return Poll::Pending;
+            }
+            self.channel.sleep(cx.waker());
+            is_last_look = true;
+        }
+    }
+
+    pub(super) fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        // What was sent before is received, also if an earlier value is being written at this moment.
+        match self.with_head(|head, tail| head.pop_claimed(tail)) {
+            Found::Nothing => {}
+            Found::Value(value) => return Ok(self.received(value)),
+            Found::End => return Err(TryRecvError::Disconnected),
+        }
+        match self.pop() {
+            Found::Value(value) => Ok(self.received(value)),
+            Found::End => Err(TryRecvError::Disconnected),
+            Found::Nothing => Err(TryRecvError::Empty),
+        }
+    }
+
+    fn received(&self, value: T) -> T {
+        self.channel.bound.give_back(1);
+        value
+    }
+
+    pub(super) fn close(&mut self) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            self.channel.bound.close();
+            if B::LIST_ENDS {
+                self.with_head(Head::close);
+            }
+            self.channel.closed.notify_waiters();
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed || self.channel.senders() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.look_at_head(Head::len)
+    }
+}
+
+impl<T, B: Bound> Drop for Receiving<T, B> {
+    fn drop(&mut self) {
+        self.close();
+        /// Goes on if the drop of a value panics.
+        struct Drain<'a, T, B: Bound>(&'a mut Receiving<T, B>);
+
+        impl<T, B: Bound> Drain<'_, T, B> {
+            fn run(&mut self) {
+                while let Found::Value(value) =
+                    self.0.with_head(|head, tail| head.pop_claimed(tail))
+                {
+                    self.0.channel.bound.give_back(1);
+                    drop(value);
+                }
+            }
+        }
+
+        impl<T, B: Bound> Drop for Drain<'_, T, B> {
+            fn drop(&mut self) {
+                self.run();
+            }
+        }
+
+        // Dropped at once, it runs; and once more should a value's drop panic.
+        let mut drain = Drain(self);
+        drain.run();
+    }
+}
+
+impl<T, B: Bound> fmt::Debug for Receiving<T, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("len", &self.len())
+            .field("closed", &self.is_closed())
+            .field("senders", &self.channel.senders())
+            .finish_non_exhaustive()
+    }
+}

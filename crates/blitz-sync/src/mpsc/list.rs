@@ -1,0 +1,290 @@
+//! A queue without bounds: many senders, one receiver, in a list of blocks.
+//!
+//! A sender claims an index by adding to the tail, and finds the block that holds it; so senders meet in one addition and
+//! then write side by side. The receiver takes values in the order of their indices. Blocks that it has emptied go back
+//! to the senders' end: in steady state nothing is allocated.
+//!
+//! The scheme, an index first and a block after, and blocks that are freed once the receiver has passed the tail that was
+//! seen when the senders' end left them, is the one of tokio's channels; see also Michael and Scott's queue (PODC 1996).
+
+use std::ptr::NonNull;
+
+use blitz_core::primitive::hint;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
+use blitz_core::primitive::thread;
+
+use super::block::{Block, INDICES, start_of};
+
+/// So often an emptied block is offered to the senders' end before it is freed.
+const OFFERS: usize = 3;
+
+/// So often the receiver looks for a value that is being written before it lets another thread run.
+const SPINS: usize = 64;
+
+/// Whether the queue takes values, and how many it has taken.
+///
+/// ```text
+///  bit 0    CLOSED   indices claimed from here on are void
+///  bits 1…  how many indices were claimed; wraps
+///
+///  from        move    to            who, and what it does then
+///  n           claim   n + 1         sender: writes value n, unless CLOSED
+///  n           close   n, CLOSED     receiver: n is the last that will come
+/// ```
+struct Word(AtomicUsize);
+
+const CLOSED: usize = 1;
+const ONE: usize = 2;
+
+/// The senders' end.
+pub(super) struct Tail<T> {
+    word: Word,
+    /// The block in which the search for an index begins. It moves on when it is full.
+    block: AtomicPtr<Block<T>>,
+}
+
+// SAFETY: values are handed from thread to thread.
+unsafe impl<T: Send> Send for Tail<T> {}
+// SAFETY: as above; a value is touched by its claimer, and then by the receiver.
+unsafe impl<T: Send> Sync for Tail<T> {}
+
+/// The receiver's end.
+pub(super) struct Head<T> {
+    /// The next index to take.
+    index: usize,
+    /// The block that it is in, or the one before that.
+    block: NonNull<Block<T>>,
+    /// The first block that was not freed.
+    first: NonNull<Block<T>>,
+    /// The index at which a closed queue ends.
+    end: Option<usize>,
+}
+
+// SAFETY: it leads to values, which may be received on any thread.
+unsafe impl<T: Send> Send for Head<T> {}
+
+/// What the receiver found.
+pub(super) enum Found<T> {
+    Value(T),
+    /// Nothing was claimed, or it is still being written.
+    Nothing,
+    /// The queue is closed, and everything was taken.
+    End,
+}
+
+/// A queue's two ends.
+pub(super) fn queue<T>() -> (Tail<T>, Head<T>) {
+    let block = Block::new(0);
+    let tail = Tail {
+        word: Word(AtomicUsize::new(0)),
+        block: AtomicPtr::new(block.as_ptr()),
+    };
+    let head = Head {
+        index: 0,
+        block,
+        first: block,
+        end: None,
+    };
+    (tail, head)
+}
+
+impl<T> Tail<T> {
+    /// Puts a value in. It comes back if the queue is closed.
+    #[inline]
+    pub(super) fn push(&self, value: T) -> Result<(), T> {
+        // ORDERING: Acquire pairs with the Release in `advance`: one who claims after the tail was noted there finds the
+        // end moved, and does not begin in the block that was left. Only what it claimed before may still be written there.
+        let word = self.word.0.fetch_add(ONE, Acquire);
+        if word & CLOSED != 0 {
+            return Err(value);
+        }
+        let index = word / ONE;
+        let block = self.find(index);
+        // SAFETY: the block holds an index that was claimed and not yet taken, so it is not freed.
+        let block = unsafe { block.as_ref() };
+        // SAFETY: claimed above.
+        unsafe { block.write(index, value) };
+        Ok(())
+    }
+
+    /// Whether the queue takes no values any more.
+    pub(super) fn is_closed(&self) -> bool {
+        // ORDERING: Relaxed: a glance; a push asks again.
+        self.word.0.load(Relaxed) & CLOSED != 0
+    }
+
+    /// The block that holds a claimed index.
+    fn find(&self, index: usize) -> NonNull<Block<T>> {
+        let start = start_of(index);
+        // ORDERING: Acquire pairs with the Release in `advance`: the block is seen as it was made.
+        let mut at = self.block.load(Acquire);
+        loop {
+            // SAFETY: the end's block is not freed while one that claimed before it was left has not written: see `reclaim`.
+            let block = unsafe { &*at };
+            if block.start() == start {
+                return NonNull::from(block);
+            }
+            let next = block.next().unwrap_or_else(|| block.next_or_new());
+            if block.is_full() {
+                self.advance(block, next);
+            }
+            at = next.as_ptr();
+        }
+    }
+
+    /// Moves the senders' end on from a block that is full, if it is there.
+    fn advance(&self, from: &Block<T>, to: NonNull<Block<T>>) {
+        let old = std::ptr::from_ref(from).cast_mut();
+        // ORDERING: Release publishes what is known of the next block, to who begins there.
+        if self
+            .block
+            .compare_exchange(old, to.as_ptr(), Release, Relaxed)
+            .is_ok()
+        {
+            // An addition, not a load: it has its place among the claims. A claim before it is counted in what it answers; one
+            // after it sees the move above.
+            // ORDERING: Release pairs with the Acquire in `push`.
+            let tail = self.word.0.fetch_add(0, Release) / ONE;
+            // SAFETY: the exchange lets one through for each time that the end is in a block.
+            unsafe { from.leave(tail) };
+        }
+    }
+
+    /// A block that the receiver has emptied: put behind the last one, or freed.
+    ///
+    /// # Safety
+    /// Nobody else has it.
+    unsafe fn take_back(&self, block: NonNull<Block<T>>) {
+        // SAFETY: as the caller says.
+        unsafe { Block::clear(block) };
+        // ORDERING: Acquire: the block there is seen as it was made.
+        let at = self.block.load(Acquire);
+        // SAFETY: the end's block is freed by the receiver alone, which is here.
+        let mut at = unsafe { &*at };
+        for _ in 0..OFFERS {
+            // SAFETY: as the caller says.
+            match unsafe { at.append(block) } {
+                Ok(()) => return,
+                // SAFETY: blocks behind the end's are not freed either.
+                Err(next) => at = unsafe { next.as_ref() },
+            }
+        }
+        // SAFETY: as the caller says.
+        unsafe { Block::free(block) };
+    }
+}
+
+impl<T> Head<T> {
+    /// The next value. One that is claimed and not written yet counts as nothing: its sender tells the receiver when it is.
+    #[inline]
+    pub(super) fn pop(&mut self, tail: &Tail<T>) -> Found<T> {
+        if self.end == Some(self.index) {
+            return Found::End;
+        }
+        if !self.advance(tail) {
+            return Found::Nothing;
+        }
+        // SAFETY: the receiver's block is not freed before it has left it.
+        let block = unsafe { self.block.as_ref() };
+        if !block.is_written(self.index) {
+            return Found::Nothing;
+        }
+        // SAFETY: it was written, and the index moves on.
+        let value = unsafe { block.take(self.index) };
+        self.index = self.index.wrapping_add(1) & INDICES;
+        Found::Value(value)
+    }
+
+    /// The next value; waits for one that is being written, which takes its sender a moment.
+    pub(super) fn pop_claimed(&mut self, tail: &Tail<T>) -> Found<T> {
+        let mut spins = 0;
+        loop {
+            match self.pop(tail) {
+                Found::Nothing if self.len(tail) != 0 => {}
+                found => return found,
+            }
+            spins += 1;
+            if spins < SPINS && cfg!(not(loom)) {
+                hint::spin_loop();
+            } else {
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// How many values were claimed and not taken.
+    pub(super) fn len(&self, tail: &Tail<T>) -> usize {
+        let end = self.end.unwrap_or_else(|| {
+            // ORDERING: Acquire pairs with the Release by which a sender's thread was told to look, so that what was sent
+            // before counts.
+            tail.word.0.load(Acquire) / ONE
+        });
+        end.wrapping_sub(self.index) & INDICES
+    }
+
+    /// The queue takes no more values from here on; those that were claimed will come.
+    pub(super) fn close(&mut self, tail: &Tail<T>) {
+        if self.end.is_none() {
+            // ORDERING: Relaxed: it only draws a line among the claims; values are published by their blocks.
+            let word = tail.word.0.fetch_or(CLOSED, Relaxed);
+            self.end = Some(word / ONE);
+        }
+    }
+
+    /// Goes to the block that holds the next index; false if there is none yet.
+    #[inline]
+    fn advance(&mut self, tail: &Tail<T>) -> bool {
+        let start = start_of(self.index);
+        // SAFETY: the receiver's block is not freed before it has left it.
+        let mut block = unsafe { self.block.as_ref() };
+        if block.start() == start {
+            return true;
+        }
+        while block.start() != start {
+            let Some(next) = block.next() else {
+                return false;
+            };
+            self.block = next;
+            // SAFETY: as above.
+            block = unsafe { next.as_ref() };
+        }
+        self.reclaim(tail);
+        true
+    }
+
+    /// Gives back the blocks that nobody needs any more: the receiver has left them, the senders' end too, and every sender
+    /// that may have begun its search in one has written.
+    #[cold]
+    fn reclaim(&mut self, tail: &Tail<T>) {
+        while self.first != self.block {
+            // SAFETY: it was not freed.
+            let block = unsafe { self.first.as_ref() };
+            let Some(claimed) = block.tail_when_left() else {
+                return;
+            };
+            // Those who began here claimed an index below that; all below our index have been written, since they were taken.
+            if self.index.wrapping_sub(claimed) & INDICES > INDICES / 2 {
+                return;
+            }
+            let Some(next) = block.next() else { return };
+            let emptied = std::mem::replace(&mut self.first, next);
+            // SAFETY: as above: nobody has it any more.
+            unsafe { tail.take_back(emptied) };
+        }
+    }
+
+    /// Frees all blocks.
+    ///
+    /// # Safety
+    /// Nobody uses the tail any more, and every value was taken.
+    pub(super) unsafe fn free(&mut self) {
+        let mut at = Some(self.first);
+        while let Some(block) = at {
+            // SAFETY: it was not freed.
+            at = unsafe { block.as_ref() }.next();
+            // SAFETY: as the caller says.
+            unsafe { Block::free(block) };
+        }
+    }
+}

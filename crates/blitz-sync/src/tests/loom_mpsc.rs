@@ -1,0 +1,165 @@
+//! Channels of many values, explored: blocks hold two here. Each test is named by what can never happen.
+
+use std::task::{Context, Waker};
+
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::thread;
+
+use super::error::TryRecvError;
+use super::{channel, unbounded_channel};
+
+fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(check);
+}
+
+/// A receiver that sleeps is woken by a value, and each sender's values come in order.
+#[test]
+fn no_value_is_lost_or_passes_another() {
+    bounded_model(|| {
+        let (sender, mut receiver) = unbounded_channel();
+        let sending = thread::spawn(move || {
+            for value in 0..3 {
+                sender.send(value).unwrap();
+            }
+        });
+        for value in 0..3 {
+            assert_eq!(block_on(receiver.recv()), Some(value));
+        }
+        sending.join().unwrap();
+        assert_eq!(block_on(receiver.recv()), None);
+    });
+}
+
+/// Two senders that meet at a block's end lose nothing, and the receiver frees no block under them.
+#[test]
+fn no_two_senders_lose_a_block() {
+    bounded_model(|| {
+        let (sender, mut receiver) = unbounded_channel();
+        let other = sender.clone();
+        let sending = thread::spawn(move || {
+            other.send(1).unwrap();
+            other.send(2).unwrap();
+        });
+        sender.send(10).unwrap();
+        drop(sender);
+        let mut sum = 0;
+        while let Some(value) = block_on(receiver.recv()) {
+            sum += value;
+        }
+        assert_eq!(sum, 13);
+        sending.join().unwrap();
+    });
+}
+
+/// Blocks that the receiver has emptied are used again while senders search.
+#[test]
+fn no_block_is_used_again_too_early() {
+    bounded_model(|| {
+        let (sender, mut receiver) = unbounded_channel();
+        for value in 0..3 {
+            sender.send(value).unwrap();
+        }
+        let other = sender.clone();
+        let sending = thread::spawn(move || {
+            other.send(3).unwrap();
+            other.send(4).unwrap();
+        });
+        drop(sender);
+        for value in 0..5 {
+            assert_eq!(block_on(receiver.recv()), Some(value));
+        }
+        sending.join().unwrap();
+    });
+}
+
+/// Sent against closed: a value is received or comes back; never both, never neither.
+#[test]
+fn no_value_is_both_refused_and_received() {
+    bounded_model(|| {
+        let (sender, mut receiver) = unbounded_channel();
+        let sending = thread::spawn(move || usize::from(sender.send(()).is_ok()));
+        receiver.close();
+        let mut received = 0;
+        while block_on(receiver.recv()).is_some() {
+            received += 1;
+        }
+        assert_eq!(sending.join().unwrap(), received);
+    });
+}
+
+/// Room that one sender waits for comes when a value is received.
+#[test]
+fn no_sender_waits_beside_free_room() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(1);
+        let sending = thread::spawn(move || {
+            block_on(sender.send(1)).unwrap();
+            block_on(sender.send(2)).unwrap();
+        });
+        assert_eq!(block_on(receiver.recv()), Some(1));
+        assert_eq!(block_on(receiver.recv()), Some(2));
+        sending.join().unwrap();
+    });
+}
+
+/// A receiver of a closed channel does not sleep for ever on room that is given back, by a permit or by a wait.
+#[test]
+fn no_receiver_waits_for_room_that_came_back() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel::<u8>(1);
+        let sending = thread::spawn(move || {
+            let first = sender.try_reserve();
+            let mut second = Box::pin(sender.reserve());
+            let mut cx = Context::from_waker(Waker::noop());
+            let second_ready = std::future::Future::poll(second.as_mut(), &mut cx);
+            drop(first);
+            drop(second_ready);
+            drop(second);
+            // The sender stays: only the room may end the wait.
+            sender
+        });
+        receiver.close();
+        assert_eq!(block_on(receiver.recv()), None);
+        drop(sending.join().unwrap());
+    });
+}
+
+/// Whatever is in the channel when both sides go is dropped, once.
+#[test]
+fn no_value_outlives_the_channel() {
+    bounded_model(|| {
+        let value = Arc::new(());
+        let (sender, receiver) = unbounded_channel();
+        let sending = {
+            let value = Arc::clone(&value);
+            thread::spawn(move || drop(sender.send(value)))
+        };
+        drop(receiver);
+        sending.join().unwrap();
+        assert_eq!(Arc::strong_count(&value), 1);
+    });
+}
+
+/// What was sent before is there for one who only tries.
+#[test]
+fn no_try_misses_what_was_sent_before() {
+    bounded_model(|| {
+        let (sender, mut receiver) = unbounded_channel();
+        let other = sender.clone();
+        let sending = thread::spawn(move || other.send(1).unwrap());
+        sender.send(2).unwrap();
+        let mut got = Vec::new();
+        match receiver.try_recv() {
+            Ok(value) => got.push(value),
+            Err(error) => panic!("two was sent: {error}"),
+        }
+        sending.join().unwrap();
+        got.push(receiver.try_recv().unwrap());
+        got.sort_unstable();
+        assert_eq!(got, [1, 2]);
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    });
+}
