@@ -123,11 +123,11 @@ impl<T, B: Bound> Channel<T, B> {
     /// After a value was written: wakes the receiver if it sleeps.
     #[inline]
     fn tell_receiver(&self) {
-        // loom does not know sequentially consistent accesses, only fences.
+        // ORDERING: SeqCst, mine before yours: we have written a value (`Block::write`) and look whether the receiver sleeps;
+        // it says that it sleeps (`sleep`) and looks for a value (`Block::is_written`). One of us sees the other. The fences,
+        // here and there, are for loom, which does not know sequentially consistent accesses.
         #[cfg(loom)]
         fence(SeqCst);
-        // ORDERING: SeqCst, mine before yours: we have written a value (`Block::write`) and look whether the receiver sleeps;
-        // it says that it sleeps (`sleep`) and looks for a value (`Block::is_written`). One of us sees the other.
         if self.receiver.waits.load(SeqCst) {
             self.wake_receiver();
         }
@@ -156,7 +156,7 @@ impl<T, B: Bound> Channel<T, B> {
     /// The receiver is about to sleep; it looks once more after this.
     fn sleep(&self, waker: &Waker) {
         self.receiver.waker.register(waker);
-        // ORDERING: SeqCst: see `tell_receiver`.
+        // ORDERING: SeqCst: see `tell_receiver`, and for the fence too.
         self.receiver.waits.store(true, SeqCst);
         #[cfg(loom)]
         fence(SeqCst);
