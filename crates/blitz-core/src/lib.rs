@@ -8,6 +8,7 @@ pub mod list;
 pub mod pad;
 pub mod primitive;
 pub mod queue;
+pub mod quiet;
 pub mod sharded;
 pub mod slab;
 pub mod waiting;

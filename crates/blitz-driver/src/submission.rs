@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Waker;
 
+use blitz_core::quiet::quietly;
 use blitz_core::slab::{Key, Slab};
 use blitz_sys::completion::{ECANCELED, Entered, Opcode, Sqe, Submissions};
 use blitz_sys::readiness::{bits_of, mask_for};
@@ -67,12 +68,17 @@ impl Outbox {
     }
 
     /// Calls and drops everything. Without the lock.
+    ///
+    /// It does not panic: a turn that a foreign panic cut short would lose the answers behind it.
     pub(crate) fn finish(&mut self) {
         self.delivery.finish();
-        for waker in std::mem::take(&mut self.more) {
-            waker.wake();
+        for waker in self.more.drain(..) {
+            quietly(|| waker.wake());
         }
-        self.freed.clear();
+        // The last reference of a source may drop wakers, which are anybody's.
+        for entry in self.freed.drain(..) {
+            quietly(|| drop(entry));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::{Condvar, Mutex};
+use blitz_core::quiet::quietly;
 
 use crate::stats::WorkerStats;
 
@@ -86,6 +87,14 @@ impl Drop for Watching {
 
 /// A hook that is told of a thread's life or its wait.
 pub type ThreadHook = Arc<dyn Fn() + Send + Sync>;
+
+/// Calls a hook of the user. One that panics has told so by the panic hook; the thread, and what it holds, are still needed.
+#[inline]
+pub(crate) fn call_hook(hook: &Option<ThreadHook>) {
+    if let Some(hook) = hook {
+        quietly(|| hook());
+    }
+}
 
 const EMPTY: usize = 0;
 const PARKED: usize = 1;

@@ -1,7 +1,10 @@
 //! Wakers collected under a lock, called after it.
 
 use std::fmt;
+use std::mem;
 use std::task::Waker;
+
+use crate::quiet::quietly;
 
 const BATCH_LEN: usize = 32;
 
@@ -71,19 +74,21 @@ impl WakeBatch {
 
     /// Wakes them all, in the order they came, and leaves the batch empty.
     ///
-    /// If one panics, the rest stay inside and are woken when the batch is dropped.
+    /// One that panics has told so by the panic hook: the rest are woken all the same.
     #[inline]
     pub fn wake_all(&mut self) {
+        let wakers = &mut self.wakers[..mem::take(&mut self.len)];
         let mut first = 0;
-        while first < self.len {
-            let waker = self.wakers[first].take();
-            first += 1;
-            if first == self.len {
-                self.len = 0;
-            }
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+        while first < wakers.len() {
+            // Once for all of them: only a panic begins another round, behind the one that panicked.
+            quietly(|| {
+                while let Some(waker) = wakers.get_mut(first) {
+                    first += 1;
+                    if let Some(waker) = waker.take() {
+                        waker.wake();
+                    }
+                }
+            });
         }
     }
 }

@@ -128,6 +128,19 @@ impl<D: Request> Op<D> {
         }
     }
 
+    /// Gives back what the operation owns without doing it, with `error` as its result.
+    ///
+    /// # Panics
+    /// If it was polled before.
+    pub fn refuse(mut self, error: io::Error) -> D::Output {
+        assert!(
+            self.stage == Stage::Idle,
+            "an operation in flight cannot be refused"
+        );
+        let data = self.data.take().expect("polled after it was ready");
+        data.finish(Err(error))
+    }
+
     /// Makes a place for the operation and the entry that is to be queued for it.
     ///
     /// The caller holds the lock, queues the entry before it lets go of it, and tells the driver then. If the driver

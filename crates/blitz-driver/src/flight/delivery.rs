@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::task::Waker;
 
+use blitz_core::quiet::quietly;
 use blitz_core::wake::WakeBatch;
 use blitz_sys::errno;
 
@@ -90,12 +91,13 @@ impl Delivery {
     pub(crate) fn finish(&mut self) {
         self.wakes.wake_all();
         while let Some(remains) = self.remains.pop() {
-            match remains {
+            // A buffer's drop, or a waker's, may panic: what comes behind it is not its business.
+            quietly(|| match remains {
                 Remains::Operation(data, outcome, is_detached) => data.retire(outcome, is_detached),
                 Remains::Waker(waker) => drop(waker),
                 Remains::Stream(many) => drop(many),
                 Remains::Descriptor(descriptor) => drop(descriptor),
-            }
+            });
         }
     }
 

@@ -10,11 +10,15 @@ use std::time::Duration;
 use blitz_core::primitive::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use blitz_core::primitive::sync::{Arc, Condvar, Mutex, MutexGuard};
 use blitz_core::primitive::thread;
+use blitz_core::quiet::quietly;
 
 use super::Refused;
 use super::job::{Call, Job, OneShot};
 use crate::park::{NoWatch, ThreadHook, Watch, Watching};
 use crate::task::{self, JoinHandle, Schedule, SpawnInfo};
+
+/// What a thread is called whose name is not given.
+const DEFAULT_NAME: &str = "blitz-io-worker";
 
 /// Called on each new thread; what it answers lives as long as the thread.
 pub type EnterHook = std::sync::Arc<dyn Fn() -> Box<dyn Any> + Send + Sync>;
@@ -28,7 +32,7 @@ pub struct PoolConfig {
     pub keep_alive: Duration,
     /// A thread's stack, in bytes; the standard library's choice if `None`.
     pub stack_size: Option<usize>,
-    /// Names a thread as it starts.
+    /// Names a thread as it starts, on the thread that starts it.
     pub name: std::sync::Arc<dyn Fn() -> String + Send + Sync>,
     /// Called on each thread before its first job.
     pub on_start: Option<ThreadHook>,
@@ -48,7 +52,7 @@ impl Default for PoolConfig {
             threads_max: 512,
             keep_alive: Duration::from_secs(10),
             stack_size: None,
-            name: std::sync::Arc::new(|| "blitz-io-worker".to_owned()),
+            name: std::sync::Arc::new(|| DEFAULT_NAME.to_owned()),
             on_start: None,
             on_stop: None,
             enter: None,
@@ -95,6 +99,8 @@ pub(super) struct State {
     pub(super) reserved: usize,
     /// Threads that were called, by a reservation or by their start, and have not been at the queue yet.
     pub(super) coming: usize,
+    /// Threads in the user's start hook, if there is one: they come too, but nobody knows when, so nobody counts on them.
+    pub(super) starting: usize,
     pub(super) shutdown: bool,
     next_index: u64,
     pub(super) handles: Vec<(u64, thread::JoinHandle<()>)>,
@@ -148,7 +154,13 @@ impl Inner {
 
     /// Calls a thread to the queue: one at rest, or else a new one while there may be more. Answers whether the caller is to
     /// notify one, when it has let go of the lock.
-    pub(super) fn summon(pool: &Arc<Self>, state: &mut State) -> io::Result<bool> {
+    ///
+    /// `name` is what [`lock_to_summon`](Self::lock_to_summon) answered since the lock was taken last.
+    pub(super) fn summon(
+        pool: &Arc<Self>,
+        state: &mut State,
+        name: Option<String>,
+    ) -> io::Result<bool> {
         if state.idle > 0 {
             state.idle -= 1;
             state.reserved += 1;
@@ -157,14 +169,40 @@ impl Inner {
             return Ok(true);
         }
         if state.threads < pool.config.threads_max {
-            Self::start_thread(pool, state)?;
+            Self::start_thread(pool, state, name)?;
         }
         Ok(false)
     }
 
-    fn start_thread(pool: &Arc<Self>, state: &mut State) -> io::Result<()> {
+    /// Whether a thread that is called now would be a new one.
+    pub(super) fn would_start(&self, state: &State) -> bool {
+        state.idle == 0 && state.threads < self.config.threads_max
+    }
+
+    /// The lock, and a name for the thread that a `summon` would start then, made without the lock: it is the user's code.
+    pub(super) fn lock_to_summon(
+        &self,
+        is_called_for: impl Fn(&State) -> bool,
+    ) -> (MutexGuard<'_, State>, Option<String>) {
+        let mut name = None;
+        loop {
+            let state = self.state.lock();
+            if name.is_some() || !is_called_for(&state) || !self.would_start(&state) {
+                return (state, name);
+            }
+            drop(state);
+            let mut made = String::new();
+            // If that panics the thread goes without a name of its own.
+            quietly(|| made = (self.config.name)());
+            name = Some(made);
+        }
+    }
+
+    fn start_thread(pool: &Arc<Self>, state: &mut State, name: Option<String>) -> io::Result<()> {
         let inner = Arc::clone(pool);
-        let mut builder = thread::Builder::new().name((inner.config.name)());
+        let name = name.filter(|name| !name.is_empty() && !name.contains('\0'));
+        let mut builder =
+            thread::Builder::new().name(name.unwrap_or_else(|| DEFAULT_NAME.to_owned()));
         if let Some(bytes) = inner.config.stack_size {
             builder = builder.stack_size(bytes);
         }
@@ -173,7 +211,11 @@ impl Inner {
         let handle = builder.spawn(move || super::thread::run(&inner, index))?;
         state.next_index += 1;
         state.threads += 1;
-        state.coming += 1;
+        if pool.config.on_start.is_some() {
+            state.starting += 1;
+        } else {
+            state.coming += 1;
+        }
         state.alive += 1;
         state.handles.push((index, handle));
         pool.note_threads(state);
@@ -310,7 +352,7 @@ impl Spawner {
     /// `eager`: calls a thread for this very job, and fails if there is none to be had.
     fn push(&self, job: Job, eager: bool) -> Result<(), (Job, Option<io::Error>)> {
         let inner = &self.inner;
-        let mut state = inner.state.lock();
+        let (mut state, name) = inner.lock_to_summon(|state| eager || state.coming == 0);
         let full = matches!(job, Job::Call { .. })
             && state.idle == 0
             && state.threads >= inner.config.threads_max
@@ -322,13 +364,18 @@ impl Spawner {
             drop(state);
             return Err((job, None));
         }
-        state.queue.push_back(job);
+        if eager {
+            // A worker's core is worth more than any call that waits for a thread.
+            state.queue.push_front(job);
+        } else {
+            state.queue.push_back(job);
+        }
         inner.note_queue(&state);
         if state.coming > 0 && !eager {
             // Whoever comes takes a job and calls the next thread, if there is more.
             return Ok(());
         }
-        match Inner::summon(inner, &mut state) {
+        match Inner::summon(inner, &mut state, name) {
             Ok(notify) => {
                 drop(state);
                 if notify {
@@ -338,7 +385,11 @@ impl Spawner {
             }
             // With other threads about, one of them takes the job later. Without, it is lost, and that must be said.
             Err(error) if eager || state.threads == 0 => {
-                let job = state.queue.pop_back();
+                let job = if eager {
+                    state.queue.pop_front()
+                } else {
+                    state.queue.pop_back()
+                };
                 inner.note_queue(&state);
                 drop(state);
                 match job {
@@ -385,6 +436,7 @@ impl Pool {
             idle: 0,
             reserved: 0,
             coming: 0,
+            starting: 0,
             shutdown: false,
             next_index: 0,
             handles: Vec::new(),

@@ -1,13 +1,13 @@
 //! One thread of the pool: takes jobs until its keep-alive or the pool ends.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use super::job::Job;
 use super::pool::{Inner, State};
-use crate::park::ThreadHook;
+use crate::park::call_hook;
 use blitz_core::primitive::sync::{Arc, MutexGuard};
+use blitz_core::quiet::quietly;
 
 blitz_core::thread_local_const! {
     /// The pool that this thread belongs to, by its address.
@@ -24,9 +24,9 @@ pub(super) fn run(inner: &Arc<Inner>, index: u64) {
     POOL.with(|pool| pool.set(Arc::as_ptr(inner)));
     let _alive = Alive(inner);
     let _context = inner.config.enter.as_ref().map(|enter| enter());
-    call(&inner.config.on_start);
+    call_hook(&inner.config.on_start);
     work(inner, index);
-    call(&inner.config.on_stop);
+    call_hook(&inner.config.on_stop);
 }
 
 /// The thread has not run its last line. By a panic it gets there, too: leaving the runtime's context panics where a call
@@ -43,37 +43,43 @@ impl Drop for Alive<'_> {
     }
 }
 
-/// Calls a user's hook. One that panics has told so by the panic hook; the thread is still needed.
-fn call(hook: &Option<ThreadHook>) {
-    if let Some(hook) = hook {
-        let _ = catch_unwind(AssertUnwindSafe(|| hook()));
-    }
-}
-
 /// Takes jobs until there is nothing to stay for. The decision to leave and the count of threads change under one lock:
 /// whoever pushes a job never counts on a thread that has made up its mind to go.
 fn work(inner: &Arc<Inner>, index: u64) {
     let mut state = inner.state.lock();
     // A job for which this thread was started, or woken, has begun: it runs even if the shutdown was quicker.
     let mut begun = true;
-    state.coming -= 1;
+    if inner.config.on_start.is_some() {
+        state.starting -= 1;
+    } else {
+        state.coming -= 1;
+    }
     loop {
         while let Some(job) = state.pop() {
             inner.note_queue(&state);
             // As many as there are threads on their way for run as well, whoever takes them.
-            let cancelled = state.shutdown && !begun && state.len() >= state.coming;
+            let on_their_way = state.coming + state.starting;
+            let cancelled = state.shutdown && !begun && state.len() >= on_their_way;
             begun = false;
             // If there is more, and nobody comes for it, the next thread is called before this one is busy. If the system
             // has none to give, those that there are take the rest in their turn.
-            let more = !state.is_empty() && state.coming == 0;
-            let notify = more && Inner::summon(inner, &mut state).unwrap_or(false);
+            let mut notify = false;
+            if has_more(&state) {
+                let mut name = None;
+                if inner.would_start(&state) {
+                    drop(state);
+                    (state, name) = inner.lock_to_summon(has_more);
+                }
+                notify =
+                    has_more(&state) && Inner::summon(inner, &mut state, name).unwrap_or(false);
+            }
             drop(state);
             if notify {
                 inner.notify_one();
             }
             // A call's own panic went to its handle. What is caught here came from a hook of the user or a worker that
             // broke; other jobs still count on this thread.
-            let _ = catch_unwind(AssertUnwindSafe(|| run_job(job, cancelled)));
+            quietly(|| run_job(job, cancelled));
             state = inner.state.lock();
         }
         let stay;
@@ -106,6 +112,11 @@ fn work(inner: &Arc<Inner>, index: u64) {
         // If it panicked the panic hook has told so; it is gone either way.
         let _ = before.join();
     }
+}
+
+/// Whether a job waits that nobody comes for.
+fn has_more(state: &State) -> bool {
+    !state.is_empty() && state.coming == 0
 }
 
 fn run_job(job: Job, cancelled: bool) {

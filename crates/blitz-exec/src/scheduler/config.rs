@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use blitz_core::quiet::quietly;
+
 use super::insight::Insight;
 use super::warnings::{Warning, WarningKind};
 use crate::park::{NoWatch, ThreadHook, Watch};
-use crate::task::{Header, SpawnInfo, TaskMeta, quietly};
+use crate::task::{Header, SpawnInfo, TaskMeta};
 
 /// A hook that is told of a task.
 pub type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;

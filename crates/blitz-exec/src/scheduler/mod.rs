@@ -19,10 +19,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use blitz_core::budget;
+use blitz_core::quiet::quietly;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::stats::WorkerStats;
-use crate::task::quietly;
 use crate::task::{JoinHandle, Notified, OwnedTasks, SpawnInfo, TaskMeta, Tracked};
 use insight::Measure;
 use warnings::{Warning, WarningKind};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
+use blitz_core::quiet::quietly;
 
 use super::config::Config;
 use super::single::{self, Shared};
@@ -40,20 +41,25 @@ impl PerCore {
     ///
     /// # Errors
     /// If the system gives no thread. Shut the pool down then: workers that have started end, and nothing was spawned yet.
-    pub fn start(&self, blocking: &Spawner) -> io::Result<()> {
-        for worker in &self.workers {
-            let worker = Arc::clone(worker);
-            blocking.spawn_worker(Box::new(move || {
-                let Some(_inside) = budget::enter_runtime(false) else {
-                    unreachable!(
-                        "a worker starts on a thread of the pool, which runs nothing else"
-                    );
-                };
-                worker.run_worker();
-                worker.shutdown();
-            }))?;
+    pub fn start(self: &Arc<Self>, blocking: &Spawner) -> io::Result<()> {
+        for index in 0..self.workers.len() {
+            let all = Arc::clone(self);
+            blocking.spawn_worker(Box::new(move || all.work(index)))?;
         }
         Ok(())
+    }
+
+    fn work(&self, index: usize) {
+        let Some(_inside) = budget::enter_runtime(false) else {
+            unreachable!("a worker starts on a thread of the pool, which runs nothing else");
+        };
+        let worker = &self.workers[index];
+        if !quietly(|| worker.run_worker()) {
+            // No task's panic, no hook's and no waker's gets here: the driver cannot be turned any more, or a worker broke.
+            // What was spawned there can run nowhere else, so the runtime ends, in good order.
+            self.shutdown();
+        }
+        worker.shutdown();
     }
 
     /// Spawns a task on one of the workers, each in its turn.

@@ -6,9 +6,11 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use blitz_core::quiet::quietly;
+
 use blitz_core::primitive::sync::Mutex;
 
-use crate::task::{Id, quietly};
+use crate::task::Id;
 
 /// So many warnings are kept; the oldest go first.
 pub const WARNINGS_KEPT: usize = 256;

@@ -11,6 +11,7 @@ use super::{Schedule, current, memory, waker};
 use blitz_core::list::Links;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::queue::Link;
+use blitz_core::quiet::{forget_panic, quietly};
 use blitz_core::waiting::{self, Place};
 use std::any::Any;
 use std::mem;
@@ -72,21 +73,6 @@ pub(super) fn allocate<F: Future + 'static>(
     // SAFETY: the memory is for it.
     unsafe { memory.write(cell) };
     memory.cast()
-}
-
-/// Calls foreign code whose panic nobody is there to hear.
-pub(crate) fn quietly(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        forget_panic(payload);
-    }
-}
-
-/// Drops what a panic carried; if that panics in turn, what that one carried is leaked.
-#[cold]
-fn forget_panic(payload: Box<dyn Any + Send>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(another);
-    }
 }
 
 /// The task as a whole.

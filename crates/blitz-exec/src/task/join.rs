@@ -2,11 +2,11 @@
 
 use super::cell::Header;
 use super::error::JoinError;
-use super::harness::quietly;
 use super::id::{Id, TaskMeta};
 use super::reference::TaskRef;
 use super::state::Leave;
 use blitz_core::budget;
+use blitz_core::quiet::quietly;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;

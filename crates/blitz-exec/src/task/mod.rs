@@ -25,7 +25,6 @@ mod waker;
 pub use cell::Header;
 pub use current::{current_meta, id, try_id};
 pub use error::JoinError;
-pub(crate) use harness::quietly;
 pub use id::{Id, SpawnInfo, TaskMeta};
 pub use join::{AbortHandle, JoinHandle};
 pub use look::{Seen, TaskState, Tracked};

@@ -6,12 +6,13 @@ use std::time::Duration;
 use blitz_core::budget;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::queue::deque::Owner;
+use blitz_core::quiet::quietly;
 use blitz_core::waiting::Leaf;
 
 use super::Shared;
 use super::context::{Context, push_here, with_context};
 use super::run_queue::RunQueue;
-use crate::park::Park;
+use crate::park::{Park, call_hook};
 use crate::scheduler::config::Config;
 use crate::scheduler::rng::Rng;
 use crate::scheduler::run_observed;
@@ -152,8 +153,12 @@ pub(super) fn run(worker: Arc<Worker>) {
     }
     let context = Context::new(worker, core);
     let _entered = context.enter();
-    context.run();
     let shared = &context.worker.shared;
+    if !quietly(|| context.run()) {
+        // No task's panic, no hook's and no waker's gets here: the driver cannot be turned any more, or a worker broke. The
+        // others cannot take over what waits in this driver, so the runtime ends, in good order.
+        shared.shut_down();
+    }
     if context.with_core(|_| ()).is_some() {
         // Each worker begins with its own tasks.
         shared.owned.close_and_shutdown_all(context.worker.index);
@@ -248,9 +253,7 @@ impl Context {
     fn sleep(&self) {
         let shared = self.shared();
         let hooks = &shared.config.hooks;
-        if let Some(hook) = &hooks.before_park {
-            hook();
-        }
+        call_hook(&hooks.before_park);
         let index = self.worker.index;
         let busy = self.with_core(|core| {
             if !core.run.is_empty() {
@@ -278,9 +281,7 @@ impl Context {
             None => {}
         }
         self.share();
-        if let Some(hook) = &hooks.after_unpark {
-            hook();
-        }
+        call_hook(&hooks.after_unpark);
     }
 
     /// After a turn: if it woke more than one task, somebody may help.

@@ -11,7 +11,7 @@ use blitz_core::queue::Chain;
 
 use super::context::Context;
 use super::{Core, RootWaker, Shared};
-use crate::park::{Park, ThreadParker, Watching};
+use crate::park::{Park, ThreadParker, Watching, call_hook};
 use crate::scheduler::run_observed;
 use crate::task::Notified;
 
@@ -221,9 +221,7 @@ impl Context {
     #[cold]
     fn wait(&self) {
         let hooks = &self.shared.config.hooks;
-        if let Some(hook) = &hooks.before_park {
-            hook();
-        }
+        call_hook(&hooks.before_park);
         let idle = self.with_core(|core| core.queue.is_empty()).unwrap_or(true);
         // ORDERING: Relaxed: a root that is woken from elsewhere leaves a token with the driver as well.
         let sleep = idle && !self.shared.root_woken.load(Relaxed);
@@ -234,9 +232,7 @@ impl Context {
             }
         }
         self.turn(if sleep { None } else { Some(Duration::ZERO) });
-        if let Some(hook) = &hooks.after_unpark {
-            hook();
-        }
+        call_hook(&hooks.after_unpark);
     }
 
     /// Tells what was counted since the last turn.
