@@ -6,9 +6,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use blitz_core::quiet::quietly;
-
 use blitz_core::primitive::sync::Mutex;
+use blitz_core::quiet::quietly;
 
 use crate::task::Id;
 

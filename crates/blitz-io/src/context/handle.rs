@@ -67,10 +67,6 @@ impl Handle {
         &self.inner
     }
 
-    pub(crate) fn same_runtime(&self, other: &Handle) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
-    }
-
     pub(crate) fn clock(&self) -> &Clock {
         &self.inner.clock
     }

@@ -7,6 +7,7 @@ mod handle;
 mod histogram;
 mod info;
 mod metrics;
+mod presence;
 pub(crate) mod tasks;
 mod wait;
 
@@ -28,6 +29,7 @@ pub use histogram::{
 };
 pub use info::{Id, RuntimeFlavor, UnhandledPanic};
 pub use metrics::RuntimeMetrics;
+use presence::Presence;
 
 thread_local! {
     // Without a destructor, so that reading it is one load; a thread leaves nothing here, because guards take back what
@@ -36,8 +38,6 @@ thread_local! {
     static CURRENT: RefCell<ManuallyDrop<Option<Rc<Place>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
     /// How many guards live on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// Whether the driver that this thread holds is of the current runtime.
-    static OWN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A runtime that this thread is in, and the one it was in before. The chain stays on its thread, not in the guards: they are
@@ -79,12 +79,13 @@ pub(crate) fn with_handle<R>(what: &'static str, f: impl FnOnce(&Handle) -> R) -
 /// runtime's, in turn. Panics as [`handle`] does.
 #[track_caller]
 pub(crate) fn driver(what: &'static str) -> blitz_driver::Handle {
-    if OWN.get()
-        && let Some(driver) = blitz_driver::current()
-    {
-        return driver;
-    }
-    with_handle(what, Handle::next_driver)
+    with_handle(what, |handle| {
+        let held = blitz_driver::with_current(|held| {
+            // Under the guard of another runtime this thread's driver is not the one to ask.
+            held.clock().same_as(handle.clock()).then(|| held.clone())
+        });
+        held.flatten().unwrap_or_else(|| handle.next_driver())
+    })
 }
 
 /// The clock of this thread's runtime, if it is in one.
@@ -97,6 +98,12 @@ pub(crate) fn with_clock<R>(f: impl FnOnce(&Clock) -> R) -> Option<R> {
     current().map(|place| f(place.handle.clock()))
 }
 
+/// This thread is in a call that blocks: paused time of its runtime, if it is in one, stands still until the guard goes, but
+/// for waits within.
+pub(crate) fn blocking() -> Option<Presence> {
+    with_clock(Presence::blocking)
+}
+
 /// Runs `f` on the blocking pool of this thread's runtime. Panics as [`handle`] does.
 #[track_caller]
 pub(crate) fn spawn_blocking<F, R>(what: &'static str, f: F) -> JoinHandle<R>
@@ -105,11 +112,6 @@ where
     R: Send + 'static,
 {
     with_handle(what, |handle| handle.spawn_blocking(f))
-}
-
-/// This thread holds, or gives up, a driver of the runtime it is in. Answers what it was before.
-pub(crate) fn set_own_driver(own: bool) -> bool {
-    OWN.replace(own)
 }
 
 #[cold]
@@ -145,7 +147,6 @@ pub(crate) fn nested_block_on() -> ! {
 /// Makes `handle` the runtime of this thread until the guard is dropped.
 #[must_use]
 pub(crate) fn enter(handle: Handle) -> Entered {
-    let own = OWN.get() && current().is_some_and(|before| before.handle.same_runtime(&handle));
     CURRENT.with_borrow_mut(|current| {
         let before = current.take();
         **current = Some(Rc::new(Place { handle, before }));
@@ -154,7 +155,6 @@ pub(crate) fn enter(handle: Handle) -> Entered {
     DEPTH.set(depth);
     Entered {
         depth,
-        own_before: OWN.replace(own),
         _not_send: PhantomData,
     }
 }
@@ -163,7 +163,6 @@ pub(crate) fn enter(handle: Handle) -> Entered {
 #[derive(Debug)]
 pub(crate) struct Entered {
     depth: usize,
-    own_before: bool,
     /// It belongs to its thread, as a lock's guard does, which others may look at.
     _not_send: PhantomData<std::sync::MutexGuard<'static, ()>>,
 }
@@ -180,7 +179,6 @@ impl Drop for Entered {
             return;
         }
         DEPTH.set(self.depth - 1);
-        OWN.set(self.own_before);
         // The old handle may be the last of its runtime: it is dropped after the borrow.
         drop(CURRENT.with_borrow_mut(|current| {
             let before = current.as_ref().and_then(|place| place.before.clone());

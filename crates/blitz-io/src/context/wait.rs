@@ -5,14 +5,16 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
 use blitz_driver::Clock;
-use blitz_driver::clock::{Member, Sleeper, Visit};
+use blitz_driver::clock::{Member, Sleeper};
 use blitz_exec::scheduler::Wait;
+
+use super::presence::Presence;
 
 /// A thread's wait; while it lives, paused time does not jump before the thread sleeps.
 pub(crate) struct ThreadWait {
     shared: Arc<Shared>,
     clock: Clock,
-    _visit: Visit,
+    _presence: Presence,
 }
 
 struct Shared {
@@ -26,11 +28,11 @@ impl ThreadWait {
             sleeper: Sleeper::new(),
             thread: thread::current(),
         });
-        let visit = clock.visit(Arc::<Shared>::clone(&shared));
+        let presence = Presence::waiting(clock, Arc::<Shared>::clone(&shared));
         Self {
             shared,
             clock: clock.clone(),
-            _visit: visit,
+            _presence: presence,
         }
     }
 }

@@ -190,6 +190,8 @@ impl Builder {
     }
 
     /// Names each thread the runtime starts, as it starts.
+    ///
+    /// It is called on the thread that starts the new one. If it panics, the new one has the default name.
     pub fn thread_name_fn<F>(&mut self, name: F) -> &mut Self
     where
         F: Fn() -> String + Send + Sync + 'static,
@@ -210,7 +212,9 @@ impl Builder {
         self
     }
 
-    /// Called on each thread the runtime starts, before its work.
+    /// Called on each thread the runtime starts, before its work. It may wait for the runtime's other threads.
+    ///
+    /// A hook that panics, here and below, has told so by the panic hook, and counts as having returned.
     pub fn on_thread_start<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
         self.pool.on_start = Some(Arc::new(hook));
         self
@@ -234,7 +238,7 @@ impl Builder {
         self
     }
 
-    /// Called with each task that is spawned, on the thread that spawns it.
+    /// Called with each task that is spawned, on the thread that spawns it. If it panics, so does the call that spawns.
     pub fn on_task_spawn<F: Fn(&TaskMeta<'_>) + Send + Sync + 'static>(
         &mut self,
         hook: F,

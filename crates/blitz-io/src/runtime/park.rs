@@ -9,8 +9,6 @@ use blitz_exec::scheduler::insight;
 use blitz_exec::stats::WorkerStats;
 use blitz_sys::cpu;
 
-use crate::context;
-
 /// Real time, whatever the runtime's clock does: figures are of what a program costs.
 fn now_ns() -> u64 {
     blitz_driver::clock::to_ns(std::time::Instant::now())
@@ -31,8 +29,8 @@ pub(super) struct DriverPark {
     stats: Arc<WorkerStats>,
     /// Processors for the thread that holds the core; all that it may use anyway if empty.
     cpus: Vec<usize>,
-    /// Where the thread could run before, and whether it was in this runtime with a driver.
-    before: Option<(Option<Vec<usize>>, bool)>,
+    /// Where the thread could run before, if it is tied now.
+    before: Option<Vec<usize>>,
 }
 
 impl DriverPark {
@@ -49,27 +47,20 @@ impl DriverPark {
 impl Park for DriverPark {
     fn bind(&mut self) {
         self.driver.bind();
-        let allowed = if self.cpus.is_empty() {
-            None
-        } else {
+        if !self.cpus.is_empty() {
             // Where threads cannot be tied, or these processors are gone, the worker runs where it may.
-            let allowed = cpu::affinity().ok();
+            self.before = cpu::affinity().ok();
             // As above.
             let _ = cpu::set_affinity(&self.cpus);
-            allowed
-        };
-        self.before = Some((allowed, context::set_own_driver(true)));
+        }
         self.stats.begin(now_ns());
     }
 
     fn unbind(&mut self) {
         self.stats.end(now_ns());
-        if let Some((allowed, own)) = self.before.take() {
-            context::set_own_driver(own);
-            if let Some(allowed) = allowed {
-                // They were this thread's a moment ago; if they are gone it stays where it is.
-                let _ = cpu::set_affinity(&allowed);
-            }
+        if let Some(allowed) = self.before.take() {
+            // They were this thread's a moment ago; if they are gone it stays where it is.
+            let _ = cpu::set_affinity(&allowed);
         }
         self.driver.unbind();
     }

@@ -54,7 +54,7 @@ pub fn block_in_place<F, R>(f: F) -> R
 where
     F: FnOnce() -> R,
 {
-    // This thread blocks without a core: paused time waits for it.
-    let _inhibit = context::with_clock(|clock| clock.inhibit());
+    // This thread blocks without a core: paused time waits for it, as long as it does not wait itself.
+    let _blocking = context::blocking();
     scheduler::block_in_place(f)
 }

@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-/// Runs the ignored test `name` alone in a child process, after the shell commands in `setup`.
-pub(crate) fn run(setup: &str, name: &str) {
+/// Runs the ignored test `name` alone in a child process, after the shell commands in `setup`; what it said.
+pub(crate) fn run(setup: &str, name: &str) -> String {
     let exe = std::env::current_exe().unwrap();
     let script =
         format!("{setup}\nexec \"$0\" --exact \"$1\" --ignored --nocapture --test-threads=1");
@@ -14,6 +14,7 @@ pub(crate) fn run(setup: &str, name: &str) {
         .output()
         .unwrap();
     check(name, &output);
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn check(name: &str, output: &Output) {

@@ -8,6 +8,7 @@ mod child;
 mod contention;
 mod fs;
 mod harness;
+mod hooks;
 mod http_like_workload;
 mod mixed_io;
 mod net_echo;

@@ -239,6 +239,43 @@ fn block_in_place_holds_time_still() {
     });
 }
 
+/// A wait within a call that blocks in place is a wait of the thread: time goes on, however deep they lie in one another.
+#[test]
+fn time_goes_on_for_a_wait_within_a_blocking_call() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    fn sleep_in_place(depth: usize) {
+        let start = Instant::now();
+        task::block_in_place(|| {
+            assert_eq!(Instant::now(), start);
+            blitz_io::runtime::Handle::current().block_on(async {
+                time::sleep(HOUR).await;
+                if depth > 0 {
+                    sleep_in_place(depth - 1);
+                }
+            });
+        });
+        assert_eq!(start.elapsed(), HOUR * (1 + depth as u32));
+    }
+    crate::harness::guarded(crate::harness::GUARD, || {
+        // On the thread in `block_on`, and on a worker.
+        runtime.block_on(async { sleep_in_place(2) });
+        let task = runtime.spawn(async { sleep_in_place(2) });
+        runtime.block_on(task).unwrap();
+        // And afterwards the outer wait counts again.
+        runtime.block_on(async {
+            let start = Instant::now();
+            sleep_in_place(0);
+            time::sleep(HOUR).await;
+            assert_eq!(start.elapsed(), HOUR * 2);
+        });
+    });
+}
+
 /// Blocking calls that follow one another from task to task: time moves only when the last has been answered.
 #[test]
 fn the_answer_of_a_blocking_call_goes_before_time() {
