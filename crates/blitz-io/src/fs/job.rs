@@ -1,9 +1,12 @@
 //! One operation under way: by the ring, or on the blocking pool.
 
 use std::io;
+use std::panic::resume_unwind;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use blitz_core::primitive::sync::Mutex;
 use blitz_driver::completion::{Op, Request};
 use blitz_exec::task::JoinHandle;
 
@@ -35,6 +38,42 @@ impl<D: Request> Future for Job<D> {
         match self.get_mut() {
             Self::Ring(op) => Pin::new(op).poll(cx).map(Ok),
             Self::Pool(call) => Pin::new(call).poll(cx).map_err(of_pool),
+        }
+    }
+}
+
+/// The operation that `op` makes for a driver, which gives its buffer back whatever happens: a pool that takes no more calls,
+/// since the runtime shuts down, hands the operation back undone.
+///
+/// # Panics
+/// If the buffer's own code does.
+pub(super) async fn on_ring_or_pool<D>(
+    what: &'static str,
+    op: impl FnOnce(&blitz_driver::Handle) -> Op<D>,
+) -> D::Output
+where
+    D: Request<Output: Send>,
+{
+    let op = op(&context::driver(what));
+    if op.has_ring() {
+        return op.await;
+    }
+    let place = Arc::new(Mutex::new(Some(op)));
+    let theirs = Arc::clone(&place);
+    let call = context::spawn_blocking(what, move || {
+        let op = theirs.lock().take();
+        op.map(Op::call)
+    });
+    match call.await {
+        Ok(Some(done)) => done,
+        Ok(None) => unreachable!("who waits takes the operation back only when the call is over"),
+        Err(error) => {
+            let op = place.lock().take();
+            match (op, error.try_into_panic()) {
+                (_, Ok(payload)) => resume_unwind(payload),
+                (Some(op), Err(error)) => op.refuse(of_pool(error)),
+                (None, Err(_)) => unreachable!("a call that has begun cannot be cancelled"),
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! An open file.
 
+mod bell;
 mod state;
 mod streams;
 mod unsent;
@@ -11,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::SystemTime;
 
 use blitz_core::primitive::sync::Mutex;
@@ -20,7 +22,7 @@ use blitz_sys::errno;
 use blitz_sys::file::{read_now, write_now};
 
 use super::OpenOptions;
-use super::job::{Job, on_pool};
+use super::job::{Job, on_pool, on_ring_or_pool};
 use super::names::is_on_the_spot;
 use state::State;
 
@@ -122,8 +124,24 @@ impl File {
 
     /// Waits until what was written is with the system, and reports what went wrong since the last report.
     async fn settle(&self) -> io::Result<()> {
-        let _last = Leaver(self);
-        poll_fn(|cx| self.state.lock().poll_flush(cx, &self.std)).await
+        poll_fn(|cx| {
+            if self.state.lock().is_settled() {
+                return Poll::Ready(Ok(()));
+            }
+            // A waker is foreign code: it is cloned before the lock, and dropped after it.
+            let mine = cx.waker().clone();
+            let mut state = self.state.lock();
+            let (flushed, known) = state.poll_flush_shared(mine, &self.std);
+            let bell = flushed.is_ready().then(|| state.bell());
+            drop(state);
+            drop(known);
+            // The others look for themselves.
+            if let Some(bell) = bell {
+                bell.wake();
+            }
+            flushed
+        })
+        .await
     }
 
     /// Brings content and metadata to the disk.
@@ -349,12 +367,10 @@ impl File {
         }
         drop(coop);
         let std = self.std.clone();
-        given_back(
-            Job::new("fs::File::read_at", |driver| {
-                ops::read_at(driver, std, buffer, Some(offset))
-            })
-            .await,
-        )
+        on_ring_or_pool("fs::File::read_at", |driver| {
+            ops::read_at(driver, std, buffer, Some(offset))
+        })
+        .await
     }
 
     /// Writes `buffer`'s bytes at `offset`, wherever the file's position is, and returns the buffer with the count.
@@ -378,38 +394,16 @@ impl File {
         }
         drop(coop);
         let std = self.std.clone();
-        given_back(
-            Job::new("fs::File::write_at", |driver| {
-                ops::write_at(driver, std, buffer, Some(offset))
-            })
-            .await,
-        )
+        on_ring_or_pool("fs::File::write_at", |driver| {
+            ops::write_at(driver, std, buffer, Some(offset))
+        })
+        .await
     }
 }
 
 /// Whether a call on the spot says that it is for the ring or the pool.
 fn must_wait(answer: i32) -> bool {
     answer == -errno::EAGAIN || answer == -errno::EOPNOTSUPP || answer == -errno::EINTR
-}
-
-/// A call on the pool that panicked, or was refused by a runtime that shuts down, has the buffer with it.
-fn given_back<B>(done: io::Result<(io::Result<usize>, B)>) -> (io::Result<usize>, B) {
-    match done {
-        Ok(done) => done,
-        Err(error) => panic!("the buffer of a file operation went down with the runtime: {error}"),
-    }
-}
-
-/// Whoever stops waiting for the file, one way or another, has the others look for themselves: the operation knows one waker.
-struct Leaver<'a>(&'a File);
-
-impl Drop for Leaver<'_> {
-    fn drop(&mut self) {
-        let waiters = std::mem::take(&mut self.0.state.lock().waiters);
-        for waiter in waiters {
-            waiter.wake();
-        }
-    }
 }
 
 impl Drop for File {

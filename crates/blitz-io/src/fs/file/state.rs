@@ -30,6 +30,7 @@ use blitz_exec::task::JoinHandle;
 use blitz_io_traits::{IoBuf, ReadBuf, Slice};
 use blitz_sys::completion::Opcode;
 
+use super::bell::Bell;
 use super::unsent::Unsent;
 use crate::context;
 use crate::fs::job::{Job, of_pool};
@@ -63,8 +64,8 @@ pub(super) struct State {
     pub(super) may_write_now: bool,
     /// Asked at the first write that is not made on the spot.
     is_positioned: Option<bool>,
-    /// Everyone who waits beside the one that the operation knows.
-    pub(super) waiters: Vec<Waker>,
+    /// What the operation wakes.
+    bell: Arc<Bell>,
 }
 
 enum UnderWay {
@@ -77,7 +78,7 @@ enum UnderWay {
 }
 
 impl State {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             under_way: UnderWay::Idle,
             read: Vec::new(),
@@ -94,7 +95,7 @@ impl State {
             may_read_now: true,
             may_write_now: true,
             is_positioned: None,
-            waiters: Vec::new(),
+            bell: Arc::default(),
         }
     }
 
@@ -108,51 +109,36 @@ impl State {
         !self.unsent.is_empty()
     }
 
-    /// Waits for what is under way; its error is kept for whoever asks next.
-    pub(super) fn poll_settle(&mut self, cx: &mut Context<'_>, file: &Arc<StdFile>) -> Poll<()> {
+    /// Polls what is under way; its error is kept for whoever asks next. Who waits is told by the bell.
+    fn poll_settle(&mut self, file: &Arc<StdFile>) -> Poll<()> {
+        if !self.is_busy() {
+            return Poll::Ready(());
+        }
+        let bell = Waker::from(Arc::clone(&self.bell));
+        let cx = &mut Context::from_waker(&bell);
         loop {
             match &mut self.under_way {
                 UnderWay::Idle => return Poll::Ready(()),
                 UnderWay::Reading(job, from) => {
                     let from = *from;
-                    let done = match Pin::new(job).poll(cx) {
-                        Poll::Ready(done) => done,
-                        Poll::Pending => return self.wait(cx),
-                    };
+                    let done = ready!(Pin::new(job).poll(cx));
                     self.under_way = UnderWay::Idle;
                     self.end_read(done, from, file);
                 }
                 UnderWay::Writing(op, base) => {
                     let base = *base;
-                    let (written, part) = match Pin::new(op).poll(cx) {
-                        Poll::Ready(done) => done,
-                        Poll::Pending => return self.wait(cx),
-                    };
+                    let (written, part) = ready!(Pin::new(op).poll(cx));
                     self.under_way = UnderWay::Idle;
                     let at = part.begin();
                     self.end_write(written, part.into_inner(), at, base, file);
                 }
                 UnderWay::WritingOnPool(call) => {
-                    let done = match Pin::new(call).poll(cx) {
-                        Poll::Ready(done) => done,
-                        Poll::Pending => return self.wait(cx),
-                    };
+                    let done = ready!(Pin::new(call).poll(cx));
                     self.under_way = UnderWay::Idle;
                     self.end_pool_write(done, file);
                 }
             }
         }
-    }
-
-    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self
-            .waiters
-            .iter()
-            .any(|waiter| waiter.will_wake(cx.waker()))
-        {
-            self.waiters.push(cx.waker().clone());
-        }
-        Poll::Pending
     }
 
     fn end_read(
@@ -264,12 +250,7 @@ impl State {
     }
 
     /// Takes a copy of the front of `bytes` and begins to write it; how much was taken.
-    pub(super) fn take_to_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-        file: &Arc<StdFile>,
-    ) -> io::Result<usize> {
+    pub(super) fn take_to_write(&mut self, bytes: &[u8], file: &Arc<StdFile>) -> io::Result<usize> {
         let len = bytes.len().min(self.max_buf_size);
         let base = match self.is_positioned(file) {
             true => Some(position_of(file)?),
@@ -283,7 +264,7 @@ impl State {
         copy.extend_from_slice(&bytes[..len]);
         self.begin_write(copy, 0, base, file);
         // On the ring it begins with the first poll. If it is done at once, the next call finds that.
-        let _ = self.poll_settle(cx, file);
+        let _ = self.poll_settle(file);
         Ok(len)
     }
 
@@ -346,14 +327,10 @@ impl State {
         Ok(())
     }
 
-    /// Waits until everything taken is written, trying again what failed, or reports why not.
-    pub(super) fn poll_flush(
-        &mut self,
-        cx: &mut Context<'_>,
-        file: &Arc<StdFile>,
-    ) -> Poll<io::Result<()>> {
+    /// Polls until everything taken is written, trying again what failed, or reports why not. Who waits is told by the bell.
+    fn poll_flush(&mut self, file: &Arc<StdFile>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.poll_settle(cx, file));
+            ready!(self.poll_settle(file));
             if let Some(error) = self.failed.take() {
                 self.lost = 0;
                 return Poll::Ready(Err(error));
@@ -372,9 +349,30 @@ impl State {
         cx: &mut Context<'_>,
         file: &Arc<StdFile>,
     ) -> Poll<io::Result<()>> {
-        let flushed = self.poll_flush(cx, file);
-        self.waiters.clear();
-        flushed
+        if !self.is_settled() {
+            self.bell.only(cx.waker());
+        }
+        self.poll_flush(file)
+    }
+
+    /// The same for one of many, under the file's lock: to be dropped after it comes the waker, if it is known already.
+    pub(super) fn poll_flush_shared(
+        &mut self,
+        waker: Waker,
+        file: &Arc<StdFile>,
+    ) -> (Poll<io::Result<()>>, Option<Waker>) {
+        let known = self.bell.add(waker);
+        (self.poll_flush(file), known)
+    }
+
+    /// Whether nothing is under way, held back or to be reported.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.is_busy() && !self.has_unsent() && self.failed.is_none()
+    }
+
+    /// What wakes those who wait.
+    pub(super) fn bell(&self) -> Waker {
+        Waker::from(Arc::clone(&self.bell))
     }
 
     /// The file goes to another owner, who is told of no error: what is unsent is written here.
@@ -422,19 +420,15 @@ mod tests {
     #[test]
     fn what_a_failed_write_lost_is_counted_until_it_is_told() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let mut cx = Context::from_waker(Waker::noop());
         let mut state = State::new();
         let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
         state.end_write(Err(broken()), b"taken".to_vec(), 2, None, &file);
         assert_eq!((state.lost, state.has_unsent()), (3, false));
-        let told = state.poll_flush(&mut cx, &file);
+        let told = state.poll_flush(&file);
         assert!(
             matches!(told, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe)
         );
         assert_eq!(state.lost, 0);
-        assert!(matches!(
-            state.poll_flush(&mut cx, &file),
-            Poll::Ready(Ok(()))
-        ));
+        assert!(matches!(state.poll_flush(&file), Poll::Ready(Ok(()))));
     }
 }

@@ -80,7 +80,7 @@ impl AsyncWrite for File {
             }
         }
         coop.made_progress();
-        Poll::Ready(state.take_to_write(cx, buf, &this.std))
+        Poll::Ready(state.take_to_write(buf, &this.std))
     }
 
     /// All of them as one write: it costs a copy, and saves the calls.
