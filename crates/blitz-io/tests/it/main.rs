@@ -7,6 +7,7 @@ mod builder;
 mod child;
 mod contention;
 mod fs;
+mod fs_faults;
 mod harness;
 mod hooks;
 mod http_like_workload;
