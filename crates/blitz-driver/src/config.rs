@@ -11,10 +11,10 @@ use crate::flight::BufferConfig;
 /// Which threads will hold the core that the driver belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RingUse {
-    /// One after the other may.
+    /// One after the other may. Where the system has epoll, that watches the sockets, and the ring has the operations.
     #[default]
     Shared,
-    /// The first that binds it, and no other until it is dropped.
+    /// The first that binds it, and no other until it is dropped. Sockets are polled in the ring.
     SingleThread,
 }
 
@@ -31,8 +31,7 @@ pub struct Config {
     pub cq_entries: u32,
     /// Events taken in one turn at most (1,024).
     pub events_per_turn: usize,
-    /// Events taken in a turn that does not wait, because the worker has tasks (as many). For rings: a readiness interface
-    /// has one buffer for both.
+    /// Events taken in a turn that does not wait, because the worker has tasks (as many).
     pub events_per_busy_turn: Option<usize>,
     /// A kernel thread that submits (none: it pays only where a processor is to spare).
     pub sqpoll: Option<SqPoll>,
@@ -42,6 +41,13 @@ pub struct Config {
     pub clock: Clock,
     /// How long a shutdown waits for operations to end before it leaks them (5 s).
     pub drain_limit: Duration,
+}
+
+impl Config {
+    /// Events taken in a turn that does not wait.
+    pub(crate) fn events_per_busy(&self) -> usize {
+        self.events_per_busy_turn.unwrap_or(self.events_per_turn)
+    }
 }
 
 impl Default for Config {

@@ -92,8 +92,9 @@ impl Registration {
     /// Arms the resource now instead of at the first wait, so that it is known whether it can be.
     ///
     /// # Errors
-    /// If the driver is shutting down, or on a readiness back end if the resource cannot be polled (a regular file).
+    /// If the driver is shutting down; `PermissionDenied` if the resource cannot be waited for (a regular file).
     pub fn arm(&self) -> io::Result<()> {
+        self.home.check_pollable(&self.fd)?;
         self.ensure_armed()
     }
 

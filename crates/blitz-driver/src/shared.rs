@@ -3,14 +3,14 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
 use blitz_core::slab::Key;
 use blitz_sys::completion::{Features, Opcode};
-use blitz_sys::readiness::{Notifier, Registry};
+use blitz_sys::readiness::{Notifier, Registry, check_pollable};
 use blitz_sys::wakeup::{EventFd, ForkMark};
 
 use crate::backend::Backend;
@@ -49,9 +49,11 @@ pub(crate) struct Shared {
     pub(crate) counters: CachePadded<TurnCounters>,
 }
 
-/// How the thread that waits is interrupted, and sources are registered.
+/// How the thread that waits is interrupted, and where sources are registered.
 pub(crate) enum Door {
+    /// In the ring.
     Ring(EventFd),
+    /// In a selector, alone or beside a ring.
     Readiness(Notifier, Registry),
 }
 
@@ -174,7 +176,8 @@ impl Handle {
         if submission.closed {
             return Err(shutting_down());
         }
-        let key = submission.arm(source, fd, interest);
+        let in_ring = matches!(self.0.door, Door::Ring(_));
+        let key = submission.arm(source, fd, interest, in_ring);
         drop(submission);
         match &self.0.door {
             Door::Ring(_) => self.notify_submitted(),
@@ -187,6 +190,14 @@ impl Handle {
             }
         }
         Ok(key)
+    }
+
+    /// Finds out whether `fd` can be waited for, where arming it does not tell.
+    pub(crate) fn check_pollable(&self, fd: &OwnedFd) -> io::Result<()> {
+        match &self.0.door {
+            Door::Ring(_) => check_pollable(fd.as_fd()),
+            Door::Readiness(..) => Ok(()),
+        }
     }
 
     /// Asks again for the readiness of a source, where it is reported once.

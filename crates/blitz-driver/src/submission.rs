@@ -158,20 +158,25 @@ impl Submission {
         (ring.len() as u32, self.backlog.is_empty())
     }
 
-    /// Arms `source` on the ring.
-    pub(crate) fn arm(&mut self, source: &Arc<Source>, fd: &Arc<OwnedFd>, interest: u8) -> Key {
+    /// Makes a place for `source`, and polls it if that is the ring's part.
+    pub(crate) fn arm(
+        &mut self,
+        source: &Arc<Source>,
+        fd: &Arc<OwnedFd>,
+        interest: u8,
+        in_ring: bool,
+    ) -> Key {
         let raw_fd = fd.as_raw_fd();
-        let ring = self.ring.is_some();
         let key = self.sources.insert(Entry {
             source: Arc::clone(source),
-            fd: ring.then(|| Arc::clone(fd)),
+            fd: in_ring.then(|| Arc::clone(fd)),
             raw_fd,
             interest,
             dropped: false,
-            in_flight: ring,
+            in_flight: in_ring,
         });
         self.counted.registered += 1;
-        if ring {
+        if in_ring {
             self.push_poll(raw_fd, interest, key);
         }
         key
@@ -262,7 +267,7 @@ impl Submission {
         }
     }
 
-    /// A readiness back end's event.
+    /// A selector's event.
     #[inline]
     pub(crate) fn deliver_event(&self, token: usize, ready: u8, out: &mut Outbox) {
         let ready = Ready::from_bits(ready);

@@ -4,8 +4,8 @@
 pub(crate) const OPERATION: u64 = 1;
 /// A source's poll: the rest is its key.
 pub(crate) const SOURCE: u64 = 2;
-/// The poll of the driver's own wake-up.
-pub(crate) const WAKE: u64 = 3;
+/// The poll of what happens outside the ring: the rest is its number.
+pub(crate) const BELL: u64 = 3;
 /// Nobody's: the answer to a cancellation.
 pub(crate) const NOBODY: u64 = 0xf;
 

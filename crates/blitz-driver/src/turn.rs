@@ -3,14 +3,13 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
-use blitz_sys::completion::{self, Completions, Cqe, Entered, Features, Mode, Setup, Sqe};
+use blitz_sys::completion::{self, Entered, Features, Mode, Setup};
 use blitz_sys::errno;
-use blitz_sys::readiness::{Selector, mask_for};
 use blitz_sys::wakeup::{EventFd, ForkMark};
 
 use crate::backend::Backend;
@@ -19,54 +18,30 @@ use crate::clock::Sleeper;
 use crate::config::{Config, RingUse};
 use crate::counters::TurnCounters;
 use crate::current;
+use crate::engine::{self, Bell, Beside, Engine, Ring};
 use crate::flight::Operations;
 use crate::shared::{Door, FORKED, Handle, Shared};
 use crate::submission::{Outbox, Submission};
 use crate::tag;
 use crate::timer::Timers;
 
-/// How long one step of a shutdown waits for the kernel before it looks at the clock again.
-const DRAIN_STEP: Duration = Duration::from_millis(50);
-
 /// Turns outside events into wakes. It belongs to a worker's core: one thread at a time turns it.
 pub struct Driver {
-    handle: Handle,
-    engine: Engine,
-    outbox: Outbox,
+    pub(crate) handle: Handle,
+    pub(crate) engine: Engine,
+    pub(crate) outbox: Outbox,
     events_per_turn: usize,
     events_per_busy_turn: usize,
     /// This turn does not wait.
     busy: bool,
-    drain_limit: Duration,
+    pub(crate) drain_limit: Duration,
     /// What this thread's driver was before `bind`; `None` when not bound.
     before: Option<Option<Handle>>,
-    is_down: bool,
+    pub(crate) is_down: bool,
     /// How many outside events were delivered since somebody began to count; wraps.
     found: usize,
     /// The last wait ended because paused time asked for a look, and for nothing else.
     asked: bool,
-}
-
-enum Engine {
-    Ring {
-        completions: Completions,
-        batch: Vec<Cqe>,
-        /// The wake-up's poll stands in the ring.
-        wake_armed: bool,
-        eventfd: EventFd,
-    },
-    Readiness(Selector),
-}
-
-/// What waits for the kernel before it is entered.
-#[derive(Default)]
-struct Queued {
-    /// So many entries stand in the ring's queue.
-    waiting: u32,
-    /// None stands in the list behind it.
-    all_fit: bool,
-    /// The kernel keeps answers back until it is entered.
-    wants_entering: bool,
 }
 
 impl Driver {
@@ -112,19 +87,27 @@ impl Driver {
             sqpoll: config.sqpoll,
         };
         let (submissions, completions, features) = completion::open(&setup)?;
-        let eventfd = EventFd::new().map_err(|error| completion::Refusal {
-            step: "making an eventfd".to_owned(),
-            error,
-        })?;
+        let refused = |step: &str| {
+            let step = step.to_owned();
+            move |error| completion::Refusal { step, error }
+        };
+        // A ring that changes threads leaves the sockets to a selector: the kernel would do a piece of work in the name of the
+        // thread that polled for each event, and cannot while that thread is stuck.
+        let beside = match config.ring {
+            RingUse::Shared => Beside::new(config).map_err(refused("making a selector"))?,
+            RingUse::SingleThread => None,
+        };
+        let (engine, door) = match beside {
+            Some(beside) => beside.join(completions),
+            None => {
+                let eventfd = EventFd::new().map_err(refused("making an eventfd"))?;
+                let bell = Bell::new(eventfd.as_raw_fd(), true);
+                let engine = Engine::of_ring(completions, bell, None);
+                (engine, Door::Ring(eventfd))
+            }
+        };
         let capabilities = Capabilities::new(Backend::IoUring, reason.to_owned(), Some(&features));
         let submission = Submission::new(Some(submissions), Operations::new(&config.buffers));
-        let engine = Engine::Ring {
-            completions,
-            batch: Vec::new(),
-            wake_armed: false,
-            eventfd: eventfd.clone(),
-        };
-        let door = Door::Ring(eventfd);
         Ok(Self::build(
             config,
             submission,
@@ -136,11 +119,11 @@ impl Driver {
     }
 
     fn readiness(config: Config, reason: String) -> io::Result<Self> {
-        let (selector, registry, notifier) = Selector::new(config.events_per_turn)?;
+        let (selector, registry, notifier) = engine::selector(&config)?;
         let capabilities = Capabilities::new(Backend::Epoll, reason, None);
         let submission = Submission::new(None, Operations::new(&config.buffers));
         let door = Door::Readiness(notifier, registry);
-        let engine = Engine::Readiness(selector);
+        let engine = Engine::of_selector(selector);
         Ok(Self::build(
             &config,
             submission,
@@ -181,10 +164,7 @@ impl Driver {
             engine,
             outbox: Outbox::new(),
             events_per_turn: config.events_per_turn.max(1),
-            events_per_busy_turn: config
-                .events_per_busy_turn
-                .unwrap_or(config.events_per_turn)
-                .max(1),
+            events_per_busy_turn: config.events_per_busy().max(1),
             busy: false,
             drain_limit: config.drain_limit,
             before: None,
@@ -211,11 +191,14 @@ impl Driver {
     }
 
     fn enable(&mut self) {
-        let submission = self.handle.submission();
+        let mut submission = self.handle.submission();
         let enabled = match &submission.ring {
             Some(ring) => completion::enable(ring),
             None => Ok(()),
         };
+        if let Some(ring) = &mut self.engine.ring {
+            ring.bell.change_hands(&mut submission);
+        }
         drop(submission);
         if let Err(error) = enabled {
             panic!("a driver for a single thread was bound by another one: {error}");
@@ -252,10 +235,12 @@ impl Driver {
 
     #[inline]
     fn turn_engine(&mut self, limit: Option<Duration>) {
-        match &self.engine {
-            _ if self.is_down => {}
-            Engine::Ring { .. } => self.turn_ring(limit),
-            Engine::Readiness(_) => self.turn_readiness(limit),
+        if self.is_down {
+            // Nothing is served any more.
+        } else if self.engine.ring.is_some() {
+            self.turn_ring(limit);
+        } else {
+            self.turn_selector(limit);
         }
     }
 
@@ -293,20 +278,30 @@ impl Driver {
         (true, limit)
     }
 
+    /// A turn of a ring, and of the selector beside it if there is one.
     fn turn_ring(&mut self, mut limit: Option<Duration>) {
         loop {
-            let queued = self.queue();
-            let Engine::Ring { completions, .. } = &mut self.engine else {
-                return;
-            };
-            if !queued.all_fit || !completions.is_empty() {
+            let Engine { ring, selector } = &mut self.engine;
+            let Some(ring) = ring else { return };
+            let shared = &*self.handle.0;
+            let may_wait = limit != Some(Duration::ZERO);
+            let mut submission = shared.submission.lock();
+            let queued = ring.queue(&mut submission, may_wait, selector.is_some());
+            drop(submission);
+            if !queued.all_fit || queued.is_answered {
                 limit = Some(Duration::ZERO);
             }
-            let shared = &*self.handle.0;
             let (asleep, wait) = Self::fall_asleep(shared, limit);
+            let ring_sleeps = asleep && queued.ring_waits;
+            let completions = &mut ring.completions;
             let entered = if !queued.all_fit {
                 Some(completions.make_room(queued.waiting))
-            } else if queued.waiting != 0 || queued.wants_entering || asleep {
+            } else if queued.waiting != 0 || queued.wants_entering || ring_sleeps {
+                let wait = if ring_sleeps {
+                    wait
+                } else {
+                    Some(Duration::ZERO)
+                };
                 Some(completions.enter(queued.waiting, wait))
             } else {
                 None
@@ -314,7 +309,17 @@ impl Driver {
             if let Some(answer) = &entered {
                 shared.counters.entered(answer);
             }
+            if queued.has_overflowed {
+                shared.counters.overflowed();
+            }
             let entered = entered.unwrap_or(Entered::Done);
+            let waited = match selector {
+                Some(selector) if asleep && !ring_sleeps => {
+                    shared.counters.waited();
+                    Some(selector.wait(wait))
+                }
+                _ => None,
+            };
             if asleep {
                 self.asked = shared.sleeper.wake_up();
             }
@@ -322,6 +327,8 @@ impl Driver {
                 panic!("the ring cannot be entered: {}", explained(error));
             }
             let taken = self.deliver();
+            let looks = !asleep && queued.has_sources;
+            self.collect(waited, looks);
             match entered {
                 // Answers stood in the way of submissions, or the kernel is short of memory: take them, ask once more
                 // without waiting, and leave what is queued still to the next turn.
@@ -336,54 +343,13 @@ impl Driver {
         }
     }
 
-    /// Brings everything that is to be submitted into the ring's queue, as far as it fits.
-    fn queue(&mut self) -> Queued {
-        let Engine::Ring {
-            wake_armed,
-            eventfd,
-            ..
-        } = &mut self.engine
-        else {
-            return Queued::default();
-        };
-        let mut submission = self.handle.submission();
-        if !*wake_armed && !submission.closed {
-            *wake_armed = true;
-            let readable = mask_for(blitz_sys::readiness::bits::READABLE);
-            let sqe = Sqe::poll_multishot(eventfd.as_raw_fd(), readable)
-                .user_data(tag::with(tag::WAKE, 0));
-            // SAFETY: it names no memory.
-            unsafe { submission.push(sqe) };
-        }
-        submission.ops.collect_returns();
-        while let Some(sqe) = submission.ops.pop_pending() {
-            // SAFETY: the operations keep what their entries name until the last answer.
-            unsafe { submission.push(sqe) };
-        }
-        let (waiting, all_fit) = submission.fill();
-        let ring = submission.ring.as_mut();
-        let wants_entering = ring.is_some_and(|ring| {
-            let wants = ring.wants_entering();
-            if wants && ring.has_overflowed() {
-                self.handle.0.counters.overflowed();
-            }
-            wants
-        });
-        Queued {
-            waiting,
-            all_fit,
-            wants_entering,
-        }
-    }
-
     /// Reads answers and delivers them: one lock for all, but for one more for each full batch of wakers.
-    fn deliver(&mut self) -> usize {
-        let Engine::Ring {
+    pub(crate) fn deliver(&mut self) -> usize {
+        let Some(Ring {
             completions,
             batch,
-            wake_armed,
-            ..
-        } = &mut self.engine
+            bell,
+        }) = &mut self.engine.ring
         else {
             return 0;
         };
@@ -422,7 +388,7 @@ impl Driver {
                         .ops
                         .deliver(key, cqe.result, cqe.flags, &mut outbox.delivery);
                 }
-                tag::WAKE if cqe.is_last() => *wake_armed = false,
+                tag::BELL => bell.answered(rest, cqe.is_last()),
                 tag::NOBODY if cqe.result < 0 => submission.counted.cancels_late += 1,
                 _ => {}
             }
@@ -433,8 +399,8 @@ impl Driver {
         taken
     }
 
-    fn turn_readiness(&mut self, limit: Option<Duration>) {
-        let Engine::Readiness(selector) = &mut self.engine else {
+    fn turn_selector(&mut self, limit: Option<Duration>) {
+        let Some(selector) = &mut self.engine.selector else {
             return;
         };
         let shared = &*self.handle.0;
@@ -444,13 +410,30 @@ impl Driver {
         if asleep {
             self.asked = shared.sleeper.wake_up();
         }
+        self.collect(Some(waited), false);
+    }
+
+    /// Takes what the selector has, after it `waited`, after the bell rang, or because the turn `looks`.
+    fn collect(&mut self, waited: Option<io::Result<()>>, looks: bool) {
+        let Engine { ring, selector } = &mut self.engine;
+        let Some(selector) = selector else { return };
+        let rang = ring.as_mut().is_some_and(|ring| ring.bell.take_rang());
+        let waited = match waited {
+            Some(waited) => waited,
+            None if rang || looks => {
+                self.handle.0.counters.waited();
+                selector.wait(Some(Duration::ZERO))
+            }
+            None => return,
+        };
         match waited {
+            Ok(()) if selector.is_empty() => return,
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
             Err(error) => panic!("the selector cannot wait: {}", explained(&error)),
         }
         let outbox = &mut self.outbox;
-        let submission = shared.submission.lock();
+        let submission = self.handle.submission();
         let found = &mut self.found;
         let mut events = 0;
         selector.for_each(|token, ready| {
@@ -459,110 +442,8 @@ impl Driver {
             submission.deliver_event(token, ready, outbox);
         });
         drop(submission);
-        shared.counters.took(0, events);
+        self.handle.0.counters.took(0, events);
         outbox.finish();
-    }
-
-    /// Tells everyone who waits that it is over, cancels what is in flight and waits until the kernel has let go of it.
-    ///
-    /// What the kernel does not let go of within the limit is leaked, with its buffers. Idempotent.
-    pub fn shutdown(&mut self) {
-        if std::mem::replace(&mut self.is_down, true) {
-            return;
-        }
-        if self.handle.0.process.is_foreign() {
-            // The parent's ring, and locks that some thread of the parent may hold: leave all of it alone.
-            std::mem::forget(self.handle.clone());
-            return;
-        }
-        self.close();
-        if !self.drain() {
-            self.handle.submission().leak();
-            // The ring's memory must outlive what is in flight: one more owner that never goes.
-            std::mem::forget(self.handle.clone());
-        }
-        let mut submission = self.handle.submission();
-        let Submission { ring, ops, .. } = &mut *submission;
-        if let Some(ring) = ring {
-            ops.release(ring);
-        }
-        let ring = submission.ring.take();
-        drop(submission);
-        drop(ring);
-        self.outbox.finish();
-    }
-
-    fn close(&mut self) {
-        let shared = &*self.handle.0;
-        let mut submission = shared.submission.lock();
-        submission.closed = true;
-        submission.ops.close();
-        submission.close_sources(&mut self.outbox);
-        let mut cancels = Vec::new();
-        submission.ops.cancel_all(&mut cancels);
-        for sqe in cancels {
-            // SAFETY: a cancellation names no memory.
-            unsafe { submission.push(sqe) };
-        }
-        let Engine::Ring { wake_armed, .. } = &self.engine else {
-            drop(submission);
-            self.outbox.finish();
-            shared.timers.shutdown();
-            return;
-        };
-        if *wake_armed {
-            let sqe = Sqe::cancel(tag::with(tag::WAKE, 0)).user_data(tag::with(tag::NOBODY, 0));
-            // SAFETY: it names no memory.
-            unsafe { submission.push(sqe) };
-        }
-        drop(submission);
-        self.outbox.finish();
-        shared.timers.shutdown();
-    }
-
-    /// True once nothing is in flight any more.
-    fn drain(&mut self) -> bool {
-        let begun = Instant::now();
-        let mut step = DRAIN_STEP;
-        loop {
-            let Engine::Ring {
-                completions,
-                wake_armed,
-                ..
-            } = &mut self.engine
-            else {
-                return true;
-            };
-            let mut submission = self.handle.submission();
-            while let Some(sqe) = submission.ops.pop_pending() {
-                // SAFETY: the operations keep what their entries name until the last answer.
-                unsafe { submission.push(sqe) };
-            }
-            let (to_submit, all_fit) = submission.fill();
-            let in_flight = submission.ops.in_flight() != 0
-                || !submission.sources.is_empty()
-                || *wake_armed
-                || to_submit != 0;
-            if let Some(ring) = &submission.ring
-                && completion::enable(ring).is_err()
-            {
-                return false;
-            }
-            drop(submission);
-            if !in_flight {
-                return true;
-            }
-            if begun.elapsed() >= self.drain_limit {
-                return false;
-            }
-            let limit = if all_fit { step } else { Duration::ZERO };
-            step = match completions.enter(to_submit, Some(limit)) {
-                Entered::Failed(_) => return false,
-                Entered::Busy => Duration::ZERO,
-                _ => DRAIN_STEP,
-            };
-            self.deliver();
-        }
     }
 }
 

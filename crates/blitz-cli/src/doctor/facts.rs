@@ -88,7 +88,7 @@ impl Facts {
             allowed: cpu::affinity().ok().map(|cpus| cpus.len()),
             quota: cpu::quota(),
             clock: machine::clock(),
-            readiness: blitz_sys::readiness::Selector::new(16)
+            readiness: blitz_sys::readiness::Selector::new(16, 16)
                 .map(drop)
                 .map_err(|error| error.to_string()),
             driver_variable: variable("BLITZ_IO_DRIVER"),

@@ -13,7 +13,7 @@ use blitz_driver::completion::{Op, Request};
 use blitz_driver::{Driver, Registration};
 use blitz_io_traits::{IoBuf, IoBufMut};
 
-use crate::support::{Counter, GUARD, register};
+use crate::support::{Counter, GUARD, idle_operations, register};
 
 /// Turns the driver until `future` is ready; polls it only when it was woken.
 #[track_caller]
@@ -54,7 +54,10 @@ pub(crate) fn run<D: Request>(driver: &mut Driver, op: Op<D>) -> D::Output {
 #[track_caller]
 pub(crate) fn drain(driver: &mut Driver) {
     let handle = driver.handle().clone();
-    crate::support::turn_until(driver, || handle.operations_in_flight().is_empty());
+    crate::support::turn_until(driver, || {
+        let in_flight = handle.operations_in_flight();
+        in_flight.iter().map(|(_, count)| count).sum::<usize>() == idle_operations()
+    });
 }
 
 /// A buffer that counts its end.

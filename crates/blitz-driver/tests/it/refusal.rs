@@ -1,6 +1,6 @@
 //! Which back end is taken, and what is said when one is refused.
 
-use blitz_driver::{Backend, Config, Driver};
+use blitz_driver::{Backend, Config, Driver, RingUse};
 
 use crate::child;
 use crate::support::*;
@@ -193,7 +193,12 @@ fn a_kernel_that_takes_nothing_now_is_asked_again() {
 fn asks_again(errno: i32) {
     use std::io::Write;
     use std::task::Context;
-    on_ring(Config::default(), |driver| {
+    // The one that waits in the ring for its sockets.
+    let config = Config {
+        ring: RingUse::SingleThread,
+        ..Config::default()
+    };
+    on_ring(config, |driver| {
         break_limited_waits(errno);
         let (socket, mut peer) = pair(driver);
         let (counter, waker) = Counter::new();

@@ -1,12 +1,16 @@
 //! The ring at its limits: queues too small, threads that exit, forks, teardown in flight.
 
+use std::future::Future;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use blitz_driver::completion::{Op, Receive, receive};
 use blitz_driver::{Backend, Config, Direction, Driver, Interest, Registration, RingUse, SqPoll};
 
 use crate::child;
@@ -39,8 +43,10 @@ fn all_woken(sockets: &[Armed], times: usize) -> bool {
         .all(|(_, _, counter)| counter.count() >= times)
 }
 
+/// A ring with small queues in which sockets are polled: beside a selector it would have nothing to do.
 fn small() -> Config {
     Config {
+        ring: RingUse::SingleThread,
         sq_entries: 16,
         cq_entries: 16,
         ..Config::default()
@@ -50,6 +56,7 @@ fn small() -> Config {
 #[test]
 fn more_submissions_than_the_queue_holds_lose_none() {
     let config = Config {
+        ring: RingUse::SingleThread,
         sq_entries: 16,
         ..Config::default()
     };
@@ -143,22 +150,21 @@ fn resources_may_outlive_their_driver_and_come_too_late() {
 
 #[test]
 fn a_descriptor_stays_open_while_it_is_queued() {
-    // Bound to no thread, so that nothing is submitted before the turn.
-    for config in configs()
-        .into_iter()
-        .filter(|config| config.ring == Default::default())
-    {
+    for config in configs() {
+        let alone = config.ring == RingUse::SingleThread || !blitz_sys::readiness::EDGE;
         let mut driver = Driver::new(config).unwrap();
+        let in_queue = driver.handle().is_ring() && alone;
         let (socket, _peer) = pair(&driver);
+        // Bound to no thread, so that nothing is submitted before the turn.
         socket.arm().unwrap();
         let fd = Arc::downgrade(socket.fd());
         drop(socket);
-        let held = fd.upgrade().is_some();
         assert_eq!(
-            held,
-            driver.handle().is_ring(),
+            fd.upgrade().is_some(),
+            in_queue,
             "as long as the number is in the queue nobody else may get it"
         );
+        driver.bind();
         turn_until(&mut driver, || fd.upgrade().is_none());
     }
 }
@@ -178,30 +184,91 @@ fn a_foreign_drop_wakes_the_driver_and_closes() {
     });
 }
 
+/// Waits for a byte from a peer that sends none.
+fn idle_receive(driver: &Driver) -> (Op<Receive<UnixStream, Vec<u8>>>, UnixStream) {
+    let (mine, peer) = UnixStream::pair().unwrap();
+    let mut op = receive(driver.handle(), Arc::new(mine), Vec::with_capacity(1), true);
+    let polled = Pin::new(&mut op).poll(&mut Context::from_waker(std::task::Waker::noop()));
+    assert!(polled.is_pending());
+    (op, peer)
+}
+
 #[test]
 fn a_thread_that_exits_takes_no_poll_with_it() {
-    on_ring(Config::default(), |driver| {
-        driver.unbind();
-        let (socket, mut peer, counter) = thread::scope(|scope| {
-            let armed = scope.spawn(|| {
-                driver.bind();
-                let armed = armed(driver, 1).pop().unwrap();
-                turn_now(driver);
-                driver.unbind();
-                armed
+    for with_operation in [false, true] {
+        on_ring(Config::default(), |driver| {
+            driver.unbind();
+            let (socket, mut peer, counter, _op) = thread::scope(|scope| {
+                let armed = scope.spawn(|| {
+                    driver.bind();
+                    let (socket, peer, counter) = armed(driver, 1).pop().unwrap();
+                    let op = with_operation.then(|| idle_receive(driver));
+                    // It waits, and with an operation in flight it polls the selector from the ring.
+                    driver.turn(Some(Duration::from_millis(1)));
+                    driver.unbind();
+                    (socket, peer, counter, op)
+                });
+                armed.join().unwrap()
             });
-            armed.join().unwrap()
+            driver.bind();
+            // The exit cancels what the thread had submitted, some time after it: all of it comes again here.
+            driver.turn(Some(Duration::from_millis(100)));
+            turn_now(driver);
+            peer.write_all(b"x").unwrap();
+            turn_until(driver, || counter.count() >= 1);
+            drop(socket);
+            let handle = driver.handle().clone();
+            thread::spawn(move || handle.unpark());
+            driver.turn(None);
+            driver.shutdown();
         });
-        driver.bind();
-        // The exit cancels what the thread had submitted, some time after it: both polls come again here.
-        driver.turn(Some(Duration::from_millis(100)));
-        turn_now(driver);
-        peer.write_all(b"x").unwrap();
-        turn_until(driver, || counter.count() >= 1);
-        drop(socket);
-        let handle = driver.handle().clone();
-        thread::spawn(move || handle.unpark());
-        driver.turn(None);
+    }
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// Each time the core changes hands, the thread that had it last still lives and never enters the kernel for it.
+#[test]
+fn no_event_needs_the_thread_that_waited_last() {
+    on_ring(Config::default(), |driver| {
+        let (socket, mut peer, counter) = armed(driver, 1).pop().unwrap();
+        let (_op, _idle) = idle_receive(driver);
+        let over = &AtomicBool::new(false);
+        thread::scope(|scope| {
+            let _over = SetOnDrop(over);
+            let mut driver = driver;
+            for round in 1..=5 {
+                // The ring waits, and polls the selector in this thread's name.
+                driver.turn(Some(Duration::from_millis(1)));
+                driver.unbind();
+                let (sender, receiver) = std::sync::mpsc::channel();
+                scope.spawn(move || {
+                    driver.bind();
+                    driver.turn(Some(Duration::from_millis(1)));
+                    driver.unbind();
+                    sender.send(driver).unwrap();
+                    while !over.load(SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                });
+                driver = receiver.recv().unwrap();
+                driver.bind();
+                peer.write_all(b"x").unwrap();
+                turn_until(driver, || counter.count() >= round);
+                while read(&socket, &mut [0; 8]).is_ok() {}
+                socket.clear(socket.look(Interest::READABLE).unwrap());
+                let waker = std::task::Waker::from(Arc::clone(&counter));
+                let mut cx = Context::from_waker(&waker);
+                assert!(socket.poll_ready(&mut cx, Direction::Read).is_pending());
+            }
+            driver.shutdown();
+        });
     });
 }
 
@@ -238,6 +305,7 @@ fn a_ring_for_one_thread_dropped_on_another_leaks_and_harms_nothing() {
 #[test]
 fn a_kernel_thread_may_submit() {
     let config = Config {
+        ring: RingUse::SingleThread,
         sqpoll: Some(SqPoll {
             idle_ms: 1,
             cpu: None,

@@ -1,15 +1,19 @@
 //! Counting wakers, drivers of each back end, and waits with a generous guard.
 
+use std::cell::Cell;
+use std::future::Future;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use blitz_driver::{Backend, Config, Driver, Registration, RingUse};
+use blitz_driver::completion::receive;
+use blitz_driver::{Backend, Clock, Config, Driver, Registration, RingUse};
 
 /// Nothing here takes this long unless it hangs.
 pub(crate) const GUARD: Duration = Duration::from_secs(20);
@@ -60,13 +64,42 @@ pub(crate) fn ring_allowed() -> bool {
     blitz_sys::completion::probe().is_ok()
 }
 
+thread_local! {
+    static IDLE_OPERATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// So many operations of the driver under test are there only to be there.
+pub(crate) fn idle_operations() -> usize {
+    IDLE_OPERATIONS.get()
+}
+
 /// Runs `test` with a bound driver of each kind.
+///
+/// The ring beside a selector has two turns: without operations, where the selector waits, and with one that never ends,
+/// where the ring does.
 pub(crate) fn on_each(test: impl Fn(&mut Driver)) {
     for config in configs() {
         eprintln!("on {:?}, {:?}", config.backend, config.ring);
-        let mut driver = Driver::new(config).unwrap();
+        let two_wait = config.backend == Some(Backend::IoUring) && config.ring == RingUse::Shared;
+        let mut driver = Driver::new(config.clone()).unwrap();
         driver.bind();
         test(&mut driver);
+        drop(driver);
+        if two_wait {
+            eprintln!("the same with an operation in flight");
+            let clock = Clock::default();
+            let mut driver = Driver::new(Config { clock, ..config }).unwrap();
+            driver.bind();
+            let (idle, _peer) = UnixStream::pair().unwrap();
+            let buffer: Vec<u8> = Vec::with_capacity(1);
+            let mut op = receive(driver.handle(), Arc::new(idle), buffer, true);
+            let polled = Pin::new(&mut op).poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+            IDLE_OPERATIONS.set(1);
+            test(&mut driver);
+            IDLE_OPERATIONS.set(0);
+            driver.shutdown();
+        }
     }
 }
 

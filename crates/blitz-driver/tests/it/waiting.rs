@@ -146,3 +146,45 @@ fn a_stranger_among_drivers_is_not_asked() {
     assert_eq!(counter.count(), 0);
     turn_until(&mut home, || counter.count() >= 1);
 }
+
+#[test]
+fn a_turn_takes_no_more_events_than_it_may() {
+    for config in configs() {
+        let config = Config {
+            events_per_turn: 7,
+            events_per_busy_turn: Some(3),
+            ..config
+        };
+        let mut driver = Driver::new(config).unwrap();
+        driver.bind();
+        if !driver.handle().is_ring() && !blitz_sys::readiness::EDGE {
+            continue; // poll(2) gives all there is
+        }
+        let mut sockets: Vec<_> = (0..40)
+            .map(|_| {
+                let (socket, peer) = pair(&driver);
+                let (counter, waker) = Counter::new();
+                let mut cx = Context::from_waker(&waker);
+                assert!(socket.poll_ready(&mut cx, Direction::Read).is_pending());
+                (socket, peer, counter)
+            })
+            .collect();
+        for _ in 0..40 {
+            turn_now(&mut driver); // what is writable is told, in small steps
+        }
+        for (_, peer, _) in &mut sockets {
+            peer.write_all(b"x").unwrap();
+        }
+        let mut woken = 0;
+        for limit in [Duration::ZERO, GUARD].into_iter().cycle() {
+            driver.turn(Some(limit));
+            let now = sockets.iter().filter(|(.., counter)| counter.count() > 0);
+            let now = now.count();
+            assert!(now - woken <= if limit == GUARD { 7 } else { 3 });
+            woken = now;
+            if woken == sockets.len() {
+                break;
+            }
+        }
+    }
+}

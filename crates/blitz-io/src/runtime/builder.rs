@@ -309,7 +309,7 @@ impl Builder {
     }
 
     /// How many events a driver takes in a turn that does not wait, because its worker has tasks, at most. Default: as
-    /// [`max_io_events_per_tick`](Self::max_io_events_per_tick). For rings; the other back ends have one limit.
+    /// [`max_io_events_per_tick`](Self::max_io_events_per_tick).
     ///
     /// # Panics
     /// If `events` is 0.

@@ -163,3 +163,13 @@ fn a_descriptor_that_is_not_open_comes_back_with_the_error() {
         assert!(error.raw_os_error().is_some());
     });
 }
+
+#[test]
+fn a_regular_file_cannot_be_waited_for() {
+    on_every(|runtime| {
+        let _guard = runtime.enter();
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let (_file, error) = AsyncFd::try_new(file).err().unwrap().into_parts();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    });
+}

@@ -86,3 +86,17 @@ mod poll_mask {
 }
 #[cfg(unix)]
 pub use poll_mask::{bits_of, mask_for};
+
+#[cfg(uring)]
+mod pollable;
+#[cfg(uring)]
+pub use pollable::check_pollable;
+
+/// Succeeds: only a ring is asked about, and here is none.
+///
+/// # Errors
+/// Never.
+#[cfg(all(unix, not(uring)))]
+pub fn check_pollable(_fd: std::os::fd::BorrowedFd<'_>) -> std::io::Result<()> {
+    Ok(())
+}

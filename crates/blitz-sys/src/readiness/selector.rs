@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 use std::time::Duration;
+#[cfg(epoll)]
+use std::time::Instant;
 
 use mio::Token;
 #[cfg(unix)]
@@ -18,7 +20,10 @@ const TIMER: Token = Token(usize::MAX - 1);
 /// Where one thread waits for the readiness of many sources.
 pub struct Selector {
     poll: mio::Poll,
-    events: mio::Events,
+    /// Of waits, and of looks that do not wait: one has room for fewer.
+    events: [mio::Events; 2],
+    /// The last one was a look.
+    looked: bool,
     #[cfg(epoll)]
     timer: TimerFd,
 }
@@ -32,11 +37,15 @@ pub struct Registry(mio::Registry);
 pub struct Notifier(mio::Waker);
 
 impl Selector {
-    /// A selector that takes up to `events_max` events from the kernel at once.
+    /// A selector that takes up to `events_max` events from the kernel at once, and up to `look_events_max` where it does not
+    /// wait.
     ///
     /// # Errors
     /// The kernel's: no descriptors left.
-    pub fn new(events_max: usize) -> io::Result<(Self, Registry, Notifier)> {
+    pub fn new(
+        events_max: usize,
+        look_events_max: usize,
+    ) -> io::Result<(Self, Registry, Notifier)> {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let notifier = mio::Waker::new(poll.registry(), WAKE)?;
@@ -50,7 +59,8 @@ impl Selector {
         )?;
         let selector = Self {
             poll,
-            events: mio::Events::with_capacity(events_max.max(1)),
+            events: [events_max, look_events_max].map(|max| mio::Events::with_capacity(max.max(1))),
+            looked: false,
             #[cfg(epoll)]
             timer,
         };
@@ -61,25 +71,61 @@ impl Selector {
     ///
     /// # Errors
     /// `Interrupted` when a signal came, else the kernel's.
+    #[cfg(not(epoll))]
     pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        self.looked = limit == Some(Duration::ZERO);
+        self.poll
+            .poll(&mut self.events[usize::from(self.looked)], limit)
+    }
+
+    /// Waits for events, no longer than `limit`; zero does not wait.
+    ///
+    /// # Errors
+    /// `Interrupted` when a signal came, else the kernel's.
+    #[cfg(epoll)]
+    pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        self.looked = limit == Some(Duration::ZERO);
+        let [events, look_events] = &mut self.events;
+        if self.looked {
+            return self.poll.poll(look_events, limit);
+        }
+        // Beyond what the clock can name there is no end.
+        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+        loop {
+            if let Some(end) = end {
+                self.timer.arm(end)?;
+            }
+            self.poll.poll(events, None)?;
+            let mut found = events.iter();
+            let is_timer = found.next().is_some_and(|event| event.token() == TIMER);
+            if !is_timer || found.next().is_some() {
+                return Ok(());
+            }
+            // Nothing but the timer, which may have been set for the end of an earlier wait.
+            self.timer.fired();
+            if end.is_some_and(|end| Instant::now() >= end) {
+                events.clear();
+                return Ok(());
+            }
+        }
+    }
+
+    /// The descriptor by which a ring can wait for this selector's events, where there is one.
+    pub fn as_raw_fd(&self) -> Option<i32> {
         #[cfg(epoll)]
-        let limit = match limit {
-            Some(limit) if !limit.is_zero() => {
-                self.timer.arm(limit)?;
-                None
-            }
-            Some(zero) => Some(zero),
-            None => {
-                self.timer.disarm()?;
-                None
-            }
-        };
-        self.poll.poll(&mut self.events, limit)
+        return Some(std::os::fd::AsRawFd::as_raw_fd(&self.poll));
+        #[cfg(not(epoll))]
+        return None;
+    }
+
+    /// True if the last wait brought nothing.
+    pub fn is_empty(&self) -> bool {
+        self.events[usize::from(self.looked)].is_empty()
     }
 
     /// Calls `each` with token and [`bits`] of every event of the last wait that belongs to a source.
     pub fn for_each(&mut self, mut each: impl FnMut(usize, u8)) {
-        for event in &self.events {
+        for event in &self.events[usize::from(self.looked)] {
             match event.token() {
                 WAKE => {}
                 TIMER => {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::errno;
 
@@ -10,7 +10,8 @@ use crate::errno;
 #[derive(Debug)]
 pub(super) struct TimerFd {
     fd: OwnedFd,
-    armed: bool,
+    /// When it will fire.
+    armed: Option<Instant>,
 }
 
 impl TimerFd {
@@ -27,30 +28,30 @@ impl TimerFd {
         }
         // SAFETY: the kernel has just given it to us.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { fd, armed: false })
+        Ok(Self { fd, armed: None })
     }
 
     pub(super) fn as_raw_fd(&self) -> i32 {
         self.fd.as_raw_fd()
     }
 
-    /// Fires once, `after` from now; an earlier order is forgotten.
-    pub(super) fn arm(&mut self, after: Duration) -> io::Result<()> {
-        self.armed = true;
-        self.set(after.max(Duration::from_nanos(1)))
-    }
-
-    /// Fires no more. Costs nothing when it would not.
-    pub(super) fn disarm(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.armed) {
-            self.set(Duration::ZERO)?;
+    /// Fires once, at `end` or before.
+    ///
+    /// An order for an earlier moment stands: waits that end before their limit, as those of a busy server do, then cost no
+    /// system call each, and whoever is woken too early orders again.
+    pub(super) fn arm(&mut self, end: Instant) -> io::Result<()> {
+        if self.armed.is_some_and(|armed| armed <= end) {
+            return Ok(());
         }
+        let after = end.saturating_duration_since(Instant::now());
+        self.set(after.max(Duration::from_nanos(1)))?;
+        self.armed = Some(end);
         Ok(())
     }
 
     /// To be called when it has fired.
     pub(super) fn fired(&mut self) {
-        self.armed = false;
+        self.armed = None;
     }
 
     fn set(&self, after: Duration) -> io::Result<()> {

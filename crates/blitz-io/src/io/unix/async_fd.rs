@@ -54,8 +54,8 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// Watches `inner` for reading and writing.
     ///
     /// # Errors
-    /// When the descriptor is not open or no further one can be made. `inner` is dropped then:
-    /// [`try_new`](AsyncFd::try_new) gives it back.
+    /// When the descriptor is not open or no further one can be made; `PermissionDenied` for a regular file, which
+    /// cannot be waited for. `inner` is dropped then: [`try_new`](AsyncFd::try_new) gives it back.
     ///
     /// # Panics
     /// Outside a runtime.
