@@ -9,6 +9,7 @@
 mod acquire_error;
 mod barrier;
 mod blocking;
+pub mod broadcast;
 mod cooperative;
 mod filled;
 mod guard_traits;

@@ -1,0 +1,177 @@
+//! The channel whose every value goes to every receiver.
+
+use std::sync::Arc;
+use std::thread;
+
+use blitz_sync::broadcast::error::{RecvError, SendError, TryRecvError};
+use blitz_sync::broadcast::{self, channel};
+use futures::executor::block_on;
+
+use crate::harness::Hand;
+
+#[test]
+fn everyone_gets_everything_from_its_beginning_on() {
+    let (sender, mut first) = channel(4);
+    assert_eq!(sender.send(1), Ok(1));
+    let mut second = sender.subscribe();
+    assert_eq!(sender.send(2), Ok(2));
+    assert_eq!((first.len(), second.len(), sender.len()), (2, 1, 2));
+    assert_eq!(first.try_recv(), Ok(1));
+    assert_eq!(sender.len(), 1);
+    assert_eq!(first.try_recv(), Ok(2));
+    assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(second.try_recv(), Ok(2));
+    assert!(sender.is_empty() && first.is_empty());
+    let mut third = first.resubscribe();
+    drop(sender);
+    assert!(third.is_closed());
+    assert_eq!(third.try_recv(), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn all_who_wait_are_woken_by_a_value_and_by_the_end() {
+    let (sender, receiver) = channel(2);
+    let mut receivers: Vec<_> = (0..40).map(|_| receiver.resubscribe()).collect();
+    drop(receiver);
+    let mut waits: Vec<_> = receivers
+        .iter_mut()
+        .map(|receiver| Hand::new(receiver.recv()))
+        .collect();
+    for wait in &mut waits {
+        wait.waits();
+    }
+    assert_eq!(sender.send(7), Ok(40));
+    for wait in &mut waits {
+        assert_eq!(wait.wakes(), 1);
+        assert_eq!(wait.done(), Ok(7));
+    }
+    drop(waits);
+    let mut wait = Hand::new(receivers[0].recv());
+    wait.waits();
+    drop(sender);
+    assert_eq!(wait.wakes(), 1);
+    assert_eq!(wait.done(), Err(RecvError::Closed));
+}
+
+#[test]
+fn one_who_is_too_slow_is_told_how_many_it_missed() {
+    let (sender, mut receiver) = channel(3);
+    for value in 0..10 {
+        sender.send(value).unwrap();
+    }
+    assert_eq!(
+        receiver.try_recv(),
+        Err(TryRecvError::Lagged(6)),
+        "four are kept"
+    );
+    for value in 6..10 {
+        assert_eq!(receiver.try_recv(), Ok(value));
+    }
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
+fn a_value_goes_when_the_last_has_had_it_or_is_gone() {
+    let value = Arc::new(());
+    let (sender, mut first) = channel(4);
+    let second = sender.subscribe();
+    sender.send(Arc::clone(&value)).unwrap();
+    sender.send(Arc::clone(&value)).unwrap();
+    drop(first.try_recv().unwrap());
+    assert_eq!(Arc::strong_count(&value), 3);
+    drop(second);
+    assert_eq!(Arc::strong_count(&value), 2, "the first value has gone");
+    let last = first.try_recv().unwrap();
+    assert_eq!(
+        Arc::strong_count(&value),
+        2,
+        "the last gets it without a copy"
+    );
+    drop(last);
+    sender.send(Arc::clone(&value)).unwrap();
+    drop(first);
+    assert_eq!(Arc::strong_count(&value), 1);
+    assert_eq!(
+        sender.send(value).unwrap_err().to_string(),
+        "channel closed"
+    );
+}
+
+#[test]
+fn senders_see_their_receivers_come_and_go() {
+    let sender = broadcast::Sender::new(1);
+    assert_eq!(sender.send(1), Err(SendError(1)));
+    let receiver = sender.subscribe();
+    let mut closed = Hand::new(sender.closed());
+    closed.waits();
+    assert_eq!(sender.receiver_count(), 1);
+    drop(receiver);
+    assert_eq!(closed.wakes(), 1);
+    closed.done();
+    let weak = sender.downgrade();
+    assert!(weak.upgrade().unwrap().same_channel(&sender));
+    assert_eq!((weak.strong_count(), sender.weak_count()), (1, 1));
+    drop(closed);
+    drop(sender);
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn a_clone_may_use_the_channel() {
+    /// Sends when it is cloned: under a lock that would be the end.
+    struct Chatty(broadcast::Sender<Chatty>, bool);
+    impl Clone for Chatty {
+        fn clone(&self) -> Self {
+            if self.1 {
+                let _ = self.0.send(Self(self.0.clone(), false));
+            }
+            Self(self.0.clone(), false)
+        }
+    }
+    let (sender, mut first) = channel(1);
+    let mut second = sender.subscribe();
+    assert!(sender.send(Chatty(sender.clone(), true)).is_ok());
+    assert!(first.try_recv().is_ok());
+    assert!(matches!(second.try_recv(), Err(TryRecvError::Lagged(1))));
+    assert!(second.try_recv().is_ok());
+}
+
+#[test]
+fn nonsense_capacities_panic() {
+    assert!(std::panic::catch_unwind(|| channel::<u8>(0)).is_err());
+    assert!(std::panic::catch_unwind(|| channel::<u8>(usize::MAX)).is_err());
+}
+
+/// Whatever is received and missed adds up, for each of many receivers of many senders.
+#[test]
+fn threads_miss_nothing_in_silence() {
+    const SENDERS: u64 = 3;
+    const EACH: u64 = 5_000;
+    let (sender, receiver) = channel(64);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let mut receiver = receiver.resubscribe();
+            scope.spawn(move || {
+                let (mut received, mut missed) = (0, 0);
+                loop {
+                    match block_on(receiver.recv()) {
+                        Ok(_) => received += 1,
+                        Err(RecvError::Lagged(count)) => missed += count,
+                        Err(RecvError::Closed) => break,
+                    }
+                }
+                assert_eq!(received + missed, SENDERS * EACH);
+            });
+        }
+        drop(receiver);
+        for _ in 0..SENDERS {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                for value in 0..EACH {
+                    sender.send(value).unwrap();
+                }
+            });
+        }
+        drop(sender);
+    });
+}
