@@ -3,6 +3,7 @@
 //! - [`deque`]: one owner, many thieves; bounded.
 //! - [`deque::LifoSlot`]: the one item that its owner means to take next, which a thief may take as well.
 //! - [`injector`]: from anywhere to any worker; unbounded, behind a lock.
+//! - [`lanes`]: several such, by urgency, behind one lock.
 //! - [`mpsc`]: from anywhere to one worker; unbounded, one atomic exchange a push.
 //!
 //! All carry [`Entry`]s: things that are one pointer wide. Those that grow link their entries through the entries
@@ -11,6 +12,7 @@
 pub mod chain;
 pub mod deque;
 pub mod injector;
+pub mod lanes;
 pub mod mpsc;
 
 pub use chain::{Chain, Link, Linked};

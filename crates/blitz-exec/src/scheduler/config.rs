@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use blitz_core::quiet::quietly;
 
+use super::aging::Patience;
 use super::insight::Insight;
 use super::warnings::{Warning, WarningKind};
 use crate::park::{NoWatch, ThreadHook, Watch};
@@ -81,6 +82,8 @@ pub struct Config {
     pub local_queue_len: usize,
     /// No slot for the task that was woken last: everything goes through the queue.
     pub disable_lifo_slot: bool,
+    /// How many polls a class of tasks lets pass before it has its turn.
+    pub patience: Patience,
     /// Seeds the random choices.
     pub seed: u64,
     /// What happens when a task panics.
@@ -133,6 +136,7 @@ impl Default for Config {
             global_queue_interval: 31,
             local_queue_len: 256,
             disable_lifo_slot: false,
+            patience: Patience::default(),
             seed: 0x9e37_79b9_7f4a_7c15,
             panic_policy: PanicPolicy::Ignore,
             hooks: Hooks::default(),
@@ -150,6 +154,7 @@ impl fmt::Debug for Config {
             .field("global_queue_interval", &self.global_queue_interval)
             .field("local_queue_len", &self.local_queue_len)
             .field("disable_lifo_slot", &self.disable_lifo_slot)
+            .field("patience", &self.patience)
             .field("seed", &self.seed)
             .field("panic_policy", &self.panic_policy)
             .field("hooks", &self.hooks)

@@ -1,7 +1,8 @@
 //! `!Send` tasks that run inside of one task, on one thread: `LocalSet`.
 //!
 //! The set is a future. When it is polled it runs its tasks for a while; a wake from its own thread during that poll goes
-//! to the run queue, any other goes to the inbox and wakes whoever polls the set.
+//! to the run queue, any other goes to the inbox and wakes whoever polls the set. Priorities order the tasks of one set among
+//! each other; beside the rest of the runtime all of them have that of the task that the set lies in.
 
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -14,10 +15,11 @@ use std::task::{self, Poll};
 use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::AtomicBool;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
-use blitz_core::queue::Chain;
 use blitz_core::queue::mpsc::Inbox;
 use blitz_core::wake::WakeSlot;
 
+use super::aging::Patience;
+use super::classes::{Classes, Next};
 use super::config::PanicPolicy;
 use crate::task::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo};
 
@@ -47,7 +49,7 @@ type Cell2<T> = blitz_core::primitive::sync::Mutex<T>;
 struct Context {
     shared: Arc<Shared>,
     /// Touched by the set's thread only, and never while foreign code runs.
-    queue: UnsafeCell<Chain<Notified>>,
+    queue: UnsafeCell<Classes>,
     /// The set is polled now, so a task that is queued will be seen without a wake.
     polled: Cell<bool>,
 }
@@ -55,7 +57,7 @@ struct Context {
 impl Context {
     /// Calls `f` with the run queue. `f` runs no foreign code.
     #[inline]
-    fn with_queue<R>(&self, f: impl FnOnce(&mut Chain<Notified>) -> R) -> R {
+    fn with_queue<R>(&self, f: impl FnOnce(&mut Classes) -> R) -> R {
         // SAFETY: a context is not `Sync` and only its thread gets here; `f` runs no foreign code and this function is the
         // only way to the queue, so no second borrow is alive.
         f(unsafe { &mut *self.queue.get() })
@@ -75,7 +77,11 @@ impl Schedule for Shared {
         let mut task = Some(task);
         let polled = with_context(|context| {
             if ptr::eq(&*context.shared, self) {
-                context.with_queue(|queue| queue.extend(task.take()));
+                context.with_queue(|queue| {
+                    if let Some(task) = task.take() {
+                        queue.push(task);
+                    }
+                });
                 return context.polled.get();
             }
             false
@@ -128,7 +134,7 @@ impl LocalSet {
         });
         let context = Context {
             shared,
-            queue: UnsafeCell::new(Chain::new()),
+            queue: UnsafeCell::new(Classes::new(Patience::default())),
             polled: Cell::new(false),
         };
         Self {
@@ -166,7 +172,7 @@ impl LocalSet {
         let _no_blocking = budget::forbid_block();
         self.context.shared.waker.register(cx.waker());
         if let Poll::Ready(output) = future(cx) {
-            if self.context.with_queue(|queue| queue.len()) > 0 {
+            if !self.context.with_queue(|queue| queue.is_empty()) {
                 // Queued during this poll, so without a wake: whoever else awaits the set is to run them.
                 self.context.shared.waker.wake();
             }
@@ -206,13 +212,13 @@ impl LocalSet {
                 );
             }
             let inbox = shared.inbox.take();
-            let task = context.with_queue(|queue| {
-                queue.append(inbox);
-                queue.pop_front()
+            let next = context.with_queue(|queue| {
+                queue.sort_in(inbox);
+                queue.next(false, true)
             });
-            let Some(task) = task else { return false };
+            let Next::Run(task) = next else { return false };
             if let Some(task) = budget::with_budget(|| task.run()) {
-                context.with_queue(|queue| queue.push_back(task));
+                context.with_queue(|queue| queue.push(task));
             }
         }
         true
@@ -229,7 +235,7 @@ where
     // which need the set.
     let (handle, task) = unsafe { context.shared.owned.bind_local(future, scheduler, info) };
     if let Some(task) = task {
-        context.with_queue(|queue| queue.push_back(task));
+        context.with_queue(|queue| queue.push(task));
         if !context.polled.get() {
             context.shared.waker.wake();
         }
@@ -336,7 +342,7 @@ impl Drop for LocalSet {
         shared.owned.close_and_shutdown_all(0);
         // What dropped futures woke last: references only.
         drop(shared.inbox.close());
-        let rest = self.context.with_queue(std::mem::take);
+        let rest = self.context.with_queue(Classes::take_all);
         drop(rest);
     }
 }

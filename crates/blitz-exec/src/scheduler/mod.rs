@@ -3,6 +3,8 @@
 //! [`single`] serves one thread at a time (`current_thread`, `LocalRuntime`), [`per_core`] is many of those side by side,
 //! [`multi`] shares its tasks among threads, [`local`] runs `!Send` tasks inside one task of any of them.
 
+pub mod aging;
+mod classes;
 pub mod config;
 mod drain;
 pub mod insight;
@@ -27,6 +29,7 @@ use crate::task::{JoinHandle, Notified, OwnedTasks, SpawnInfo, TaskMeta, Tracked
 use insight::Measure;
 use warnings::{Warning, WarningKind};
 
+pub use aging::Patience;
 pub use config::{Config, Hooks, PanicPolicy, TaskHook};
 pub use drain::Drain;
 pub use insight::Insight;

@@ -78,7 +78,7 @@ pub(super) struct Vtable {
 }
 
 impl Header {
-    /// Its id, name and spawn site.
+    /// Its id, name, spawn site and priority.
     #[inline]
     pub fn meta(&self) -> TaskMeta<'_> {
         TaskMeta {
@@ -86,6 +86,7 @@ impl Header {
             name: self.extra.as_ref().and_then(|extra| extra.name.as_deref()),
             location: self.location,
             schedule_latency: None,
+            priority: self.state.lane().priority(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Header;
 use super::id::{Id, TaskMeta};
+use super::priority::{Lane, Priority};
 use blitz_core::waiting::{self, Entered};
 use std::ptr::NonNull;
 
@@ -50,6 +51,28 @@ pub fn id() -> Id {
 /// The id of the task that this is called from, or `None` outside one.
 pub fn try_id() -> Option<Id> {
     with(|task| task.id)
+}
+
+/// How urgent the task is that this is called from; [`Priority::Normal`] outside a task, which is what `block_on`'s own future is
+/// on `current_thread`.
+pub fn priority() -> Priority {
+    with(|task| task.state.lane().priority()).unwrap_or_default()
+}
+
+/// Changes how urgent the task is that this is called from, from its next poll on.
+///
+/// Returns what it was before.
+///
+/// # Panics
+/// Outside a task: `block_on`'s own future is none.
+#[track_caller]
+pub fn set_priority(priority: Priority) -> Priority {
+    match with(|task| task.state.set_lane(Lane::from(priority))) {
+        Some(before) => before.priority(),
+        None => panic!(
+            "no task here: `task::set_priority` needs a spawned task, and `block_on`'s own future is none"
+        ),
+    }
 }
 
 /// Calls `f` with what is known of the task that this is called from; returns `None` outside one.

@@ -52,6 +52,7 @@ pub(super) fn allocate<F: Future + 'static>(
         location,
         boxed_bytes,
         shard: _,
+        lane: _,
     } = info;
     let extra = (name.is_some() || boxed_bytes != 0).then(|| Box::new(Extra { name, boxed_bytes }));
     let cell = Cell {

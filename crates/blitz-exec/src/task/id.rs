@@ -1,5 +1,6 @@
 //! Who a task is: its id, its name, and where it was spawned.
 
+use super::priority::{Lane, Priority};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
@@ -96,6 +97,7 @@ pub struct SpawnInfo {
     pub boxed_bytes: usize,
     /// Which shard of the owned list it enters, modulo their number: the worker's index keeps workers apart.
     pub shard: usize,
+    pub(crate) lane: Lane,
 }
 
 impl SpawnInfo {
@@ -114,6 +116,7 @@ impl SpawnInfo {
             location: meta.location,
             boxed_bytes: 0,
             shard: 0,
+            lane: meta.priority.into(),
         }
     }
 
@@ -128,7 +131,24 @@ impl SpawnInfo {
             location: Location::caller(),
             boxed_bytes: 0,
             shard: id.as_u64() as usize,
+            lane: Lane::Normal,
         }
+    }
+
+    /// The same, of this priority.
+    #[must_use]
+    #[inline]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.lane = priority.into();
+        self
+    }
+
+    /// The same, critical and at first ahead of everything that is queued.
+    #[must_use]
+    #[inline]
+    pub fn urgent(mut self) -> Self {
+        self.lane = Lane::Urgent;
+        self
     }
 }
 
@@ -139,6 +159,7 @@ pub struct TaskMeta<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) location: &'static Location<'static>,
     pub(crate) schedule_latency: Option<Duration>,
+    pub(super) priority: Priority,
 }
 
 impl<'a> TaskMeta<'a> {
@@ -149,6 +170,7 @@ impl<'a> TaskMeta<'a> {
             name: info.name.as_deref(),
             location: info.location,
             schedule_latency: None,
+            priority: info.lane.priority(),
         }
     }
 
@@ -171,5 +193,10 @@ impl<'a> TaskMeta<'a> {
     /// (histogram or `track_task_schedule_latency`). Both hooks of one poll are told the same.
     pub fn schedule_latency(&self) -> Option<Duration> {
         self.schedule_latency
+    }
+
+    /// How urgent it is.
+    pub fn priority(&self) -> Priority {
+        self.priority
     }
 }

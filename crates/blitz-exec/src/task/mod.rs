@@ -18,17 +18,20 @@ mod join;
 mod look;
 mod memory;
 mod owned;
+mod priority;
 mod reference;
 mod state;
 mod waker;
 
 pub use cell::Header;
-pub use current::{current_meta, id, try_id};
+pub use current::{current_meta, id, priority, set_priority, try_id};
 pub use error::JoinError;
 pub use id::{Id, SpawnInfo, TaskMeta};
 pub use join::{AbortHandle, JoinHandle};
 pub use look::{Seen, TaskState, Tracked};
 pub use owned::OwnedTasks;
+pub(crate) use priority::Lane;
+pub use priority::Priority;
 pub use reference::Notified;
 
 use blitz_core::waiting::Leaf;
@@ -79,13 +82,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let task = harness::allocate(
-        future,
-        scheduler,
-        info,
-        state::State::unowned(),
-        std::ptr::null(),
-    );
+    let state = state::State::unowned(info.lane);
+    let task = harness::allocate(future, scheduler, info, state, std::ptr::null());
     // SAFETY: an unowned task begins with two references: these.
     let notified = unsafe { Notified::from_raw(task) };
     // SAFETY: as above; the output is `F`'s.

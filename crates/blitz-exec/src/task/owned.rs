@@ -91,11 +91,12 @@ impl OwnedTasks {
         F::Output: 'static,
     {
         let shard = self.shards.shard(info.shard);
+        let state = State::owned(info.lane);
         let task = harness::allocate(
             future,
             scheduler,
             info,
-            State::owned(),
+            state,
             std::ptr::from_ref(shard).cast(),
         );
         // SAFETY: a task begins with three references: these; the output is `F`'s.

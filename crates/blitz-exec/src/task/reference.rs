@@ -2,6 +2,7 @@
 
 use super::cell::Header;
 use super::id::TaskMeta;
+use super::priority::Lane;
 use super::state::Wake;
 use blitz_core::list::{Links, Node};
 use blitz_core::queue::{Entry, Link, Linked};
@@ -157,7 +158,18 @@ impl Notified {
         self.0.shutdown();
     }
 
-    /// Its id, name and spawn site.
+    /// Where it waits.
+    #[inline]
+    pub(crate) fn lane(&self) -> Lane {
+        self.0.header().state.lane()
+    }
+
+    /// It is about to have its first poll: from now on it is critical like others.
+    pub(crate) fn settle(&self) {
+        self.0.header().state.set_lane(Lane::Critical);
+    }
+
+    /// Its id, name, spawn site and priority.
     #[inline]
     pub fn meta(&self) -> TaskMeta<'_> {
         self.0.header().meta()

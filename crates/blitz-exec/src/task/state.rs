@@ -8,6 +8,7 @@
 //!  bit 4  JOIN_INTEREST  the join handle lives, so the output is kept for it
 //!  bit 5  JOIN_WAKER     the waker's place is filled, and belongs to whoever completes; without it, to the join handle
 //!  bit 6  TRACED         the next poll is traced; stays until the runner has handed over what that poll left
+//!  7–9    LANE           where its `Notified` waits; it stays while there is one in a queue
 //!  rest   references: the owned list, the `Notified`, the runner (who has the `Notified`'s), the join handle, wakers,
 //!         abort handles
 //!
@@ -40,6 +41,7 @@
 //!              otherwise               adds JOIN_WAKER                 0   join handle: waits
 //!  unset_waker COMPLETE                same                            0   join handle: reads
 //!              otherwise               drops JOIN_WAKER                0   join handle: the waker's place is its own
+//!  set_lane    any                     the same in another LANE        0   runner, or who has the `Notified` out of a queue
 //!  leave       COMPLETE                same                            0   join handle: drops the output, then its reference
 //!              JOIN_WAKER              drops it and JOIN_INTEREST      0   join handle: drops the waker, then its reference
 //!              otherwise               drops JOIN_INTEREST            -1   join handle: done, or Last
@@ -50,6 +52,8 @@
 use blitz_core::primitive::sync::atomic::{AtomicUsize, Ordering::*, fence};
 use std::fmt;
 
+use super::priority::Lane;
+
 const RUNNING: usize = 1;
 const COMPLETE: usize = 1 << 1;
 const NOTIFIED: usize = 1 << 2;
@@ -57,7 +61,9 @@ const CANCELLED: usize = 1 << 3;
 const JOIN_INTEREST: usize = 1 << 4;
 const JOIN_WAKER: usize = 1 << 5;
 const TRACED: usize = 1 << 6;
-const ONE_REF: usize = 1 << 7;
+const ONE_LANE: usize = 1 << 7;
+const LANE: usize = 7 * ONE_LANE;
+const ONE_REF: usize = 1 << 10;
 
 /// Above this, a reference count has run away (leaked wakers), and the next step would be memory unsafety.
 const REFS_MAX: usize = isize::MAX as usize;
@@ -128,13 +134,40 @@ pub(super) struct IsComplete;
 
 impl State {
     /// A task in an owned list, with a `Notified` and a join handle: three references.
-    pub(super) fn owned() -> Self {
-        Self(AtomicUsize::new(NOTIFIED | JOIN_INTEREST | (3 * ONE_REF)))
+    #[inline]
+    pub(super) fn owned(lane: Lane) -> Self {
+        Self::new(3, lane)
     }
 
     /// A task in no list, with a `Notified` and a join handle: two references.
-    pub(super) fn unowned() -> Self {
-        Self(AtomicUsize::new(NOTIFIED | JOIN_INTEREST | (2 * ONE_REF)))
+    pub(super) fn unowned(lane: Lane) -> Self {
+        Self::new(2, lane)
+    }
+
+    #[inline]
+    fn new(refs: usize, lane: Lane) -> Self {
+        let lane = lane.number() * ONE_LANE;
+        Self(AtomicUsize::new(
+            NOTIFIED | JOIN_INTEREST | lane | (refs * ONE_REF),
+        ))
+    }
+
+    /// Where its `Notified` waits.
+    #[inline]
+    pub(super) fn lane(&self) -> Lane {
+        // ORDERING: Relaxed: it stays while there is a `Notified` to queue, whose holder has made a move of this word, or got
+        // it from who has.
+        Lane::of_number((self.0.load(Relaxed) & LANE) / ONE_LANE)
+    }
+
+    /// From now on it waits in `lane`. Returns where it did until now.
+    pub(super) fn set_lane(&self, lane: Lane) -> Lane {
+        // ORDERING: Relaxed: each later move of this word sees it, and it publishes nothing. An exchange goes on with the
+        // release sequences of the moves before.
+        self.fetch_step(Relaxed, |word| {
+            let before = Lane::of_number((word & LANE) / ONE_LANE);
+            ((word & !LANE) | (lane.number() * ONE_LANE), before)
+        })
     }
 
     /// Moves by `step`, which gives the next word and the answer, until no other move comes in between.
@@ -468,7 +501,8 @@ impl fmt::Debug for State {
             .for_each(|(_, name)| {
                 out.entry(&format_args!("{name}"));
             });
-        out.entry(&format_args!("refs: {}", word / ONE_REF))
+        out.entry(&self.lane())
+            .entry(&format_args!("refs: {}", word / ONE_REF))
             .finish()
     }
 }

@@ -11,7 +11,7 @@ use blitz_driver::{Capabilities, Clock};
 use blitz_exec::blocking;
 use blitz_exec::scheduler::warnings::Warning;
 use blitz_exec::scheduler::{self, Insight};
-use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, SpawnInfo};
+use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, Priority, SpawnInfo};
 
 use super::info::{Id, RuntimeFlavor};
 use super::metrics::RuntimeMetrics;
@@ -130,7 +130,39 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let info = SpawnInfo::here();
+        self.spawn_boxed_if_large(future, SpawnInfo::here())
+    }
+
+    /// Spawns a task of this priority on the runtime; see [`task::spawn_with_priority`](crate::task::spawn_with_priority).
+    #[track_caller]
+    pub fn spawn_with_priority<F>(&self, priority: Priority, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_boxed_if_large(future, SpawnInfo::here().with_priority(priority))
+    }
+
+    /// Spawns a critical task on the runtime, ahead of everything that is queued; see
+    /// [`task::spawn_urgent`](crate::task::spawn_urgent).
+    #[track_caller]
+    pub fn spawn_urgent<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_boxed_if_large(future, SpawnInfo::here().urgent())
+    }
+
+    pub(crate) fn spawn_boxed_if_large<F>(
+        &self,
+        future: F,
+        info: SpawnInfo,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         if size_of::<F>() > BOX_FUTURE_ABOVE {
             self.spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
         } else {

@@ -9,7 +9,7 @@ use blitz_driver::{Backend, SqPoll};
 use blitz_exec::blocking::PoolConfig;
 use blitz_exec::park::ThreadHook;
 use blitz_exec::scheduler::{self, TaskHook};
-use blitz_exec::task::TaskMeta;
+use blitz_exec::task::{Priority, TaskMeta};
 
 use super::assemble;
 use super::measures::Measures;
@@ -331,6 +331,23 @@ impl Builder {
     /// needs is in the cache. For `multi_thread`.
     pub fn disable_lifo_slot(&mut self) -> &mut Self {
         self.scheduler.disable_lifo_slot = true;
+        self
+    }
+
+    /// A class of tasks that waits has a turn at least once in so many polls of a worker, and seven more at most, whatever comes to
+    /// the others. Defaults: 8 for [`Priority::High`], 16 for [`Priority::Normal`], 64 for [`Priority::Low`].
+    ///
+    /// So a worker that could do nothing but critical work polls something low in one of 64 polls, and something normal in four of
+    /// them. The turn goes to the task of that class which has waited longest; with `k` low tasks in a worker's queue each is polled
+    /// once in `64 k` polls, or oftener. The seven polls are those for which a class that is due may wait for others that are due,
+    /// and for urgent tasks. Polls are counted, no time is taken: a class waits as long as these polls take.
+    ///
+    /// # Panics
+    /// If `polls` is below 4, for the shares that are promised must leave something to the most urgent class, which has no such
+    /// limit: for [`Priority::Critical`].
+    #[track_caller]
+    pub fn priority_aging(&mut self, priority: Priority, polls: u32) -> &mut Self {
+        self.scheduler.patience.set(priority, polls);
         self
     }
 

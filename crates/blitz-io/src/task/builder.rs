@@ -1,13 +1,13 @@
-//! Tasks with a name.
+//! Tasks with a name or a priority.
 
 use std::io;
 
-use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, SpawnInfo};
+use blitz_exec::task::{JoinHandle, Priority, SpawnInfo};
 
-use super::{LocalSet, local_set, spawn_as};
+use super::{LocalSet, local_set, spawn_boxed_if_large};
 use crate::context::{self, Handle};
 
-/// Spawns tasks that carry a name, for tools, logs and shutdown reports.
+/// Spawns tasks that carry a name, for tools, logs and shutdown reports, or a priority.
 ///
 /// # Examples
 /// ```
@@ -21,10 +21,12 @@ use crate::context::{self, Handle};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Builder<'a> {
     name: Option<&'a str>,
+    priority: Priority,
+    urgent: bool,
 }
 
 impl<'a> Builder<'a> {
-    /// A builder without a name.
+    /// A builder without a name, of normal priority.
     pub fn new() -> Self {
         Self::default()
     }
@@ -32,14 +34,36 @@ impl<'a> Builder<'a> {
     /// Names the task.
     #[must_use]
     pub fn name(self, name: &'a str) -> Self {
-        Self { name: Some(name) }
+        Self {
+            name: Some(name),
+            ..self
+        }
+    }
+
+    /// How urgent the task is; see [`spawn_with_priority`](super::spawn_with_priority). Default: [`Priority::Normal`].
+    ///
+    /// In a [`LocalSet`] it orders the tasks of the set among each other: beside the runtime's other tasks all of them are as
+    /// urgent as the task that the set lies in. A blocking call has none: calls begin in the order in which they come.
+    #[must_use]
+    pub fn priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// Makes the task critical, and its first poll go ahead of everything that is queued; see
+    /// [`spawn_urgent`](super::spawn_urgent).
+    #[must_use]
+    pub fn urgent(self) -> Self {
+        Self {
+            urgent: true,
+            ..self
+        }
     }
 
     #[track_caller]
     pub(super) fn info(&self) -> SpawnInfo {
-        let mut info = SpawnInfo::here();
+        let mut info = SpawnInfo::here().with_priority(self.priority);
         info.name = self.name.map(Box::from);
-        info
+        if self.urgent { info.urgent() } else { info }
     }
 
     /// Spawns on the runtime of this thread.
@@ -55,12 +79,7 @@ impl<'a> Builder<'a> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let info = self.info();
-        Ok(if size_of::<F>() > BOX_FUTURE_ABOVE {
-            spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
-        } else {
-            spawn_as(future, info)
-        })
+        Ok(spawn_boxed_if_large(future, self.info()))
     }
 
     /// Spawns on the runtime of `handle`.
@@ -73,12 +92,7 @@ impl<'a> Builder<'a> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let info = self.info();
-        Ok(if size_of::<F>() > BOX_FUTURE_ABOVE {
-            handle.spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
-        } else {
-            handle.spawn_as(future, info)
-        })
+        Ok(handle.spawn_boxed_if_large(future, self.info()))
     }
 
     /// Spawns a task that need not be `Send` on this thread; see [`spawn_local`](super::spawn_local).

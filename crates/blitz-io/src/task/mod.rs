@@ -1,7 +1,8 @@
 //! Tasks: light, cheap to make, run by the runtime.
 //!
 //! [`spawn`] starts one, its [`JoinHandle`] tells how it ended. [`JoinSet`] and [`scope`] keep many together, [`LocalSet`]
-//! runs those that are not `Send`, [`spawn_blocking`] takes what would hold a worker up.
+//! runs those that are not `Send`, [`spawn_blocking`] takes what would hold a worker up. A [`Priority`] says which of them go
+//! first when there is more to do than workers to do it.
 
 mod blocking;
 mod builder;
@@ -13,7 +14,9 @@ mod scope;
 mod spawn;
 mod yield_now;
 
-pub use blitz_exec::task::{AbortHandle, Id, JoinError, JoinHandle, id, try_id};
+pub use blitz_exec::task::{
+    AbortHandle, Id, JoinError, JoinHandle, Priority, id, priority, set_priority, try_id,
+};
 pub use blocking::{block_in_place, spawn_blocking};
 pub use builder::Builder;
 pub use coop::{Unconstrained, consume_budget, unconstrained};
@@ -22,7 +25,7 @@ pub use join_set::JoinSet;
 pub use local_key::LocalKey;
 pub use local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use scope::{Scope, scope};
-pub use spawn::spawn;
+pub use spawn::{spawn, spawn_urgent, spawn_with_priority};
 pub use yield_now::yield_now;
 
 /// Futures of this module that have a name.
@@ -30,4 +33,4 @@ pub mod futures {
     pub use super::local_key::TaskLocalFuture;
 }
 
-pub(crate) use spawn::spawn_as;
+pub(crate) use spawn::spawn_boxed_if_large;

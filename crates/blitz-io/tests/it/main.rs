@@ -17,6 +17,7 @@ mod net_faults;
 mod net_owned;
 mod net_stream;
 mod net_types;
+mod priority;
 mod ring_metrics;
 mod runtime;
 mod signals;

@@ -5,6 +5,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::Shared;
+use super::run_queue::Help;
 use super::worker::{Core, Worker};
 use crate::task::Notified;
 
@@ -83,16 +84,17 @@ pub(super) fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
 #[inline]
 pub(super) fn push_here(shared: &Shared, task: Notified) -> Result<(), Notified> {
     let mut task = Some(task);
-    let wake = with_context(|context| {
+    let help = with_context(|context| {
         if !ptr::eq(&*context.worker.shared, shared) {
-            return false;
+            return None;
         }
-        context
-            .with_core(|core| task.take().is_some_and(|task| core.push(shared, task)))
-            .unwrap_or(false)
+        context.with_core(|core| task.take().map(|task| core.push(shared, task)))?
     });
-    if wake == Some(true) && shared.idle.is_worth_waking() {
-        shared.wake_one();
+    match help.flatten() {
+        Some(Help::WithSurplus) if shared.idle.is_worth_waking() => shared.wake_one(),
+        // A look without a fence might miss one that is just going to sleep.
+        Some(Help::AtOnce) => shared.wake_one(),
+        _ => {}
     }
     task.map_or(Ok(()), Err)
 }

@@ -6,6 +6,7 @@
 mod context;
 pub(super) mod idle;
 mod run_queue;
+mod side;
 mod worker;
 
 use std::fmt;
@@ -26,15 +27,20 @@ use super::drain::Drain;
 use crate::blocking::Spawner;
 use crate::park::{Park, Unpark};
 use crate::stats::WorkerStats;
-use crate::task::{JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo};
+use crate::task::{JoinHandle, Lane, Notified, OwnedTasks, Schedule, SpawnInfo};
 use idle::Idle;
+use run_queue::RunQueue;
+use side::{SharedSide, Side, SideThief};
 use worker::{Core, Worker};
 pub(super) use worker::{block_in_place, current_index};
 
 /// What all workers and wakers know.
 pub(super) struct Shared {
     remotes: Box<[CachePadded<Remote>]>,
+    /// Normal tasks that no worker has.
     injector: CachePadded<Injector<Notified>>,
+    /// The others that no worker has.
+    side: CachePadded<SharedSide>,
     idle: CachePadded<Idle>,
     owned: OwnedTasks,
     shutdown: AtomicBool,
@@ -51,6 +57,7 @@ pub(super) struct Shared {
 /// What others may do with one worker.
 struct Remote {
     thief: Thief<Notified>,
+    side: SideThief,
     unparker: Arc<dyn Unpark>,
     stats: Arc<WorkerStats>,
 }
@@ -68,16 +75,20 @@ impl MultiThread {
         let (mut remotes, mut cores) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (index, park) in parks.into_iter().enumerate() {
             let (queue, thief) = deque(config.local_queue_len);
+            let (side, side_thief) = Side::new(&config);
             remotes.push(CachePadded::new(Remote {
                 thief,
+                side: side_thief,
                 unparker: park.unparker(),
                 stats: park.stats(),
             }));
-            cores.push(Core::new(index, queue, park, &config));
+            let run = RunQueue::new(index, queue, side, &config, park.stats());
+            cores.push(Core::new(index, run, park, &config));
         }
         let shared = Arc::new(Shared {
             remotes: remotes.into_boxed_slice(),
             injector: CachePadded::new(Injector::new()),
+            side: CachePadded::new(SharedSide::new()),
             idle: CachePadded::new(Idle::new(count)),
             owned: OwnedTasks::new(count),
             shutdown: AtomicBool::new(false),
@@ -145,12 +156,13 @@ impl MultiThread {
 
     /// How many tasks wait in the queue that all share.
     pub fn injector_len(&self) -> usize {
-        self.shared.injector.len()
+        self.shared.injector.len() + self.shared.side_len()
     }
 
-    /// How many tasks wait in one worker's own queue.
+    /// How many tasks wait in one worker's own queues.
     pub fn local_queue_len(&self, worker: usize) -> usize {
-        self.shared.remotes[worker].thief.len()
+        let remote = &self.shared.remotes[worker];
+        remote.thief.len() + remote.side.len(Lane::High) + remote.side.len(Lane::Low)
     }
 
     /// How many workers there are.
@@ -197,10 +209,19 @@ impl Shared {
     fn push_outside(&self, task: Notified) {
         // ORDERING: Relaxed: a figure.
         self.remote_schedules.fetch_add(1, Relaxed);
+        let pushed = match task.lane() {
+            Lane::Normal => self.injector.push(task),
+            _ => self.side.push(task),
+        };
         // Closed: the scheduler is gone, and the task with it.
-        if self.injector.push(task).is_ok() {
+        if pushed.is_ok() {
             self.wake_one();
         }
+    }
+
+    /// How many tasks that are not normal wait in the shared lanes.
+    fn side_len(&self) -> usize {
+        Lane::ALL.into_iter().map(|lane| self.side.len(lane)).sum()
     }
 
     fn wake_one(&self) {
@@ -224,7 +245,13 @@ impl Shared {
 
     /// Whether any queue has something to take.
     fn has_work(&self) -> bool {
-        !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.thief.is_empty())
+        let side = self.side.is_used();
+        !self.injector.is_empty()
+            || !self.side.waiting().is_empty()
+            || self
+                .remotes
+                .iter()
+                .any(|remote| !remote.thief.is_empty() || (side && !remote.side.is_empty()))
     }
 
     /// A worker has dropped its tasks. The last one ends the drivers: until then a task that is dropped may still need them.
@@ -243,6 +270,7 @@ impl Shared {
         while let Some(task) = self.injector.pop() {
             drop(task);
         }
+        self.side.close();
         for core in cores {
             core.end();
         }

@@ -1,20 +1,26 @@
 //! The tasks that wait at one worker: which of them runs next, and what thieves may take.
+//!
+//! Normal tasks have the queue and the last-woken slot; those of other priorities stand [beside](super::side). While there is none
+//! of those, here or in the shared lanes, the one look for them is all that they cost.
 
 use std::sync::Arc;
 
 use blitz_core::queue::deque::Owner;
 
-use super::Shared;
+use super::side::Side;
+use super::{Remote, Shared};
+use crate::scheduler::aging::{Aging, Waiting};
 use crate::scheduler::config::Config;
 use crate::scheduler::rng::Rng;
 use crate::stats::WorkerStats;
-use crate::task::Notified;
+use crate::task::{Lane, Notified};
 
 /// So many polls in a row come from the last-woken slot before the queue has its turn.
 const LIFO_STREAK_MAX: u32 = 3;
 
 /// One worker's tasks. It goes where the worker's core goes.
 pub(super) struct RunQueue {
+    index: usize,
     queue: Owner<Notified>,
     /// The task woken last: it runs next, while what it needs is in the cache. Only this worker takes it, so filling it
     /// wakes nobody.
@@ -23,37 +29,88 @@ pub(super) struct RunQueue {
     lifo_streak: u32,
     /// Polls until the injector comes first.
     polls_to_injector: u32,
+    /// Those that are not normal, and when they and others have their turns.
+    side: Side,
+    aging: Aging,
+    rng: Rng,
     stats: Arc<WorkerStats>,
 }
 
+/// Whether somebody else should come for what was queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Help {
+    /// This worker does it next.
+    Needless,
+    /// If there is more than this worker does next.
+    WithSurplus,
+    /// Whoever sleeps: this worker may be in a poll for long.
+    AtOnce,
+}
+
 impl RunQueue {
-    pub(super) fn new(queue: Owner<Notified>, config: &Config, stats: Arc<WorkerStats>) -> Self {
+    pub(super) fn new(
+        index: usize,
+        queue: Owner<Notified>,
+        side: Side,
+        config: &Config,
+        stats: Arc<WorkerStats>,
+    ) -> Self {
         Self {
+            index,
             queue,
             lifo: None,
             lifo_enabled: !config.disable_lifo_slot,
             lifo_streak: 0,
             polls_to_injector: config.global_queue_interval,
+            side,
+            aging: Aging::new(config.patience),
+            rng: Rng::new(config.seed, index),
             stats,
         }
     }
 
-    /// Queues a task that was woken here. Answers whether there is more now than this worker does next.
+    /// Queues a task that was woken here.
     #[inline]
-    pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> bool {
+    pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> Help {
+        let lane = task.lane();
+        if lane != Lane::Normal {
+            self.push_side(shared, task);
+            return if lane <= Lane::Critical {
+                Help::AtOnce
+            } else {
+                Help::WithSurplus
+            };
+        }
         let behind = if self.lifo_enabled {
             self.lifo.replace(task)
         } else {
             Some(task)
         };
-        let Some(task) = behind else { return false };
-        self.push_back(shared, task);
-        self.has_surplus()
+        let Some(task) = behind else {
+            return Help::Needless;
+        };
+        self.push_normal(shared, task);
+        Help::WithSurplus
     }
 
-    /// Queues a task behind all others.
+    /// Queues a task behind all others of its lane.
     #[inline]
     pub(super) fn push_back(&mut self, shared: &Shared, task: Notified) {
+        if task.lane() == Lane::Normal {
+            self.push_normal(shared, task);
+        } else {
+            self.push_side(shared, task);
+        }
+    }
+
+    fn push_side(&mut self, shared: &Shared, task: Notified) {
+        if self.side.push(&shared.side, task) {
+            self.stats.overflow();
+        }
+    }
+
+    #[inline]
+    fn push_normal(&mut self, shared: &Shared, task: Notified) {
         if let Some(batch) = self.queue.push(task) {
             self.stats.overflow();
             // A closed injector: everything is ending, and these are references only.
@@ -62,18 +119,70 @@ impl RunQueue {
     }
 
     /// Whether there is more than one worker does next.
-    pub(super) fn has_surplus(&self) -> bool {
-        self.queue.len() + usize::from(self.lifo.is_some()) > 1
+    pub(super) fn has_surplus(&self, shared: &Shared) -> bool {
+        let mut len = self.queue.len() + usize::from(self.lifo.is_some());
+        if !self.is_plain(shared) {
+            len += self.side.len() + shared.side_len();
+        }
+        len > 1
     }
 
     /// Whether nothing waits here.
     pub(super) fn is_empty(&self) -> bool {
+        self.normal_is_empty() && self.side.len() == 0
+    }
+
+    fn normal_is_empty(&self) -> bool {
         self.lifo.is_none() && self.queue.is_empty()
     }
 
-    /// The task to run next, from here or from the shared queue.
+    /// Whether all that waits is normal, here and in what is shared.
+    #[inline]
+    fn is_plain(&self, shared: &Shared) -> bool {
+        self.side.waiting().is_empty() && shared.side.waiting().is_empty()
+    }
+
+    /// The task to run next, from here or from what is shared.
     #[inline]
     pub(super) fn next(&mut self, shared: &Shared) -> Option<Notified> {
+        if self.is_plain(shared) {
+            self.next_normal(shared)
+        } else {
+            self.next_by_class(shared)
+        }
+    }
+
+    #[cold]
+    fn next_by_class(&mut self, shared: &Shared) -> Option<Notified> {
+        // Lanes that somebody else has emptied meanwhile.
+        let mut gone = Waiting::NONE;
+        loop {
+            let mut waiting = self.side.waiting().union(shared.side.waiting());
+            if !self.normal_is_empty() || !shared.injector.is_empty() {
+                waiting.insert(Lane::Normal);
+            }
+            let waiting = waiting.without(gone);
+            let lane = self.aging.choose(waiting)?;
+            let task = match lane {
+                Lane::Normal => self.next_normal(shared),
+                Lane::Low if waiting.best() == Some(Lane::Low) => self
+                    .rob_one(shared)
+                    .or_else(|| self.next_of_side(shared, lane)),
+                lane => self.next_of_side(shared, lane),
+            };
+            if task.is_some() {
+                return task;
+            }
+            gone.insert(lane);
+        }
+    }
+
+    fn next_of_side(&mut self, shared: &Shared, lane: Lane) -> Option<Notified> {
+        self.side.pop(&shared.side, lane, shared.remotes.len())
+    }
+
+    #[inline]
+    fn next_normal(&mut self, shared: &Shared) -> Option<Notified> {
         self.polls_to_injector = self.polls_to_injector.saturating_sub(1);
         if self.polls_to_injector == 0 {
             self.polls_to_injector = shared.config.global_queue_interval;
@@ -87,7 +196,7 @@ impl RunQueue {
                 return Some(task);
             }
             // Two tasks that wake each other would keep the queue waiting.
-            self.push_back(shared, task);
+            self.push_normal(shared, task);
         }
         self.lifo_streak = 0;
         self.queue.pop().or_else(|| self.take_injected(shared))
@@ -110,25 +219,63 @@ impl RunQueue {
         first
     }
 
-    /// Looks in the others' queues, from a random one on, and then in the shared one. `index` is this worker's.
-    pub(super) fn steal(
-        &mut self,
-        shared: &Shared,
-        index: usize,
-        rng: &mut Rng,
-    ) -> Option<Notified> {
-        let count = shared.remotes.len();
-        let start = rng.below(count);
-        for at in (start..count).chain(0..start) {
-            let before = self.queue.len();
-            if at != index
-                && let Some(task) = shared.remotes[at].thief.steal_into(&mut self.queue)
-            {
-                self.stats.steal((self.queue.len() - before) as u64 + 1);
-                return Some(task);
-            }
+    /// Looks in the others' queues, from a random one on, and in what is shared: the most urgent first.
+    pub(super) fn steal(&mut self, shared: &Shared) -> Option<Notified> {
+        if !shared.side.is_used() {
+            return self.steal_normal(shared);
         }
-        self.take_injected(shared)
+        Lane::ALL.into_iter().find_map(|lane| match lane {
+            Lane::Normal => self.steal_normal(shared),
+            Lane::High | Lane::Low => self
+                .victims(shared)
+                .find_map(|at| self.rob(lane, &shared.remotes[at]))
+                .or_else(|| self.next_of_side(shared, lane)),
+            lane => self.next_of_side(shared, lane),
+        })
+    }
+
+    fn steal_normal(&mut self, shared: &Shared) -> Option<Notified> {
+        self.victims(shared)
+            .find_map(|at| self.rob(Lane::Normal, &shared.remotes[at]))
+            .or_else(|| self.take_injected(shared))
+    }
+
+    /// Takes tasks of one lane from another worker: the first to run, the others to keep.
+    fn rob(&mut self, lane: Lane, victim: &Remote) -> Option<Notified> {
+        let before = self.len();
+        let task = match lane {
+            Lane::Normal => victim.thief.steal_into(&mut self.queue),
+            lane => self.side.steal(lane, &victim.side),
+        }?;
+        let kept = self.len().saturating_sub(before);
+        self.stats.steal(kept as u64 + 1);
+        Some(task)
+    }
+
+    /// How many tasks wait in the queues that thieves see.
+    fn len(&self) -> usize {
+        self.queue.len() + self.side.len()
+    }
+
+    /// The other workers, from a random one on.
+    fn victims(&mut self, shared: &Shared) -> impl Iterator<Item = usize> + use<> {
+        let (count, index) = (shared.remotes.len(), self.index);
+        let start = self.rng.below(count);
+        (start..count)
+            .chain(0..start)
+            .filter(move |at| *at != index)
+    }
+
+    /// Before something low: does one of the others, a random one, have what is more urgent? (All of them together so find what
+    /// one has too much of, though none of them is idle.)
+    fn rob_one(&mut self, shared: &Shared) -> Option<Notified> {
+        let at = self.rng.below(shared.remotes.len());
+        if at == self.index {
+            return None;
+        }
+        let victim = &shared.remotes[at];
+        self.rob(Lane::High, victim)
+            .or_else(|| self.rob(Lane::Normal, victim))
     }
 
     /// Drops what waits here: the scheduler has ended, and these are references only.
@@ -137,5 +284,6 @@ impl RunQueue {
         while let Some(task) = self.queue.pop() {
             drop(task);
         }
+        self.side.clear();
     }
 }

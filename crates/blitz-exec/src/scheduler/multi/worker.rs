@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use blitz_core::budget;
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::queue::deque::Owner;
 use blitz_core::quiet::quietly;
 use blitz_core::waiting::Leaf;
 
 use super::Shared;
 use super::context::{Context, push_here, with_context};
-use super::run_queue::RunQueue;
+use super::run_queue::{Help, RunQueue};
 use crate::park::{Park, call_hook};
 use crate::scheduler::config::Config;
-use crate::scheduler::rng::Rng;
 use crate::scheduler::run_observed;
 use crate::stats::WorkerStats;
 use crate::task::{Header, Notified, Schedule};
@@ -37,7 +35,6 @@ pub(super) struct Core {
     searching: bool,
     /// Polls until the driver turns.
     polls_to_turn: u32,
-    rng: Rng,
     stats: Arc<WorkerStats>,
     /// Polls, and tasks that were queued here.
     ran: u64,
@@ -49,14 +46,14 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(
         index: usize,
-        queue: Owner<Notified>,
+        run: RunQueue,
         park: Box<dyn Park>,
         config: &Config,
     ) -> Box<Self> {
         let stats = park.stats();
         Box::new(Self {
             index,
-            run: RunQueue::new(queue, config, Arc::clone(&stats)),
+            run,
             stats,
             ran: 0,
             pushed: 0,
@@ -64,16 +61,21 @@ impl Core {
             park: Some(park),
             searching: false,
             polls_to_turn: config.event_interval,
-            rng: Rng::new(config.seed, index),
         })
     }
 
-    /// Queues a task that was woken here. Answers whether there is more now than this worker does next.
+    /// Queues a task that was woken here. Answers whether another worker should come for it.
     #[inline]
-    pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> bool {
+    pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> Help {
         self.pushed += 1;
-        // While the driver delivers, one look at its end is enough.
-        self.run.push(shared, task) && self.park.is_some()
+        match self.run.push(shared, task) {
+            // While the driver delivers, one look at its end is enough.
+            Help::AtOnce if self.park.is_some() => Help::AtOnce,
+            Help::WithSurplus if self.park.is_some() && self.run.has_surplus(shared) => {
+                Help::WithSurplus
+            }
+            _ => Help::Needless,
+        }
     }
 
     /// Looks in the others' queues, from a random one on.
@@ -84,7 +86,7 @@ impl Core {
             }
             self.searching = true;
         }
-        self.run.steal(shared, self.index, &mut self.rng)
+        self.run.steal(shared)
     }
 
     /// The scheduler has ended: no task is alive.
@@ -286,7 +288,7 @@ impl Context {
 
     /// After a turn: if it woke more than one task, somebody may help.
     fn share(&self) {
-        let surplus = self.with_core(|core| core.run.has_surplus());
+        let surplus = self.with_core(|core| core.run.has_surplus(self.shared()));
         if surplus == Some(true) && self.shared().idle.is_worth_waking() {
             self.shared().wake_one();
         }

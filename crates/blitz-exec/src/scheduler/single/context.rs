@@ -77,7 +77,11 @@ pub(super) fn push_here(shared: &Shared, task: Notified) -> Result<(), Notified>
     let mut task = Some(task);
     with_context(|context| {
         if ptr::eq(&*context.shared, shared) {
-            context.with_core(|core| core.queue.extend(task.take()));
+            context.with_core(|core| {
+                if let Some(task) = task.take() {
+                    core.queue.push(task);
+                }
+            });
         }
     });
     task.map_or(Ok(()), Err)

@@ -2,7 +2,8 @@
 //!
 //! The `Core` (run queue and driver) lies in [`Shared`] while nobody runs; a thread takes it for as long as it runs and
 //! has a `Context` on its stack, which a thread-local points to. A wake on that thread goes to the run queue without an
-//! atomic operation; a wake from elsewhere goes to the inbox and unparks.
+//! atomic operation; a wake from elsewhere goes to the inbox and unparks. Normal tasks and others have an inbox each: that of the
+//! others is looked at before each poll, so an urgent task from another thread waits for one poll at most.
 
 mod context;
 mod run;
@@ -15,15 +16,15 @@ use std::thread::ThreadId;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
-use blitz_core::queue::Chain;
 use blitz_core::queue::mpsc::Inbox;
 use blitz_core::waiting::Leaf;
 
+use super::classes::Classes;
 use super::config::{Config, PanicPolicy};
 use super::drain::Drain;
 use crate::park::{Park, ThreadParker, Unpark};
 use crate::stats::WorkerStats;
-use crate::task::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo};
+use crate::task::{Header, JoinHandle, Lane, Notified, OwnedTasks, Schedule, SpawnInfo};
 
 pub use context::current_index;
 pub(crate) use context::with_current;
@@ -32,7 +33,10 @@ pub(crate) use context::with_current;
 pub struct Shared {
     /// Which worker of `thread_per_core`; 0 elsewhere.
     index: usize,
+    /// Normal tasks from other threads.
     inbox: Inbox<Notified>,
+    /// The others from other threads.
+    others: Inbox<Notified>,
     unparker: Arc<dyn Unpark>,
     /// The future of `block_on` was woken, or the worker is to look whether it shall end.
     root_woken: AtomicBool,
@@ -54,7 +58,7 @@ pub struct Shared {
 
 /// What the running thread holds: the tasks to run next, and the driver to wait in.
 pub(super) struct Core {
-    queue: Chain<Notified>,
+    queue: Classes,
     /// Out of its place only while the driver turns.
     park: Option<Box<dyn Park>>,
     /// Polls since the driver turned last.
@@ -71,7 +75,7 @@ impl Shared {
     pub fn new(index: usize, park: Box<dyn Park>, config: Arc<Config>) -> Arc<Self> {
         let unparker = park.unparker();
         let core = Box::new(Core {
-            queue: Chain::new(),
+            queue: Classes::new(config.patience),
             park: Some(park),
             polls: 0,
             ran: 0,
@@ -85,6 +89,7 @@ impl Shared {
         Arc::new(Self {
             index,
             inbox: Inbox::new(),
+            others: Inbox::new(),
             unparker,
             root_woken: AtomicBool::new(false),
             shutdown: AtomicBool::new(false),
@@ -227,7 +232,7 @@ impl Shared {
 
     /// Whether tasks from other threads wait.
     pub fn inbox_is_empty(&self) -> bool {
-        self.inbox.is_empty()
+        self.inbox.is_empty() && self.others.is_empty()
     }
 
     /// What this worker has counted.
@@ -274,8 +279,12 @@ impl Schedule for Shared {
             Ok(()) => return,
             Err(task) => task,
         };
+        let inbox = match task.lane() {
+            Lane::Normal => &self.inbox,
+            _ => &self.others,
+        };
         // A closed inbox: the scheduler is gone, and the task with it.
-        if let Ok(true) = self.inbox.push(task) {
+        if let Ok(true) = inbox.push(task) {
             self.unparker.unpark();
         }
     }

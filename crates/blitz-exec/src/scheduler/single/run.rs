@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
-use blitz_core::queue::Chain;
 
 use super::context::Context;
 use super::{Core, RootWaker, Shared};
 use crate::park::{Park, ThreadParker, Watching, call_hook};
+use crate::scheduler::classes::Next;
 use crate::scheduler::run_observed;
-use crate::task::Notified;
+use crate::task::{Lane, Notified};
 
 impl Shared {
     /// Runs `future` and the tasks until it is ready. While another thread runs the tasks, only the future.
@@ -117,15 +117,40 @@ impl Shared {
         self.ended.store(true, Relaxed);
         // What a dropped future woke last. No task is alive, so these are references only.
         drop(self.inbox.close());
+        drop(self.others.close());
         let Some(mut core) = context.take_core() else {
             return;
         };
-        drop(std::mem::take(&mut core.queue));
+        drop(core.queue.take_all());
         if let Some(mut park) = core.park.take() {
             park.shutdown();
             park.unbind();
         }
     }
+}
+
+impl Core {
+    /// Tasks that are not normal wait, here or in their inbox. No task if it is the root's turn: `before_root` says whether the
+    /// batch still has normal ones that come before it.
+    #[cold]
+    fn next_by_class(&mut self, shared: &Shared, before_root: bool) -> Option<Notified> {
+        let (others, normal) = (shared.others.take(), shared.inbox.take());
+        self.remote += (others.len() + normal.len()) as u64;
+        self.queue.sort_in(others);
+        self.queue.append_normal(normal);
+        // ORDERING: Relaxed: it decides an order.
+        let root_waits = shared.root_woken.load(Relaxed);
+        match self.queue.next(root_waits, before_root || !root_waits) {
+            Next::Run(task) => Some(task),
+            Next::Normal | Next::Nothing => None,
+        }
+    }
+}
+
+/// What a batch has come to.
+struct Batch {
+    ran: u32,
+    root_has_turn: bool,
 }
 
 /// Puts the core back when the thread stops running, by a panic too.
@@ -147,43 +172,60 @@ impl Context {
     fn run<R>(&self, mut root: impl FnMut() -> Option<R>) -> R {
         let shared = &*self.shared;
         let interval = shared.config.event_interval;
+        let mut root_has_turn = true;
         loop {
             // Before the root: it may be ready for no other reason than that panic.
             self.check_panicked();
             // ORDERING: Relaxed below: a root that is woken from elsewhere leaves a token with the driver as well.
-            if shared.take_root_wake() {
+            if root_has_turn && shared.take_root_wake() {
                 if let Some(answer) = root() {
                     return answer;
                 }
                 self.count(1, 0);
             }
-            let ran = self.run_batch(interval);
-            let polls = self.count(ran, ran);
+            let batch = self.run_batch(interval);
+            root_has_turn = batch.root_has_turn;
+            let polls = self.count(batch.ran, batch.ran);
             if polls >= interval {
                 self.turn(Some(Duration::ZERO));
-            } else if ran == 0 && shared.inbox.is_empty() && !shared.root_woken.load(Relaxed) {
+            } else if batch.ran == 0 && shared.inbox_is_empty() && !shared.root_woken.load(Relaxed)
+            {
                 self.wait();
             }
         }
     }
 
-    /// Runs the tasks that are queued now, `limit` at most. Those that they wake come in the next batch, behind the root.
-    fn run_batch(&self, limit: u32) -> u32 {
+    /// Runs the normal tasks that are queued now, and others as their priorities have it, `limit` at most. Normal ones that are
+    /// woken meanwhile come behind the root, if it waits: it is normal too.
+    fn run_batch(&self, limit: u32) -> Batch {
         let shared = &*self.shared;
-        let inbox: Chain<Notified> = shared.inbox.take();
+        let inbox = shared.inbox.take();
         let queued = self.with_core(|core| {
             core.remote += inbox.len() as u64;
-            core.queue.append(inbox);
-            core.queue.len()
+            core.queue.append_normal(inbox);
+            core.queue.normal_len()
         });
-        let batch = u32::try_from(queued.unwrap_or(0))
-            .unwrap_or(u32::MAX)
-            .min(limit);
+        let mut normal_left = u32::try_from(queued.unwrap_or(0)).unwrap_or(u32::MAX);
+        let (mut ran, mut normal_ran, mut plain) = (0, false, true);
         let observes = shared.config.observes();
         let now = shared.stats.now_ns();
-        for ran in 0..batch {
-            let task = self.with_core(|core| core.queue.pop_front());
-            let Some(Some(task)) = task else { return ran };
+        while ran < limit {
+            let task = self.with_core(|core| {
+                plain = core.queue.is_plain() && shared.others.is_empty();
+                if !plain {
+                    core.next_by_class(shared, normal_left > 0)
+                } else if normal_left > 0 {
+                    core.queue.pop_normal()
+                } else {
+                    None
+                }
+            });
+            let Some(Some(task)) = task else { break };
+            if plain || task.lane() == Lane::Normal {
+                normal_left = normal_left.saturating_sub(1);
+                normal_ran = true;
+            }
+            ran += 1;
             let again = if observes {
                 run_observed(task, &shared.config, &shared.stats)
             } else {
@@ -191,10 +233,14 @@ impl Context {
                 budget::with_budget(|| task.run())
             };
             if let Some(task) = again {
-                self.with_core(|core| core.queue.push_back(task));
+                self.with_core(|core| core.queue.push(task));
             }
         }
-        batch
+        Batch {
+            ran,
+            // Else what is more urgent than the root goes on after the driver's turn.
+            root_has_turn: ran < limit || plain || normal_ran,
+        }
     }
 
     fn count(&self, polls: u32, of_tasks: u32) -> u32 {

@@ -57,6 +57,19 @@ fn no_task_from_outside_is_lost() {
     });
 }
 
+/// The same for one that is not normal, which waits elsewhere: in a shared lane.
+#[test]
+fn no_urgent_task_from_outside_is_lost() {
+    model(|| {
+        let (scheduler, pool) = start(1, 0);
+        let task = scheduler.spawn(async { 5 }, SpawnInfo::here().urgent());
+        let output = block_on(task, &ThreadParker::new(Arc::new(NoWatch)));
+        assert_eq!(output.ok(), Some(5));
+        scheduler.shutdown();
+        assert!(pool.shutdown(None));
+    });
+}
+
 /// The shutdown comes while a task is spawned: the task's future is dropped exactly once, and every thread ends.
 #[test]
 fn shutdown_drops_each_task_once() {

@@ -14,7 +14,7 @@ use blitz_core::wake::WakeSlot;
 use super::FakePark;
 use crate::scheduler::Config;
 use crate::scheduler::single::Shared;
-use crate::task::SpawnInfo;
+use crate::task::{Priority, SpawnInfo};
 
 struct Event {
     set: AtomicBool,
@@ -106,6 +106,28 @@ fn no_wake_of_a_task_is_lost() {
         let (other, mine) = (Arc::clone(&event), event);
         let thread = thread::spawn(move || other.set());
         let task = shared.spawn(async move { mine.wait().await }, SpawnInfo::here());
+        assert!(shared.block_on(task).is_ok());
+        thread.join().unwrap();
+        shared.shutdown();
+    });
+}
+
+/// The same for a task that is not normal, and so has another inbox; and a normal one from outside beside it.
+#[test]
+fn no_wake_of_a_critical_task_is_lost() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let shared = scheduler();
+        let event = Event::new();
+        let (other, mine) = (Arc::clone(&event), event);
+        let spawner = Arc::clone(&shared);
+        let thread = thread::spawn(move || {
+            other.set();
+            drop(spawner.spawn(async {}, SpawnInfo::here()));
+        });
+        let info = SpawnInfo::here().with_priority(Priority::Critical);
+        let task = shared.spawn(async move { mine.wait().await }, info);
         assert!(shared.block_on(task).is_ok());
         thread.join().unwrap();
         shared.shutdown();

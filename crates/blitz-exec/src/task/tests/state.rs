@@ -139,6 +139,11 @@ fn no_move_touches_what_is_not_its_own() {
         for step in moves {
             let name = step.0;
             let (after, refs, answer) = apply(step, bits, 2);
+            assert_eq!(
+                bits & LANE,
+                after & LANE,
+                "{name}: a task changes lanes by `set_lane`"
+            );
             let gone = |bit| bits & bit != 0 && after & bit == 0;
             let new = |bit| bits & bit == 0 && after & bit != 0;
             let context = format!("{name} from {bits:#b} to {after:#b}: {answer}");
@@ -172,13 +177,31 @@ fn no_move_touches_what_is_not_its_own() {
 }
 
 #[test]
+fn a_change_of_lanes_changes_nothing_else() {
+    for bits in 0..ONE_LANE {
+        for before in Lane::ALL {
+            for after in Lane::ALL {
+                let state = State(AtomicUsize::new(
+                    bits | (before.number() * ONE_LANE) | (2 * ONE_REF),
+                ));
+                assert_eq!(state.lane(), before);
+                assert_eq!(state.set_lane(after), before);
+                assert_eq!(state.lane(), after);
+                // ORDERING: one thread.
+                assert_eq!(state.0.load(Relaxed) & !LANE, bits | (2 * ONE_REF));
+            }
+        }
+    }
+}
+
+#[test]
 fn the_last_reference_says_so() {
-    let state = State::owned();
+    let state = State::owned(Lane::Normal);
     assert!(!state.drop_refs(2));
     state.add_ref();
     assert!(!state.drop_refs(1));
     assert!(state.drop_refs(1));
     assert!(!state.is_complete());
     assert!(format!("{state:?}").contains("join_interest"));
-    assert!(!State::unowned().drop_refs(1));
+    assert!(!State::unowned(Lane::Low).drop_refs(1));
 }

@@ -1,4 +1,4 @@
-//! Tasks of a set with a name.
+//! Tasks of a set with a name or a priority.
 
 use std::io;
 
@@ -6,9 +6,9 @@ use blitz_exec::task::AbortHandle;
 
 use super::JoinSet;
 use crate::context::Handle;
-use crate::task::{self, LocalSet};
+use crate::task::{self, LocalSet, Priority};
 
-/// Spawns a task with a name in a [`JoinSet`]: see [`JoinSet::build_task`].
+/// Spawns a task with a name or a priority in a [`JoinSet`]: see [`JoinSet::build_task`].
 #[must_use = "a builder spawns nothing by itself"]
 #[derive(Debug)]
 pub struct Builder<'a, T> {
@@ -28,6 +28,22 @@ impl<'a, T: 'static> Builder<'a, T> {
     pub fn name(self, name: &'a str) -> Self {
         Self {
             builder: self.builder.name(name),
+            ..self
+        }
+    }
+
+    /// How urgent the task is: see [`task::Builder::priority`].
+    pub fn priority(self, priority: Priority) -> Self {
+        Self {
+            builder: self.builder.priority(priority),
+            ..self
+        }
+    }
+
+    /// Makes the task critical and its first poll go ahead of what is queued: see [`task::Builder::urgent`].
+    pub fn urgent(self) -> Self {
+        Self {
+            builder: self.builder.urgent(),
             ..self
         }
     }

@@ -1,0 +1,133 @@
+//! One thread's run queue: the tasks of each priority, and which of them runs next.
+//!
+//! For the schedulers of one thread and for `LocalSet`. Nothing here is shared; while all tasks are normal it is one chain.
+
+use blitz_core::queue::Chain;
+
+use super::aging::{Aging, Patience, Waiting};
+use crate::task::{Lane, Notified};
+
+/// The tasks that one thread runs.
+pub(super) struct Classes {
+    normal: Chain<Notified>,
+    /// Those of the other lanes, by number; the normal one's stays empty.
+    others: [Chain<Notified>; Lane::COUNT],
+    /// Which of the others hold something.
+    waiting: Waiting,
+    aging: Aging,
+}
+
+/// What [`Classes::next`] found.
+pub(super) enum Next {
+    /// This runs next.
+    Run(Notified),
+    /// It is the turn of a normal one, and the caller wants none from here.
+    Normal,
+    /// Nothing waits.
+    Nothing,
+}
+
+impl Classes {
+    pub(super) fn new(patience: Patience) -> Self {
+        Self {
+            normal: Chain::new(),
+            others: std::array::from_fn(|_| Chain::new()),
+            waiting: Waiting::NONE,
+            aging: Aging::new(patience),
+        }
+    }
+
+    /// Whether all that waits is normal.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_plain() && self.normal.is_empty()
+    }
+
+    /// How many tasks wait.
+    pub(super) fn len(&self) -> usize {
+        self.normal.len() + self.others.iter().map(Chain::len).sum::<usize>()
+    }
+
+    /// How many normal tasks wait.
+    #[inline]
+    pub(super) fn normal_len(&self) -> usize {
+        self.normal.len()
+    }
+
+    /// Queues a task behind all others of its lane.
+    #[inline]
+    pub(super) fn push(&mut self, task: Notified) {
+        match task.lane() {
+            Lane::Normal => self.normal.push_back(task),
+            lane => {
+                self.others[lane.number()].push_back(task);
+                self.waiting.insert(lane);
+            }
+        }
+    }
+
+    /// Queues tasks that are all normal.
+    #[inline]
+    pub(super) fn append_normal(&mut self, tasks: Chain<Notified>) {
+        self.normal.append(tasks);
+    }
+
+    /// Queues tasks of any lane.
+    #[inline]
+    pub(super) fn sort_in(&mut self, tasks: Chain<Notified>) {
+        for task in tasks {
+            self.push(task);
+        }
+    }
+
+    /// The normal task that has waited longest.
+    #[inline]
+    pub(super) fn pop_normal(&mut self) -> Option<Notified> {
+        self.normal.pop_front()
+    }
+
+    /// The task to run next. `normal_waits`: whether the caller has something to do that counts as normal; `take_normal`: whether
+    /// a normal task from here may run.
+    pub(super) fn next(&mut self, normal_waits: bool, take_normal: bool) -> Next {
+        let mut waiting = self.waiting;
+        if normal_waits || !self.normal.is_empty() {
+            waiting.insert(Lane::Normal);
+        }
+        match self.aging.choose(waiting) {
+            None => Next::Nothing,
+            Some(Lane::Normal) if take_normal => {
+                self.normal.pop_front().map_or(Next::Normal, Next::Run)
+            }
+            Some(Lane::Normal) => Next::Normal,
+            Some(lane) => self.pop(lane).map_or(Next::Nothing, Next::Run),
+        }
+    }
+
+    fn pop(&mut self, lane: Lane) -> Option<Notified> {
+        let task = self.others[lane.number()].pop_front();
+        if self.others[lane.number()].is_empty() {
+            self.waiting.remove(lane);
+        }
+        if lane == Lane::Urgent
+            && let Some(task) = &task
+        {
+            task.settle();
+        }
+        task
+    }
+
+    /// Takes everything, in no order that counts.
+    pub(super) fn take_all(&mut self) -> Chain<Notified> {
+        let mut all = std::mem::take(&mut self.normal);
+        for chain in &mut self.others {
+            all.append(std::mem::take(chain));
+        }
+        self.waiting = Waiting::NONE;
+        all
+    }
+}
