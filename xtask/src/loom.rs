@@ -1,6 +1,7 @@
 //! `xtask loom`: runs the models of every crate that has some, and prints one line for each.
 
 use crate::Outcome;
+use crate::programs::{self, Counts};
 use crate::run::{self, End};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -85,40 +86,18 @@ pub(crate) fn crates_with_models(root: &Path) -> Result<Vec<String>, String> {
 ///
 /// The results of building stand apart from those of other commands: `--cfg loom` changes them all.
 pub(crate) fn build(root: &Path, tree: &Path, name: &str) -> Result<Vec<PathBuf>, String> {
-    let output = Command::new("cargo")
-        .args([
-            "test",
-            "--release",
-            "--lib",
-            "--no-run",
-            "--message-format=json",
-            "-p",
-            name,
-        ])
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["test", "--release", "--lib", "--no-run"])
+        .args(["--message-format=json", "-p", name])
         .current_dir(tree)
         .env("RUSTFLAGS", "--cfg loom -A warnings")
         .env("CARGO_TARGET_DIR", target(root).join("loom"))
         .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
-        .env("CARGO_INCREMENTAL", "1")
-        .output()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    let mut programs = Vec::new();
-    let mut words = String::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let message: Value = serde_json::from_str(line).unwrap_or(Value::Null);
-        words.push_str(message["message"]["rendered"].as_str().unwrap_or_default());
-        if let (true, Some(path)) = (
-            message["profile"]["test"] == true,
-            message["executable"].as_str(),
-        ) {
-            programs.push(PathBuf::from(path));
-        }
-    }
-    if !output.status.success() {
-        let more = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("the models of {name} do not build:\n{words}{more}"));
-    }
-    Ok(programs)
+        .env("CARGO_INCREMENTAL", "1");
+    let programs = programs::build(cargo)
+        .map_err(|words| format!("the models of {name} do not build:\n{words}"))?;
+    Ok(programs.into_iter().map(|program| program.path).collect())
 }
 
 /// The command that runs the models in `program` whose path contains `filter`.
@@ -140,51 +119,4 @@ fn preemptions() -> String {
 /// Where cargo puts its results.
 pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
-}
-
-/// How many tests a test program says it ran.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) passed: usize,
-    pub(crate) failed: usize,
-}
-
-impl Counts {
-    /// Reads the lines `test result: ok. 3 passed; 0 failed; …`.
-    pub(crate) fn add(&mut self, output: &str) {
-        for line in output
-            .lines()
-            .filter(|line| line.starts_with("test result:"))
-        {
-            let mut before = "";
-            for word in line.split_whitespace() {
-                let count = before.parse().unwrap_or(0);
-                match word {
-                    "passed;" => self.passed += count,
-                    "failed;" => self.failed += count,
-                    _ => {}
-                }
-                before = word;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_words_of_a_test_program_are_counted() {
-        let mut counts = Counts::default();
-        counts.add("running 3 tests\ntest result: ok. 3 passed; 0 failed; 1 ignored; 0 measured\n");
-        counts.add("test result: FAILED. 2 passed; 5 failed; 0 ignored");
-        assert_eq!(
-            counts,
-            Counts {
-                passed: 5,
-                failed: 5
-            }
-        );
-    }
 }

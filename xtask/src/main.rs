@@ -1,17 +1,23 @@
-//! The project's own commands: `cargo run -p xtask -- tidy`, `loom`, `weaken`, `bench`.
+//! The project's own commands: `cargo run -p xtask -- tidy`, `loom`, `weaken`,
+//! `kernels`, `cross`, `sanitize`, `bench`.
 //!
 //! Each command stands in a module of its own; what they share is [`source`], which splits a Rust
 //! file into code and comments, and [`run`], which starts child processes.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod cross;
+mod kernels;
 mod loom;
+mod programs;
 mod run;
+mod sanitize;
 mod source;
 mod tidy;
+mod toolchain;
 mod weaken;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -26,6 +32,14 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
       --only TEXT          only orderings whose file path contains TEXT
       --fresh              forget the results that are kept
       --report             write docs/weaken.md from the kept results, run nothing
+  kernels [NAME…] [-- FILTER…]
+                           runs the tests of blitz-sys, blitz-driver and blitz-io on other Linux kernels, under qemu:
+                           5.10, 6.1, 6.12, newest or all (default: all)
+  cross [NAME…]            tests on other machines (aarch64 i686 s390x musl), type checks for other systems
+                           (windows mac-x86_64 mac-aarch64 freebsd); default: all
+      --quick              type checks alone, for the targets whose std is installed
+  sanitize NAME [CRATE…]   runs the tests of the runtime crates under a sanitizer: address, leak or thread
+  elsewhere                kernels, cross and each sanitizer, one after the other, whatever fails
   bench [ARGS]             runs bench/ and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
 ";
@@ -40,6 +54,10 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::main(&root()),
         Some("loom") => loom::main(&root(), rest),
         Some("weaken") => weaken::main(&root(), rest),
+        Some("kernels") => kernels::main(&root(), rest),
+        Some("cross") => cross::main(&root(), rest),
+        Some("sanitize") => sanitize::main(&root(), rest),
+        Some("elsewhere") => elsewhere(&root()),
         Some("bench") => bench::main(&root(), rest),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
@@ -54,6 +72,34 @@ fn main() -> ExitCode {
             eprintln!("xtask: {why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Everything that proves the runtime elsewhere than on this machine as it is.
+fn elsewhere(root: &Path) -> Outcome {
+    let runs: [(&str, Outcome); 5] = [
+        ("kernels", kernels::main(root, &[])),
+        ("cross", cross::main(root, &[])),
+        (
+            "sanitize address",
+            sanitize::main(root, &["address".to_owned()]),
+        ),
+        ("sanitize leak", sanitize::main(root, &["leak".to_owned()])),
+        (
+            "sanitize thread",
+            sanitize::main(root, &["thread".to_owned()]),
+        ),
+    ];
+    println!();
+    for (name, outcome) in &runs {
+        match outcome {
+            Ok(()) => println!("{name}: passed"),
+            Err(why) => println!("{name}: {why}"),
+        }
+    }
+    match runs.iter().filter(|(_, outcome)| outcome.is_err()).count() {
+        0 => Ok(()),
+        bad => Err(format!("{bad} of {} did not pass", runs.len())),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How a child ended.
@@ -13,7 +15,31 @@ pub(crate) enum End {
     TimedOut,
 }
 
-/// Runs `command`, its output collected, and kills it after `limit`.
+/// What a child writes, as far as it has come.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    /// Reads `pipe` to its end, in a thread of its own.
+    fn collect<R: Read + Send + 'static>(&self, mut pipe: R) -> JoinHandle<()> {
+        let written = self.clone();
+        std::thread::spawn(move || {
+            let mut part = [0; 8192];
+            // A pipe that breaks gives what came before; the exit status says how it ended.
+            while let Ok(len @ 1..) = pipe.read(&mut part) {
+                let mut all = written.0.lock().unwrap_or_else(PoisonError::into_inner);
+                all.extend_from_slice(&part[..len]);
+            }
+        })
+    }
+
+    fn text(&self) -> String {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&all).into_owned()
+    }
+}
+
+/// Runs `command`, its output collected, and kills it after `limit`; then what it wrote so far is given.
 ///
 /// # Errors
 /// When the program cannot be started.
@@ -25,15 +51,10 @@ pub(crate) fn limited(command: &mut Command, limit: Duration) -> Result<(End, St
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot start {name}: {error}"))?;
+    let (out, err) = (Written::default(), Written::default());
     let readers = [
-        child
-            .stdout
-            .take()
-            .map(|pipe| std::thread::spawn(move || drain(pipe))),
-        child
-            .stderr
-            .take()
-            .map(|pipe| std::thread::spawn(move || drain(pipe))),
+        child.stdout.take().map(|pipe| out.collect(pipe)),
+        child.stderr.take().map(|pipe| err.collect(pipe)),
     ];
     let begun = Instant::now();
     let end = loop {
@@ -47,24 +68,17 @@ pub(crate) fn limited(command: &mut Command, limit: Duration) -> Result<(End, St
                 // It may have ended in between: then there is nothing to kill.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Ok((End::TimedOut, String::new()));
+                // Its own children may hold the pipes open: the readers are not waited for.
+                return Ok((End::TimedOut, out.text() + &err.text()));
             }
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    let output = readers
-        .into_iter()
-        .flatten()
-        .filter_map(|reader| reader.join().ok())
-        .collect();
-    Ok((end, output))
-}
-
-fn drain(mut pipe: impl Read) -> String {
-    let mut bytes = Vec::new();
-    // A pipe that breaks gives what came before; the exit status says how it ended.
-    let _ = pipe.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+    for reader in readers.into_iter().flatten() {
+        // A reader that panicked has left what it read.
+        let _ = reader.join();
+    }
+    Ok((end, out.text() + &err.text()))
 }
 
 /// Runs a program in `folder` and gives its standard output.
@@ -72,15 +86,76 @@ fn drain(mut pipe: impl Read) -> String {
 /// # Errors
 /// When it cannot be started or fails; the message carries its error output.
 pub(crate) fn output(folder: &Path, program: &str, args: &[&str]) -> Result<String, String> {
-    let result = Command::new(program)
-        .args(args)
-        .current_dir(folder)
+    let mut command = Command::new(program);
+    command.args(args).current_dir(folder);
+    Ok(String::from_utf8_lossy(&bytes(&mut command)?).into_owned())
+}
+
+/// Runs `command` and gives its standard output as it is.
+///
+/// # Errors
+/// When it cannot be started or fails; the message carries its error output.
+pub(crate) fn bytes(command: &mut Command) -> Result<Vec<u8>, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let result = command
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("cannot start {program}: {error}"))?;
-    if !result.status.success() {
-        let words = String::from_utf8_lossy(&result.stderr);
-        return Err(format!("{program} {} failed: {words}", args.join(" ")));
+    if result.status.success() {
+        return Ok(result.stdout);
     }
-    Ok(String::from_utf8_lossy(&result.stdout).into_owned())
+    let args: Vec<_> = command
+        .get_args()
+        .map(|arg| arg.to_string_lossy())
+        .collect();
+    let words = String::from_utf8_lossy(&result.stderr);
+    Err(format!("{program} {} failed: {words}", args.join(" ")))
+}
+
+/// The last `lines` of `text`, each set in from the left.
+pub(crate) fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<_> = text.lines().collect();
+    let skipped = all.len().saturating_sub(lines);
+    all.iter()
+        .skip(skipped)
+        .fold(String::new(), |mut words, line| {
+            words.push_str("    | ");
+            words.push_str(line);
+            words.push('\n');
+            words
+        })
+}
+
+/// Keeps `text` in the file `path`, whose folder is made.
+pub(crate) fn keep(path: &Path, text: &str) -> Result<(), String> {
+    let cannot = |error| format!("{} cannot be written: {error}", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(cannot)?;
+    }
+    std::fs::write(path, text).map_err(cannot)
+}
+
+/// Whether a program of this name is on the path.
+pub(crate) fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_runs_too_long_is_ended_and_its_words_are_kept() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo begun; exec sleep 600"]);
+        let (end, words) = limited(&mut command, Duration::from_secs(3)).expect("sh is there");
+        assert_eq!(end, End::TimedOut);
+        assert_eq!(words, "begun\n");
+    }
+
+    #[test]
+    fn a_tail_is_the_end() {
+        assert_eq!(tail("a\nb\nc", 2), "    | b\n    | c\n");
+    }
 }

@@ -125,9 +125,9 @@ fn driver_names_no_task(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// Which system this is, only blitz-sys asks.
+/// Which system this is, only blitz-sys's build script asks.
 fn target_os(source: &Source) -> Vec<Finding> {
-    if source.path.starts_with("crates/blitz-sys/") || !source.path.starts_with("crates/") {
+    if source.path == "crates/blitz-sys/build.rs" || !source.path.starts_with("crates/") {
         return Vec::new();
     }
     source
@@ -136,7 +136,7 @@ fn target_os(source: &Source) -> Vec<Finding> {
         .filter(|token| matches!(token.text.as_str(), "target_os" | "target_vendor"))
         .map(|token| {
             let says = format!(
-                "`{}` belongs into blitz-sys: a port is one folder",
+                "`{}` belongs into blitz-sys/build.rs, which gives what it finds a name",
                 token.text
             );
             finding(source, token.line, "platform", says)
@@ -312,6 +312,13 @@ mod tests {
         assert_eq!(
             at(
                 "crates/blitz-io/src/net/a.rs",
+                "#[cfg(target_os = \"linux\")]\nfn a() {}"
+            ),
+            1
+        );
+        assert_eq!(
+            at(
+                "crates/blitz-sys/src/file/mod.rs",
                 "#[cfg(target_os = \"linux\")]\nfn a() {}"
             ),
             1

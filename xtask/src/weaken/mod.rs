@@ -8,7 +8,8 @@ mod kept;
 mod steps;
 
 use crate::Outcome;
-use crate::loom::{self, Counts};
+use crate::loom;
+use crate::programs::Counts;
 use crate::run::{self, End};
 use crate::source::Source;
 use kept::{Allowed, Kept, Verdict};

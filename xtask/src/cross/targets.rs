@@ -1,0 +1,145 @@
+//! Every target that `xtask cross` knows, and what each needs of the machine.
+
+/// The runtime, from the ground up.
+pub(crate) const RUNTIME: [&str; 7] = [
+    "blitz-core",
+    "blitz-sys",
+    "blitz-driver",
+    "blitz-exec",
+    "blitz-io-traits",
+    "blitz-sync",
+    "blitz-io",
+];
+
+/// One target.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) triple: &'static str,
+    pub(crate) does: Does,
+    /// What a run of it shows.
+    pub(crate) shows: &'static str,
+}
+
+/// What can be done for a target here.
+#[derive(Debug)]
+pub(crate) enum Does {
+    /// Its tests run.
+    Run(How),
+    /// It is type-checked: there is nothing to link it with, or nothing to run it on.
+    Check,
+}
+
+/// How tests are linked and run.
+#[derive(Debug)]
+pub(crate) struct How {
+    /// Links for the target; its first word is asked for on the path.
+    pub(crate) linker: &'static str,
+    /// Starts a program; empty where the machine can.
+    pub(crate) runner: &'static [&'static str],
+    /// Debian's packages with the two.
+    pub(crate) packages: &'static str,
+    pub(crate) crates: &'static [&'static str],
+    /// `(program, filter, reason)`: tests that cannot work there.
+    pub(crate) without: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const ALL: &[&str] = &[
+    "blitz-core",
+    "blitz-sys",
+    "blitz-driver",
+    "blitz-exec",
+    "blitz-io-traits",
+    "blitz-sync",
+    "blitz-io",
+    "blitz-cli",
+];
+
+/// What qemu's user mode cannot do.
+const EMULATED: &[(&str, &str, &str)] = &[
+    (
+        "blitz-driver/it",
+        "refusal::",
+        "qemu's user mode takes no seccomp filter",
+    ),
+    (
+        "blitz-cli/it",
+        "",
+        "its tests start the command itself, which the machine cannot",
+    ),
+];
+
+pub(crate) const TARGETS: [Target; 8] = [
+    Target {
+        name: "aarch64",
+        triple: "aarch64-unknown-linux-gnu",
+        shows: "another instruction set; io_uring answers ENOSYS there, so epoll is chosen by itself",
+        does: Does::Run(How {
+            linker: "aarch64-linux-gnu-gcc",
+            runner: &["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
+            packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user",
+            crates: ALL,
+            without: EMULATED,
+        }),
+    },
+    Target {
+        name: "i686",
+        triple: "i686-unknown-linux-gnu",
+        shows: "words of 32 bits; no ring there, which is broken on such kernels",
+        does: Does::Run(How {
+            linker: "i686-linux-gnu-gcc",
+            runner: &[],
+            packages: "gcc-i686-linux-gnu libc6-dev-i386-cross libc6-i386",
+            crates: ALL,
+            without: &[],
+        }),
+    },
+    Target {
+        name: "s390x",
+        triple: "s390x-unknown-linux-gnu",
+        shows: "bytes in the other order, in words and buffers",
+        does: Does::Run(How {
+            linker: "s390x-linux-gnu-gcc",
+            runner: &["qemu-s390x", "-L", "/usr/s390x-linux-gnu"],
+            packages: "gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user",
+            crates: ALL,
+            without: EMULATED,
+        }),
+    },
+    Target {
+        name: "musl",
+        triple: "x86_64-unknown-linux-musl",
+        shows: "another C library, linked statically; with the ring",
+        does: Does::Run(How {
+            linker: "musl-gcc",
+            runner: &[],
+            packages: "musl-tools libunwind-22-dev",
+            crates: ALL,
+            without: &[],
+        }),
+    },
+    Target {
+        name: "windows",
+        triple: "x86_64-pc-windows-gnu",
+        shows: "type check",
+        does: Does::Check,
+    },
+    Target {
+        name: "mac-x86_64",
+        triple: "x86_64-apple-darwin",
+        shows: "type check",
+        does: Does::Check,
+    },
+    Target {
+        name: "mac-aarch64",
+        triple: "aarch64-apple-darwin",
+        shows: "type check",
+        does: Does::Check,
+    },
+    Target {
+        name: "freebsd",
+        triple: "x86_64-unknown-freebsd",
+        shows: "type check",
+        does: Does::Check,
+    },
+];
