@@ -5,8 +5,8 @@
 //! | `uring` | `completion/uring.rs`: io_uring. Not on Android and not on 32-bit kernels, where it is forbidden or broken |
 //! | `epoll` | `readiness/` may use a timerfd for exact waits |
 //! | `eventfd` | `wakeup/eventfd.rs` |
-//! | `linux` | what `cpu/` and `socket/` find on Linux alone: affinity, control groups, sendfile, splice |
-//! | `accept4` | a connection is accepted non-blocking in one call |
+//! | `linux` | what `cpu/`, `file/` and `socket/` find on Linux alone: affinity, control groups, sendfile, splice |
+//! | `accept4` | a socket is made, and a connection accepted, non-blocking in one call |
 //! | `nosignal` | `send` takes MSG_NOSIGNAL |
 
 fn main() {
@@ -30,7 +30,8 @@ fn main() {
     if linux || os == "android" {
         println!("cargo::rustc-cfg=linux");
     }
-    if !["macos", "ios", "tvos", "watchos", "visionos"].contains(&os.as_str()) {
+    let unix = std::env::var_os("CARGO_CFG_UNIX").is_some();
+    if unix && !["macos", "ios", "tvos", "watchos", "visionos"].contains(&os.as_str()) {
         println!("cargo::rustc-cfg=accept4");
     }
     if [

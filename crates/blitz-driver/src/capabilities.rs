@@ -108,6 +108,12 @@ fn list(features: &Features) -> Vec<Capability> {
             "leases come from the pool",
         ),
         feature(
+            features.poll_first,
+            "poll first",
+            "a receive on a socket that was found empty waits without another try",
+            "a receive on a socket that was found empty tries it once more",
+        ),
+        feature(
             features.send_zc,
             "zero-copy send",
             "large sends leave the user's memory uncopied",

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -16,6 +15,7 @@ use blitz_core::primitive::sync::Mutex;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::primitive::sync::atomic::{AtomicU8, AtomicUsize};
 use blitz_core::slab::Key;
+use blitz_sys::descriptor::{AsRawFd, OwnedFd};
 use blitz_sys::errno;
 use blitz_sys::readiness::EDGE;
 

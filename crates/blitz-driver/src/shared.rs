@@ -3,15 +3,16 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
 use blitz_core::slab::Key;
 use blitz_sys::completion::{Features, Opcode};
+use blitz_sys::descriptor::{AsFd, AsRawFd, OwnedFd};
+use blitz_sys::fork::ForkMark;
 use blitz_sys::readiness::{Notifier, Registry, check_pollable};
-use blitz_sys::wakeup::{EventFd, ForkMark};
+use blitz_sys::wakeup::EventFd;
 
 use crate::backend::Backend;
 use crate::capabilities::Capabilities;

@@ -1,13 +1,13 @@
 //! What is queued for the kernel, and what is in flight: all that stands under the driver's one lock.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Waker;
 
 use blitz_core::quiet::quietly;
 use blitz_core::slab::{Key, Slab};
 use blitz_sys::completion::{ECANCELED, Entered, Opcode, Sqe, Submissions};
+use blitz_sys::descriptor::{AsRawFd, OwnedFd};
 use blitz_sys::readiness::{bits_of, mask_for};
 
 use crate::counters::Counted;

@@ -10,7 +10,8 @@ use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
 use blitz_sys::completion::{self, Entered, Features, Mode, Setup};
 use blitz_sys::errno;
-use blitz_sys::wakeup::{EventFd, ForkMark};
+use blitz_sys::fork::ForkMark;
+use blitz_sys::wakeup::EventFd;
 
 use crate::backend::Backend;
 use crate::capabilities::Capabilities;

@@ -4,8 +4,10 @@
 
 pub mod completion;
 pub mod cpu;
+pub mod descriptor;
 pub mod errno;
 pub mod file;
+pub mod fork;
 pub mod limit;
 pub mod machine;
 pub mod readiness;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
 use blitz_sys::completion::{Opcode, Sqe};
+use blitz_sys::descriptor::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use blitz_sys::errno;
 use blitz_sys::file::socket_flags;
 

@@ -1,11 +1,11 @@
 //! Operations on open files.
 
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{CURRENT_POSITION, Opcode, Sqe};
+use blitz_sys::descriptor::{AsRawFd, IntoRawFd, OwnedFd};
 use blitz_sys::errno::{self, ECANCELED, EINTR};
 use blitz_sys::file::{self, TRANSFER_MAX};
 
@@ -294,7 +294,7 @@ unsafe impl Request for Close {
 impl Close {
     /// A close that was cancelled has not happened: the number is ours again.
     fn settle(&self, outcome: Outcome) -> Outcome {
-        use std::os::fd::FromRawFd;
+        use blitz_sys::descriptor::FromRawFd;
         if outcome.result != -ECANCELED {
             return outcome;
         }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 use std::task::{Context, Poll, ready};
 
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
 use blitz_sys::completion::{Opcode, Sqe, cqe_flags};
+use blitz_sys::descriptor::{AsFd, AsRawFd};
 use blitz_sys::errno;
 
 use super::seat::{Found, Seat};

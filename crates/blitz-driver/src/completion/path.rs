@@ -1,8 +1,8 @@
 //! Operations on names.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
 
 use blitz_sys::completion::{Opcode, Sqe};
 use blitz_sys::file::{self, AT_FDCWD, AT_REMOVEDIR, Statx, open_flags};
@@ -27,7 +27,7 @@ pub struct Open {
 
 // SAFETY: the entry names the path's bytes, which stand on the heap and are ours.
 unsafe impl Request for Open {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<File>;
     const OPCODE: Opcode = Opcode::OPENAT;
 
     fn entry(&mut self) -> Sqe {
@@ -42,7 +42,7 @@ unsafe impl Request for Open {
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
         let number = outcome.and_then(Outcome::check)?;
         // SAFETY: the kernel made the descriptor for this operation, and nobody else has seen it.
-        Ok(unsafe { OwnedFd::from_raw_fd(number as i32) })
+        Ok(unsafe { file::adopt(number as i32) })
     }
 
     fn orphan(self, outcome: Outcome) {

@@ -2,12 +2,12 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
 use blitz_core::budget;
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{Opcode, Sqe};
+use blitz_sys::descriptor::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use blitz_sys::errno;
 use blitz_sys::file::{self, message_flags, socket_flags};
 use blitz_sys::socket::SockAddr;
@@ -41,7 +41,8 @@ pub fn receive<F: Descriptor, B: IoBufMut>(
         Receive {
             socket,
             buffer,
-            poll_first,
+            // Older kernels refuse the flag: they try once in vain, and wait then.
+            poll_first: poll_first && handle.features().is_some_and(|found| found.poll_first),
         },
     )
 }
@@ -196,7 +197,7 @@ unsafe impl<F: Descriptor> Request for Connect<F> {
         Sqe::connect(
             self.socket.as_raw_fd(),
             self.address.as_ptr().cast(),
-            self.address.len(),
+            self.address.len() as usize,
         )
     }
 

@@ -1,11 +1,11 @@
 //! Sends that copy nothing: the buffer comes back with the second answer, the notification.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use blitz_io_traits::IoBuf;
 use blitz_sys::completion::{Opcode, Sqe, ZC_COPIED};
+use blitz_sys::descriptor::AsFd;
 use blitz_sys::errno;
 use blitz_sys::file::{self, Message, message_flags};
 

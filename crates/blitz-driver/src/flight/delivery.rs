@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::task::Waker;
 
 use blitz_core::quiet::quietly;
 use blitz_core::wake::WakeBatch;
+use blitz_sys::descriptor::OwnedFd;
 use blitz_sys::errno;
 
 use super::many::Many;

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Waker;
 
 use blitz_sys::completion::cqe_flags;
+use blitz_sys::descriptor::{FromRawFd, OwnedFd};
 use blitz_sys::errno;
 
 use super::delivery::{Delivery, Remains};

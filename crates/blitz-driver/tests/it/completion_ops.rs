@@ -24,7 +24,7 @@ fn c(path: &Path) -> CString {
 
 fn scratch(driver: &mut Driver, dir: &Path, name: &str) -> Arc<OwnedFd> {
     let op = open(driver.handle(), c(&dir.join(name)), O_CREAT | O_RDWR, 0o644);
-    Arc::new(run(driver, op).unwrap())
+    Arc::new(run(driver, op).unwrap().into())
 }
 
 #[test]

@@ -16,15 +16,19 @@ mod file;
 mod job;
 mod names;
 mod open_options;
+#[cfg(unix)]
+mod unix;
 mod whole;
 
 pub use dirs::{create_dir, create_dir_all, remove_dir, remove_dir_all};
 pub use file::File;
 pub use names::{
     canonicalize, hard_link, metadata, read_link, remove_file, rename, set_metadata_on_the_spot,
-    set_permissions, symlink, symlink_metadata, try_exists,
+    set_permissions, symlink_metadata, try_exists,
 };
 pub use open_options::OpenOptions;
 #[doc(no_inline)]
 pub use std::fs::FileTimes;
+#[cfg(unix)]
+pub use unix::symlink;
 pub use whole::{copy, read, read_to_string, write};

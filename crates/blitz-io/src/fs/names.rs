@@ -191,22 +191,3 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
     })
     .await
 }
-
-/// Makes the symbolic link `link`, which points to `original`.
-///
-/// # Cancel safety
-/// Not safe: a dropped call goes on.
-///
-/// # Errors
-/// Those of `symlink(2)`, with the new path.
-pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    let call = move || {
-        at(
-            std::os::unix::fs::symlink(&original, &link),
-            "make the link",
-            &link,
-        )
-    };
-    on_pool("fs::symlink", call).await
-}

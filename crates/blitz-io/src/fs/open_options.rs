@@ -1,7 +1,6 @@
 //! How a file is to be opened.
 
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use blitz_driver::completion::open;
@@ -38,7 +37,7 @@ use super::names::is_on_the_spot;
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// The same options as std has them, for the blocking pool.
-    std: std::fs::OpenOptions,
+    pub(super) std: std::fs::OpenOptions,
     /// They came from outside, and what they say cannot be asked.
     is_opaque: bool,
     read: bool,
@@ -47,8 +46,8 @@ pub struct OpenOptions {
     truncate: bool,
     create: bool,
     create_new: bool,
-    mode: u32,
-    custom_flags: i32,
+    pub(super) mode: u32,
+    pub(super) custom_flags: i32,
 }
 
 impl OpenOptions {
@@ -115,20 +114,6 @@ impl OpenOptions {
         self
     }
 
-    /// The permissions of a file that is made, before the process's mask; 0o666 unless set.
-    pub fn mode(&mut self, mode: u32) -> &mut Self {
-        self.std.mode(mode);
-        self.mode = mode;
-        self
-    }
-
-    /// Further flags of `open(2)`, but not those of the options above.
-    pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
-        self.std.custom_flags(flags);
-        self.custom_flags = flags;
-        self
-    }
-
     /// Opens `path`.
     ///
     /// # Cancel safety
@@ -174,11 +159,11 @@ impl OpenOptions {
             return Ok((opened, len));
         }
         if let Some(opened) = open_now(&name, flags) {
-            return opened.map(|file| (file.into(), len));
+            return opened.map(|file| (file, len));
         }
         let mode = self.mode;
         let opened = Job::new("fs::File::open", |driver| open(driver, name, flags, mode)).await??;
-        Ok((opened.into(), len))
+        Ok((opened, len))
     }
 
     /// The options as `open(2)` has them.

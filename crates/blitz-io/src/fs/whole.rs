@@ -1,13 +1,13 @@
 //! Whole files in one call.
 
 use std::io::{self, Read as _, Seek as _};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use blitz_driver::completion::read_at;
 use blitz_io_traits::IoBuf;
 use blitz_sys::completion::Opcode;
+use blitz_sys::descriptor::AsRawFd;
 use blitz_sys::errno;
 use blitz_sys::file::read_now;
 

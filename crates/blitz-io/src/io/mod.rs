@@ -1,5 +1,6 @@
 //! Traits, types and helpers of asynchronous I/O, and readiness of descriptors.
 
+#[cfg(unix)]
 pub mod unix;
 
 pub use blitz_driver::{Interest, Ready};

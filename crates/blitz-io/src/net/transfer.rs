@@ -2,9 +2,9 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::AsFd;
 
 use blitz_io_traits::ReadBuf;
+use blitz_sys::descriptor::AsFd;
 use blitz_sys::socket::{self, Pipe};
 
 use super::{TcpStream, copied};

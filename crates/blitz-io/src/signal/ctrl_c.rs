@@ -2,13 +2,15 @@
 
 use std::io;
 
-use super::unix::{SignalKind, signal};
+use blitz_sys::signal::number::INTERRUPT;
+
+use super::listener::Listener;
 
 /// Waits until Ctrl-C is pressed (`SIGINT`), once.
 ///
 /// The handler is installed when the future is first polled and stays for the life of the process: from then on Ctrl-C does
 /// what the program makes of it. To hear each one use
-/// [`unix::signal`](super::unix::signal) with [`SignalKind::interrupt`].
+/// `unix::signal` with `SignalKind::interrupt()`.
 ///
 /// # Cancel safety
 /// Safe, but a Ctrl-C that comes while no such future exists is told to nobody.
@@ -30,6 +32,7 @@ use super::unix::{SignalKind, signal};
 /// # }
 /// ```
 pub async fn ctrl_c() -> io::Result<()> {
-    signal(SignalKind::interrupt())?.recv().await;
+    let mut listener = Listener::new("ctrl_c", INTERRUPT)?;
+    std::future::poll_fn(|cx| listener.poll_recv(cx)).await;
     Ok(())
 }

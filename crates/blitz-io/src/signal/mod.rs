@@ -8,6 +8,8 @@
 
 mod ctrl_c;
 mod hub;
+mod listener;
+#[cfg(unix)]
 pub mod unix;
 
 pub use ctrl_c::ctrl_c;

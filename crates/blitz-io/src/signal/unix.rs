@@ -2,13 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use blitz_core::slab::Key;
 use blitz_sys::signal::number;
 
-use super::hub::{Heard, Hub};
+use super::listener::Listener;
 
 /// Which signal.
 #[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
@@ -86,13 +84,7 @@ impl From<SignalKind> for std::os::raw::c_int {
 
 /// A listener for one kind of signal: see [`signal`].
 #[must_use = "a listener hears nothing unless it is asked"]
-pub struct Signal {
-    hub: Arc<Hub>,
-    kind: SignalKind,
-    key: Key,
-    /// How often the signal had come when this listener last heard of it.
-    seen: u64,
-}
+pub struct Signal(Listener);
 
 /// Listens for a kind of signal from now on. Any number of listeners may; each hears every signal.
 ///
@@ -121,14 +113,7 @@ pub struct Signal {
 /// ```
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
-    let hub = Hub::current("signal")?;
-    let (key, seen) = hub.listen(kind.0)?;
-    Ok(Signal {
-        hub,
-        kind,
-        key,
-        seen,
-    })
+    Listener::new("signal", kind.0).map(Signal)
 }
 
 impl Signal {
@@ -144,29 +129,14 @@ impl Signal {
 
     /// Polls for the next signal, as [`recv`](Signal::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        let budget = std::task::ready!(blitz_core::budget::poll_proceed(cx));
-        match self.hub.poll(self.key, self.kind.0, self.seen, cx.waker()) {
-            Heard::Signal(count) => {
-                self.seen = count;
-                budget.made_progress();
-                Poll::Ready(Some(()))
-            }
-            Heard::Closed => Poll::Ready(None),
-            Heard::Nothing => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Signal {
-    fn drop(&mut self) {
-        self.hub.forget(self.key);
+        self.0.poll_recv(cx)
     }
 }
 
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signal")
-            .field("kind", &self.kind)
+            .field("kind", &SignalKind(self.0.number()))
             .finish_non_exhaustive()
     }
 }

@@ -64,6 +64,7 @@ fn look() -> Result<Features, Refusal> {
         return missing("polls that answer many times (Linux 5.13)");
     }
     features.cancel_any = cancels_any(&mut ring);
+    features.poll_first = polls_first(&mut ring).unwrap_or(false);
     features.multishot_accept = accepts_many_times(&mut ring).unwrap_or(false);
     if let Ok(page) = Page::new() {
         let address = page.0;
@@ -114,6 +115,15 @@ fn polls_many_times(ring: &mut Ring) -> io::Result<bool> {
     let works = answer(ring, sqe).is_some_and(|cqe| cqe.result > 0 && !cqe.is_last());
     cancel(ring, 1);
     Ok(works)
+}
+
+/// A kernel without it refuses the flag, which stands where every other operation has none.
+fn polls_first(ring: &mut Ring) -> io::Result<bool> {
+    let (socket, _peer) = UnixStream::pair()?;
+    let sqe = Sqe::recv(socket.as_raw_fd(), std::ptr::null_mut(), 0, 0).poll_first();
+    let refused = answer(ring, sqe.user_data(5));
+    cancel(ring, 5);
+    Ok(refused.is_none())
 }
 
 fn cancels_any(ring: &mut Ring) -> bool {

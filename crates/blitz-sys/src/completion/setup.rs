@@ -53,6 +53,8 @@ pub struct Features {
     pub multishot_recv: bool,
     /// Rings of provided buffers.
     pub buffer_ring: bool,
+    /// A receive may be told to wait for readiness before its first try (Linux 5.19).
+    pub poll_first: bool,
     /// Sends without a copy.
     pub send_zc: bool,
     /// One entry cancels everything.

@@ -327,7 +327,7 @@ impl Sqe {
     }
 
     /// `connect` to the `len` bytes of address at `address`.
-    pub fn connect(fd: i32, address: *const u8, len: u32) -> Self {
+    pub fn connect(fd: i32, address: *const u8, len: usize) -> Self {
         Self::new(Opcode::CONNECT, fd, address as u64, 0, len as u64)
     }
 

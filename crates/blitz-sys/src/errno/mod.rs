@@ -5,9 +5,13 @@
 //! kind is std's, which keeps the number for [`io::Error::raw_os_error`]; the table says what std does not: whether it is
 //! worth trying again, and when.
 //!
-//! `unix.rs` has the rows of every Unix, `linux.rs` those that are Linux's alone. The codes of Win32 would be a third file.
+//! `unix.rs` has the rows of every Unix, `linux.rs` those that are Linux's alone, `disabled.rs` none. The codes of Win32 would be a third file.
 
 mod linux;
+#[cfg(not(unix))]
+#[path = "disabled.rs"]
+mod unix;
+#[cfg(unix)]
 mod unix;
 
 use std::fmt;
@@ -113,7 +117,7 @@ pub fn is_undone(answer: i32) -> bool {
 /// The error that `number` is.
 #[inline]
 pub fn error(number: i32) -> io::Error {
-    io::Error::from_raw_os_error(number)
+    unix::error(number)
 }
 
 /// The error of this thread's last call.
@@ -159,6 +163,6 @@ pub fn says(error: &io::Error) -> Option<&'static str> {
     error.raw_os_error().and_then(row).map(|row| row.says)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "tests.rs"]
 mod tests;

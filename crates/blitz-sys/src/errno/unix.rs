@@ -5,6 +5,12 @@ use std::io::ErrorKind::*;
 use super::Class::{self, *};
 use super::Row;
 
+/// The error that `number` is.
+#[inline]
+pub(super) fn error(number: i32) -> std::io::Error {
+    std::io::Error::from_raw_os_error(number)
+}
+
 const fn row(
     number: i32,
     name: &'static str,

@@ -1,9 +1,10 @@
 //! What Linux has beyond POSIX.
 
 use std::ffi::CStr;
-use std::os::fd::RawFd;
 
-use super::{Answer, answer};
+use super::Answer;
+use super::imp::answer;
+use crate::descriptor::RawFd;
 
 /// The fields that [`statx`] is asked for.
 pub const STATX_BASIC: u32 = libc::STATX_BASIC_STATS;

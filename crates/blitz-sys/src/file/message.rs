@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Answer, TRANSFER_MAX, answer, message_flags};
+use super::imp::answer;
+use super::{Answer, TRANSFER_MAX, message_flags};
+use crate::descriptor::RawFd;
 
 /// So many parts one call takes, on every system that is served here.
 const PARTS_MAX: usize = 1024;
@@ -57,7 +59,7 @@ impl fmt::Debug for Message {
 ///
 /// # Safety
 /// The bytes that it names are initialised, and stay unchanged during the call.
-pub unsafe fn send_message(fd: std::os::fd::RawFd, message: &Message) -> Answer {
+pub unsafe fn send_message(fd: RawFd, message: &Message) -> Answer {
     let flags = message_flags::DONTWAIT | message_flags::NOSIGNAL;
     // SAFETY: the header is ours and names our parts; for their bytes, the caller's promise.
     answer(unsafe { libc::sendmsg(fd, &raw const message.0.header, flags) })

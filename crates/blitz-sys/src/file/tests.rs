@@ -1,10 +1,9 @@
 //! The calls against a real file.
 
 use std::ffi::CString;
-use std::io::Write as _;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::*;
+use crate::descriptor::{AsRawFd, FromRawFd, OwnedFd};
 
 fn scratch() -> (CString, std::fs::File) {
     let path = std::env::temp_dir().join(format!(

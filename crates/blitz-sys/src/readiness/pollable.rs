@@ -1,8 +1,8 @@
 //! Whether a descriptor can be waited for at all, as epoll has it.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use crate::descriptor::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use crate::errno;
 
 /// Makes sure that `fd` can be waited for.
@@ -30,9 +30,8 @@ pub fn check_pollable(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-
     use super::check_pollable;
+    use crate::descriptor::AsFd;
 
     #[test]
     fn sockets_can_be_waited_for_and_files_cannot() {

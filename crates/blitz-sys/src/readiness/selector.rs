@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use mio::Token;
-#[cfg(unix)]
+#[cfg(epoll)]
 use mio::unix::SourceFd;
 
 use super::bits;
@@ -15,7 +15,7 @@ use super::bits;
 use super::timerfd::TimerFd;
 
 const WAKE: Token = Token(usize::MAX);
-const TIMER: Token = Token(usize::MAX - 1);
+pub(super) const TIMER: Token = Token(usize::MAX - 1);
 
 /// Where one thread waits for the readiness of many sources.
 pub struct Selector {
@@ -30,7 +30,7 @@ pub struct Selector {
 
 /// Where any thread registers sources.
 #[derive(Debug)]
-pub struct Registry(mio::Registry);
+pub struct Registry(pub(super) mio::Registry);
 
 /// What interrupts the thread that waits.
 #[derive(Debug)]
@@ -159,7 +159,7 @@ fn bits_of_event(event: &mio::event::Event) -> u8 {
     ready
 }
 
-fn interest_of(interest: u8) -> mio::Interest {
+pub(super) fn interest_of(interest: u8) -> mio::Interest {
     let mut wanted: Option<mio::Interest> = None;
     let mut add = |one: mio::Interest| {
         wanted = Some(wanted.map_or(one, |all| all | one));
@@ -175,47 +175,6 @@ fn interest_of(interest: u8) -> mio::Interest {
         add(mio::Interest::PRIORITY);
     }
     wanted.unwrap_or(mio::Interest::READABLE)
-}
-
-impl Registry {
-    /// Reports what becomes of `fd` under `token`, from now on.
-    ///
-    /// # Errors
-    /// The kernel's: `PermissionDenied` for what cannot be polled (a regular file), no memory, the user's limit.
-    #[cfg(unix)]
-    pub fn add(&self, fd: i32, token: usize, interest: u8) -> io::Result<()> {
-        debug_assert!(token < TIMER.0);
-        self.0
-            .register(&mut SourceFd(&fd), Token(token), interest_of(interest))
-    }
-
-    /// Asks again, where readiness is reported once: see [`EDGE`](super::EDGE).
-    ///
-    /// # Errors
-    /// The kernel's.
-    #[cfg(unix)]
-    pub fn renew(&self, fd: i32, token: usize, interest: u8) -> io::Result<()> {
-        let interest = interest_of(interest);
-        match self
-            .0
-            .reregister(&mut SourceFd(&fd), Token(token), interest)
-        {
-            // poll(2) forgets a source that hung up.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.0.register(&mut SourceFd(&fd), Token(token), interest)
-            }
-            result => result,
-        }
-    }
-
-    /// Reports no more of `fd`.
-    ///
-    /// # Errors
-    /// The kernel's.
-    #[cfg(unix)]
-    pub fn remove(&self, fd: i32) -> io::Result<()> {
-        self.0.deregister(&mut SourceFd(&fd))
-    }
 }
 
 impl Notifier {

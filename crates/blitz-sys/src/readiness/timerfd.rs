@@ -1,9 +1,9 @@
 //! A deadline that epoll can wait for: exact where `epoll_wait` rounds to milliseconds and adds slack.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use crate::descriptor::{AsRawFd, FromRawFd, OwnedFd};
 use crate::errno;
 
 /// One timer of the kernel.

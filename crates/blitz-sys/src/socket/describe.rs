@@ -1,18 +1,11 @@
 //! What a descriptor's number means now, for whoever shows it to people.
 
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::RawFd;
 
 use socket2::SockAddr;
 
-/// What a descriptor is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// The type that serves such descriptors: `"TcpStream"`; `"file"` for what is no socket.
-    pub kind: &'static str,
-    /// The address of the other end, if there is one.
-    pub peer: Option<String>,
-}
+use super::Described;
+use crate::descriptor::RawFd;
 
 /// Describes descriptor `fd`, as a moment ago: the number may mean something else by the time one looks at the answer.
 pub fn describe(fd: RawFd) -> Described {

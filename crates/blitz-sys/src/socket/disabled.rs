@@ -1,8 +1,9 @@
 //! What only Linux has, where it is not: each call answers `Unsupported`. For zero copy the caller then copies.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+
+use crate::descriptor::{BorrowedFd, OwnedFd};
 
 /// Sends a part of a file to a socket: not possible here.
 ///

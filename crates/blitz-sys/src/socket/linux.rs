@@ -2,12 +2,13 @@
 //! (`sendfile`, `splice`), and options of its own.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::errno;
 
 use socket2::SockRef;
+
+use crate::descriptor::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// The most that one call of these moves; the kernel stops at about two gigabytes anyway.
 const CHUNK_MAX: usize = 0x7fff_f000;

@@ -6,19 +6,29 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-
-use crate::errno;
 
 use bytes::BufMut;
 
-mod describe;
+use crate::descriptor::{BorrowedFd, OwnedFd};
 
-pub use describe::{Described, describe};
 pub use socket2::{
     Domain, MaybeUninitSlice, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type,
 };
 
+#[cfg(unix)]
+mod describe;
+#[cfg(accept4)]
+#[path = "at_once.rs"]
+mod fresh;
+#[cfg(not(accept4))]
+#[path = "in_steps.rs"]
+mod fresh;
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod imp;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod imp;
 #[cfg(not(linux))]
 #[path = "disabled.rs"]
 mod special;
@@ -29,15 +39,12 @@ mod special;
 #[cfg(unix)]
 pub mod private;
 
+pub use fresh::stream;
+pub use imp::{describe, duplicate, is_blocking, is_out_of_descriptors, share_port};
 pub use special::{
     Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, splice,
 };
 
-/// No SIGPIPE when the peer is gone: the error is enough.
-#[cfg(nosignal)]
-const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
-#[cfg(not(nosignal))]
-const SEND_FLAGS: libc::c_int = 0;
 /// So many buffers one call takes, on every system that is served here.
 const IOV_MAX: usize = 1024;
 
@@ -47,13 +54,13 @@ const IOV_MAX: usize = 1024;
 /// backlog of 128, usual elsewhere, overflows under a burst and costs each client a second.
 pub const BACKLOG_DEFAULT: u32 = 4096;
 
-/// A new stream socket for addresses like `domain`'s.
-///
-/// # Errors
-/// Those of `socket(2)`.
-pub fn stream(domain: Domain) -> io::Result<OwnedFd> {
-    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    Ok(socket.into())
+/// What a descriptor is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The type that serves such descriptors: `"TcpStream"`; `"file"` for what is no socket.
+    pub kind: &'static str,
+    /// The address of the other end, if there is one.
+    pub peer: Option<String>,
 }
 
 /// How a call of [`connect`] ended that did not fail.
@@ -72,11 +79,8 @@ pub enum Connect {
 pub fn connect(fd: BorrowedFd<'_>, addr: SocketAddr) -> io::Result<Connect> {
     match SockRef::from(&fd).connect(&addr.into()) {
         Ok(()) => Ok(Connect::Done),
-        Err(error) => match error.raw_os_error() {
-            // EINTR: the connection goes on in the kernel; a second call would say EALREADY.
-            Some(libc::EINPROGRESS | libc::EINTR) => Ok(Connect::Pending),
-            _ => Err(error),
-        },
+        Err(error) if imp::is_under_way(&error) => Ok(Connect::Pending),
+        Err(error) => Err(error),
     }
 }
 
@@ -86,38 +90,12 @@ pub fn connect(fd: BorrowedFd<'_>, addr: SocketAddr) -> io::Result<Connect> {
 /// Those of `accept4(2)`; a connection that was reset while it queued is skipped.
 pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     loop {
-        match accept_once(fd) {
+        match fresh::accept_once(fd) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             done => return done,
         }
     }
-}
-
-#[cfg(accept4)]
-fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
-    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    let accepted = |storage: *mut _, len: *mut _| {
-        // SAFETY: `storage` and `len` come from `try_init`, which gives room for any address.
-        let raw = unsafe { libc::accept4(fd.as_raw_fd(), storage, len, flags) };
-        if raw < 0 {
-            return Err(errno::last());
-        }
-        // SAFETY: the call succeeded, so `raw` is a new descriptor that nobody else knows.
-        Ok(unsafe { OwnedFd::from_raw_fd(raw) })
-    };
-    // SAFETY: when the closure gives `Ok`, the kernel has written an address and its length.
-    let (stream, addr) =
-        unsafe { SockAddr::try_init(|storage, len| accepted(storage.cast(), len)) }?;
-    Ok((stream, as_inet(&addr)?))
-}
-
-#[cfg(not(accept4))]
-fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
-    // No `accept4` there: two calls more.
-    let (socket, addr) = SockRef::from(&fd).accept()?;
-    socket.set_nonblocking(true)?;
-    Ok((socket.into(), as_inet(&addr)?))
 }
 
 /// The internet address in `addr`.
@@ -166,20 +144,6 @@ pub fn peek_buf<B: BufMut + ?Sized>(fd: BorrowedFd<'_>, buf: &mut B) -> io::Resu
     // SAFETY: the kernel has written that many bytes at the front of the chunk.
     unsafe { buf.advance_mut(received) };
     Ok(received)
-}
-
-/// A second descriptor of what `fd` names, closed on exec.
-///
-/// # Errors
-/// Those of `fcntl(2)`: `EBADF` when the number names nothing.
-pub fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: the call touches no memory and changes no descriptor that there is.
-    let new = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
-    if new < 0 {
-        return Err(errno::last());
-    }
-    // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
-    Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }
 
 /// As [`recv`], and leaves the bytes for the next call.
@@ -235,7 +199,7 @@ pub fn recv_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Res
 #[inline]
 pub fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
-    restarted(|| socket.send_with_flags(buf, SEND_FLAGS))
+    restarted(|| socket.send_with_flags(buf, imp::SEND_FLAGS))
 }
 
 /// What of `bufs` one call takes: the kernel refuses more, where a caller expects to be told of a part.
@@ -251,7 +215,7 @@ pub fn sendable<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
 #[inline]
 pub fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
-    restarted(|| socket.send_vectored_with_flags(sendable(bufs), SEND_FLAGS))
+    restarted(|| socket.send_vectored_with_flags(sendable(bufs), imp::SEND_FLAGS))
 }
 
 /// Ends one direction of a connection, or both.
@@ -286,20 +250,6 @@ pub fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     as_inet(&SockRef::from(&fd).peer_addr()?)
 }
 
-/// Sets whether calls on a descriptor wait.
-///
-/// # Errors
-/// Those of `fcntl(2)`.
-pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
-    SockRef::from(&fd).set_nonblocking(nonblocking)
-}
-
-/// Whether `error` says that the process, or the whole system, has no descriptor left.
-#[must_use]
-pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    errno::is_out_of_descriptors(error)
-}
-
 /// Makes a call again for as long as signals interrupt it.
 #[inline]
 fn restarted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
@@ -311,5 +261,5 @@ fn restarted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

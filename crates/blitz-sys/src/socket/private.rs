@@ -7,13 +7,14 @@
 use std::fs;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use crate::errno;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use crate::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use crate::errno;
 
 const OWNER_ONLY: u32 = 0o600;
 const OTHERS: u32 = 0o177;

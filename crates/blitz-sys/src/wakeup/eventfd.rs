@@ -1,9 +1,9 @@
 //! A counter in the kernel that a ring polls.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 
+use crate::descriptor::{AsRawFd, FromRawFd, OwnedFd};
 use crate::errno;
 
 /// A counter; each [`notify`](Self::notify) is an edge for whoever polls it. Nobody needs to read it.

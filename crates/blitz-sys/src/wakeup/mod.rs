@@ -9,6 +9,3 @@ pub use eventfd::EventFd;
 mod disabled;
 #[cfg(not(eventfd))]
 pub use disabled::EventFd;
-
-mod fork;
-pub use fork::{ForkMark, forks_seen};

@@ -3,13 +3,14 @@
 mod bell;
 mod state;
 mod streams;
+#[cfg(unix)]
+mod unix;
 mod unsent;
 
 use std::fmt;
 use std::fs::{FileTimes, Metadata, Permissions};
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::task::Poll;
@@ -18,6 +19,7 @@ use std::time::SystemTime;
 use blitz_core::primitive::sync::Mutex;
 use blitz_driver::completion as ops;
 use blitz_io_traits::{IoBuf, IoBufMut};
+use blitz_sys::descriptor::AsRawFd as _;
 use blitz_sys::errno;
 use blitz_sys::file::{read_now, write_now};
 
@@ -415,25 +417,6 @@ impl Drop for File {
 impl From<std::fs::File> for File {
     fn from(std: std::fs::File) -> Self {
         Self::from_std(std)
-    }
-}
-
-impl AsFd for File {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.std.as_fd()
-    }
-}
-
-impl AsRawFd for File {
-    fn as_raw_fd(&self) -> RawFd {
-        self.std.as_raw_fd()
-    }
-}
-
-impl FromRawFd for File {
-    unsafe fn from_raw_fd(fd: RawFd) -> Self {
-        // SAFETY: the caller's promise is the same.
-        Self::from_std(unsafe { std::fs::File::from_raw_fd(fd) })
     }
 }
 

@@ -20,7 +20,6 @@
 
 use std::fs::File as StdFile;
 use std::io::{self, Seek as _, SeekFrom};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -29,6 +28,7 @@ use blitz_driver::completion::{Op, ReadAt, WriteAt, read_at, write_at};
 use blitz_exec::task::JoinHandle;
 use blitz_io_traits::{IoBuf, ReadBuf, Slice};
 use blitz_sys::completion::Opcode;
+use blitz_sys::descriptor::AsRawFd;
 
 use super::bell::Bell;
 use super::unsent::Unsent;

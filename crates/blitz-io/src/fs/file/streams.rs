@@ -1,12 +1,12 @@
 //! A file as a stream to read, to write and to seek in.
 
 use std::io::{self, IoSlice, Seek as _, SeekFrom};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use blitz_core::budget;
 use blitz_io_traits::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
+use blitz_sys::descriptor::AsRawFd;
 use blitz_sys::errno;
 use blitz_sys::file::{read_now, write_now};
 

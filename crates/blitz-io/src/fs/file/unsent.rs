@@ -1,8 +1,9 @@
 //! Bytes that were taken, and that the system has not.
 
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+
+use blitz_sys::file::write_at;
 
 /// Bytes on their way to a file by the blocking pool. Dropped unwritten and unreported, it writes them where it is.
 pub(super) struct Unsent {
@@ -36,7 +37,7 @@ impl Unsent {
         while self.sent < self.bytes.len() {
             let rest = &self.bytes[self.sent..];
             let written = match self.base {
-                Some(base) => self.file.write_at(rest, base + self.sent as u64),
+                Some(base) => write_at(&self.file, rest, base + self.sent as u64),
                 None => (&*self.file).write(rest),
             };
             match written {

@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use blitz_driver::{Direction, Registration};
+use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use super::guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
 use crate::context;

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::os::fd::AsRawFd;
 
 use blitz_driver::ReadyEvent;
+use blitz_sys::descriptor::AsRawFd;
 
 use super::AsyncFd;
 use crate::io::Ready;

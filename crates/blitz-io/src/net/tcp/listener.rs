@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use blitz_driver::completion::Accepts;
 use blitz_driver::{Direction, Registration};
+use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use blitz_sys::socket::{self, SockRef};
 use futures_core::Stream;
 
@@ -87,7 +87,7 @@ impl TcpListener {
                 TcpSocket::for_addr(addr).map_err(|error| error::at("bind", addr, error))?;
             socket.set_reuseaddr(true)?;
             if context::handle("TcpListener::bind").shares_ports() {
-                socket.set_reuseport(true)?;
+                socket::share_port(socket.as_fd())?;
             }
             socket.bind(addr)?;
             socket.listen(TcpListener::BACKLOG)
@@ -214,7 +214,7 @@ impl TcpListener {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn ttl(&self) -> io::Result<u32> {
-        SockRef::from(self).ttl_v4()
+        SockRef::from(&self.as_fd()).ttl_v4()
     }
 
     /// Sets the time to live of packets sent (`IP_TTL`); connections accepted later have it too.
@@ -222,7 +222,7 @@ impl TcpListener {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        SockRef::from(self).set_ttl_v4(ttl)
+        SockRef::from(&self.as_fd()).set_ttl_v4(ttl)
     }
 }
 

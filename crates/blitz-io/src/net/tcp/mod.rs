@@ -5,6 +5,8 @@ mod socket;
 mod split;
 mod split_owned;
 mod stream;
+#[cfg(unix)]
+mod unix;
 
 pub use listener::{Incoming, TcpListener};
 pub use socket::TcpSocket;
@@ -12,10 +14,10 @@ pub use split::{ReadHalf, WriteHalf};
 pub use split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use stream::TcpStream;
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use blitz_driver::Registration;
+use blitz_sys::descriptor::OwnedFd;
 
 use crate::context;
 
@@ -42,11 +44,11 @@ fn open_driver(what: &'static str) -> std::io::Result<blitz_driver::Handle> {
 
 /// A blocking socket would stop a whole worker: refused in debug builds, as tokio does.
 #[track_caller]
-fn refuse_blocking(socket: &impl std::os::fd::AsFd) -> std::io::Result<()> {
+fn refuse_blocking(socket: &impl blitz_sys::descriptor::AsFd) -> std::io::Result<()> {
     if cfg!(debug_assertions) {
-        let nonblocking = blitz_sys::socket::SockRef::from(socket).nonblocking()?;
+        let blocking = blitz_sys::socket::is_blocking(socket)?;
         assert!(
-            nonblocking,
+            !blocking,
             "a socket in blocking mode cannot be used by the runtime: call `set_nonblocking(true)` on it first"
         );
     }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use blitz_sys::socket::{self, Domain, SockRef};
 
 use super::{TcpListener, TcpStream, open_driver};
@@ -129,7 +129,7 @@ impl TcpSocket {
         socket::take_error(self.as_fd())
     }
 
-    fn option(&self) -> SockRef<'_> {
+    pub(super) fn option(&self) -> SockRef<'_> {
         SockRef::from(&self.fd)
     }
 
@@ -165,22 +165,6 @@ impl TcpSocket {
     /// Those of `getsockopt(2)`.
     pub fn reuseaddr(&self) -> io::Result<bool> {
         self.option().reuse_address()
-    }
-
-    /// Lets several listeners share one address, among which the kernel spreads the connections (`SO_REUSEPORT`).
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    pub fn set_reuseport(&self, reuseport: bool) -> io::Result<()> {
-        self.option().set_reuse_port(reuseport)
-    }
-
-    /// Whether `SO_REUSEPORT` is set.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    pub fn reuseport(&self) -> io::Result<bool> {
-        self.option().reuse_port()
     }
 
     /// Sets the size of the kernel's buffer for bytes to send (`SO_SNDBUF`); the kernel may take twice that.
@@ -254,22 +238,6 @@ impl TcpSocket {
     /// Those of `getsockopt(2)`.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.option().tcp_nodelay()
-    }
-
-    /// The traffic class of packets sent over IPv6 (`IPV6_TCLASS`).
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    pub fn tclass_v6(&self) -> io::Result<u32> {
-        self.option().tclass_v6()
-    }
-
-    /// Sets the traffic class of packets sent over IPv6 (`IPV6_TCLASS`).
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        self.option().set_tclass_v6(tclass)
     }
 
     /// The type of service of packets sent over IPv4 (`IP_TOS`).

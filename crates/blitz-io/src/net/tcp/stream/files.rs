@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use blitz_driver::completion;
+use blitz_sys::descriptor::{AsFd, BorrowedFd, OwnedFd};
 use blitz_sys::socket::{self, Pipe};
 
 use super::TcpStream;

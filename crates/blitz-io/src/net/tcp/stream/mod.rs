@@ -1,5 +1,6 @@
 //! A connection: how it is made, read, written and taken apart.
 
+#[cfg(unix)]
 mod files;
 mod leased;
 mod options;
@@ -9,13 +10,13 @@ mod ready;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use blitz_driver::{Direction, Registration};
 use blitz_io_traits::{AsyncRead, AsyncWrite, ReadBuf};
+use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use blitz_sys::socket::{self, Connect, Domain};
 use bytes::BufMut;
 

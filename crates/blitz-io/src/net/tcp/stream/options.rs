@@ -2,9 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
+use blitz_sys::descriptor::AsFd;
 use blitz_sys::socket::{self, SockRef};
 
 use super::TcpStream;
@@ -39,7 +39,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn nodelay(&self) -> io::Result<bool> {
-        SockRef::from(self).tcp_nodelay()
+        SockRef::from(&self.as_fd()).tcp_nodelay()
     }
 
     /// Sets whether small writes are sent at once instead of waiting for the peer's acknowledgement
@@ -61,7 +61,7 @@ impl TcpStream {
     /// # }
     /// ```
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        SockRef::from(self).set_tcp_nodelay(nodelay)
+        SockRef::from(&self.as_fd()).set_tcp_nodelay(nodelay)
     }
 
     /// Whether acknowledgements go out at once (`TCP_QUICKACK`).
@@ -85,7 +85,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        SockRef::from(self).linger()
+        SockRef::from(&self.as_fd()).linger()
     }
 
     /// Sets how long closing waits for unsent bytes (`SO_LINGER`).
@@ -98,7 +98,7 @@ impl TcpStream {
     /// Those of `setsockopt(2)`.
     #[deprecated = "a linger time blocks the worker that drops the stream: use `set_zero_linger`, or shut down and read to the end"]
     pub fn set_linger(&self, dur: Option<Duration>) -> io::Result<()> {
-        SockRef::from(self).set_linger(dur)
+        SockRef::from(&self.as_fd()).set_linger(dur)
     }
 
     /// Has closing reset the connection: unsent bytes are thrown away, and the peer reads `ConnectionReset`.
@@ -106,7 +106,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn set_zero_linger(&self) -> io::Result<()> {
-        SockRef::from(self).set_linger(Some(Duration::ZERO))
+        SockRef::from(&self.as_fd()).set_linger(Some(Duration::ZERO))
     }
 
     /// The time to live of packets sent (`IP_TTL`).
@@ -114,7 +114,7 @@ impl TcpStream {
     /// # Errors
     /// Those of `getsockopt(2)`.
     pub fn ttl(&self) -> io::Result<u32> {
-        SockRef::from(self).ttl_v4()
+        SockRef::from(&self.as_fd()).ttl_v4()
     }
 
     /// Sets the time to live of packets sent (`IP_TTL`).
@@ -122,6 +122,6 @@ impl TcpStream {
     /// # Errors
     /// Those of `setsockopt(2)`.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        SockRef::from(self).set_ttl_v4(ttl)
+        SockRef::from(&self.as_fd()).set_ttl_v4(ttl)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut, Read};
-use std::os::fd::AsFd;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
 use blitz_driver::Direction;
 use blitz_driver::completion::Leases;
 use blitz_io_traits::ReadBuf;
+use blitz_sys::descriptor::AsFd;
 use blitz_sys::socket;
 use bytes::BufMut;
 

@@ -1,4 +1,4 @@
-//! Has this process been forked since? A driver carried over a fork shares its kernel objects with the parent.
+//! A handler of the C library counts the forks.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
