@@ -5,8 +5,11 @@
 //! of their name, `--only NAME,NAME` picks runtimes, `--rounds N` sets the rounds, `--check` compares the ratios of this
 //! run with the kept ones instead of replacing them.
 //!
-//! What a row measures is defined here, in `micro.rs`, `files.rs` and `echo/`, by the same source for all runtimes.
+//! What a row measures is defined here, in `micro.rs`, `cpu.rs`, `csv.rs`, `files.rs` and `echo/`, by the same source for all runtimes.
 
+mod counted;
+mod cpu;
+mod csv;
 mod echo;
 mod files;
 mod measure;
@@ -19,6 +22,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use measure::Sample;
 use table::Results;
+
+#[global_allocator]
+static ALLOCATOR: counted::Counted = counted::Counted;
 
 /// What the command line asks for.
 struct Options {

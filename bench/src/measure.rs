@@ -13,11 +13,13 @@ pub struct Sample {
     pub cpu_us: f64,
     /// Resident memory at the end, in KiB; 0 where the row does not tell.
     pub rss_kib: f64,
+    /// Allocations per operation; 0 where the row does not tell.
+    pub allocs: f64,
 }
 
 impl Sample {
     pub fn to_json(self) -> Value {
-        json!({ "value": self.value, "cpu_us": self.cpu_us, "rss_kib": self.rss_kib })
+        json!({ "value": self.value, "cpu_us": self.cpu_us, "rss_kib": self.rss_kib, "allocs": self.allocs })
     }
 
     pub fn from_json(text: &str) -> Option<Self> {
@@ -27,6 +29,7 @@ impl Sample {
             value: field("value")?,
             cpu_us: field("cpu_us")?,
             rss_kib: field("rss_kib")?,
+            allocs: field("allocs")?,
         })
     }
 }

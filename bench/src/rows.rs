@@ -1,7 +1,7 @@
 //! The rows: what is measured, in which unit, with whom.
 
 use crate::measure::Sample;
-use crate::{echo, files, micro};
+use crate::{cpu, csv, echo, files, micro};
 
 /// Which way is better.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,9 @@ const CHAIN: &[&str] = &[
 ];
 /// Those with worker threads that share work.
 const STEALING: &[&str] = &["tokio-mt", "blitz-mt"];
+/// Those with a way to the CPU's threads; tokio's is made by hand.
+const BRIDGE: &[&str] = &["tokio-mt", "tokio-ct", "blitz-mt", "blitz-ct", "blitz-tpc"];
+const PIPELINE: &[&str] = &["tokio-mt", "tokio-ct", "blitz-mt", "blitz-ct"];
 const FILES: &[&str] = &[
     "tokio-mt",
     "tokio-pread",
@@ -122,6 +125,19 @@ pub const ROWS: &[Row] = &[
     lower("sleep_1ms", "us late, p50", MICRO),
     lower("idle_task", "bytes per idle task", MICRO),
     higher("scaling", "speed of two workers over one", STEALING),
+    lower("compute_1", "ns per call, one at a time", BRIDGE),
+    lower("compute_64", "ns per call of 1 us, 64 at once", BRIDGE),
+    lower(
+        "parallel_map",
+        "ns per item of 1 us, 10,000 at once",
+        BRIDGE,
+    ),
+    lower(
+        "parallel_map_tiny",
+        "ns per item of nothing, 200,000 at once",
+        BRIDGE,
+    ),
+    higher("csv_pipeline", "MB/s", PIPELINE),
     lower("random_read_1", "us per 4 KiB read", FILES),
     lower("random_read_32", "us per 4 KiB read, 32 in flight", FILES),
     lower("small_files_1", "us per file", WHOLE_FILES),
@@ -153,6 +169,8 @@ pub fn run(row: &str, runtime: &str) -> Sample {
         "random_read_1" | "random_read_32" | "small_files_1" | "small_files_64" | "large_file" => {
             files::run(row, runtime)
         }
+        "compute_1" | "compute_64" | "parallel_map" | "parallel_map_tiny" => cpu::run(row, runtime),
+        "csv_pipeline" => csv::run(runtime),
         "idle_connection" => echo::idle_connection(runtime),
         "send_file" => echo::send_file(runtime),
         _ => match row

@@ -66,7 +66,15 @@ impl Results {
             } else {
                 String::new()
             };
-            println!("  {name:<14}{mid:>12.1}  [{low:.1} .. {high:.1}] {ratio} {cpu} {rss}");
+            let allocs = median(&mut samples.iter().map(|s| s.allocs).collect::<Vec<_>>());
+            let allocs = if allocs > 0.0 {
+                format!("{allocs:>8.2} allocations")
+            } else {
+                String::new()
+            };
+            println!(
+                "  {name:<14}{mid:>12.1}  [{low:.1} .. {high:.1}] {ratio} {cpu} {rss} {allocs}"
+            );
         }
     }
 
@@ -80,8 +88,9 @@ impl Results {
                     let (mid, low, high) = summary(samples);
                     let cpu = median(&mut samples.iter().map(|s| s.cpu_us).collect::<Vec<_>>());
                     let rss = median(&mut samples.iter().map(|s| s.rss_kib).collect::<Vec<_>>());
+                    let allocs = median(&mut samples.iter().map(|s| s.allocs).collect::<Vec<_>>());
                     let rounds = samples.len();
-                    let value = json!({ "median": mid, "low": low, "high": high, "cpu_us": cpu, "rss_kib": rss, "rounds": rounds });
+                    let value = json!({ "median": mid, "low": low, "high": high, "cpu_us": cpu, "rss_kib": rss, "allocs": allocs, "rounds": rounds });
                     (runtime.clone(), value)
                 })
                 .collect();

@@ -29,6 +29,8 @@ pub enum Entered {
     MayBlock,
     /// It does; nobody else could go on while it blocks.
     MayNotBlock,
+    /// It is one of the few that compute for a runtime: while it blocks, a processor idles.
+    Computing,
 }
 
 crate::thread_local_const! {
@@ -168,11 +170,19 @@ pub fn enter_runtime(may_block: bool) -> Option<EnterGuard> {
     })
 }
 
+/// Marks this thread as one that computes for a runtime, until the guard goes.
+pub fn enter_compute() -> EnterGuard {
+    EnterGuard {
+        before: set_entered(Entered::Computing),
+        _thread: PhantomData,
+    }
+}
+
 fn set_entered(now: Entered) -> Entered {
     thread(Entered::No, |thread| thread.entered.replace(now))
 }
 
-/// Does this thread drive a runtime?
+/// Does this thread drive a runtime, or compute for one?
 #[inline]
 pub fn is_entered() -> bool {
     entered() != Entered::No

@@ -14,7 +14,7 @@ pub mod sync {
     #[cfg(not(loom))]
     use std::sync as imp;
 
-    pub use imp::MutexGuard;
+    pub use imp::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
     /// A lock whose poison is ignored: no user code runs under it, so a panic cannot leave it half changed.
     #[derive(Debug, Default)]
@@ -62,6 +62,28 @@ pub mod sync {
             self.0
                 .into_inner()
                 .unwrap_or_else(|poison| poison.into_inner())
+        }
+    }
+
+    /// A lock for what is read often and written at its beginning and end; poison is ignored, as in [`Mutex`].
+    #[derive(Debug, Default)]
+    pub struct RwLock<T>(imp::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        /// A lock around `value`.
+        pub fn new(value: T) -> Self {
+            Self(imp::RwLock::new(value))
+        }
+
+        /// Waits until nobody writes.
+        #[inline]
+        pub fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(|poison| poison.into_inner())
+        }
+
+        /// Waits until nobody reads or writes.
+        pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(|poison| poison.into_inner())
         }
     }
 }

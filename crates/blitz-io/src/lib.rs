@@ -12,6 +12,11 @@
 
 mod context;
 
+#[cfg(feature = "cpu")]
+pub mod cpu;
+#[cfg(not(feature = "cpu"))]
+#[path = "cpu/disabled.rs"]
+mod cpu;
 pub mod fs;
 pub mod io;
 pub mod net;
@@ -22,4 +27,6 @@ pub mod task;
 pub mod time;
 
 pub use blitz_macros::{main, test};
+#[cfg(feature = "cpu")]
+pub use cpu::compute;
 pub use task::spawn;

@@ -153,6 +153,106 @@ fn file_copy_copies_every_byte_and_names_a_missing_file() {
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
 }
 
+/// Runs an example and gives what it printed.
+fn output_of(name: &str, words: &[&std::ffi::OsStr]) -> String {
+    let output = Command::new(example(name))
+        .args(words)
+        .output()
+        .expect("it starts");
+    assert!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn csv_pipeline_sums_up_every_row_whatever_the_pieces() {
+    let folder = std::env::temp_dir().join(format!("blitz-csv-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder of our own");
+    let (from, to) = (folder.join("orders.csv"), folder.join("sums.csv"));
+    let (from, to) = (from.as_os_str(), to.as_os_str());
+    let made = output_of(
+        "csv_pipeline",
+        &["--generate".as_ref(), "3MB".as_ref(), from],
+    );
+    let rows: u64 = made
+        .split(' ')
+        .next()
+        .and_then(|word| word.parse().ok())
+        .expect("how many rows");
+    assert!(rows >= 50_000 && rows % 10_000 == 0, "{made}");
+    let mut sums: Option<Vec<u8>> = None;
+    // A piece smaller than a row, one of some rows, and the whole.
+    for (piece, threads) in [("40", "1"), ("5kB", "3"), ("1MB", "2"), ("1GB", "1")] {
+        let words = ["--piece", piece, "--threads", threads];
+        let mut words: Vec<&std::ffi::OsStr> = words.iter().map(|word| word.as_ref()).collect();
+        words.extend([from, to]);
+        let said = output_of("csv_pipeline", &words);
+        assert!(said.starts_with(&format!("{rows} rows (0 bad)")), "{said}");
+        let written = std::fs::read(to).expect("the sums are there");
+        assert_eq!(
+            written.iter().filter(|byte| **byte == b'\n').count(),
+            8 * 40 + 1
+        );
+        // The same, added up with no parser: no field before the note is ever quoted.
+        let cents: u64 = said
+            .split(' ')
+            .skip_while(|word| *word != "worth")
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("what it is worth");
+        assert_eq!(
+            cents,
+            plain_sum(&std::fs::read(from).expect("the orders are there"))
+        );
+        assert!(sums.as_ref().is_none_or(|sums| *sums == written), "{piece}");
+        sums = Some(written);
+    }
+    // A row that is none, and a last one without its line end.
+    std::fs::write(from, b"id,region,product,quantity,price_cents,note\n1,a,b,2,3,x\n1,a\n1,a,b,2,3,x,y,z\n2,a,c,1,5,\"\"")
+        .expect("room");
+    let said = output_of("csv_pipeline", &[from, to]);
+    assert!(said.starts_with("4 rows (2 bad) worth 11 cents"), "{said}");
+    let written = std::fs::read_to_string(to).expect("the sums are there");
+    assert!(
+        written.ends_with("\na,b,1,2,6,6\na,c,1,1,5,5\n"),
+        "{written}"
+    );
+    let missing = Command::new(example("csv_pipeline"))
+        .args([folder.join("missing").as_os_str(), to])
+        .output()
+        .expect("it starts");
+    assert!(!missing.status.success());
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("missing"));
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+}
+
+fn plain_sum(bytes: &[u8]) -> u64 {
+    let text = std::str::from_utf8(bytes).expect("text");
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.split(',').skip(3);
+            let pieces: u64 = fields.next()?.parse().ok()?;
+            let price: u64 = fields.next()?.parse().ok()?;
+            Some(pieces * price)
+        })
+        .sum()
+}
+
+#[test]
+fn cpu_offload_measures_all_three() {
+    let said = output_of("cpu_offload", &["--seconds".as_ref(), "0.2".as_ref()]);
+    for name in ["nothing", "hashing in tasks", "hashing by `compute`"] {
+        let line = said.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is missing: {said}"));
+        let hashed = line.split_whitespace().next_back();
+        let hashed: f64 = hashed.and_then(|word| word.parse().ok()).expect("a number");
+        assert_eq!(hashed > 0.0, name != "nothing", "{said}");
+    }
+}
+
 #[test]
 fn timers_prints_what_it_measured() {
     let output = Command::new(example("timers")).output().expect("it starts");

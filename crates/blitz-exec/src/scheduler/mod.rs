@@ -219,14 +219,21 @@ pub fn block_on<F: Future>(future: F, wait: &impl Wait) -> F::Output {
 /// Runs `f`, which blocks this thread. A worker that steals hands its core to another thread first.
 ///
 /// # Panics
-/// In a task, or a `block_on`, that nobody could take over: on one thread, or on a worker of `thread_per_core`.
+/// In a task, or a `block_on`, that nobody could take over: on one thread, or on a worker of `thread_per_core`; and in a
+/// computation.
 #[track_caller]
 pub fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
-    assert!(
-        budget::entered() != budget::Entered::MayNotBlock,
-        "can call blocking only when running on the multi-threaded runtime: here no other thread could go on with the tasks \
-         while this one blocks. Use `spawn_blocking`, or the `multi_thread` flavor"
-    );
+    match budget::entered() {
+        budget::Entered::MayNotBlock => panic!(
+            "can call blocking only when running on the multi-threaded runtime: here no other thread could go on with the tasks \
+             while this one blocks. Use `spawn_blocking`, or the `multi_thread` flavor"
+        ),
+        budget::Entered::Computing => panic!(
+            "`block_in_place` in a computation: its thread is one of the few that compute, and a processor would idle while it \
+             blocks. Do what blocks before or after the computation, in async code or in `spawn_blocking`"
+        ),
+        budget::Entered::No | budget::Entered::MayBlock => {}
+    }
     multi::block_in_place(f)
 }
 

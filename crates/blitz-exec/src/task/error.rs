@@ -11,15 +11,24 @@ pub struct JoinError {
     panic: Option<Payload>,
 }
 
-/// What a panic carried. Only `Send`, yet shared in a [`JoinError`].
-struct Payload(Box<dyn Any + Send>);
+/// What a panic carried. Only `Send`, yet shared in an error.
+pub(crate) struct Payload(Box<dyn Any + Send>);
 
 // SAFETY: through a shared reference nothing is done with the payload but to look for a `&'static str` or a `String`, which
 // are `Sync`; any other use takes it by value.
 unsafe impl Sync for Payload {}
 
 impl Payload {
-    fn message(&self) -> Option<&str> {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        Self(payload)
+    }
+
+    pub(crate) fn into_inner(self) -> Box<dyn Any + Send> {
+        self.0
+    }
+
+    /// What it says, if it is text.
+    pub(crate) fn message(&self) -> Option<&str> {
         if let Some(text) = self.0.downcast_ref::<&'static str>() {
             return Some(text);
         }

@@ -1,4 +1,4 @@
-//! Memory of tasks that have gone, kept by the thread that freed them for the next that it spawns.
+//! Memory of tasks, and of calls that compute, that have gone, kept by the thread that freed them for the next that it makes.
 //!
 //! A list per size, no locks: see `docs/decisions/2026-11-21-task-cells.md` for what that is worth. A thread keeps no more
 //! than [`KEPT_MAX`] bytes, and gives them back when it ends. Debug builds keep nothing, so that sanitizers and valgrind
@@ -122,7 +122,7 @@ impl Drop for AtThreadEnd {
 
 /// Memory for a `T`, uninitialised.
 #[inline]
-pub(super) fn take<T>() -> NonNull<T> {
+pub(crate) fn take<T>() -> NonNull<T> {
     let memory = match const { class_of(Layout::new::<T>()) } {
         Some(class) => match LISTS.try_with(|lists| lists.pop(class)) {
             Ok(Some(memory)) => memory,
@@ -146,7 +146,7 @@ fn fresh(layout: Layout) -> NonNull<u8> {
 /// # Safety
 /// [`take`] gave it, for this `T`, and nothing is in it any more.
 #[inline]
-pub(super) unsafe fn give<T>(memory: NonNull<T>) {
+pub(crate) unsafe fn give<T>(memory: NonNull<T>) {
     let memory = memory.cast::<u8>();
     let layout = match const { class_of(Layout::new::<T>()) } {
         Some(class) => {

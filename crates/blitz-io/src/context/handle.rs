@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use blitz_core::budget;
 use blitz_driver::{Capabilities, Clock};
 use blitz_exec::blocking;
+use blitz_exec::compute::Bridge;
 use blitz_exec::scheduler::warnings::Warning;
 use blitz_exec::scheduler::{self, Insight};
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, Priority, SpawnInfo};
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) flavor: RuntimeFlavor,
     pub(crate) scheduler: scheduler::Handle,
     pub(crate) blocking: blocking::Spawner,
+    /// The way to the threads that compute; `crate::cpu` calls it.
+    pub(crate) bridge: Bridge,
     /// How many of the pool's threads are workers.
     pub(crate) pool_workers: usize,
     pub(crate) drivers: Box<[blitz_driver::Handle]>,

@@ -18,6 +18,7 @@ use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
 use std::rc::Rc;
 
+use blitz_core::budget;
 use blitz_driver::Clock;
 use blitz_exec::task::JoinHandle;
 
@@ -137,6 +138,14 @@ pub(crate) fn no_local_place() -> ! {
 #[cold]
 #[track_caller]
 pub(crate) fn nested_block_on() -> ! {
+    if budget::entered() == budget::Entered::Computing {
+        panic!(
+            "`block_on` was called in a computation (`blitz_io::compute` and its kin): its thread is one of the few that \
+             compute, and a processor would idle while it waits; if all of them waited, nothing would go on. Remedies: \
+             `.await` what it needs before, and what comes of it after, in the async code that awaits the computation; or \
+             `Handle::current().spawn` a task from here, and do not wait for it; or use `spawn_blocking` for code that waits."
+        )
+    }
     panic!(
         "Cannot start a runtime from within a runtime: `block_on` was called on a thread that runs a runtime's tasks, which \
          would all stop while it waits. Remedies: `.await` the future; or `spawn` it; or wrap the call in `spawn_blocking`, or \

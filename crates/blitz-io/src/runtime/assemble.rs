@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock, Weak};
 
 use blitz_driver::{Clock, Driver, RingUse};
-use blitz_exec::blocking::Pool;
+use blitz_exec::blocking::{Pool, PoolConfig};
+use blitz_exec::compute::{Bridge, ThreadConfig};
 use blitz_exec::park::{Park, Watch};
 use blitz_exec::scheduler::multi::MultiThread;
 use blitz_exec::scheduler::per_core::PerCore;
@@ -51,6 +52,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         let inner = inner_of_thread.get().and_then(Weak::upgrade);
         Box::new(inner.map(|inner| context::enter(Handle::new(inner))))
     }));
+    let bridge = bridge(builder, &pool, &watch);
     let pool = Pool::new(pool);
 
     let insight = Arc::new(builder.measures.insight());
@@ -88,6 +90,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         flavor,
         scheduler,
         blocking: pool.spawner().clone(),
+        bridge,
         pool_workers,
         drivers,
         next_driver: AtomicUsize::new(0),
@@ -110,6 +113,20 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         }
     }
     Ok(runtime)
+}
+
+/// The way to the threads that compute, which start with the first call.
+fn bridge(builder: &Builder, pool: &PoolConfig, watch: &Arc<dyn Watch>) -> Bridge {
+    let name = builder.cpu_thread_name.clone();
+    let threads = ThreadConfig {
+        count: builder.cpu_threads.unwrap_or(cpu::available().get()),
+        stack_size: pool.stack_size,
+        name: Arc::new(move |index| format!("{name}-{index}")),
+        on_start: pool.on_start.clone(),
+        on_stop: pool.on_stop.clone(),
+        enter: pool.enter.clone(),
+    };
+    Bridge::new(threads, Arc::clone(watch), crate::cpu::hire)
 }
 
 /// How many workers the builder, the environment or the machine wants.

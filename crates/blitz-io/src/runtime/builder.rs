@@ -41,6 +41,8 @@ pub struct Builder {
     pub(super) worker_threads: Option<usize>,
     pub(super) max_blocking_threads: usize,
     pub(super) pool: PoolConfig,
+    pub(super) cpu_threads: Option<usize>,
+    pub(super) cpu_thread_name: String,
     pub(super) scheduler: scheduler::Config,
     pub(super) seed: Option<RngSeed>,
     pub(super) driver: blitz_driver::Config,
@@ -57,6 +59,8 @@ impl Builder {
             worker_threads: None,
             max_blocking_threads: 512,
             pool: PoolConfig::default(),
+            cpu_threads: None,
+            cpu_thread_name: "blitz-io-cpu".to_owned(),
             scheduler: scheduler::Config::default(),
             seed: None,
             driver: blitz_driver::Config::default(),
@@ -182,14 +186,14 @@ impl Builder {
         self
     }
 
-    /// The name of every thread the runtime starts. Default: "blitz-io-worker".
+    /// The name of every thread the runtime starts, but for those that compute. Default: "blitz-io-worker".
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
         self.pool.name = Arc::new(move || name.clone());
         self
     }
 
-    /// Names each thread the runtime starts, as it starts.
+    /// Names each thread the runtime starts, as it starts, but for those that compute.
     ///
     /// It is called on the thread that starts the new one. If it panics, the new one has the default name.
     pub fn thread_name_fn<F>(&mut self, name: F) -> &mut Self
@@ -488,6 +492,7 @@ impl fmt::Debug for Builder {
             .field("worker_threads", &self.worker_threads)
             .field("max_blocking_threads", &self.max_blocking_threads)
             .field("pool", &self.pool)
+            .field("cpu_threads", &self.cpu_threads)
             .field("scheduler", &self.scheduler)
             .field("driver", &self.driver)
             .field("start_paused", &self.start_paused)

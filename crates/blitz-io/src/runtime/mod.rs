@@ -12,6 +12,8 @@
 
 mod assemble;
 mod builder;
+#[cfg(feature = "cpu")]
+mod cpu;
 pub mod dump;
 mod local;
 mod measures;

@@ -140,8 +140,10 @@ impl Runtime {
             }
         }
         let waits = limit != Some(Duration::ZERO);
+        let bridge = &self.handle.inner().bridge;
         if waits && budget::is_entered() {
             self.pool.shutdown(Some(Duration::ZERO));
+            bridge.close();
             // A panic in the drop of what a panic unwinds would abort the process, and say less.
             if !std::thread::panicking() {
                 panic!(
@@ -152,7 +154,12 @@ impl Runtime {
             }
             return false;
         }
-        self.pool.shutdown(limit)
+        // The pool first: its calls, and the tasks that its workers drop now, may still wait for a computation.
+        let begun = Instant::now();
+        let pool_ended = self.pool.shutdown(limit);
+        bridge.close();
+        let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+        bridge.wait_gone(left) && pool_ended
     }
 }
 

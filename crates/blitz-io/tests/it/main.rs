@@ -6,6 +6,8 @@ mod auto_traits;
 mod builder;
 mod child;
 mod contention;
+#[cfg(feature = "cpu")]
+mod cpu;
 mod fs;
 mod fs_faults;
 mod harness;

@@ -1,0 +1,159 @@
+//! What a bridge counts, and the ticket by which each call is counted.
+//!
+//! ORDERING: all Relaxed: readers want a figure, not an event; and a call that does not see the end of its bridge runs, as if
+//! it had begun before.
+
+use crate::park::Watch;
+use blitz_core::pad::CachePadded;
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+std::thread_local! {
+    /// The seat of this thread in its crew.
+    static SEAT: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// From now on, what this thread runs is counted at `seat`.
+pub(super) fn take_seat(seat: usize) {
+    SEAT.set(seat);
+}
+
+/// The figures of one bridge.
+pub(super) struct Ledger {
+    watch: Arc<dyn Watch>,
+    ended: AtomicBool,
+    /// Written by callers; the rest by runners, each on lines of its own.
+    accepted: CachePadded<AtomicU64>,
+    refused: AtomicU64,
+    /// One for each thread of the crew, and the last for all others.
+    seats: Box<[CachePadded<Seat>]>,
+}
+
+#[derive(Default)]
+struct Seat {
+    started: AtomicU64,
+    ended: AtomicU64,
+    panicked: AtomicU64,
+}
+
+/// What a bridge has done and is doing. Each figure is read when it is asked for, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ComputeMetrics {
+    /// How many threads there are: none before the first call.
+    pub threads: usize,
+    /// Calls that wait for a thread.
+    pub queued: u64,
+    /// Calls that run.
+    pub running: u64,
+    /// Calls that have run to their end, those that panicked included.
+    pub done: u64,
+    /// Calls that panicked.
+    pub panicked: u64,
+    /// Calls that were cancelled before their turn.
+    pub cancelled: u64,
+}
+
+impl Ledger {
+    pub(super) fn new(threads: usize, watch: Arc<dyn Watch>) -> Arc<Self> {
+        Arc::new(Self {
+            watch,
+            ended: AtomicBool::new(false),
+            accepted: CachePadded::default(),
+            refused: AtomicU64::new(0),
+            seats: (0..=threads).map(|_| CachePadded::default()).collect(),
+        })
+    }
+
+    /// Counts a call, and holds virtual time back until its ticket is dropped.
+    #[inline]
+    pub(super) fn ticket(self: &Arc<Self>) -> Ticket {
+        self.watch.begin();
+        self.accepted.fetch_add(1, Relaxed);
+        Ticket(Arc::clone(self))
+    }
+
+    /// No call begins any more.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Relaxed);
+    }
+
+    /// The figures, but for the threads.
+    pub(super) fn metrics(&self) -> ComputeMetrics {
+        let sum = |figure: fn(&Seat) -> &AtomicU64| -> u64 {
+            self.seats
+                .iter()
+                .map(|seat| figure(seat).load(Relaxed))
+                .sum()
+        };
+        // What comes later in a call's life is read first, so that no difference is below zero by much; and none shows it.
+        let panicked = sum(|seat| &seat.panicked);
+        let done = sum(|seat| &seat.ended);
+        let started = sum(|seat| &seat.started);
+        let cancelled = self.refused.load(Relaxed);
+        let accepted = self.accepted.load(Relaxed);
+        ComputeMetrics {
+            threads: 0,
+            queued: accepted.saturating_sub(started + cancelled),
+            running: started.saturating_sub(done),
+            done,
+            panicked,
+            cancelled,
+        }
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.metrics().fmt(f)
+    }
+}
+
+/// One call in the ledger. Virtual time stands still while it lives.
+pub(super) struct Ticket(Arc<Ledger>);
+
+impl Ticket {
+    /// Whether the bridge has ended, so that a call that has not begun must not.
+    #[inline]
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.ended.load(Relaxed)
+    }
+
+    /// The call will not run.
+    #[cold]
+    pub(super) fn refused(&self) {
+        self.0.refused.fetch_add(1, Relaxed);
+    }
+
+    /// The call runs, on this thread.
+    #[inline]
+    pub(super) fn begin(&self) -> Running<'_> {
+        let seats = &self.0.seats;
+        let seat = SEAT.get().min(seats.len() - 1);
+        seats[seat].started.fetch_add(1, Relaxed);
+        Running(&seats[seat])
+    }
+}
+
+impl Drop for Ticket {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.watch.end();
+    }
+}
+
+/// A call that runs.
+pub(super) struct Running<'a>(&'a Seat);
+
+impl Running<'_> {
+    /// It has ended.
+    #[inline]
+    pub(super) fn end(self, panicked: bool) {
+        if panicked {
+            self.0.panicked.fetch_add(1, Relaxed);
+        }
+        self.0.ended.fetch_add(1, Relaxed);
+    }
+}
