@@ -28,9 +28,16 @@ thread_local! {
 /// Polls `future` on this thread, which sleeps meanwhile.
 ///
 /// # Panics
-/// On a thread that runs tasks, which would all stop; `what` is the method's name.
+/// On a thread that runs tasks, which would all stop, and on one that computes; `what` is the method's name.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
+    assert!(
+        budget::entered() != budget::Entered::Computing,
+        "`{what}` was called in a computation (`blitz_io::compute` and its kin): its thread is one of the few that compute, and \
+         a processor would idle while it waits; if all of them waited, nothing would go on. Remedies: `.await` what it needs \
+         before, and what comes of it after, in the async code that awaits the computation; or use a `try_` method; or use \
+         `spawn_blocking` for code that waits."
+    );
     assert!(
         !budget::is_entered(),
         "Cannot block the current thread from within a runtime: `{what}` was called on a thread that runs tasks, which \

@@ -14,7 +14,8 @@
 //! | computes for less | just there | the way across and back costs 5 to 20 µs |
 //!
 //! A computation on `spawn_blocking` competes with hundreds like it for the processors; a call that blocks in [`compute`]
-//! takes a processor from all others. `block_on` and `block_in_place` say so when they are called there, by a panic.
+//! takes a processor from all others. `block_on`, `block_in_place` and the `blocking_` methods of channels and locks say so when they
+//! are called there, by a panic.
 //!
 //! # The threads
 //!

@@ -202,6 +202,14 @@ fn waiting_in_a_computation_is_reported_with_the_remedy() {
             assert_eq!(Handle::current().block_on(waits).ok(), Some(1));
         });
         assert!(said.contains("`.await` what it needs"), "{said}");
+        let said = inside(|| {
+            let (_sender, receiver) = blitz_io::sync::oneshot::channel::<u8>();
+            let _ = receiver.blocking_recv();
+        });
+        assert!(
+            said.contains("`oneshot::Receiver::blocking_recv` was called in a computation"),
+            "{said}"
+        );
         let said = inside(|| task::block_in_place(|| ()));
         assert!(said.contains("`block_in_place` in a computation"), "{said}");
         let said = inside(|| {
