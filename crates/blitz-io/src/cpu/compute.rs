@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use blitz_core::waiting::{self, Resource, Site};
 use blitz_exec::compute::{Call, ComputeError, ComputeMetrics};
 
 use crate::context::{self, Handle};
@@ -38,13 +39,20 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    context::with_handle("compute", |handle| handle.compute(f))
+    let at = Location::caller();
+    context::with_handle("compute", |handle| handle.compute_as(f, &SITE, at))
 }
+
+/// What a task waits for that awaits one.
+static SITE: Site = Site::new("compute", Resource::None);
 
 /// The future of a [`compute`].
 #[must_use = "dropped, it cancels the call if that has not begun: await it, or `detach` it"]
 pub struct Compute<R> {
     call: Call<R>,
+    /// What is noted of the task that awaits it.
+    site: &'static Site,
+    at: &'static Location<'static>,
 }
 
 impl<R> Compute<R> {
@@ -64,7 +72,7 @@ impl<R> Compute<R> {
     /// # }
     /// ```
     pub fn caught(self) -> Caught<R> {
-        Caught { call: self.call }
+        Caught { compute: self }
     }
 
     /// Lets the call run, or run on, with nobody waiting for its result.
@@ -76,13 +84,21 @@ impl<R> Compute<R> {
     pub fn is_finished(&self) -> bool {
         self.call.is_finished()
     }
+
+    fn poll_call(&mut self, cx: &mut Context<'_>) -> Poll<Result<R, ComputeError>> {
+        let polled = Pin::new(&mut self.call).poll(cx);
+        if polled.is_pending() {
+            waiting::note(self.site, 0, Some(self.at));
+        }
+        polled
+    }
 }
 
 impl<R> Future for Compute<R> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        match ready!(Pin::new(&mut self.call).poll(cx)) {
+        match ready!(self.poll_call(cx)) {
             Ok(output) => Poll::Ready(output),
             Err(error) => raise(error),
         }
@@ -113,18 +129,18 @@ impl<R> fmt::Debug for Compute<R> {
 /// A [`ComputeError`] if the closure panicked, if the runtime ended before the call's turn, or if the system gives no threads.
 #[must_use = "dropped, it cancels the call if that has not begun: await it, or `detach` it"]
 pub struct Caught<R> {
-    call: Call<R>,
+    compute: Compute<R>,
 }
 
 impl<R> Caught<R> {
     /// Lets the call run, or run on, with nobody waiting for its result.
     pub fn detach(self) {
-        self.call.detach();
+        self.compute.detach();
     }
 
     /// Has it ended, so that awaiting it gives its result at once?
     pub fn is_finished(&self) -> bool {
-        self.call.is_finished()
+        self.compute.is_finished()
     }
 }
 
@@ -132,25 +148,40 @@ impl<R> Future for Caught<R> {
     type Output = Result<R, ComputeError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.call).poll(cx)
+        self.compute.poll_call(cx)
     }
 }
 
 impl<R> fmt::Debug for Caught<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Caught").field(&self.call).finish()
+        f.debug_tuple("Caught").field(&self.compute.call).finish()
     }
 }
 
 impl Handle {
     /// Runs `f`, which computes, on one of this runtime's CPU threads: [`compute`], from any thread.
+    #[track_caller]
     pub fn compute<F, R>(&self, f: F) -> Compute<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
+        self.compute_as(f, &SITE, Location::caller())
+    }
+
+    /// The same, with what a task that awaits it is said to wait for.
+    pub(super) fn compute_as<F, R>(
+        &self,
+        f: F,
+        site: &'static Site,
+        at: &'static Location<'static>,
+    ) -> Compute<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
         let call = self.inner().bridge.call(f);
-        Compute { call }
+        Compute { call, site, at }
     }
 
     /// A look at the figures of this runtime's [CPU bridge](crate::cpu).

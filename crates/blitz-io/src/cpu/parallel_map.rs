@@ -2,16 +2,18 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use blitz_core::primitive::sync::Mutex;
+use blitz_core::waiting::{Resource, Site};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::{Compute, compute};
+use super::Compute;
+use crate::context;
 
 /// Calls `f` with each item, on all of the CPU's threads, and gives the results in the items' order.
 ///
@@ -41,16 +43,21 @@ where
     F: Fn(I::Item) -> R + Send + Sync + 'static,
     R: Send + 'static,
 {
+    let at = Location::caller();
     let stop = Stop::default();
     let seen = stop.clone();
+    let whole = move || {
+        let items: Vec<I::Item> = items.into_iter().collect();
+        map(items, &f, &seen)
+    };
     ParallelMap {
-        whole: compute(move || {
-            let items: Vec<I::Item> = items.into_iter().collect();
-            map(items, &f, &seen)
-        }),
+        whole: context::with_handle("parallel_map", |handle| handle.compute_as(whole, &SITE, at)),
         stop,
     }
 }
+
+/// What a task waits for that awaits one.
+static SITE: Site = Site::new("cpu::parallel_map", Resource::None);
 
 /// Runs on a thread of the crew, whose pool the parallel iterator uses.
 fn map<T: Send, R: Send>(items: Vec<T>, f: &(impl Fn(T) -> R + Sync), stop: &Stop) -> Vec<R> {

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use blitz_core::waiting::{Resource, Site};
 
 use super::Compute;
 use crate::context::{self, Handle};
@@ -42,7 +45,11 @@ pub struct Window<F, R> {
     f: Arc<F>,
     calls: VecDeque<Compute<R>>,
     limit: usize,
+    at: &'static Location<'static>,
 }
+
+/// What a task waits for that awaits an item.
+static SITE: Site = Site::new("cpu::Window", Resource::None);
 
 // The calls are futures that need no pinning, and the closure is behind a pointer.
 impl<F, R> Unpin for Window<F, R> {}
@@ -63,6 +70,7 @@ impl<F, R: Send + 'static> Window<F, R> {
             f: Arc::new(f),
             calls: VecDeque::with_capacity(limit),
             limit,
+            at: Location::caller(),
         }
     }
 
@@ -105,7 +113,8 @@ impl<F, R: Send + 'static> Window<F, R> {
         F: Fn(T) -> R + Send + Sync + 'static,
     {
         let f = Arc::clone(&self.f);
-        self.calls.push_back(self.handle.compute(move || f(item)));
+        let call = self.handle.compute_as(move || f(item), &SITE, self.at);
+        self.calls.push_back(call);
     }
 
     pub(super) fn has_room(&self) -> bool {

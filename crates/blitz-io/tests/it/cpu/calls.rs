@@ -245,6 +245,48 @@ fn any_executor_may_wait_for_it() {
     });
 }
 
+/// A dump says which computation a task waits for, and where it was begun.
+#[test]
+fn a_task_that_awaits_a_computation_says_so() {
+    on_every_with(1, |runtime| {
+        let handle = runtime.handle().clone();
+        let (_first, go) = busy(&handle);
+        run(runtime, async move {
+            let waits = [
+                blitz_io::spawn(async { compute(|| ()).await }),
+                blitz_io::spawn(async { drop(blitz_io::cpu::parallel_map([()], |()| ()).await) }),
+                blitz_io::spawn(async {
+                    let mut window = blitz_io::cpu::Window::new(1, |()| ());
+                    window.push(()).await;
+                }),
+            ];
+            let awaited = || {
+                let tasks = handle.tasks();
+                let mut awaited: Vec<_> =
+                    tasks.into_iter().filter_map(|task| task.awaits).collect();
+                awaited.sort_by_key(|awaits| awaits.what);
+                awaited
+            };
+            let mut seen = awaited();
+            while seen.len() < 3 {
+                task::yield_now().await;
+                seen = awaited();
+            }
+            let what: Vec<_> = seen.iter().map(|awaits| awaits.what).collect();
+            assert_eq!(what, ["compute", "cpu::Window", "cpu::parallel_map"]);
+            assert!(
+                seen.iter()
+                    .all(|awaits| awaits.at.is_some_and(|at| at.file() == file!())),
+                "{seen:?}"
+            );
+            drop(go);
+            for task in waits {
+                task.await.expect("no panic");
+            }
+        });
+    });
+}
+
 #[test]
 fn paused_time_does_not_jump_over_a_computation() {
     crate::harness::each_case(&crate::harness::FLAVORS, |case| {

@@ -125,7 +125,7 @@ fn a_computation_may_end_a_runtime_in_the_background_only() {
         outer
             .handle()
             .compute(move || {
-                let _ = inner.handle().compute(|| ());
+                drop(inner.handle().compute(|| ()));
                 inner.shutdown_background();
             })
             .caught(),

@@ -117,7 +117,7 @@ fn a_window_gives_results_in_order_within_its_bound() {
             let mut window = Window::new(4, move |i: u64| {
                 counted.fetch_sub(1, SeqCst);
                 // The first of each four is the slowest.
-                let rounds = if i % 4 == 0 { 20_000 } else { 10 };
+                let rounds = if i.is_multiple_of(4) { 20_000 } else { 10 };
                 (i, (0..rounds).map(std::hint::black_box).sum::<u64>())
             });
             let mut seen = Vec::new();
@@ -244,7 +244,7 @@ fn a_dropped_stream_cancels_what_has_not_begun() {
     let items: Vec<_> = (0..10).map(|_| Arc::clone(&held)).collect();
     let results = {
         let _entered = runtime.enter();
-        parallel_map_stream(stream::iter(items), 4, |held| drop(held))
+        parallel_map_stream(stream::iter(items), 4, drop)
     };
     let mut results = Box::pin(results);
     let polled = results
@@ -269,7 +269,7 @@ fn read_compute_write() {
         let folder = tempfile::tempdir().expect("a folder");
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         let bytes: Vec<u8> = (0..PIECE * PIECES - 77)
-            .map(|i| (i * i >> 3) as u8)
+            .map(|i| ((i * i) >> 3) as u8)
             .collect();
         std::fs::write(&from, &bytes).expect("room");
         let work = blitz_io_work(from.clone(), to.clone());
