@@ -145,7 +145,7 @@ fn open(registration: &Registration) -> Option<(Handle, Key)> {
     if submission.ops.is_closed() {
         return None;
     }
-    let queue_max = submission.ops.config.per_listener.max(1).into();
+    let queue_max = submission.ops.config.per_listener.max(1);
     let many = Many::new(Carries::Sockets, registration.fd().clone(), queue_max);
     let key = submission.ops.insert_many(many, Opcode::ACCEPT);
     drop(submission);

@@ -38,11 +38,17 @@ pub struct Leases {
 #[derive(Default)]
 struct State {
     seat: Option<Seat>,
+    /// What most streams never need.
+    aside: Option<Box<Aside>>,
+    /// No provided buffers on this driver: do not try again.
+    is_plain: bool,
+}
+
+#[derive(Default)]
+struct Aside {
     /// Our place in the pool's line, and whose pool it is.
     ticket: Option<u64>,
     pool: Option<BufferPool>,
-    /// No provided buffers on this driver: do not try again.
-    is_plain: bool,
     /// Put back by readers, the last one first: two that read at once may both have something left.
     unread: Vec<BufferView>,
 }
@@ -60,10 +66,8 @@ impl Leases {
     pub fn new() -> Self {
         let state = State {
             seat: None,
-            ticket: None,
-            pool: None,
+            aside: None,
             is_plain: false,
-            unread: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
@@ -73,7 +77,11 @@ impl Leases {
     /// True if bytes may be here that are no longer in the socket.
     pub fn is_armed(&self) -> bool {
         let state = self.state.lock();
-        state.seat.is_some() || !state.unread.is_empty()
+        state.seat.is_some()
+            || state
+                .aside
+                .as_ref()
+                .is_some_and(|aside| !aside.unread.is_empty())
     }
 
     /// Receives the next buffer of `registration`'s socket; an empty one is the end of the stream.
@@ -88,13 +96,14 @@ impl Leases {
         registration: &Registration,
     ) -> Poll<io::Result<BufferView>> {
         let coop = ready!(blitz_core::budget::poll_proceed(cx));
-        // A statement of its own: no waker is touched under our lock.
-        let unread = self.state.lock().unread.pop();
-        if let Some(view) = unread {
+        let mut state = self.state.lock();
+        if let Some(view) = state.pop_unread() {
             coop.made_progress();
             return Poll::Ready(Ok(view));
         }
-        match self.poll_ring(cx, registration) {
+        let found = state.find(registration);
+        drop(state);
+        match self.poll_ring(cx, registration, found) {
             FromRing::Ready(result) => {
                 coop.made_progress();
                 Poll::Ready(result)
@@ -113,7 +122,7 @@ impl Leases {
     /// As for [`poll_next`](Self::poll_next), if an error is what came.
     pub fn try_next(&self) -> Option<io::Result<BufferView>> {
         let mut state = self.state.lock();
-        if let Some(view) = state.unread.pop() {
+        if let Some(view) = state.pop_unread() {
             return Some(Ok(view));
         }
         let seat = state.seat.as_ref()?;
@@ -126,16 +135,20 @@ impl Leases {
     /// Puts back what a reader did not use; the next one gets it first.
     pub fn put_back(&self, view: BufferView) {
         if !view.is_empty() {
-            self.state.lock().unread.push(view);
+            self.state.lock().aside().unread.push(view);
         }
     }
 }
 
 impl Leases {
-    fn poll_ring(&self, cx: &mut Context<'_>, registration: &Registration) -> FromRing {
+    fn poll_ring(
+        &self,
+        cx: &mut Context<'_>,
+        registration: &Registration,
+        mut found: Option<Found>,
+    ) -> FromRing {
         let mut fresh = None;
         let mut is_queued = false;
-        let mut found = self.state.lock().find(registration);
         loop {
             let Some(Found {
                 handle,
@@ -191,7 +204,7 @@ impl Leases {
                 Next::Starved if !feed(&mut submission, *key) => {
                     let pool = submission.ops.pool();
                     drop(submission);
-                    self.state.lock().pool = Some(pool);
+                    self.state.lock().aside().pool = Some(pool);
                     return FromRing::Plain;
                 }
                 Next::Starved | Next::Unarmed => {
@@ -211,10 +224,10 @@ impl Leases {
         cx: &mut Context<'_>,
         registration: &Registration,
     ) -> Poll<io::Result<BufferView>> {
-        let pool = self.state.lock().pool.clone();
+        let pool = self.state.lock().pool();
         let pool = pool.unwrap_or_else(|| {
             let pool = near(registration).buffer_pool();
-            self.state.lock().pool = Some(pool.clone());
+            self.state.lock().aside().pool = Some(pool.clone());
             pool
         });
         let mut lease: Option<Lease> = None;
@@ -243,9 +256,11 @@ impl Leases {
 
     /// Stands in the pool's line.
     fn poll_pool(&self, cx: &mut Context<'_>, pool: &BufferPool) -> Poll<Lease> {
-        let mut ticket = self.state.lock().ticket.take();
+        let mut ticket = self.state.lock().take_ticket();
         let polled = pool.poll_lease(cx, &mut ticket);
-        let mut other = std::mem::replace(&mut self.state.lock().ticket, ticket);
+        let mut state = self.state.lock();
+        let mut other = std::mem::replace(&mut state.aside().ticket, ticket);
+        drop(state);
         // Another task polled meanwhile: the last one waits, and one place in the line is enough.
         pool.leave(&mut other);
         polled
@@ -253,7 +268,8 @@ impl Leases {
 
     fn leave_line(&self) {
         let mut state = self.state.lock();
-        let (pool, mut ticket) = (state.pool.clone(), state.ticket.take());
+        let mut ticket = state.take_ticket();
+        let pool = if ticket.is_some() { state.pool() } else { None };
         drop(state);
         if let Some(pool) = pool {
             pool.leave(&mut ticket);
@@ -262,6 +278,23 @@ impl Leases {
 }
 
 impl State {
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    #[inline]
+    fn pop_unread(&mut self) -> Option<BufferView> {
+        self.aside.as_mut()?.unread.pop()
+    }
+
+    fn pool(&self) -> Option<BufferPool> {
+        self.aside.as_ref()?.pool.clone()
+    }
+
+    fn take_ticket(&mut self) -> Option<u64> {
+        self.aside.as_mut()?.ticket.take()
+    }
+
     /// Where the stream stands, on a ring that provides buffers; it takes its seat at the first call, on the nearest one.
     fn find(&mut self, registration: &Registration) -> Option<Found> {
         if self.seat.is_none() && !self.is_plain {
@@ -282,7 +315,7 @@ fn open(registration: &Registration) -> Option<(Handle, Key)> {
     if !submission.provide() {
         return None;
     }
-    let queue_max = submission.ops.config.per_connection.max(1).into();
+    let queue_max = submission.ops.config.per_connection.max(1);
     let many = Many::new(Carries::Buffers, registration.fd().clone(), queue_max);
     let key = submission.ops.insert_many(many, Opcode::RECV);
     drop(submission);

@@ -19,6 +19,7 @@ mod link;
 mod op;
 mod path;
 mod seat;
+mod send_owned;
 mod socket;
 mod submit;
 mod zero_copy;
@@ -33,9 +34,10 @@ pub use leases::Leases;
 pub use link::{Linked, Links};
 pub use op::{Op, Request};
 pub use path::{MakeDir, Open, Rename, Stat, Unlink, make_dir, open, rename, stat, unlink};
+pub use send_owned::{SendAllOwned, SendOwned, send_all_owned, send_owned};
 pub use socket::{
     Accept, Connect, Poll, Receive, Send, ShutDown, Splice, accept, connect, poll, receive,
-    receive_owned, send, send_owned, shut_down, splice,
+    receive_owned, send, shut_down, splice,
 };
 pub use zero_copy::{
     SendZc, SendZcVectored, Sent, send_zc, send_zc_owned, send_zc_vectored, send_zc_vectored_owned,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use blitz_core::budget;
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{Opcode, Sqe};
-use blitz_sys::descriptor::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use blitz_sys::descriptor::{AsRawFd, FromRawFd, OwnedFd};
 use blitz_sys::errno;
 use blitz_sys::file::{self, message_flags, socket_flags};
 use blitz_sys::socket::SockAddr;
@@ -355,30 +355,6 @@ pub async fn receive_owned<B: IoBufMut>(
         unsafe { buffer.set_init(n) };
     }
     (result, buffer)
-}
-
-/// Sends `buffer`'s bytes, as many as the socket takes, on whatever the driver has.
-///
-/// Takes one unit of the task's budget if it does not wait.
-///
-/// # Cancel safety
-/// Not safe: what a dropped future has sent is not known.
-pub async fn send_owned<B: IoBuf>(
-    registration: &Registration,
-    buffer: B,
-) -> (io::Result<usize>, B) {
-    let now = || blitz_sys::socket::send(registration.fd().as_fd(), buffer.init_bytes());
-    let sent = match on_the_spot(now).await {
-        Some(sent) => sent,
-        None => {
-            let handle = near(registration);
-            if handle.supports(Opcode::SEND) {
-                return send(&handle, registration.fd().clone(), buffer).await;
-            }
-            registration.async_io(Interest::WRITABLE, now).await
-        }
-    };
-    (sent, buffer)
 }
 
 /// Tries `call` within the task's budget, so that a socket which never blocks does not keep its task running for ever.

@@ -11,7 +11,8 @@ use blitz_sys::file::{self, Message, message_flags};
 
 use super::file::{Descriptor, entry_len};
 use super::op::{Op, Request};
-use super::socket::{near, on_the_spot, send_owned};
+use super::send_owned::send_owned;
+use super::socket::{near, on_the_spot};
 use crate::flight::Outcome;
 use crate::interest::Interest;
 use crate::registration::Registration;

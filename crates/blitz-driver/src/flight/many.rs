@@ -27,8 +27,8 @@ pub(crate) struct Many {
     /// Keeps the number from being used again while an entry that names it may still be queued.
     #[allow(dead_code)]
     fd: Arc<OwnedFd>,
-    queue: VecDeque<(i32, u32)>,
-    queue_max: usize,
+    queue: Answers,
+    queue_max: u16,
     waker: Option<Waker>,
     is_armed: bool,
     /// It was in flight before.
@@ -36,6 +36,51 @@ pub(crate) struct Many {
     is_pausing: bool,
     is_starved: bool,
     is_abandoned: bool,
+}
+
+/// What came and was not taken: rarely more than one, for which no memory is asked.
+struct Answers {
+    first: Option<(i32, u32)>,
+    /// What came behind it.
+    #[expect(
+        clippy::box_collection,
+        reason = "a word, and not three, while there is none"
+    )]
+    more: Option<Box<VecDeque<(i32, u32)>>>,
+}
+
+impl Answers {
+    const fn new() -> Self {
+        Self {
+            first: None,
+            more: None,
+        }
+    }
+
+    fn len(&self) -> usize {
+        let more = self.more.as_ref().map_or(0, |more| more.len());
+        usize::from(self.first.is_some()) + more
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    #[inline]
+    fn push(&mut self, answer: (i32, u32)) {
+        if self.first.is_none() {
+            self.first = Some(answer);
+        } else {
+            self.more.get_or_insert_default().push_back(answer);
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<(i32, u32)> {
+        let next = self.more.as_mut().and_then(|more| more.pop_front());
+        mem::replace(&mut self.first, next)
+    }
 }
 
 /// What a stream's reader finds.
@@ -53,11 +98,11 @@ pub(crate) enum Next {
 }
 
 impl Many {
-    pub(crate) const fn new(carries: Carries, fd: Arc<OwnedFd>, queue_max: usize) -> Self {
+    pub(crate) const fn new(carries: Carries, fd: Arc<OwnedFd>, queue_max: u16) -> Self {
         Self {
             carries,
             fd,
-            queue: VecDeque::new(),
+            queue: Answers::new(),
             queue_max,
             waker: None,
             is_armed: false,
@@ -129,9 +174,9 @@ impl Many {
         } else if result == -errno::ECANCELED {
             destroy(self.carries, result, flags, group, out);
         } else {
-            self.queue.push_back((result, flags));
+            self.queue.push((result, flags));
         }
-        if self.queue.len() >= self.queue_max && !is_last && !self.is_pausing {
+        if self.queue.len() >= usize::from(self.queue_max) && !is_last && !self.is_pausing {
             self.is_pausing = true;
             *cancel = true;
         }
@@ -142,7 +187,7 @@ impl Many {
 
     /// The oldest answer, or what to do without one.
     pub(crate) fn next(&mut self, waker: &Waker, fresh: &mut Option<Waker>) -> Next {
-        if let Some((result, flags)) = self.queue.pop_front() {
+        if let Some((result, flags)) = self.queue.pop() {
             return Next::Answer(result, flags);
         }
         if self.is_starved {
@@ -162,13 +207,14 @@ impl Many {
 
     /// The oldest answer, if there is one.
     pub(crate) fn pop(&mut self) -> Option<(i32, u32)> {
-        self.queue.pop_front()
+        self.queue.pop()
     }
 
     /// Nobody reads any more: destroys what waits.
     pub(crate) fn abandon(&mut self, mut group: Option<&mut Group>, out: &mut Delivery) {
         self.is_abandoned = true;
-        for (result, flags) in mem::take(&mut self.queue) {
+        let mut left = mem::replace(&mut self.queue, Answers::new());
+        while let Some((result, flags)) = left.pop() {
             destroy(self.carries, result, flags, group.as_deref_mut(), out);
         }
         if let Some(waker) = self.waker.take() {
@@ -198,6 +244,10 @@ fn destroy(
         }
     }
 }
+
+// One of these is what an idle connection costs here.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Many>() <= 56);
 
 #[cfg(all(test, not(loom)))]
 mod tests {

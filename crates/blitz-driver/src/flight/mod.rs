@@ -20,11 +20,12 @@ pub(crate) use table::{Looked, Operations};
 /// # Examples
 /// ```
 /// let config = blitz_driver::completion::BufferConfig { size: 4096, ..Default::default() };
-/// assert_eq!(config.count, 256);
+/// assert_eq!(config.count, 1024);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferConfig {
-    /// Buffers in each driver's provided ring; a power of two up to 32,768. Default 256.
+    /// Buffers in each driver's provided ring; a power of two up to 32,768. Default 1,024: a crowd whose messages come in one turn
+    /// finds one each. The system gives the memory of a buffer when it is first filled.
     pub count: u16,
     /// Bytes in each buffer. Default 16 KiB.
     pub size: u32,
@@ -39,7 +40,7 @@ pub struct BufferConfig {
 impl Default for BufferConfig {
     fn default() -> Self {
         Self {
-            count: 256,
+            count: 1024,
             size: 16 * 1024,
             pool_count: 1024,
             per_connection: 8,

@@ -417,7 +417,7 @@ impl Builder {
         self
     }
 
-    /// Leased receive: buffers in each driver's ring (a power of two up to 32,768; default 256) and the bytes in each (default
+    /// Leased receive: buffers in each driver's ring (a power of two up to 32,768; default 1,024) and the bytes in each (default
     /// 16 KiB).
     ///
     /// # Panics

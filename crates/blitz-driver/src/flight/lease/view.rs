@@ -34,9 +34,11 @@ use super::home::Home;
 /// ```
 pub struct BufferView {
     /// `None` for a view of no bytes, which holds no buffer.
-    buffer: Option<(Arc<Home>, u32)>,
+    home: Option<Arc<Home>>,
     start: NonNull<u8>,
-    len: usize,
+    /// Which of the home's buffers.
+    number: u32,
+    len: u32,
 }
 
 // SAFETY: the bytes are only read, for as long as this holder is counted; the home is `Send + Sync`.
@@ -48,8 +50,9 @@ impl BufferView {
     /// A view of no bytes: the end of a stream.
     pub const fn empty() -> Self {
         Self {
-            buffer: None,
+            home: None,
             start: NonNull::dangling(),
+            number: 0,
             len: 0,
         }
     }
@@ -60,37 +63,34 @@ impl BufferView {
             len <= home.size() as usize,
             "more bytes than the buffer has"
         );
-        let start = home.address(number);
         let view = Self {
-            buffer: Some((home, number)),
-            start,
-            len,
+            start: home.address(number),
+            home: Some(home),
+            number,
+            len: len as u32,
         };
         if len == 0 { Self::empty() } else { view }
     }
 
     fn part(&self, at: usize, len: usize) -> Self {
-        debug_assert!(at + len <= self.len);
-        let buffer = self
-            .buffer
-            .as_ref()
-            .filter(|_| len > 0)
-            .map(|(home, number)| {
-                home.hold(*number);
-                (Arc::clone(home), *number)
-            });
-        if buffer.is_none() {
+        debug_assert!(at + len <= self.len());
+        let Some(home) = self.home.as_ref().filter(|_| len > 0) else {
             return Self::empty();
+        };
+        home.hold(self.number);
+        Self {
+            home: Some(Arc::clone(home)),
+            // SAFETY: `at` lies within our own bytes.
+            start: unsafe { self.start.add(at) },
+            number: self.number,
+            len: len as u32,
         }
-        // SAFETY: `at` lies within our own bytes.
-        let start = unsafe { self.start.add(at) };
-        Self { buffer, start, len }
     }
 
     /// How many bytes there are.
     #[inline]
     pub const fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     /// True if there are none: as a received view, the peer has ended.
@@ -105,7 +105,7 @@ impl BufferView {
     /// If there are fewer.
     #[track_caller]
     pub fn split_to(&mut self, at: usize) -> Self {
-        assert!(at <= self.len, "split_to({at}) of {} bytes", self.len);
+        assert!(at <= self.len(), "split_to({at}) of {} bytes", self.len);
         let front = self.part(0, at);
         self.advance(at);
         front
@@ -117,8 +117,8 @@ impl BufferView {
     /// If there are fewer than `at`.
     #[track_caller]
     pub fn split_off(&mut self, at: usize) -> Self {
-        assert!(at <= self.len, "split_off({at}) of {} bytes", self.len);
-        let rest = self.part(at, self.len - at);
+        assert!(at <= self.len(), "split_off({at}) of {} bytes", self.len);
+        let rest = self.part(at, self.len() - at);
         self.truncate(at);
         rest
     }
@@ -129,22 +129,22 @@ impl BufferView {
     /// If there are fewer.
     #[track_caller]
     pub fn advance(&mut self, n: usize) {
-        assert!(n <= self.len, "advance({n}) of {} bytes", self.len);
-        if n == self.len {
+        assert!(n <= self.len(), "advance({n}) of {} bytes", self.len);
+        if n == self.len() {
             *self = Self::empty();
             return;
         }
         // SAFETY: `n` lies within our own bytes.
         self.start = unsafe { self.start.add(n) };
-        self.len -= n;
+        self.len -= n as u32;
     }
 
     /// Keeps at most the first `len` bytes.
     pub fn truncate(&mut self, len: usize) {
         if len == 0 {
             *self = Self::empty();
-        } else if len < self.len {
-            self.len = len;
+        } else if len < self.len() {
+            self.len = len as u32;
         }
     }
 }
@@ -156,7 +156,7 @@ impl Deref for BufferView {
     fn deref(&self) -> &[u8] {
         // SAFETY: `len` initialised bytes are there (the block began as zeros), and nobody writes to them while
         // this holder is counted.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len()) }
     }
 }
 
@@ -168,14 +168,14 @@ impl AsRef<[u8]> for BufferView {
 
 impl Clone for BufferView {
     fn clone(&self) -> Self {
-        self.part(0, self.len)
+        self.part(0, self.len())
     }
 }
 
 impl Drop for BufferView {
     fn drop(&mut self) {
-        if let Some((home, number)) = self.buffer.take() {
-            home.let_go(number);
+        if let Some(home) = self.home.take() {
+            home.let_go(self.number);
         }
     }
 }
@@ -201,11 +201,11 @@ unsafe impl IoBuf for BufferView {
     }
 
     fn bytes_init(&self) -> usize {
-        self.len
+        self.len()
     }
 
     fn bytes_total(&self) -> usize {
-        self.len
+        self.len()
     }
 }
 

@@ -1,9 +1,11 @@
 //! Reads and writes with buffers that the operation owns.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 
-use blitz_driver::completion::{receive_owned, send_owned, send_zc_owned, send_zc_vectored_owned};
+use blitz_driver::completion::{
+    receive_owned, send_all_owned, send_owned, send_zc_owned, send_zc_vectored_owned,
+};
 use blitz_io_traits::{IoBuf, IoBufMut};
 
 use super::{TcpStream, copy_to};
@@ -58,8 +60,11 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of `send(2)`, and when the runtime is shutting down; the buffer comes back then, too.
-    pub async fn write_owned<B: IoBuf>(&self, buf: B) -> (io::Result<usize>, B) {
-        send_owned(&self.io, buf).await
+    pub fn write_owned<B: IoBuf>(
+        &self,
+        buf: B,
+    ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+        send_owned(&self.io, buf)
     }
 
     /// Writes all of a buffer that belongs to the kernel meanwhile.
@@ -69,20 +74,11 @@ impl TcpStream {
     ///
     /// # Errors
     /// As for [`write_owned`](TcpStream::write_owned); `WriteZero` when the socket takes nothing more.
-    pub async fn write_all_owned<B: IoBuf>(&self, buf: B) -> (io::Result<()>, B) {
-        let mut sent = 0;
-        let mut buf = buf;
-        while sent < buf.bytes_init() {
-            let end = buf.bytes_init();
-            let (result, part) = send_owned(&self.io, buf.slice(sent..end)).await;
-            buf = part.into_inner();
-            match result {
-                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buf),
-                Ok(n) => sent += n,
-                Err(error) => return (Err(error), buf),
-            }
-        }
-        (Ok(()), buf)
+    pub fn write_all_owned<B: IoBuf>(
+        &self,
+        buf: B,
+    ) -> impl Future<Output = (io::Result<()>, B)> + Send {
+        send_all_owned(&self.io, buf)
     }
 
     /// Writes from a buffer without a copy, where the kernel can and the size makes it worth while.
