@@ -106,6 +106,7 @@ pub fn run(runtime: &str, connections: usize, size: usize) -> Sample {
         value: echoes as f64 / time.as_secs_f64(),
         cpu_us: (after.cpu_us - before.cpu_us) / echoes as f64,
         rss_kib: after.rss / 1024.0,
+        ..Sample::default()
     }
 }
 
@@ -143,5 +144,6 @@ pub fn send_file(runtime: &str) -> Sample {
         value: time.as_secs_f64() * 1e6 / mib,
         cpu_us: (after.cpu_us - before.cpu_us) / mib,
         rss_kib: after.rss / 1024.0,
+        ..Sample::default()
     }
 }
