@@ -48,11 +48,12 @@ enum Place {
 impl Bridge {
     /// A bridge without threads: `hire` starts them with the first call. `watch` is told what holds virtual time back.
     pub fn new(threads: ThreadConfig, watch: Arc<dyn Watch>, hire: Hire) -> Self {
+        let ledger = Ledger::new(threads.count, watch);
         Self {
             inner: Arc::new(Inner {
                 hire,
-                ledger: Ledger::new(threads.count, watch),
-                threads: Threads::new(threads),
+                threads: Threads::new(threads, Arc::clone(&ledger)),
+                ledger,
                 place: RwLock::new(Place::Empty),
             }),
         }
@@ -67,7 +68,7 @@ impl Bridge {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (job, call) = Call::new(f, self.inner.ledger.ticket());
+        let (job, call) = Call::new(f, &self.inner.ledger);
         match &*self.inner.place.read() {
             Place::Hired(crew) => {
                 crew.submit(job);

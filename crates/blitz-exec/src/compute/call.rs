@@ -2,7 +2,7 @@
 
 use super::cell::{self, Header, Job};
 use super::error::ComputeError;
-use super::ledger::Ticket;
+use super::ledger::Ledger;
 use super::state::{Hand, Leave};
 use blitz_core::budget;
 use blitz_core::primitive::hint;
@@ -13,6 +13,7 @@ use std::mem::{self, MaybeUninit};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 
 /// Waits for a call, and gives its output or the reason why there is none.
@@ -48,12 +49,12 @@ impl<R> Unpin for Call<R> {}
 
 impl<R> Call<R> {
     /// A new call, and the right to run it.
-    pub(super) fn new<F>(f: F, ticket: Ticket) -> (Job, Self)
+    pub(super) fn new<F>(f: F, ledger: &Arc<Ledger>) -> (Job, Self)
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (job, call) = cell::allocate(f, ticket);
+        let (job, call) = cell::allocate(f, ledger);
         let call = Self {
             call,
             waiter: Waiter::Idle,

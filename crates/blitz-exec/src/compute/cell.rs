@@ -3,7 +3,7 @@
 //! What is done to it for one type of closure is reached through its [`Vtable`]; `state` says who may do it, and when.
 
 use super::error::ComputeError;
-use super::ledger::Ticket;
+use super::ledger::{self, Ledger};
 use super::state::{Finish, Leave, Start, State};
 use crate::task::memory;
 use blitz_core::primitive::cell::UnsafeCell;
@@ -11,6 +11,7 @@ use blitz_core::quiet::quietly;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::task::Waker;
 
 /// What is known of a call without its types.
@@ -18,6 +19,8 @@ use std::task::Waker;
 pub(super) struct Header {
     pub(super) state: State,
     pub(super) vtable: &'static Vtable,
+    /// Where it is counted.
+    ledger: Arc<Ledger>,
     /// See WAKER.
     pub(super) waker: UnsafeCell<Option<Waker>>,
 }
@@ -32,7 +35,7 @@ struct Cell<F, R> {
 
 /// What is left of a call.
 enum Stage<F, R> {
-    Waiting(F, Ticket),
+    Waiting(F),
     Output(Result<R, ComputeError>),
     Nothing,
 }
@@ -65,20 +68,22 @@ where
 }
 
 /// A new call: the right to run it, and the caller's side, whose output is an `R`.
-pub(super) fn allocate<F, R>(f: F, ticket: Ticket) -> (Job, NonNull<Header>)
+pub(super) fn allocate<F, R>(f: F, ledger: &Arc<Ledger>) -> (Job, NonNull<Header>)
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
+    ledger.accept();
     // The memory first, so that the cell is made where it stays.
     let memory = memory::take::<Cell<F, R>>();
     let cell = Cell {
         header: Header {
             state: State::new(),
             vtable: vtable::<F, R>(),
+            ledger: Arc::clone(ledger),
             waker: UnsafeCell::new(None),
         },
-        stage: UnsafeCell::new(Stage::<F, R>::Waiting(f, ticket)),
+        stage: UnsafeCell::new(Stage::<F, R>::Waiting(f)),
     };
     // SAFETY: the memory is for it.
     unsafe { memory.write(cell) };
@@ -169,30 +174,32 @@ where
         }
     }
     // SAFETY: STARTED gives us the stage.
-    let Stage::Waiting(f, ticket) = (unsafe { take_stage(cell) }) else {
+    let Stage::Waiting(f) = (unsafe { take_stage(cell) }) else {
         unreachable!("a call was run twice")
     };
-    let refused = refused.or_else(|| ticket.has_ended().then(ComputeError::cancelled));
-    let output = match refused {
-        Some(error) => {
-            quietly(|| drop(f));
-            ticket.refused();
-            Err(error)
-        }
-        None => {
-            let running = ticket.begin();
-            let output = catch_unwind(AssertUnwindSafe(f));
-            running.end(output.is_err());
-            output.map_err(ComputeError::panicked)
-        }
-    };
-    // SAFETY: STARTED gives us the stage; what is overwritten needs no drop.
-    cell.stage
-        .with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
-    // SAFETY: the output stands, and we are the runner, which goes.
-    unsafe { deliver::<F, R>(call) };
-    // Last: time may jump once the caller is awake.
-    drop(ticket);
+    ledger::hold(&cell.header.ledger, |ledger| {
+        let refused = refused.or_else(|| ledger.has_ended().then(ComputeError::cancelled));
+        let output = match refused {
+            Some(error) => {
+                quietly(|| drop(f));
+                ledger.refused();
+                Err(error)
+            }
+            None => {
+                let running = ledger.begin();
+                let output = catch_unwind(AssertUnwindSafe(f));
+                running.end(output.is_err());
+                output.map_err(ComputeError::panicked)
+            }
+        };
+        // SAFETY: STARTED gives us the stage; what is overwritten needs no drop.
+        cell.stage
+            .with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
+        // SAFETY: the output stands, and we are the runner, which goes. Nothing of the call is touched after this.
+        unsafe { deliver::<F, R>(call) };
+        // Last: time may jump once the caller is awake.
+        ledger.let_go();
+    });
 }
 
 /// Hands the output over and wakes the caller.
@@ -235,12 +242,13 @@ unsafe fn drop_closure<F, R>(call: NonNull<Header>) {
     // SAFETY: this is the call's vtable, and the caller's side is here.
     let cell = unsafe { cell::<F, R>(call) };
     // SAFETY: CANCELLED, without STARTED, leaves the stage with the caller.
-    let Stage::Waiting(f, ticket) = (unsafe { take_stage(cell) }) else {
+    let Stage::Waiting(f) = (unsafe { take_stage(cell) }) else {
         unreachable!("a call was cancelled after its start")
     };
     // Foreign code, and perhaps this thread is unwinding already.
     quietly(|| drop(f));
-    ticket.refused();
+    cell.header.ledger.refused();
+    cell.header.ledger.let_go();
 }
 
 /// # Safety

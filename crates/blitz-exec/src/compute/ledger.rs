@@ -1,11 +1,11 @@
-//! What a bridge counts, and the ticket by which each call is counted.
+//! What a bridge counts. Each call holds on to its bridge's ledger, and lets virtual time go at its end.
 //!
 //! ORDERING: all Relaxed: readers want a figure, not an event; and a call that does not see the end of its bridge runs, as if
 //! it had begun before.
 
 use crate::park::Watch;
 use blitz_core::pad::CachePadded;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -13,11 +13,42 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 std::thread_local! {
     /// The seat of this thread in its crew.
     static SEAT: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// The ledger of this thread's crew.
+    static OWN: RefCell<Option<Arc<Ledger>>> = const { RefCell::new(None) };
 }
 
-/// From now on, what this thread runs is counted at `seat`.
-pub(super) fn take_seat(seat: usize) {
+/// From now on, and until the guard goes, what this thread runs is counted at `seat`.
+pub(super) fn take_seat(ledger: &Arc<Ledger>, seat: usize) -> Seated {
     SEAT.set(seat);
+    OWN.set(Some(Arc::clone(ledger)));
+    Seated
+}
+
+/// A thread of a crew.
+pub(super) struct Seated;
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        SEAT.set(usize::MAX);
+        drop(OWN.take());
+    }
+}
+
+/// Calls `f` with the ledger, which outlives the call of a closure that holds on to it. On a thread of the crew that costs
+/// nothing: a count that callers and runners both changed would go to and fro between their processors.
+#[inline]
+pub(super) fn hold<R>(ledger: &Arc<Ledger>, f: impl FnOnce(&Ledger) -> R) -> R {
+    let mut f = Some(f);
+    let held = OWN.try_with(|own| {
+        let own = own.borrow();
+        let own = own.as_ref().filter(|own| Arc::ptr_eq(own, ledger))?;
+        f.take().map(|f| f(own))
+    });
+    match (held, f) {
+        (Ok(Some(answer)), _) => answer,
+        (_, Some(f)) => f(&Arc::clone(ledger)),
+        (_, None) => unreachable!("it was called, so there is its answer"),
+    }
 }
 
 /// The figures of one bridge.
@@ -67,12 +98,17 @@ impl Ledger {
         })
     }
 
-    /// Counts a call, and holds virtual time back until its ticket is dropped.
+    /// Counts a call, and holds virtual time back until it is [let go](Self::let_go).
     #[inline]
-    pub(super) fn ticket(self: &Arc<Self>) -> Ticket {
+    pub(super) fn accept(&self) {
         self.watch.begin();
         self.accepted.fetch_add(1, Relaxed);
-        Ticket(Arc::clone(self))
+    }
+
+    /// A call is over, and its caller awake.
+    #[inline]
+    pub(super) fn let_go(&self) {
+        self.watch.end();
     }
 
     /// No call begins any more.
@@ -111,36 +147,27 @@ impl fmt::Debug for Ledger {
     }
 }
 
-/// One call in the ledger. Virtual time stands still while it lives.
-pub(super) struct Ticket(Arc<Ledger>);
-
-impl Ticket {
+/// What becomes of one call.
+impl Ledger {
     /// Whether the bridge has ended, so that a call that has not begun must not.
     #[inline]
     pub(super) fn has_ended(&self) -> bool {
-        self.0.ended.load(Relaxed)
+        self.ended.load(Relaxed)
     }
 
     /// The call will not run.
     #[cold]
     pub(super) fn refused(&self) {
-        self.0.refused.fetch_add(1, Relaxed);
+        self.refused.fetch_add(1, Relaxed);
     }
 
     /// The call runs, on this thread.
     #[inline]
     pub(super) fn begin(&self) -> Running<'_> {
-        let seats = &self.0.seats;
+        let seats = &self.seats;
         let seat = SEAT.get().min(seats.len() - 1);
         seats[seat].started.fetch_add(1, Relaxed);
         Running(&seats[seat])
-    }
-}
-
-impl Drop for Ticket {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.watch.end();
     }
 }
 

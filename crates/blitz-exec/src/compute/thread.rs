@@ -1,6 +1,6 @@
 //! The crew's threads, from start to exit, and who waits for the last.
 
-use super::ledger;
+use super::ledger::{self, Ledger};
 use crate::blocking::EnterHook;
 use crate::park::ThreadHook;
 use blitz_core::budget;
@@ -62,13 +62,15 @@ impl fmt::Debug for ThreadConfig {
 #[derive(Clone)]
 pub struct Threads {
     config: Arc<ThreadConfig>,
+    ledger: Arc<Ledger>,
     roll: Arc<Roll>,
 }
 
 impl Threads {
-    pub(super) fn new(config: ThreadConfig) -> Self {
+    pub(super) fn new(config: ThreadConfig, ledger: Arc<Ledger>) -> Self {
         Self {
             config: Arc::new(config),
+            ledger,
             roll: Arc::new(Roll {
                 state: Mutex::new(State {
                     alive: 0,
@@ -100,11 +102,12 @@ impl Threads {
         // Counted before it runs, and by its guard until its last line.
         self.roll.state.lock().alive += 1;
         let alive = Alive(Arc::clone(&self.roll));
-        let config = Arc::clone(&self.config);
+        let (config, ledger) = (Arc::clone(&self.config), Arc::clone(&self.ledger));
         let handle = builder.spawn(move || {
             ROLL.set(Arc::as_ptr(&alive.0));
-            ledger::take_seat(index);
+            let seated = ledger::take_seat(&ledger, index);
             live(&config, work);
+            drop(seated);
             drop(alive);
         })?;
         self.roll.state.lock().handles.push(handle);

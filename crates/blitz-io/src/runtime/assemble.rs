@@ -47,7 +47,13 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     pool.threads_max = builder.max_blocking_threads.saturating_add(pool_workers);
     pool.watch = Arc::clone(&watch);
     let inner_of_thread = Arc::clone(&here);
+    // A thread begins where the one that started it is tied to; only workers are to be tied.
+    let ties = builder.affinity.is_some() || flavor == RuntimeFlavor::ThreadPerCore;
+    let everywhere = ties.then(cpu::affinity).and_then(Result::ok);
     pool.enter = Some(Arc::new(move || {
+        if let Some(cpus) = &everywhere {
+            let _ = cpu::set_affinity(cpus);
+        }
         // Threads start after the runtime is put together, and none outlives what it holds here.
         let inner = inner_of_thread.get().and_then(Weak::upgrade);
         Box::new(inner.map(|inner| context::enter(Handle::new(inner))))

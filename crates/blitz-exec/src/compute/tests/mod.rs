@@ -15,5 +15,5 @@ use std::sync::Arc;
 
 /// A call of no bridge.
 fn call<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> (Job, Call<R>) {
-    Call::new(f, Ledger::new(0, Arc::new(NoWatch)).ticket())
+    Call::new(f, &Ledger::new(0, Arc::new(NoWatch)))
 }

@@ -175,6 +175,29 @@ fn rayon_uses_the_threads_of_the_runtime() {
     assert_eq!(runtime.handle().compute_metrics().threads, 3);
 }
 
+/// Threads that a tied worker starts are not tied with it: to compute, and for calls that block.
+#[test]
+fn only_workers_are_tied_to_processors() {
+    let everywhere = thread::available_parallelism().expect("a system that tells");
+    for mut builder in [Builder::new_thread_per_core(), Builder::new_multi_thread()] {
+        let runtime = builder
+            .worker_threads(1)
+            .worker_affinity([0])
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let seen = run(&runtime, async {
+            blitz_io::spawn(async {
+                let computing = compute(thread::available_parallelism).await;
+                let blocking = task::spawn_blocking(thread::available_parallelism).await;
+                [computing.ok(), blocking.expect("no panic").ok()]
+            })
+            .await
+        });
+        assert_eq!(seen.expect("no panic"), [Some(everywhere); 2]);
+    }
+}
+
 #[test]
 fn a_panic_in_a_rayon_spawn_ends_nothing_else() {
     let runtime = one(1);
