@@ -2,6 +2,7 @@
 //!
 //! No stability promise: use `blitz-io`.
 
+pub mod barrier;
 pub mod budget;
 pub mod histogram;
 pub mod list;

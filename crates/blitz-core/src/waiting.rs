@@ -10,13 +10,13 @@
 //! Whoever reads a note reads it with the count of polls before and after: unchanged, the note is of one poll, and whole.
 
 use std::backtrace::Backtrace;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr::{NonNull, null, null_mut};
 // Plain std for what orders nothing: loom need not explore figures.
-use std::sync::atomic::{AtomicU64 as Figure, AtomicUsize as Count};
+use std::sync::atomic::{AtomicPtr as Pointer, AtomicU64 as Figure, AtomicUsize as Count};
 
 use crate::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::primitive::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
@@ -221,9 +221,60 @@ const COLD: usize = 1;
 /// No task.
 const NOBODY: *const Place = null::<Place>().wrapping_byte_add(COLD);
 
+/// What a thread works for. Written by that thread alone, with plain stores.
+#[derive(Debug)]
+struct Thread {
+    /// The place of the task, or `NOBODY`; with `COLD` in a traced poll.
+    place: Pointer<Place>,
+    /// How often it has entered a task: wraps.
+    entries: Count,
+}
+
+/// What a thread works for, to be watched by others while the thread lives.
+#[derive(Debug)]
+pub struct Pulse(NonNull<Thread>);
+
+// SAFETY: what is behind it is atomic.
+unsafe impl Send for Pulse {}
+// SAFETY: as above.
+unsafe impl Sync for Pulse {}
+
+impl Pulse {
+    /// This thread's.
+    pub fn here() -> Self {
+        Self(CURRENT.with(|thread| NonNull::from(thread)))
+    }
+
+    /// How many tasks its thread has entered, and the address of the place of the one that it is in, 0 for none.
+    ///
+    /// # Safety
+    /// The thread has not ended.
+    pub unsafe fn read(&self) -> (usize, usize) {
+        // SAFETY: as the caller says; the words have no destructor and stay as long as the thread.
+        let thread = unsafe { self.0.as_ref() };
+        // The count first: if it is the same afterwards, the task was there all the time.
+        // ORDERING: Relaxed, twice: figures, which are compared and not followed.
+        let entries = thread.entries.load(Relaxed);
+        // ORDERING: as above.
+        let place = thread.place.load(Relaxed);
+        (entries, place.addr() & !COLD)
+    }
+}
+
+/// The place of the task that this thread works for, or `NOBODY`; with `COLD` in a traced poll.
+#[inline]
+fn here() -> *const Place {
+    // ORDERING: Relaxed, here and below: this thread's own word, which others only compare.
+    let place = CURRENT.try_with(|thread| thread.place.load(Relaxed));
+    place.map_or(NOBODY, <*mut Place>::cast_const)
+}
+
 crate::thread_local_const! {
-    /// The place of the task that this thread works for, or `NOBODY`; with `COLD` in a traced poll.
-    static CURRENT: Cell<*const Place> = Cell::new(NOBODY);
+    /// Without a destructor: there as long as the thread.
+    static CURRENT: Thread = Thread {
+        place: Pointer::new(NOBODY.cast_mut()),
+        entries: Count::new(0),
+    };
 }
 
 std::thread_local! {
@@ -258,9 +309,18 @@ pub fn enter_traced<'a>(place: NonNull<Place>) -> Entered<'a> {
 
 #[inline]
 fn enter_as<'a>(place: *const Place) -> Entered<'a> {
-    let before = CURRENT.try_with(|current| current.replace(place));
+    let before = here();
+    // At a thread's end there may be no words any more, and nobody who asks.
+    let _ = CURRENT.try_with(|thread| {
+        // ORDERING: Relaxed: this thread's own word, which others only compare.
+        let entries = thread.entries.load(Relaxed).wrapping_add(1);
+        // ORDERING: as above.
+        thread.entries.store(entries, Relaxed);
+        // ORDERING: as above.
+        thread.place.store(place.cast_mut(), Relaxed);
+    });
     Entered {
-        before: before.unwrap_or(NOBODY),
+        before,
         _task: PhantomData,
     }
 }
@@ -276,14 +336,15 @@ impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
         // At a thread's end there may be no cell any more, and nobody who asks.
-        let _ = CURRENT.try_with(|current| current.set(self.before));
+        // ORDERING: Relaxed: as in `enter_as`.
+        let _ = CURRENT.try_with(|thread| thread.place.store(self.before.cast_mut(), Relaxed));
     }
 }
 
 /// The place of the task that this thread works for. It lasts as long as whoever entered it said.
 #[inline]
 pub fn current() -> Option<NonNull<Place>> {
-    let current = CURRENT.try_with(Cell::get).unwrap_or(NOBODY);
+    let current = here();
     NonNull::new(current.map_addr(|addr| addr & !COLD).cast_mut())
 }
 
@@ -300,7 +361,7 @@ pub fn take_leaves() -> Option<Vec<Leaf>> {
 #[inline]
 pub fn note(site: &'static Site, resource: u64, location: Option<&'static Location<'static>>) {
     let location = location.map_or(null(), std::ptr::from_ref);
-    let current = CURRENT.try_with(Cell::get).unwrap_or(NOBODY);
+    let current = here();
     if current.addr() & COLD != 0 {
         note_cold(current, site, resource, location);
         return;
@@ -345,7 +406,7 @@ fn note_cold(
 /// that knows its caller, around a leaf that may not.
 #[inline]
 pub fn locate(site: &'static Site, location: &'static Location<'static>) {
-    let current = CURRENT.try_with(Cell::get).unwrap_or(NOBODY);
+    let current = here();
     if current.addr() & COLD != 0 {
         return locate_cold(current, site, location);
     }

@@ -1,6 +1,5 @@
 //! What a driver shares with everyone who submits to it, registers with it or wakes it.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -18,20 +17,11 @@ use crate::backend::Backend;
 use crate::capabilities::Capabilities;
 use crate::clock::{Clock, Member, Sleeper};
 use crate::counters::TurnCounters;
+use crate::grant;
 use crate::readiness::{Source, shutting_down};
 pub(crate) use crate::submission::Submission;
 use crate::submission::token_of;
 use crate::timer::Timers;
-
-thread_local! {
-    /// The number of the driver whose core this thread holds, or 0: what `is_current` compares with.
-    static HERE: Cell<usize> = const { Cell::new(0) };
-}
-
-/// From now on `handle`'s core is this thread's.
-pub(crate) fn set_here(handle: Option<&Handle>) {
-    HERE.set(handle.map_or(0, Handle::number));
-}
 
 /// A driver, for everyone but the thread that turns it. Clones are cheap.
 #[derive(Clone)]
@@ -65,6 +55,12 @@ impl Handle {
         if self.0.sleeper.notify() {
             self.0.interrupt();
         }
+    }
+
+    /// Whether a thread waits in the driver now, and how often one has begun or ended that; for those who watch.
+    pub fn rest(&self) -> (bool, u64) {
+        let word = self.0.sleeper.word();
+        (word.is_asleep(), word.moves())
     }
 
     /// Which back end runs, with which features, and why.
@@ -122,7 +118,7 @@ impl Handle {
     /// True if this thread holds the core that the driver belongs to.
     #[inline]
     pub fn is_current(&self) -> bool {
-        HERE.get() == self.number()
+        grant::is_here(self.number())
     }
 
     /// Whether new resources are taken, for those who make one and wait for nothing yet.

@@ -21,6 +21,7 @@ use crate::counters::TurnCounters;
 use crate::current;
 use crate::engine::{self, Bell, Beside, Engine, Ring};
 use crate::flight::Operations;
+use crate::grant::Grant;
 use crate::shared::{Door, FORKED, Handle, Shared};
 use crate::submission::{Outbox, Submission};
 use crate::tag;
@@ -36,8 +37,9 @@ pub struct Driver {
     /// This turn does not wait.
     busy: bool,
     pub(crate) drain_limit: Duration,
-    /// What this thread's driver was before `bind`; `None` when not bound.
-    before: Option<Option<Handle>>,
+    /// The holder's, whether there is one now or not.
+    grant: Arc<Grant>,
+    is_bound: bool,
     pub(crate) is_down: bool,
     /// How many outside events were delivered since somebody began to count; wraps.
     found: usize,
@@ -160,15 +162,17 @@ impl Driver {
         });
         let member: Arc<dyn crate::clock::Member> = shared.clone();
         config.clock.attach(Arc::downgrade(&member));
+        let handle = Handle(shared);
         Self {
-            handle: Handle(shared),
+            grant: Grant::of(handle.number()),
+            is_bound: false,
+            handle,
             engine,
             outbox: Outbox::new(),
             events_per_turn: config.events_per_turn.max(1),
             events_per_busy_turn: config.events_per_busy().max(1),
             busy: false,
             drain_limit: config.drain_limit,
-            before: None,
             is_down: false,
             found: 0,
             asked: false,
@@ -185,9 +189,9 @@ impl Driver {
     /// # Panics
     /// If the ring is for one thread, and another one has bound it before.
     pub fn bind(&mut self) {
-        if self.before.is_none() {
+        if !std::mem::replace(&mut self.is_bound, true) {
             self.enable();
-            self.before = Some(current::replace(Some(self.handle.clone())));
+            current::enter(&self.handle, &self.grant);
         }
     }
 
@@ -208,8 +212,20 @@ impl Driver {
 
     /// This thread gives the core up; what was its driver before `bind` is so again.
     pub fn unbind(&mut self) {
-        if let Some(before) = self.before.take() {
-            drop(current::replace(before));
+        if std::mem::take(&mut self.is_bound) {
+            current::leave(&self.grant);
+        }
+    }
+
+    /// Takes the driver from the thread that has bound it, which is stuck somewhere and not in a turn. Another one may bind it
+    /// then, if its ring is for many threads.
+    ///
+    /// Whatever the stuck thread still does is right: it counts as a thread that holds no driver. When it is back it calls
+    /// [`forget_seized`](crate::forget_seized).
+    pub fn seize(&mut self) {
+        if std::mem::take(&mut self.is_bound) {
+            let seized = std::mem::replace(&mut self.grant, Grant::of(self.handle.number()));
+            seized.seize();
         }
     }
 

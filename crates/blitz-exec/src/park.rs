@@ -26,6 +26,12 @@ pub trait Park: Send {
     /// This thread gives the core up.
     fn unbind(&mut self);
 
+    /// The thread that holds the core is stuck, and loses it: called by the thread that takes over, before its own `bind`.
+    ///
+    /// What the stuck thread still does with the driver must go the ways of a thread without one. When it comes back it calls
+    /// [`Unpark::lost`].
+    fn seize(&mut self);
+
     /// One turn of the driver, which sleeps until an event, its own next timer or an unpark, and calls the wakers.
     fn park(&mut self);
 
@@ -50,6 +56,23 @@ pub trait Park: Send {
 pub trait Unpark: Send + Sync {
     /// Ends the wait, or the next one.
     fn unpark(&self);
+
+    /// Whether a thread waits in the park now, and how often one has begun or ended that. For those who watch.
+    fn rest(&self) -> Rest {
+        Rest::default()
+    }
+
+    /// This thread was stuck, had its core seized, and is back: it forgets what it was bound to.
+    fn lost(&self) {}
+}
+
+/// How a park looks from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// A thread waits, and nothing has ended that wait.
+    pub asleep: bool,
+    /// Changes whenever a wait begins or ends.
+    pub moves: u64,
 }
 
 /// Told what keeps virtual time from jumping: everything that may still produce a wake, and which no driver can see.

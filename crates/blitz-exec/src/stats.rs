@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct WorkerStats {
     now_ns: AtomicU64,
     exact: AtomicBool,
     thread: Mutex<Option<ThreadId>>,
+    /// The number by which the system knows the thread; 0 where it has none.
+    os_thread: AtomicU32,
     pub(crate) poll_time: OnceLock<Histogram>,
     pub(crate) latency: OnceLock<Histogram>,
 }
@@ -60,6 +62,16 @@ impl WorkerStats {
         self.busy_since_ns.store(now, Relaxed);
         self.see(now);
         *self.thread.lock() = Some(thread::current().id());
+    }
+
+    /// The thread that has taken the core has this number with the system.
+    pub fn set_os_thread(&self, thread: Option<u32>) {
+        self.os_thread.store(thread.unwrap_or(0), Relaxed);
+    }
+
+    /// The number, with the system, of the thread that has the core, or had it last.
+    pub fn os_thread(&self) -> Option<u32> {
+        Some(self.os_thread.load(Relaxed)).filter(|&thread| thread != 0)
     }
 
     /// It gives the core up.

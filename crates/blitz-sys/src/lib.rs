@@ -2,6 +2,7 @@
 //!
 //! No stability promise: use `blitz-io`.
 
+pub mod barrier;
 pub mod completion;
 pub mod cpu;
 pub mod descriptor;

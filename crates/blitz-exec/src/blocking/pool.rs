@@ -102,6 +102,8 @@ pub(super) struct State {
     /// Threads in the user's start hook, if there is one: they come too, but nobody knows when, so nobody counts on them.
     pub(super) starting: usize,
     pub(super) shutdown: bool,
+    /// Threads lent out beyond the limit: each stands in for one that is stuck.
+    spares: usize,
     next_index: u64,
     pub(super) handles: Vec<(u64, thread::JoinHandle<()>)>,
     pub(super) last_exited: Option<thread::JoinHandle<()>>,
@@ -168,7 +170,7 @@ impl Inner {
             pool.note_threads(state);
             return Ok(true);
         }
-        if state.threads < pool.config.threads_max {
+        if state.threads < pool.threads_max(state) {
             Self::start_thread(pool, state, name)?;
         }
         Ok(false)
@@ -176,7 +178,11 @@ impl Inner {
 
     /// Whether a thread that is called now would be a new one.
     pub(super) fn would_start(&self, state: &State) -> bool {
-        state.idle == 0 && state.threads < self.config.threads_max
+        state.idle == 0 && state.threads < self.threads_max(state)
+    }
+
+    fn threads_max(&self, state: &State) -> usize {
+        self.config.threads_max.saturating_add(state.spares)
     }
 
     /// The lock, and a name for the thread that a `summon` would start then, made without the lock: it is the user's code.
@@ -343,10 +349,33 @@ impl Spawner {
     /// # Errors
     /// If the pool has shut down, or if the system gives no thread: the work is dropped.
     pub fn spawn_worker(&self, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        self.push_worker(work)
+    }
+
+    fn push_worker(&self, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
         self.push(Job::Worker(work), true).map_err(|(job, error)| {
             drop(job);
             error.unwrap_or_else(|| io::Error::other("the blocking pool has shut down"))
         })
+    }
+
+    /// Runs on a thread of the pool what stands in for a thread that is stuck: beyond the limit, and also while the pool shuts
+    /// down, since the stuck one is waited for then. [`spare_is_back`](Self::spare_is_back) ends that.
+    ///
+    /// # Errors
+    /// As [`spawn_worker`](Self::spawn_worker).
+    pub fn spawn_spare(&self, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        self.inner.state.lock().spares += 1;
+        let pushed = self.push_worker(work);
+        if pushed.is_err() {
+            self.spare_is_back();
+        }
+        pushed
+    }
+
+    /// A thread that was stuck takes jobs again, or its stand-in was not needed.
+    pub fn spare_is_back(&self) {
+        self.inner.state.lock().spares -= 1;
     }
 
     /// `eager`: calls a thread for this very job, and fails if there is none to be had.
@@ -355,12 +384,14 @@ impl Spawner {
         let (mut state, name) = inner.lock_to_summon(|state| eager || state.coming == 0);
         let full = matches!(job, Job::Call { .. })
             && state.idle == 0
-            && state.threads >= inner.config.threads_max
+            && state.threads >= inner.threads_max(&state)
             && inner
                 .config
                 .queue_len_max
                 .is_some_and(|max| state.queue.len() >= max);
-        if state.shutdown || full {
+        // A worker's core may change hands as long as there is a thread to come from.
+        let ended = state.shutdown && (state.spares == 0 || !eager || state.alive == 0);
+        if ended || full {
             drop(state);
             return Err((job, None));
         }
@@ -438,6 +469,7 @@ impl Pool {
             coming: 0,
             starting: 0,
             shutdown: false,
+            spares: 0,
             next_index: 0,
             handles: Vec::new(),
             last_exited: None,

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use blitz_core::barrier::Asymmetric;
 use blitz_core::quiet::quietly;
 
 use super::aging::Patience;
+use super::alarm::Alarm;
 use super::insight::Insight;
 use super::warnings::{Warning, WarningKind};
 use crate::park::{NoWatch, ThreadHook, Watch};
@@ -94,6 +96,12 @@ pub struct Config {
     pub watch: Arc<dyn Watch>,
     /// What the runtime measures of itself.
     pub insight: Arc<Insight>,
+    /// Wakes who watches the workers.
+    pub alarm: Arc<Alarm>,
+    /// Between a worker's look at its core and whoever takes it away.
+    pub barrier: Asymmetric,
+    /// So many threads may be stuck without a core at once.
+    pub spares_max: usize,
 }
 
 impl Config {
@@ -142,6 +150,9 @@ impl Default for Config {
             hooks: Hooks::default(),
             watch: Arc::new(NoWatch),
             insight: Arc::default(),
+            alarm: Arc::new(Alarm::none()),
+            barrier: Asymmetric::full(),
+            spares_max: 64,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! [`multi`] shares its tasks among threads, [`local`] runs `!Send` tasks inside one task of any of them.
 
 pub mod aging;
+mod alarm;
+mod beat;
 mod classes;
 pub mod config;
 mod drain;
@@ -30,9 +32,12 @@ use insight::Measure;
 use warnings::{Warning, WarningKind};
 
 pub use aging::Patience;
+pub use alarm::Alarm;
+pub use beat::{Beat, TaskSketch};
 pub use config::{Config, Hooks, PanicPolicy, TaskHook};
 pub use drain::Drain;
 pub use insight::Insight;
+pub use multi::NotRescued;
 pub use rng::Rng;
 
 /// A scheduler of any kind, to spawn on and to look at.

@@ -1,8 +1,9 @@
-//! Which task this thread works for.
+//! Which task this thread works for, as the thread itself and those who watch it see that.
 
 use super::Header;
 use super::id::{Id, TaskMeta};
 use super::priority::{Lane, Priority};
+pub(crate) use blitz_core::waiting::Pulse as PulseRef;
 use blitz_core::waiting::{self, Entered};
 use std::ptr::NonNull;
 

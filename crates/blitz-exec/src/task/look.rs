@@ -63,6 +63,11 @@ impl Tracked {
         self.task.header().meta()
     }
 
+    /// Where it lies: what a thread that works for it is seen to work for.
+    pub(crate) fn address(&self) -> usize {
+        self.task.as_raw().addr().get()
+    }
+
     /// What it is and does now.
     pub fn look(&self) -> Seen {
         let header = self.task.header();

@@ -24,6 +24,7 @@ mod state;
 mod waker;
 
 pub use cell::Header;
+pub(crate) use current::PulseRef;
 pub use current::{current_meta, id, priority, set_priority, try_id};
 pub use error::JoinError;
 pub(crate) use error::Payload;

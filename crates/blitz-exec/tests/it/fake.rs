@@ -16,6 +16,9 @@ pub(crate) struct Token {
     pub(crate) parks: AtomicUsize,
     pub(crate) turns: AtomicUsize,
     pub(crate) bound: AtomicBool,
+    /// How often it was seized, and how often a thread came back that had lost it.
+    pub(crate) seized: AtomicUsize,
+    pub(crate) lost: AtomicUsize,
     pub(crate) shutdowns: AtomicUsize,
 }
 
@@ -42,6 +45,14 @@ impl Park for FakePark {
             self.0.bound.swap(false, SeqCst),
             "a core is given up that nobody holds"
         );
+    }
+
+    fn seize(&mut self) {
+        assert!(
+            self.0.bound.swap(false, SeqCst),
+            "a core is seized that nobody holds"
+        );
+        self.0.seized.fetch_add(1, SeqCst);
     }
 
     fn park(&mut self) {
@@ -82,6 +93,10 @@ impl Unpark for FakeUnpark {
     fn unpark(&self) {
         *self.0.unparked.lock().unwrap() = true;
         self.0.signal.notify_one();
+    }
+
+    fn lost(&self) {
+        self.0.lost.fetch_add(1, SeqCst);
     }
 }
 

@@ -7,4 +7,5 @@ mod local;
 mod multi;
 mod per_core;
 mod priority;
+mod rescue;
 mod single;

@@ -173,6 +173,10 @@ impl Park for Blocks {
         self.0.unbind();
     }
 
+    fn seize(&mut self) {
+        self.0.seize();
+    }
+
     fn park(&mut self) {
         self.0.park();
         block_in_place(|| ());

@@ -16,6 +16,7 @@ use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, Priority, SpawnInfo};
 
 use super::info::{Id, RuntimeFlavor};
 use super::metrics::RuntimeMetrics;
+use super::stuck::StuckLog;
 use super::tasks::{self, TaskInfo};
 use super::wait::ThreadWait;
 use super::{EnterGuard, TryCurrentError};
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) next_driver: AtomicUsize,
     pub(crate) clock: Clock,
     pub(crate) insight: Arc<Insight>,
+    pub(crate) stuck: StuckLog,
     /// Where the runtime's signals arrive, once one was asked for; `crate::signal` fills it and knows its type.
     pub(crate) signals: OnceLock<Arc<dyn Any + Send + Sync>>,
 }

@@ -210,7 +210,7 @@ impl RuntimeMetrics {
         self.inner
             .blocking
             .threads()
-            .saturating_sub(self.inner.pool_workers)
+            .saturating_sub(self.inner.pool_workers + self.num_replaced_threads())
     }
 
     /// How many of the blocking pool's threads wait for a call.

@@ -8,6 +8,7 @@ mod histogram;
 mod info;
 mod metrics;
 mod presence;
+mod stuck;
 pub(crate) mod tasks;
 mod wait;
 
@@ -31,6 +32,8 @@ pub use histogram::{
 pub use info::{Id, RuntimeFlavor, UnhandledPanic};
 pub use metrics::RuntimeMetrics;
 use presence::Presence;
+pub(crate) use stuck::StuckLog;
+pub use stuck::{StuckOutcome, StuckPlace, StuckReport, StuckTask};
 
 thread_local! {
     // Without a destructor, so that reading it is one load; a thread leaves nothing here, because guards take back what

@@ -3,19 +3,22 @@
 use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
+use blitz_core::barrier::Asymmetric;
 use blitz_driver::{Clock, Driver, RingUse};
 use blitz_exec::blocking::{Pool, PoolConfig};
 use blitz_exec::compute::{Bridge, ThreadConfig};
 use blitz_exec::park::{Park, Watch};
 use blitz_exec::scheduler::multi::MultiThread;
 use blitz_exec::scheduler::per_core::PerCore;
-use blitz_exec::scheduler::{self, single};
-use blitz_sys::cpu;
+use blitz_exec::scheduler::{self, Alarm, single};
+use blitz_sys::{barrier, cpu};
 
+use super::monitor::Monitor;
 use super::park::{ClockWatch, DriverPark};
 use super::{Builder, Handle, Id, RngSeed, Runtime, RuntimeFlavor};
-use crate::context::{self, Inner};
+use crate::context::{self, Inner, StuckLog};
 
 /// Names the number of workers where the program does not.
 const WORKERS_VARIABLE: &str = "BLITZ_IO_WORKER_THREADS";
@@ -62,8 +65,19 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     let pool = Pool::new(pool);
 
     let insight = Arc::new(builder.measures.insight());
+    // A runtime of one thread starts none of its own unless it is asked to.
+    let is_watched = flavor != RuntimeFlavor::CurrentThread || builder.stuck.is_asked_for;
+    let monitor = (is_watched && builder.stuck.report_after < Duration::MAX)
+        .then(|| Monitor::new(builder.stuck.clone()));
     let config = scheduler::Config {
         workers,
+        alarm: Arc::new(monitor.as_ref().map_or_else(Alarm::none, Monitor::alarm)),
+        barrier: if barrier::is_supported() {
+            Asymmetric::with(barrier::all_threads)
+        } else {
+            Asymmetric::full()
+        },
+        spares_max: builder.stuck.spares_max,
         seed: builder.seed.clone().unwrap_or_else(RngSeed::random).value(),
         watch,
         insight: Arc::clone(&insight),
@@ -103,12 +117,17 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         clock,
         insight,
         signals: OnceLock::new(),
+        stuck: StuckLog::default(),
     });
+    if let Some(monitor) = &monitor {
+        monitor.watch(Arc::downgrade(&inner));
+    }
     // Set once, here.
     let _ = here.set(Arc::downgrade(&inner));
     let runtime = Runtime {
         handle: Handle::new(inner),
         pool,
+        monitor,
         ended: false,
     };
     match &runtime.handle.inner().scheduler {

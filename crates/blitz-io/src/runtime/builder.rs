@@ -13,6 +13,7 @@ use blitz_exec::task::{Priority, TaskMeta};
 
 use super::assemble;
 use super::measures::Measures;
+use super::monitor::Settings;
 use super::{LocalOptions, LocalRuntime, RngSeed, Runtime, RuntimeFlavor, UnhandledPanic};
 
 /// Builds a [`Runtime`] with limits of your own.
@@ -49,6 +50,7 @@ pub struct Builder {
     pub(super) start_paused: bool,
     pub(super) affinity: Option<Vec<usize>>,
     pub(super) measures: Measures,
+    pub(super) stuck: Settings,
 }
 
 impl Builder {
@@ -67,6 +69,7 @@ impl Builder {
             start_paused: false,
             affinity: None,
             measures: Measures::default(),
+            stuck: Settings::default(),
         }
     }
 
@@ -497,6 +500,7 @@ impl fmt::Debug for Builder {
             .field("driver", &self.driver)
             .field("start_paused", &self.start_paused)
             .field("affinity", &self.affinity)
+            .field("stuck", &self.stuck)
             .finish_non_exhaustive()
     }
 }

@@ -17,9 +17,11 @@ mod cpu;
 pub mod dump;
 mod local;
 mod measures;
+mod monitor;
 mod park;
 mod seed;
 mod shutdown;
+mod stuck;
 
 use std::io;
 use std::time::Duration;
@@ -31,8 +33,8 @@ use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle};
 
 pub use crate::context::{
     EnterGuard, Handle, HistogramConfiguration, HistogramScale, Id, InvalidHistogramConfiguration,
-    LogHistogram, LogHistogramBuilder, RuntimeFlavor, RuntimeMetrics, TryCurrentError,
-    UnhandledPanic,
+    LogHistogram, LogHistogramBuilder, RuntimeFlavor, RuntimeMetrics, StuckOutcome, StuckPlace,
+    StuckReport, StuckTask, TryCurrentError, UnhandledPanic,
 };
 pub use blitz_core::histogram::Snapshot as HistogramSnapshot;
 pub use blitz_driver::{Backend, Capabilities, InFlight, RingMetrics};
@@ -40,6 +42,7 @@ pub use blitz_exec::scheduler::insight::SiteSnapshot as SpawnSiteTimes;
 pub use blitz_exec::task::TaskMeta;
 pub use builder::Builder;
 pub use local::{LocalOptions, LocalRuntime};
+use monitor::Monitor;
 pub use seed::RngSeed;
 pub use shutdown::{CutTask, ShutdownReport, is_rt_shutdown_err};
 
@@ -66,6 +69,7 @@ pub use shutdown::{CutTask, ShutdownReport, is_rt_shutdown_err};
 pub struct Runtime {
     handle: Handle,
     pool: Pool,
+    monitor: Option<Monitor>,
     ended: bool,
 }
 
@@ -157,7 +161,8 @@ impl Runtime {
     /// Ends the runtime and waits for its threads, `limit` at most.
     ///
     /// Tasks are dropped at their next `.await`. A blocking call that has begun is left to itself when the limit is over, and
-    /// a task that never comes back too.
+    /// a task that never comes back too: with a limit above zero, each such task is reported as
+    /// [`StuckOutcome::Leaked`].
     ///
     /// # Panics
     /// In async code, unless `limit` is zero.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blitz_driver::Driver;
-use blitz_exec::park::{Park, Unpark, Watch};
+use blitz_exec::park::{Park, Rest, Unpark, Watch};
 use blitz_exec::scheduler::insight;
 use blitz_exec::stats::WorkerStats;
 use blitz_sys::cpu;
@@ -31,6 +31,8 @@ pub(super) struct DriverPark {
     cpus: Vec<usize>,
     /// Where the thread could run before, if it is tied now.
     before: Option<Vec<usize>>,
+    /// The thread that holds the core.
+    thread: Option<u32>,
 }
 
 impl DriverPark {
@@ -40,6 +42,7 @@ impl DriverPark {
             stats: WorkerStats::new(),
             cpus,
             before: None,
+            thread: None,
         }
     }
 }
@@ -54,6 +57,8 @@ impl Park for DriverPark {
             let _ = cpu::set_affinity(&self.cpus);
         }
         self.stats.begin(now_ns());
+        self.thread = cpu::thread_id();
+        self.stats.set_os_thread(self.thread);
     }
 
     fn unbind(&mut self) {
@@ -63,6 +68,15 @@ impl Park for DriverPark {
             let _ = cpu::set_affinity(&allowed);
         }
         self.driver.unbind();
+    }
+
+    fn seize(&mut self) {
+        self.stats.end(now_ns());
+        self.driver.seize();
+        // The stuck thread is no worker any more, and must not be in the way of the one that takes over.
+        if let (Some(thread), Some(allowed)) = (self.thread, self.before.take()) {
+            let _ = cpu::set_affinity_of(thread, &allowed);
+        }
     }
 
     fn park(&mut self) {
@@ -94,6 +108,15 @@ struct DriverUnpark(blitz_driver::Handle);
 impl Unpark for DriverUnpark {
     fn unpark(&self) {
         self.0.unpark();
+    }
+
+    fn rest(&self) -> Rest {
+        let (asleep, moves) = self.0.rest();
+        Rest { asleep, moves }
+    }
+
+    fn lost(&self) {
+        blitz_driver::forget_seized();
     }
 }
 

@@ -120,7 +120,7 @@ impl Runtime {
         }
         let left = limit.saturating_sub(start.elapsed()).max(AFTER_CUT);
         report.threads_ended = self.end(Some(left));
-        report.leaked = self.handle.inner().scheduler.workers_left();
+        report.leaked = self.leaked();
         report
     }
 
@@ -144,6 +144,7 @@ impl Runtime {
         if waits && budget::is_entered() {
             self.pool.shutdown(Some(Duration::ZERO));
             bridge.close();
+            self.end_monitor(false);
             // A panic in the drop of what a panic unwinds would abort the process, and say less.
             if !std::thread::panicking() {
                 panic!(
@@ -157,9 +158,29 @@ impl Runtime {
         // The pool first: its calls, and the tasks that its workers drop now, may still wait for a computation.
         let begun = Instant::now();
         let pool_ended = self.pool.shutdown(limit);
+        if !pool_ended
+            && waits
+            && self.leaked() > 0
+            && let Some(monitor) = &self.monitor
+        {
+            monitor.report_leaked(self.handle.inner());
+        }
+        self.end_monitor(limit.is_none());
         bridge.close();
         let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
         bridge.wait_gone(left) && pool_ended
+    }
+
+    /// After the shutdown: how many threads are still in a task's poll.
+    fn leaked(&self) -> usize {
+        let scheduler = &self.handle.inner().scheduler;
+        scheduler.workers_left() + scheduler.spares_lent()
+    }
+
+    fn end_monitor(&self, wait: bool) {
+        if let Some(monitor) = &self.monitor {
+            monitor.end(wait);
+        }
     }
 }
 

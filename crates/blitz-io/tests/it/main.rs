@@ -24,5 +24,6 @@ mod ring_metrics;
 mod runtime;
 mod signals;
 mod spawn_and_cancel;
+mod stuck;
 mod task;
 mod time;

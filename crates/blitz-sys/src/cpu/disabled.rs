@@ -30,3 +30,16 @@ pub fn online() -> Option<usize> {
 pub fn quota() -> Option<Quota> {
     None
 }
+
+/// Lets a thread run on the processors given: not possible here.
+///
+/// # Errors
+/// `Unsupported`.
+pub fn set_affinity_of(_thread: u32, _cpus: &[usize]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The number by which the system knows the calling thread: not known here.
+pub fn thread_id() -> Option<u32> {
+    None
+}

@@ -42,6 +42,14 @@ pub fn affinity() -> io::Result<Vec<usize>> {
 /// `InvalidInput` when the list is empty or none of them exists and is allowed; else those of
 /// `sched_setaffinity(2)`.
 pub fn set_affinity(cpus: &[usize]) -> io::Result<()> {
+    set_affinity_of(0, cpus)
+}
+
+/// The same for the thread of this process that has this number; 0 is the calling one.
+///
+/// # Errors
+/// As [`set_affinity`]; `ESRCH` if there is no such thread.
+pub fn set_affinity_of(thread: u32, cpus: &[usize]) -> io::Result<()> {
     let highest = cpus.iter().copied().max().unwrap_or(0);
     if highest / BITS >= WORDS_MAX {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -51,12 +59,24 @@ pub fn set_affinity(cpus: &[usize]) -> io::Result<()> {
         mask[cpu / BITS] |= 1 << (cpu % BITS);
     }
     // SAFETY: the pointer and the length in bytes describe `mask`, which the call only reads.
-    let done = unsafe { libc::sched_setaffinity(0, size_of_val(&mask[..]), mask.as_ptr().cast()) };
+    let done = unsafe {
+        libc::sched_setaffinity(
+            thread as libc::pid_t,
+            size_of_val(&mask[..]),
+            mask.as_ptr().cast(),
+        )
+    };
     if done == 0 {
         Ok(())
     } else {
         Err(errno::last())
     }
+}
+
+/// The number by which the system knows the calling thread.
+pub fn thread_id() -> Option<u32> {
+    // SAFETY: the call takes nothing.
+    u32::try_from(unsafe { libc::gettid() }).ok()
 }
 
 /// How many processors of the machine are switched on.

@@ -2,7 +2,7 @@
 //!
 //! The number of workers comes from here: a container with a quota of two processors on a machine with 64
 //! should start two workers, not 64 that are throttled together. Each platform file defines `affinity`,
-//! `set_affinity` and `quota`; what a platform lacks stands in `disabled.rs`.
+//! `set_affinity`, `set_affinity_of`, `thread_id` and `quota`; what a platform lacks stands in `disabled.rs`.
 
 use std::num::NonZeroUsize;
 
@@ -15,7 +15,7 @@ mod imp;
 #[path = "linux.rs"]
 mod imp;
 
-pub use imp::{affinity, online, quota, set_affinity};
+pub use imp::{affinity, online, quota, set_affinity, set_affinity_of, thread_id};
 
 /// How much processor time a control group allows.
 #[derive(Clone, Debug, PartialEq)]

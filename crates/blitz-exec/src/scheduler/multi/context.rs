@@ -1,54 +1,106 @@
-//! The thread that runs a worker, as its tasks' wakers see it.
+//! The thread that runs a worker, as its tasks' wakers and its rescuers see it.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
 
+use blitz_core::primitive::sync::Mutex;
+
 use super::Shared;
+use super::grip::{Grip, NotSeized};
+use super::rescue::Back;
 use super::run_queue::Help;
 use super::worker::{Core, Worker};
-use crate::task::Notified;
+use crate::task::{Notified, PulseRef};
 
 blitz_core::thread_local_const! {
     // No destructor: reading it is one load.
     static CURRENT: Cell<*const Context> = Cell::new(ptr::null());
 }
 
-/// On the stack of a worker thread. It holds the core, until `block_in_place` hands that on.
+/// A thread's time with a core, from when it takes one until it is done with it. The thread has it on its stack, a rescuer
+/// finds it in the worker's place.
+///
+/// What is said to be for the owner is called on that thread: through `with_context`, or in its loop.
 pub(super) struct Context {
     pub(super) worker: Arc<Worker>,
-    /// Touched by this thread only, and never while foreign code runs.
-    core: UnsafeCell<Option<Box<Core>>>,
+    grip: Grip<Box<Core>>,
+    pulse: PulseRef,
+    /// Told when the thread is back, after it has lost the core.
+    pub(super) back: Mutex<Option<Back>>,
 }
 
 impl Context {
+    /// This thread holds `core` from now on.
     pub(super) fn new(worker: Arc<Worker>, core: Box<Core>) -> Self {
         Self {
+            grip: Grip::new(core, worker.shared.config.barrier),
             worker,
-            core: UnsafeCell::new(Some(core)),
+            pulse: PulseRef::here(),
+            back: Mutex::new(None),
         }
     }
 
-    /// Calls `f` with the core, if this thread still has it. `f` runs no foreign code.
-    #[inline]
+    /// For the owner, in a task's poll or a waker: calls `f` with the core, if this thread still has it and nobody asks for it.
+    /// `f` runs no foreign code.
+    #[inline(always)]
     pub(super) fn with_core<R>(&self, f: impl FnOnce(&mut Core) -> R) -> Option<R> {
-        // SAFETY: a context is not `Sync` and only its thread gets here; `f` runs no foreign code and this module's
-        // functions are the only ways to the core, so no second borrow is alive.
-        let core = unsafe { &mut *self.core.get() };
-        core.as_deref_mut().map(f)
+        // SAFETY: this is the owner, and `f` touches queues, which know nothing of this.
+        unsafe { self.grip.with(f) }
     }
 
-    pub(super) fn take_core(&self) -> Option<Box<Core>> {
-        // SAFETY: as in `with_core`.
-        let core = unsafe { &mut *self.core.get() };
-        core.take()
+    /// For the owner's loop, inside: calls `f` with the core, if this thread still has it. `f` runs no foreign code.
+    #[inline(always)]
+    pub(super) fn own_core<R>(&self, f: impl FnOnce(&mut Core) -> R) -> Option<R> {
+        // SAFETY: as in `with_core`; the loop comes out for foreign code alone, by `outside`.
+        unsafe { self.grip.own(f) }
     }
 
-    pub(super) fn put_core(&self, new: Box<Core>) {
+    /// For the owner's loop: its begin.
+    pub(super) fn come_in(&self) {
+        // SAFETY: this is the owner.
+        unsafe { self.grip.come_in() };
+    }
+
+    /// For the owner's loop: runs foreign code, in which the core may be seized or handed on.
+    #[inline(always)]
+    pub(super) fn outside<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: this is the owner, and comes in again below. If `f` panics the loop ends, and `hold` comes in.
+        unsafe { self.grip.come_out() };
+        let answer = f();
+        self.come_in();
+        answer
+    }
+
+    /// For the owner: takes its core out; `None` if it has none, and in the middle of its driver's turn.
+    pub(super) fn lend(&self) -> Option<Box<Core>> {
         // SAFETY: as in `with_core`.
-        let core = unsafe { &mut *self.core.get() };
-        debug_assert!(core.is_none(), "a thread holds one core");
-        *core = Some(new);
+        unsafe { self.grip.lend(|core| core.park.is_some()) }
+    }
+
+    /// For the owner, after `lend`: it has its core back.
+    pub(super) fn put(&self, core: Box<Core>) {
+        // SAFETY: as in `with_core`; the caller has what `lend` gave.
+        unsafe { self.grip.put(core) }
+    }
+
+    /// Whether the core was taken from this thread.
+    pub(super) fn is_seized(&self) -> bool {
+        self.grip.is_seized()
+    }
+
+    /// What the owner works on, if it has the core.
+    ///
+    /// # Safety
+    /// The owner's thread has not ended.
+    pub(super) unsafe fn pulse(&self) -> Option<(usize, usize)> {
+        // SAFETY: as the caller says.
+        self.grip.is_held().then(|| unsafe { self.pulse.read() })
+    }
+
+    /// Takes the core from its thread, which is stuck.
+    pub(super) fn seize(&self) -> Result<Box<Core>, NotSeized> {
+        self.grip.seize()
     }
 
     /// Makes this context the thread's until the guard is dropped.
@@ -75,8 +127,8 @@ impl Drop for Entered<'_> {
 #[inline]
 pub(super) fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
     let current = CURRENT.with(Cell::get);
-    // SAFETY: the pointer is null or leads to a context on this thread's stack that is alive: `Entered` puts the old one
-    // back before the context goes.
+    // SAFETY: the pointer is null or leads to a context that this thread has an `Arc` of on its stack: `Entered` puts the old
+    // one back before that goes.
     unsafe { current.as_ref() }.map(f)
 }
 

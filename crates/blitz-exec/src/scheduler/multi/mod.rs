@@ -4,7 +4,9 @@
 //! is about to block inside a task hands the core, driver included, to another thread.
 
 mod context;
+pub(super) mod grip;
 pub(super) mod idle;
+mod rescue;
 mod run_queue;
 mod side;
 mod worker;
@@ -29,6 +31,7 @@ use crate::park::{Park, Unpark};
 use crate::stats::WorkerStats;
 use crate::task::{JoinHandle, Lane, Notified, OwnedTasks, Schedule, SpawnInfo};
 use idle::Idle;
+pub use rescue::NotRescued;
 use run_queue::RunQueue;
 use side::{SharedSide, Side, SideThief};
 use worker::{Core, Worker};
@@ -52,6 +55,8 @@ pub(super) struct Shared {
     drain: Drain,
     /// Tasks that were queued by threads that are no worker here, or have no core.
     remote_schedules: AtomicU64,
+    /// Threads that are stuck and have lost their cores, and those on their way to take one over.
+    spares: AtomicUsize,
 }
 
 /// What others may do with one worker.
@@ -98,6 +103,7 @@ impl MultiThread {
             blocking,
             drain: Drain::new(),
             remote_schedules: AtomicU64::new(0),
+            spares: AtomicUsize::new(0),
         });
         let workers = cores.into_iter().enumerate();
         let workers = workers

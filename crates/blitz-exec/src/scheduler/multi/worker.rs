@@ -10,8 +10,9 @@ use blitz_core::waiting::Leaf;
 
 use super::Shared;
 use super::context::{Context, push_here, with_context};
+use super::rescue::come_back;
 use super::run_queue::{Help, RunQueue};
-use crate::park::{Park, call_hook};
+use crate::park::{Park, ThreadHook, call_hook};
 use crate::scheduler::config::Config;
 use crate::scheduler::run_observed;
 use crate::stats::WorkerStats;
@@ -24,6 +25,8 @@ pub(super) struct Worker {
     stats: Arc<WorkerStats>,
     /// The core, while no thread holds it.
     core: Mutex<Option<Box<Core>>>,
+    /// The thread that has it, or had it last: where a rescuer looks.
+    pub(super) holder: Mutex<Option<Arc<Context>>>,
 }
 
 /// What the working thread holds.
@@ -31,7 +34,7 @@ pub(super) struct Core {
     index: usize,
     run: RunQueue,
     /// Out of its place only while the driver turns.
-    park: Option<Box<dyn Park>>,
+    pub(super) park: Option<Box<dyn Park>>,
     searching: bool,
     /// Polls until the driver turns.
     polls_to_turn: u32,
@@ -107,6 +110,7 @@ impl Worker {
             shared,
             index,
             core: Mutex::new(Some(core)),
+            holder: Mutex::new(None),
         })
     }
 }
@@ -134,6 +138,17 @@ impl Schedule for Worker {
 }
 
 impl Core {
+    /// A task is to be run.
+    #[inline]
+    fn take_up(&mut self, task: Notified) -> Next {
+        self.ran += 1;
+        if std::mem::take(&mut self.searching) {
+            Next::Found(task)
+        } else {
+            Next::Run(task)
+        }
+    }
+
     /// Tells what was counted since the last turn.
     fn publish(&self, config: &Config) {
         self.stats.publish(self.ran, self.pushed);
@@ -144,38 +159,57 @@ impl Core {
 
 /// Works at this place until the scheduler ends or the core goes to another thread. At once if another thread has it.
 pub(super) fn run(worker: Arc<Worker>) {
-    let Some(mut core) = worker.core.lock().take() else {
-        return;
-    };
+    let core = worker.core.lock().take();
+    if let Some(core) = core {
+        hold(worker, core);
+    }
+}
+
+/// Works with this core until the scheduler ends or the core goes to another thread.
+pub(super) fn hold(worker: Arc<Worker>, mut core: Box<Core>) {
     let Some(_inside) = budget::enter_runtime(true) else {
         unreachable!("a worker starts on a thread of the pool, which runs nothing else");
     };
     if let Some(park) = &mut core.park {
         park.bind();
     }
-    let context = Context::new(worker, core);
+    let context = Arc::new(Context::new(worker, core));
+    let worker = &context.worker;
+    drop(worker.holder.lock().replace(Arc::clone(&context)));
     let _entered = context.enter();
-    let shared = &context.worker.shared;
+    let shared = &worker.shared;
+    shared.config.alarm.check();
+    context.come_in();
     if !quietly(|| context.run()) {
         // No task's panic, no hook's and no waker's gets here: the driver cannot be turned any more, or a worker broke. The
         // others cannot take over what waits in this driver, so the runtime ends, in good order.
         shared.shut_down();
     }
-    if context.with_core(|_| ()).is_some() {
+    context.come_in();
+    if context.own_core(|_| ()).is_some() {
         // Each worker begins with its own tasks.
-        shared.owned.close_and_shutdown_all(context.worker.index);
+        context.outside(|| shared.owned.close_and_shutdown_all(worker.index));
     }
-    if let Some(mut core) = context.take_core() {
+    let core = context.lend();
+    let mut holder = worker.holder.lock();
+    let mine = holder.take_if(|holder| Arc::ptr_eq(holder, &context));
+    drop(holder);
+    drop(mine);
+    if let Some(mut core) = core {
         if let Some(park) = &mut core.park {
             park.unbind();
         }
         shared.end(*core);
+    } else if context.is_seized() {
+        come_back(&context);
     }
 }
 
 /// What to do after a look at the queues.
 enum Next {
     Run(Notified),
+    /// A task, and the worker was searching.
+    Found(Notified),
     Search,
     Turn,
     /// The core is with another thread.
@@ -190,15 +224,17 @@ impl Context {
     fn run(&self) {
         let shared = self.shared();
         while !shared.is_shutdown() {
-            let next = self.with_core(|core| {
+            let next = self.own_core(|core| {
                 if core.polls_to_turn == 0 {
                     return Next::Turn;
                 }
                 core.polls_to_turn -= 1;
-                core.run.next(shared).map_or(Next::Search, Next::Run)
+                let task = core.run.next(shared);
+                task.map_or(Next::Search, |task| core.take_up(task))
             });
             match next.unwrap_or(Next::Leave) {
                 Next::Run(task) => self.run_task(task),
+                Next::Found(task) => self.run_found(task),
                 Next::Search => self.search_or_sleep(),
                 Next::Turn => {
                     self.turn(Some(Duration::ZERO));
@@ -209,27 +245,30 @@ impl Context {
         }
     }
 
+    #[cold]
+    fn run_found(&self, task: Notified) {
+        if self.shared().idle.stop_search() {
+            // There may be more where this came from.
+            self.shared().wake_one();
+        }
+        self.run_task(task);
+    }
+
     #[inline]
     fn run_task(&self, task: Notified) {
         let shared = self.shared();
-        let was_searching = self.with_core(|core| {
-            core.ran += 1;
-            std::mem::take(&mut core.searching)
-        });
-        if was_searching == Some(true) && shared.idle.stop_search() {
-            // There may be more where this came from.
-            shared.wake_one();
-        }
         let stats = &self.worker.stats;
-        let again = if shared.config.observes() {
-            run_observed(task, &shared.config, stats)
-        } else {
-            task.header().place().touch(stats.now_ns());
-            budget::with_budget(|| task.run())
-        };
+        let again = self.outside(|| {
+            if shared.config.observes() {
+                run_observed(task, &shared.config, stats)
+            } else {
+                task.header().place().touch(stats.now_ns());
+                budget::with_budget(|| task.run())
+            }
+        });
         if let Some(task) = again {
             let mut task = Some(task);
-            self.with_core(|core| {
+            self.own_core(|core| {
                 if let Some(task) = task.take() {
                     core.pushed += 1;
                     core.run.push_back(shared, task);
@@ -245,8 +284,13 @@ impl Context {
     #[cold]
     fn search_or_sleep(&self) {
         let shared = self.shared();
-        match self.with_core(|core| core.steal(shared)) {
-            Some(Some(task)) => self.run_task(task),
+        let found = self.own_core(|core| {
+            let task = core.steal(shared);
+            task.map(|task| core.take_up(task))
+        });
+        match found {
+            Some(Some(Next::Found(task))) => self.run_found(task),
+            Some(Some(Next::Run(task))) => self.run_task(task),
             _ => self.sleep(),
         }
     }
@@ -255,9 +299,9 @@ impl Context {
     fn sleep(&self) {
         let shared = self.shared();
         let hooks = &shared.config.hooks;
-        call_hook(&hooks.before_park);
+        self.call_hook(&hooks.before_park);
         let index = self.worker.index;
-        let busy = self.with_core(|core| {
+        let busy = self.own_core(|core| {
             if !core.run.is_empty() {
                 return true;
             }
@@ -276,19 +320,21 @@ impl Context {
                 let stay_up = shared.has_work() || shared.is_shutdown();
                 self.turn(if stay_up { Some(Duration::ZERO) } else { None });
                 if shared.idle.awake(index) {
-                    self.with_core(|core| core.searching = true);
+                    self.own_core(|core| core.searching = true);
                 }
+                // Tasks run from here on: who watches them must be awake.
+                shared.config.alarm.check();
             }
             // The hook handed the core on: who sleeps in this place now is another thread.
             None => {}
         }
         self.share();
-        call_hook(&hooks.after_unpark);
+        self.call_hook(&hooks.after_unpark);
     }
 
     /// After a turn: if it woke more than one task, somebody may help.
     fn share(&self) {
-        let surplus = self.with_core(|core| core.run.has_surplus(self.shared()));
+        let surplus = self.own_core(|core| core.run.has_surplus(self.shared()));
         if surplus == Some(true) && self.shared().idle.is_worth_waking() {
             self.shared().wake_one();
         }
@@ -297,7 +343,7 @@ impl Context {
     /// One turn of the driver. The core stays in place, so that wakes go to its queue.
     fn turn(&self, limit: Option<Duration>) {
         let interval = self.shared().config.event_interval;
-        let park = self.with_core(|core| {
+        let park = self.own_core(|core| {
             core.polls_to_turn = interval;
             core.publish(&self.shared().config);
             core.park.take()
@@ -314,6 +360,12 @@ impl Context {
             }
         }
     }
+
+    fn call_hook(&self, hook: &Option<ThreadHook>) {
+        if hook.is_some() {
+            self.outside(|| call_hook(hook));
+        }
+    }
 }
 
 /// Puts the driver back into its core, by a panic too.
@@ -325,7 +377,8 @@ struct Turning<'a> {
 impl Drop for Turning<'_> {
     fn drop(&mut self) {
         let park = self.park.take();
-        self.context.with_core(|core| core.park = park);
+        // The loop is inside all the time, so nobody has taken the core.
+        self.context.own_core(|core| core.park = park);
     }
 }
 
@@ -337,24 +390,26 @@ pub(in crate::scheduler) fn current_index() -> Option<usize> {
 /// Runs `f`, which blocks, while another thread goes on with the core that this one holds.
 pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let handed = with_context(|context| {
-        let mut core = context.take_core()?;
-        let Some(park) = &mut core.park else {
-            // Called by a waker, or by what a driver drops, in the middle of the driver's turn: that cannot change hands.
-            context.put_core(core);
-            return None;
-        };
-        park.unbind();
+        // Not if it was taken from us, and not when called by a waker, or by what a driver drops, in the middle of the driver's
+        // turn: that cannot change hands.
+        let mut core = context.lend()?;
+        if let Some(park) = &mut core.park {
+            park.unbind();
+        }
         let worker = Arc::clone(&context.worker);
         *worker.core.lock() = Some(core);
-        let heir = Arc::clone(&worker);
+        Some(worker)
+    });
+    let handed = handed.flatten();
+    if let Some(worker) = &handed {
+        let heir = Arc::clone(worker);
         // If the pool ends, so do the workers; the core is then taken back below.
         let _ = worker
             .shared
             .blocking
             .spawn_worker(Box::new(move || run(heir)));
-        Some(worker)
-    });
-    let _back = TakeBack(handed.flatten());
+    }
+    let _back = TakeBack(handed);
     budget::stop();
     budget::exit(f)
 }
@@ -371,6 +426,6 @@ impl Drop for TakeBack {
         if let Some(park) = &mut core.park {
             park.bind();
         }
-        with_context(|context| context.put_core(core));
+        with_context(|context| context.put(core));
     }
 }

@@ -19,12 +19,14 @@ use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
 use blitz_core::queue::mpsc::Inbox;
 use blitz_core::waiting::Leaf;
 
+use super::alarm::Alarm;
+use super::beat::Beat;
 use super::classes::Classes;
 use super::config::{Config, PanicPolicy};
 use super::drain::Drain;
 use crate::park::{Park, ThreadParker, Unpark};
 use crate::stats::WorkerStats;
-use crate::task::{Header, JoinHandle, Lane, Notified, OwnedTasks, Schedule, SpawnInfo};
+use crate::task::{Header, JoinHandle, Lane, Notified, OwnedTasks, PulseRef, Schedule, SpawnInfo};
 
 pub use context::current_index;
 pub(crate) use context::with_current;
@@ -54,6 +56,8 @@ pub struct Shared {
     stats: Arc<WorkerStats>,
     /// How many tasks were in the queue at the last turn.
     queue_len: AtomicUsize,
+    /// What the thread works on that runs this, while one does.
+    pulse: Mutex<Option<PulseRef>>,
 }
 
 /// What the running thread holds: the tasks to run next, and the driver to wait in.
@@ -103,6 +107,7 @@ impl Shared {
             drain: Drain::new(),
             stats,
             queue_len: AtomicUsize::new(0),
+            pulse: Mutex::new(None),
         })
     }
 
@@ -255,6 +260,20 @@ impl Shared {
     /// Whom the last task's end is told to.
     pub fn drain(&self) -> &Drain {
         &self.drain
+    }
+
+    /// What wakes who watches.
+    pub fn alarm(&self) -> &Alarm {
+        &self.config.alarm
+    }
+
+    /// What its thread does, unless it sleeps or there is none.
+    pub fn beat(&self) -> Option<Beat> {
+        let rest = self.unparker.rest();
+        let pulse = self.pulse.lock();
+        // SAFETY: the thread takes its pulse out of here, under this lock, before it ends.
+        let seen = unsafe { pulse.as_ref()?.read() };
+        Beat::new(0, seen, rest)
     }
 
     fn take_core(&self) -> Option<Box<Core>> {

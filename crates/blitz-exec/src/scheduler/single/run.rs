@@ -13,7 +13,7 @@ use super::{Core, RootWaker, Shared};
 use crate::park::{Park, ThreadParker, Watching, call_hook};
 use crate::scheduler::classes::Next;
 use crate::scheduler::run_observed;
-use crate::task::{Lane, Notified};
+use crate::task::{Lane, Notified, PulseRef};
 
 impl Shared {
     /// Runs `future` and the tasks until it is ready. While another thread runs the tasks, only the future.
@@ -92,6 +92,8 @@ impl Shared {
         if let Some(park) = &mut core.park {
             park.bind();
         }
+        *self.pulse.lock() = Some(PulseRef::here());
+        self.config.alarm.check();
         let context = Context::new(Arc::clone(self), core);
         let running = Running(&context);
         let _entered = context.enter();
@@ -159,6 +161,7 @@ struct Running<'a>(&'a Context);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.publish();
+        *self.0.shared.pulse.lock() = None;
         if let Some(mut core) = self.0.take_core() {
             if let Some(park) = &mut core.park {
                 park.unbind();
@@ -278,6 +281,7 @@ impl Context {
             }
         }
         self.turn(if sleep { None } else { Some(Duration::ZERO) });
+        self.shared.config.alarm.check();
         call_hook(&hooks.after_unpark);
     }
 
@@ -346,6 +350,7 @@ mod tests {
         fn bind(&mut self) {}
         fn unbind(&mut self) {}
         fn park(&mut self) {}
+        fn seize(&mut self) {}
         fn park_timeout(&mut self, _limit: Duration) {}
         fn unparker(&self) -> Arc<dyn Unpark> {
             Arc::new(NoDriver)

@@ -1,5 +1,7 @@
 //! Models of the schedulers, with a wait that has no kernel behind it. The tests on real threads stand in `tests/it`.
 
+mod alarm;
+mod grip;
 mod idle;
 mod multi;
 mod park;
@@ -39,6 +41,8 @@ impl Park for FakePark {
     fn bind(&mut self) {}
 
     fn unbind(&mut self) {}
+
+    fn seize(&mut self) {}
 
     fn park(&mut self) {
         let mut unparked = self.0.state.lock();

@@ -8,7 +8,7 @@ use super::FakePark;
 use crate::blocking::{Pool, PoolConfig};
 use crate::park::{NoWatch, ThreadParker};
 use crate::scheduler::multi::MultiThread;
-use crate::scheduler::{Config, block_in_place, block_on};
+use crate::scheduler::{Beat, Config, Handle, block_in_place, block_on};
 use crate::task::SpawnInfo;
 
 fn model(body: impl Fn() + Send + Sync + 'static) {
@@ -112,5 +112,28 @@ fn a_core_that_is_handed_over_goes_on() {
         assert_eq!(output.ok(), Some(true));
         scheduler.shutdown();
         assert!(pool.shutdown(None));
+    });
+}
+
+/// A rescue comes while a task wakes another and ends: whoever has the core then, both run, and every thread ends.
+#[test]
+fn no_task_is_lost_in_a_rescue() {
+    model(|| {
+        let (scheduler, pool) = start(1, 0);
+        let other = Arc::clone(&scheduler);
+        let task = scheduler.spawn(
+            async move { other.spawn(async { 7 }, SpawnInfo::here()).await.ok() },
+            SpawnInfo::here(),
+        );
+        let handle = Handle::Multi(Arc::clone(&scheduler));
+        if let Some(seen) = handle.beat(0).filter(Beat::is_in_task) {
+            // Refused if the worker was quicker.
+            let _ = scheduler.rescue(0, seen, |_| (), || ());
+        }
+        let output = block_on(task, &ThreadParker::new(Arc::new(NoWatch)));
+        assert_eq!(output.ok(), Some(Some(7)));
+        scheduler.shutdown();
+        assert!(pool.shutdown(None));
+        assert_eq!((scheduler.spares_lent(), scheduler.workers_left()), (0, 0));
     });
 }

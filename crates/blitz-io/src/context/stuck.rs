@@ -1,0 +1,225 @@
+//! Workers that were stuck: what was seen of them, what was done, and where one reads that.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use blitz_core::primitive::sync::Mutex;
+use blitz_exec::scheduler::TaskSketch;
+use blitz_exec::task::Id;
+
+use super::metrics::RuntimeMetrics;
+
+/// So many reports are kept; older ones go.
+const KEPT_MAX: usize = 64;
+
+/// A worker that did the same thing for too long: what, and what was done about it.
+///
+/// [`RuntimeMetrics::stuck_reports`] has the last ones; [`Builder::on_stuck`](crate::runtime::Builder::on_stuck) is called with
+/// each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StuckReport {
+    /// Which worker.
+    pub worker: usize,
+    /// What its thread did.
+    pub place: StuckPlace,
+    /// The task, where it was in one and that could be found out.
+    pub task: Option<StuckTask>,
+    /// How long, at the least. The monitor counts its own looks: time in which it did not run itself is not counted.
+    pub stuck_for: Duration,
+    /// The number by which the system knows the thread, where it has one.
+    pub os_thread: Option<u32>,
+    /// What was done.
+    pub outcome: StuckOutcome,
+    /// The thread's stack, where one was taken.
+    pub stack: Option<String>,
+}
+
+/// What a stuck thread did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StuckPlace {
+    /// It polled a task, or dropped a task's future.
+    Task,
+    /// It was elsewhere: in a hook, or in a waker or a drop that the driver's turn calls.
+    Scheduler,
+}
+
+/// Which task a stuck thread was in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StuckTask {
+    /// Its id.
+    pub id: Id,
+    /// Its name, if it was spawned with one.
+    pub name: Option<String>,
+    /// Where it was spawned.
+    pub spawned_at: &'static Location<'static>,
+}
+
+/// What was done about a stuck worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StuckOutcome {
+    /// Nothing yet, or nothing can be.
+    Reported,
+    /// A spare thread took the worker over: its tasks, timers and sockets go on.
+    Rescued,
+    /// It was to be taken over, and was not: why.
+    NotRescued(String),
+    /// A thread that had been replaced has come back from its task, and is at rest.
+    CameBack,
+    /// The runtime has ended and the task was still in its poll: it was left to itself, with all that it holds.
+    Leaked,
+}
+
+impl fmt::Display for StuckTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("unnamed");
+        write!(
+            f,
+            "task {} ({name}), spawned at {}",
+            self.id, self.spawned_at
+        )
+    }
+}
+
+impl fmt::Display for StuckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {}", self.worker)?;
+        if let Some(thread) = self.os_thread {
+            write!(f, " (thread {thread})")?;
+        }
+        write!(f, " was {:?} ", self.stuck_for)?;
+        match (&self.task, self.place) {
+            (Some(task), _) => write!(f, "in one poll of {task}")?,
+            (None, StuckPlace::Task) => f.write_str("in one poll of a task that is gone")?,
+            (None, StuckPlace::Scheduler) => {
+                f.write_str("in a hook, a waker or a drop outside of any task")?
+            }
+        }
+        match &self.outcome {
+            StuckOutcome::Reported => Ok(()),
+            StuckOutcome::Rescued => f.write_str("; another thread has taken over"),
+            StuckOutcome::NotRescued(why) => write!(f, "; no other thread has taken over: {why}"),
+            StuckOutcome::CameBack => f.write_str("; it has come back"),
+            StuckOutcome::Leaked => f.write_str("; it was left to itself when the runtime ended"),
+        }
+    }
+}
+
+impl From<TaskSketch> for StuckTask {
+    fn from(task: TaskSketch) -> Self {
+        Self {
+            id: task.id,
+            name: task.name,
+            spawned_at: task.location,
+        }
+    }
+}
+
+/// The last reports of a runtime, and how many there were.
+#[derive(Debug, Default)]
+pub(crate) struct StuckLog {
+    kept: Mutex<VecDeque<StuckReport>>,
+    reported: AtomicU64,
+    rescued: AtomicU64,
+}
+
+impl StuckLog {
+    pub(crate) fn add(&self, report: StuckReport) {
+        // ORDERING: Relaxed, here and below: figures.
+        match report.outcome {
+            StuckOutcome::Reported => _ = self.reported.fetch_add(1, Relaxed),
+            StuckOutcome::Rescued => _ = self.rescued.fetch_add(1, Relaxed),
+            _ => {}
+        }
+        let mut kept = self.kept.lock();
+        let oldest = if kept.len() == KEPT_MAX {
+            kept.pop_front()
+        } else {
+            None
+        };
+        kept.push_back(report);
+        drop(kept);
+        drop(oldest);
+    }
+}
+
+impl RuntimeMetrics {
+    fn stuck_log(&self) -> &StuckLog {
+        &self.inner.stuck
+    }
+
+    /// The last reports of stuck workers, oldest first: 64 at most.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = blitz_io::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    /// let metrics = runtime.metrics();
+    /// runtime.block_on(runtime.spawn(async {
+    ///     // Never do this: it blocks a worker.
+    ///     std::thread::sleep(Duration::from_millis(150));
+    /// })).ok();
+    /// let begun = Instant::now();
+    /// while metrics.stuck_reports().is_empty() && begun.elapsed() < Duration::from_secs(10) {}
+    /// let reports = metrics.stuck_reports();
+    /// println!("{}", reports[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stuck_reports(&self) -> Vec<StuckReport> {
+        self.stuck_log().kept.lock().iter().cloned().collect()
+    }
+
+    /// How many polls, hooks and wakers took longer than
+    /// [`stuck_report_after`](crate::runtime::Builder::stuck_report_after).
+    pub fn stuck_count(&self) -> u64 {
+        // ORDERING: Relaxed: a figure.
+        self.stuck_log().reported.load(Relaxed)
+    }
+
+    /// How often a spare thread took over a worker that was stuck.
+    pub fn rescue_count(&self) -> u64 {
+        // ORDERING: Relaxed: a figure.
+        self.stuck_log().rescued.load(Relaxed)
+    }
+
+    /// How many threads are stuck now, or were a moment ago, and have been replaced.
+    pub fn num_replaced_threads(&self) -> usize {
+        self.inner.scheduler.spares_lent()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_keeps_the_last_ones() {
+        let log = StuckLog::default();
+        for worker in 0..KEPT_MAX + 3 {
+            log.add(StuckReport {
+                worker,
+                place: StuckPlace::Scheduler,
+                task: None,
+                stuck_for: Duration::from_millis(12),
+                os_thread: Some(7),
+                outcome: StuckOutcome::Reported,
+                stack: None,
+            });
+        }
+        let kept = log.kept.lock();
+        assert_eq!((kept.len(), kept[0].worker), (KEPT_MAX, 3));
+        assert_eq!(log.reported.load(Relaxed), KEPT_MAX as u64 + 3);
+        assert_eq!(
+            kept[0].to_string(),
+            "worker 3 (thread 7) was 12ms in a hook, a waker or a drop outside of any task"
+        );
+    }
+}
