@@ -5,6 +5,7 @@
 //! ```
 //!
 //! Prints `listening on …`, then one line for each connection that ends; ends itself on Ctrl-C.
+//! With `BLITZ_IO_INSPECT=/tmp/proxy.sock` in the environment it can be looked into while it runs: `blitz top /tmp/proxy.sock`.
 
 use blitz_io::io::AsyncWriteExt;
 use blitz_io::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

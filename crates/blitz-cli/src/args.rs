@@ -66,6 +66,17 @@ impl<'a> Args<'a> {
             .map_err(|_| format!("{name} wants {kind}, not `{value}`"))
     }
 
+    /// The one word that is no option. To be read after the options that have values.
+    ///
+    /// # Errors
+    /// When it is missing; the message names the command.
+    pub(crate) fn name(&mut self, kind: &str) -> Result<String, String> {
+        match self.words.iter().position(|word| !word.starts_with("--")) {
+            Some(at) => Ok(self.words.remove(at).to_owned()),
+            None => Err(format!("`{}` wants {kind}", self.command)),
+        }
+    }
+
     /// Nothing may be left.
     ///
     /// # Errors
@@ -93,6 +104,15 @@ mod tests {
         assert_eq!(args.value("--c", "a number", 7), Ok(7));
         assert!(args.flag("--flag"));
         assert_eq!(args.end(), Ok(()));
+    }
+
+    #[test]
+    fn one_word_is_no_option() {
+        let mut args = Args::new("x", &["--a", "5", "name", "--flag"]);
+        assert_eq!(args.value("--a", "a number", 0), Ok(5));
+        assert_eq!(args.name("a name"), Ok("name".to_owned()));
+        assert_eq!(args.name("a name"), Err("`x` wants a name".to_owned()));
+        assert!(args.end().is_err());
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! The `blitz` command: demonstrations of blitz-io that a newcomer can run at once, and tools that look at machines and programs.
 //!
-//! [`args`] reads the command line, [`demo`] holds the demonstrations, [`doctor`] looks at the machine.
+//! [`args`] reads the command line, [`demo`] holds the demonstrations, [`doctor`] looks at the machine,
+//! [`top`] and [`dump`] look at a running program through [`client`].
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(unix)]
+mod client;
 mod demo;
 mod doctor;
+#[cfg(unix)]
+mod dump;
 mod histogram;
 mod output;
+#[cfg(unix)]
+mod top;
 
 use std::process::ExitCode;
 
@@ -19,10 +26,12 @@ usage: blitz COMMAND [OPTIONS]
   demo echo     starts an echo server in a child process, drives it, and reports
   demo soak     the same for minutes, watching memory, descriptors and tasks
   doctor        says what this machine offers, what blitz-io does here, and what to do about it
+  top SOCKET    shows a running program's workers, rings and tasks, drawn again each second
+  dump SOCKET   lists a running program's tasks and what each waits for
   capabilities  says which back end runs here, with which features, and why
   help          this text; `blitz demo echo --help` tells the options of one command
 
-BLITZ_IO_DRIVER=io_uring|epoll in the environment forces a back end.
+BLITZ_IO_DRIVER=io_uring|epoll in the environment forces a back end; BLITZ_IO_INSPECT=PATH lets a program be read.
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +41,10 @@ fn main() -> ExitCode {
         ["demo", "echo", ref rest @ ..] => demo::echo(rest),
         ["demo", "soak", ref rest @ ..] => demo::soak(rest),
         ["doctor", ref rest @ ..] => doctor::main(rest),
+        #[cfg(unix)]
+        ["top", ref rest @ ..] => top::main(rest),
+        #[cfg(unix)]
+        ["dump", ref rest @ ..] => dump::main(rest),
         [doctor::TRIAL_COMMAND] => doctor::trial(),
         ["capabilities"] => demo::capabilities(),
         [demo::SERVER_COMMAND, ref rest @ ..] => demo::server(rest),

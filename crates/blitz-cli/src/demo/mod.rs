@@ -65,7 +65,7 @@ pub(crate) fn capabilities() -> Result<(), String> {
 }
 
 /// A number with its thousands apart: `1,234,567`.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -78,7 +78,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// A duration with three digits and its unit: `183 µs`, `9.51 ms`.
-fn short(duration: Duration) -> String {
+pub(crate) fn short(duration: Duration) -> String {
     let us = duration.as_secs_f64() * 1e6;
     let (value, unit) = match us {
         us if us < 1e3 => (us, "µs"),

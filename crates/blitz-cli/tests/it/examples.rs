@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let command = PathBuf::from(env!("CARGO_BIN_EXE_blitz"));
     let folder = command.parent().expect("the command stands in a folder");
     let path = folder

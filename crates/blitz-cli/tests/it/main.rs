@@ -5,3 +5,5 @@ mod confined;
 mod demo;
 mod doctor;
 mod examples;
+#[cfg(unix)]
+mod inspect;

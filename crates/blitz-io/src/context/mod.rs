@@ -8,6 +8,7 @@ mod histogram;
 mod info;
 mod metrics;
 mod presence;
+mod prometheus;
 mod stuck;
 pub(crate) mod tasks;
 mod wait;

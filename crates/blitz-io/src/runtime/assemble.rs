@@ -15,6 +15,8 @@ use blitz_exec::scheduler::per_core::PerCore;
 use blitz_exec::scheduler::{self, Alarm, single};
 use blitz_sys::{barrier, cpu};
 
+use super::events;
+use super::inspect::Inspector;
 use super::monitor::Monitor;
 use super::park::{ClockWatch, DriverPark};
 use super::{Builder, Handle, Id, RngSeed, Runtime, RuntimeFlavor};
@@ -124,10 +126,11 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     }
     // Set once, here.
     let _ = here.set(Arc::downgrade(&inner));
-    let runtime = Runtime {
+    let mut runtime = Runtime {
         handle: Handle::new(inner),
         pool,
         monitor,
+        inspector: None,
         ended: false,
     };
     match &runtime.handle.inner().scheduler {
@@ -137,6 +140,11 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
             scheduler.start(&runtime.handle.inner().blocking)?;
         }
     }
+    runtime.inspector = Inspector::open(builder.inspect.as_deref(), &runtime.handle)?;
+    events::started(
+        &runtime.handle,
+        runtime.inspector.as_ref().map(Inspector::path),
+    );
     Ok(runtime)
 }
 

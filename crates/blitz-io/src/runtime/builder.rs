@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ pub struct Builder {
     pub(super) affinity: Option<Vec<usize>>,
     pub(super) measures: Measures,
     pub(super) stuck: Settings,
+    pub(super) inspect: Option<PathBuf>,
 }
 
 impl Builder {
@@ -70,6 +72,7 @@ impl Builder {
             affinity: None,
             measures: Measures::default(),
             stuck: Settings::default(),
+            inspect: None,
         }
     }
 
@@ -460,11 +463,37 @@ impl Builder {
         self
     }
 
+    /// Lets the running process be read through a Unix socket at `path`: by `blitz top`, by `blitz dump`, and by whoever speaks its
+    /// protocol (`docs/insight.md`). Default: the path in the environment variable `BLITZ_IO_INSPECT`, else no socket.
+    ///
+    /// The socket is for the process's user and for root only, and its name goes away with the runtime. In a path, `%p` is the
+    /// process's number and `%r` the runtime's. A socket that a process left behind is replaced, any other file is not. Readers are
+    /// served by threads of their own, so a runtime that is stuck can be read, and a reader that stalls harms nobody.
+    ///
+    /// [`build`](Self::build) fails if the builder names a path that cannot be had. What the environment names stops no program: a
+    /// line on standard error says why there is no socket. If that path is taken, by another runtime with the same environment,
+    /// the numbers of process and runtime are added to it.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let path = std::env::temp_dir().join("my-service-%p.sock");
+    /// let runtime = blitz_io::runtime::Builder::new_multi_thread().inspect(path).build()?;
+    /// # drop(runtime);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inspect(&mut self, path: impl Into<PathBuf>) -> &mut Self {
+        self.inspect = Some(path.into());
+        self
+    }
+
     /// Builds the runtime and starts its workers.
     ///
     /// # Errors
     /// If the system refuses threads, descriptors or the kernel's queues; if the back end that was asked for is refused; if
-    /// `BLITZ_IO_DRIVER` or `BLITZ_IO_WORKER_THREADS` holds nonsense.
+    /// `BLITZ_IO_DRIVER` or `BLITZ_IO_WORKER_THREADS` holds nonsense; if there can be no socket where
+    /// [`inspect`](Self::inspect) wants one.
     pub fn build(&mut self) -> io::Result<Runtime> {
         assemble::build(self, false)
     }

@@ -8,6 +8,7 @@ use blitz_exec::scheduler::Insight;
 use blitz_exec::scheduler::insight::Measure;
 use blitz_exec::scheduler::warnings::Warning;
 
+use super::events;
 use super::park::RealTime;
 use super::{Builder, HistogramConfiguration, HistogramScale};
 
@@ -81,9 +82,13 @@ impl Measures {
         insight.set(Measure::Latency, self.latency);
         insight.set(Measure::LatencyForHooks, self.latency_for_hooks);
         insight.set_long_poll_ns(u64::try_from(self.long_poll.as_nanos()).unwrap_or(u64::MAX));
-        if let Some(on_warning) = &self.on_warning {
-            insight.warnings().set_callback(Arc::clone(on_warning));
-        }
+        let on_warning = self.on_warning.clone();
+        insight.warnings().set_callback(Arc::new(move |warning| {
+            events::warned(warning);
+            if let Some(on_warning) = &on_warning {
+                on_warning(warning);
+            }
+        }));
         insight
     }
 }

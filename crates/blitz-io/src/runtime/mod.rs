@@ -15,6 +15,12 @@ mod builder;
 #[cfg(feature = "cpu")]
 mod cpu;
 pub mod dump;
+mod events;
+#[cfg(unix)]
+mod inspect;
+#[cfg(not(unix))]
+#[path = "inspect/disabled.rs"]
+mod inspect;
 mod local;
 mod measures;
 mod monitor;
@@ -41,6 +47,7 @@ pub use blitz_driver::{Backend, Capabilities, InFlight, RingMetrics};
 pub use blitz_exec::scheduler::insight::SiteSnapshot as SpawnSiteTimes;
 pub use blitz_exec::task::TaskMeta;
 pub use builder::Builder;
+use inspect::Inspector;
 pub use local::{LocalOptions, LocalRuntime};
 use monitor::Monitor;
 pub use seed::RngSeed;
@@ -70,6 +77,8 @@ pub struct Runtime {
     handle: Handle,
     pool: Pool,
     monitor: Option<Monitor>,
+    /// The socket from which the runtime is read, if there is one.
+    inspector: Option<Inspector>,
     ended: bool,
 }
 

@@ -15,7 +15,7 @@ use blitz_core::quiet::quietly;
 use blitz_exec::scheduler::multi::MultiThread;
 use blitz_exec::scheduler::{self, Alarm, Beat, NotRescued};
 
-use super::{StuckOutcome, StuckPlace, StuckReport};
+use super::{StuckOutcome, StuckPlace, StuckReport, events};
 use crate::context::{Inner, StuckTask};
 
 /// So many looks find everybody asleep before the monitor sleeps too: waking it costs a worker a few microseconds.
@@ -330,6 +330,7 @@ impl Shared {
     }
 
     fn tell(&self, inner: &Inner, report: StuckReport) {
+        quietly(|| events::stuck(&report));
         if let Some(hook) = &self.settings.hook {
             quietly(|| hook(&report));
         }

@@ -10,7 +10,7 @@ use blitz_core::budget;
 use blitz_exec::scheduler;
 use blitz_exec::task::Id;
 
-use super::Runtime;
+use super::{Runtime, events};
 
 /// After a graceful shutdown has cut tasks, their threads have so long to drop them.
 const AFTER_CUT: Duration = Duration::from_millis(100);
@@ -121,6 +121,7 @@ impl Runtime {
         let left = limit.saturating_sub(start.elapsed()).max(AFTER_CUT);
         report.threads_ended = self.end(Some(left));
         report.leaked = self.leaked();
+        events::ended(&self.handle, report.cut.len(), report.leaked, &report);
         report
     }
 
@@ -145,6 +146,7 @@ impl Runtime {
             self.pool.shutdown(Some(Duration::ZERO));
             bridge.close();
             self.end_monitor(false);
+            drop(self.inspector.take());
             // A panic in the drop of what a panic unwinds would abort the process, and say less.
             if !std::thread::panicking() {
                 panic!(
@@ -168,7 +170,10 @@ impl Runtime {
         self.end_monitor(limit.is_none());
         bridge.close();
         let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
-        bridge.wait_gone(left) && pool_ended
+        let ended = bridge.wait_gone(left) && pool_ended;
+        // To the last, since it is when a shutdown hangs that it is read.
+        drop(self.inspector.take());
+        ended
     }
 
     /// After the shutdown: how many threads are still in a task's poll.

@@ -8,11 +8,14 @@ mod child;
 mod contention;
 #[cfg(feature = "cpu")]
 mod cpu;
+mod events;
 mod fs;
 mod fs_faults;
 mod harness;
 mod hooks;
 mod http_like_workload;
+#[cfg(unix)]
+mod inspect;
 mod mixed_io;
 mod net_echo;
 mod net_faults;
@@ -20,6 +23,7 @@ mod net_owned;
 mod net_stream;
 mod net_types;
 mod priority;
+mod prometheus;
 mod ring_metrics;
 mod runtime;
 mod signals;

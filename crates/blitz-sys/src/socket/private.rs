@@ -26,6 +26,8 @@ const BACKLOG: i32 = 16;
 pub struct PrivateListener {
     listener: UnixListener,
     name: Name,
+    /// A child that was forked from this process ends nothing here.
+    process: u32,
 }
 
 /// A file's name, and which file that was.
@@ -66,6 +68,7 @@ impl PrivateListener {
         let listener = Self {
             listener: UnixListener::from(OwnedFd::from(socket)),
             name,
+            process: std::process::id(),
         };
         if bound.mode() & OTHERS != 0 {
             fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))?;
@@ -89,6 +92,9 @@ impl PrivateListener {
 
     /// Ends an [`accept`](Self::accept) that waits, and makes the next ones fail.
     pub fn end_accepts(&self) {
+        if self.is_foreign() {
+            return;
+        }
         let _ = super::shutdown(self.listener.as_fd(), Shutdown::Both);
         // Where that does not end the wait, a connection does.
         let _ = try_connect(&self.name.path);
@@ -96,6 +102,9 @@ impl PrivateListener {
 
     /// Takes the name away, if it still is this socket's.
     pub fn remove_name(&self) {
+        if self.is_foreign() {
+            return;
+        }
         let Ok(found) = fs::symlink_metadata(&self.name.path) else {
             return;
         };
@@ -103,6 +112,11 @@ impl PrivateListener {
             // If that fails, what is left is what a later process replaces.
             let _ = fs::remove_file(&self.name.path);
         }
+    }
+
+    /// True in a child that was forked from the process that bound it: it is not the child's to end.
+    pub fn is_foreign(&self) -> bool {
+        std::process::id() != self.process
     }
 
     /// Where it listens.
@@ -314,6 +328,27 @@ mod tests {
         });
         listener.end_accepts();
         waits.join().unwrap();
+    }
+
+    #[test]
+    fn a_forked_child_ends_nothing_of_its_parents() {
+        let folder = Folder::new("fork");
+        let path = folder.join("socket");
+        let listener = PrivateListener::bind(&path).unwrap();
+        // SAFETY: the child makes system calls on what it has, and leaves without a destructor.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            listener.end_accepts();
+            listener.remove_name();
+            // SAFETY: it does not return.
+            unsafe { libc::_exit(0) };
+        }
+        assert!(child > 0);
+        // SAFETY: no status is asked for.
+        let ended = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+        assert_eq!(ended, child);
+        UnixStream::connect(&path).unwrap();
+        listener.accept().unwrap();
     }
 
     #[test]

@@ -1,0 +1,154 @@
+//! `blitz dump`: what each task of a running program does and waits for, once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::args::Args;
+use crate::client::{Client, plain};
+use crate::demo::{grouped, short};
+
+const HELP: &str = "\
+Lists the tasks of a running program: what each does, since when, and what it waits for.
+
+usage: blitz dump SOCKET [OPTIONS]
+
+  --limit N   list no more than N tasks (default 1000); the summary covers all
+  --json      one JSON object a line: the runtime, the warnings, and each task
+
+SOCKET is the path that the program was given by BLITZ_IO_INSPECT or by Builder::inspect.
+";
+
+pub(crate) fn main(words: &[&str]) -> Result<(), String> {
+    let mut args = Args::new("blitz dump", words);
+    if args.flag("--help") || args.flag("-h") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let json = args.flag("--json");
+    let limit: usize = args.value("--limit", "a number of tasks", 1000)?;
+    let path = args.name("a socket's path, such as /tmp/my-program.sock")?;
+    args.end()?;
+    let mut client = Client::connect(&path)?;
+    let lines = client.get("dump")?;
+    if json {
+        let rest = lines.iter().filter(|line| line.get("task").is_none());
+        let tasks = lines.iter().filter(|line| line.get("task").is_some());
+        let text: String = rest
+            .chain(tasks.take(limit))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        return crate::output::text(&text);
+    }
+    crate::output::text(&report(&lines, limit))
+}
+
+fn report(lines: &[Value], limit: usize) -> String {
+    let mut text = String::new();
+    let of = |kind: &'static str| lines.iter().filter_map(move |line| line.get(kind));
+    let runtime = of("runtime").next().unwrap_or(&Value::Null);
+    let tasks: Vec<&Value> = of("task").collect();
+    let word = |key: &str| runtime[key].as_str().unwrap_or("?");
+    text.push_str(&format!(
+        "{}, process {}, runtime {} {} on {}: {} tasks\n",
+        word("program"),
+        runtime["process"],
+        word("id"),
+        word("flavor"),
+        word("backend"),
+        grouped(tasks.len() as u64)
+    ));
+    for warning in of("stuck").chain(of("warning")) {
+        text.push_str(&format!("! {}\n", says(warning)));
+    }
+    summary(&mut text, &tasks);
+    if !tasks.is_empty() {
+        text.push('\n');
+    }
+    for task in tasks.iter().take(limit) {
+        text.push_str(&format!("{}\n", says(task)));
+    }
+    if tasks.len() > limit {
+        text.push_str(&format!(
+            "and {} more: `--limit` lists them\n",
+            grouped((tasks.len() - limit) as u64)
+        ));
+    }
+    text
+}
+
+fn says(value: &Value) -> String {
+    plain(value["says"].as_str().unwrap_or("?"))
+}
+
+/// Tasks of one place that do the same.
+#[derive(Default)]
+struct Group {
+    tasks: u64,
+    longest_ns: u64,
+    polls: u64,
+}
+
+fn summary(text: &mut String, tasks: &[&Value]) {
+    let mut groups: BTreeMap<(&str, &str, &str), Group> = BTreeMap::new();
+    for task in tasks {
+        let key = (
+            task["state"].as_str().unwrap_or("?"),
+            task["awaits"]["what"].as_str().unwrap_or(""),
+            task["spawned_at"].as_str().unwrap_or("?"),
+        );
+        let group = groups.entry(key).or_default();
+        group.tasks += 1;
+        group.longest_ns = group.longest_ns.max(task["since_ns"].as_u64().unwrap_or(0));
+        group.polls += task["polls"].as_u64().unwrap_or(0);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.tasks));
+    if !groups.is_empty() {
+        text.push('\n');
+    }
+    for ((state, awaits, spawned_at), group) in groups {
+        let doing = match (state, awaits) {
+            ("idle", "") => "idle in something unknown".to_owned(),
+            (state, "") => state.to_owned(),
+            (state, awaits) => format!("{state} in {awaits}"),
+        };
+        text.push_str(&format!(
+            "{:>9}  {doing}, spawned at {}; {} polls, the longest for {}\n",
+            grouped(group.tasks),
+            plain(spawned_at),
+            grouped(group.polls),
+            short(Duration::from_nanos(group.longest_ns))
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn task(id: u64, what: Option<&str>) -> Value {
+        let awaits = what.map(|what| json!({ "what": what }));
+        json!({"task": {"id": id, "state": "idle", "since_ns": id * 1_000_000, "polls": 2, "awaits": awaits,
+               "spawned_at": "src/main.rs:1:1", "says": format!("task {id} idle")}})
+    }
+
+    #[test]
+    fn tasks_that_do_the_same_are_counted_together() {
+        let mut lines: Vec<Value> = (0..1500).map(|id| task(id, Some("net::read"))).collect();
+        lines.push(task(7, None));
+        lines.push(json!({"runtime": {"program": "p", "process": 1, "id": "1", "flavor": "f", "backend": "b"}}));
+        lines.push(json!({"warning": {"says": "task 3 spins"}}));
+        let text = report(&lines, 10);
+        assert!(
+            text.starts_with("p, process 1, runtime 1 f on b: 1,501 tasks\n! task 3 spins\n"),
+            "{text}"
+        );
+        assert!(text.contains("1,500  idle in net::read, spawned at src/main.rs:1:1; 3,000 polls, the longest for 1.50 s"));
+        assert!(text.contains("1  idle in something unknown"));
+        assert!(text.contains("and 1,491 more"));
+        assert_eq!(text.matches("\ntask ").count(), 10, "{text}");
+    }
+}

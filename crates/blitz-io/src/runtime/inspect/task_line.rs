@@ -1,0 +1,170 @@
+//! One task as a line of JSON, written straight to the reader: a runtime may have a hundred thousand.
+
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::context::tasks::{Awaited, Target, TaskInfo};
+
+/// Writes `{"task":{…}}` and the line's end.
+///
+/// # Errors
+/// The writer's.
+pub(super) fn write(out: &mut impl Write, task: &TaskInfo) -> io::Result<()> {
+    let TaskInfo {
+        id,
+        name,
+        spawned_at,
+        state,
+        since,
+        polls,
+        self_wakes,
+        wakers,
+        has_join_handle,
+        bytes,
+        awaits,
+        ..
+    } = task;
+    writeln!(
+        out,
+        "{{\"task\":{{\"id\":{},\"name\":{},\"spawned_at\":{},\"state\":{},\"since_ns\":{},\"polls\":{polls},\
+         \"self_wakes\":{self_wakes},\"wakers\":{wakers},\"has_join_handle\":{has_join_handle},\"bytes\":{bytes},\
+         \"awaits\":{},\"says\":{}}}}}",
+        Text(id),
+        Maybe(name.as_ref().map(Text)),
+        Text(spawned_at),
+        Text(state),
+        since.as_nanos(),
+        Maybe(awaits.as_ref().map(Awaits)),
+        Text(task),
+    )
+}
+
+/// A value, or `null`.
+struct Maybe<T>(Option<T>);
+
+impl<T: Display> Display for Maybe<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("null"),
+        }
+    }
+}
+
+struct Awaits<'a>(&'a Awaited);
+
+impl Display for Awaits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Awaited { what, on, at, .. } = self.0;
+        write!(
+            f,
+            "{{\"what\":{},\"on\":{},\"at\":{}}}",
+            Text(what),
+            Maybe(on.as_ref().map(On)),
+            Maybe(at.as_ref().map(Text))
+        )
+    }
+}
+
+struct On<'a>(&'a Target);
+
+impl Display for On<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ns = |left: &Duration| left.as_nanos();
+        match self.0 {
+            Target::Descriptor { fd, kind, peer } => write!(
+                f,
+                "{{\"descriptor\":{fd},\"kind\":{},\"peer\":{}}}",
+                Text(kind),
+                Maybe(peer.as_ref().map(Text))
+            ),
+            Target::Deadline { left } => write!(f, "{{\"deadline_in_ns\":{}}}", ns(left)),
+            Target::Task { id } => write!(f, "{{\"task\":{}}}", Text(id)),
+            Target::Signal { number } => write!(f, "{{\"signal\":{number}}}"),
+            Target::Number(number) => write!(f, "{{\"number\":{number}}}"),
+        }
+    }
+}
+
+/// What is shown, as a string of JSON.
+struct Text<T>(T);
+
+impl<T: Display> Display for Text<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        write!(Escape(f), "{}", self.0)?;
+        f.write_char('"')
+    }
+}
+
+struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Escape<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(special) {
+            self.0.write_str(&rest[..at])?;
+            match rest.as_bytes()[at] {
+                byte @ (b'"' | b'\\') => write!(self.0, "\\{}", byte as char)?,
+                byte => write!(self.0, "\\u{byte:04x}")?,
+            }
+            rest = &rest[at + 1..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_comes_back_as_it_was() {
+        for text in [
+            "",
+            "plain",
+            "a \"b\" \\c\\",
+            "line\nend\t\u{0}\u{1f}",
+            "größer 🦀 \u{7f}",
+        ] {
+            let json = Text(text).to_string();
+            assert_eq!(
+                serde_json::from_str::<String>(&json).ok().as_deref(),
+                Some(text),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_kind_of_target_is_json() {
+        let targets = [
+            Target::Descriptor {
+                fd: 7,
+                kind: "TcpStream",
+                peer: Some("[::1]:80".to_owned()),
+            },
+            Target::Deadline {
+                left: Duration::from_secs(1),
+            },
+            Target::Task { id: 9 },
+            Target::Signal { number: 2 },
+            Target::Number(3),
+        ];
+        for target in &targets {
+            let json = On(target).to_string();
+            assert!(
+                serde_json::from_str::<serde_json::Value>(&json)
+                    .is_ok_and(|value| value.is_object()),
+                "{json}"
+            );
+        }
+        assert_eq!(
+            On(&targets[1]).to_string(),
+            "{\"deadline_in_ns\":1000000000}"
+        );
+        assert_eq!(On(&targets[2]).to_string(), "{\"task\":\"9\"}");
+    }
+}
