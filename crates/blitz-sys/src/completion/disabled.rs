@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use super::{Cqe, Entered, Features, Refusal, Setup, Sqe};
 
+/// What a test would have in a ring's place; there is none.
+#[derive(Clone, Debug)]
+pub enum Faults {}
+
 /// Where entries are queued; here it cannot exist.
 #[derive(Debug)]
 pub struct Submissions(std::convert::Infallible);

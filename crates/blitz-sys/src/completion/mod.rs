@@ -2,7 +2,8 @@
 //!
 //! [`Submissions`] is where entries are queued; the driver keeps it under its lock, so that any thread may queue.
 //! [`Completions`] is where answers come out and where a thread waits; one thread at a time holds it.
-//! `uring.rs` fills them on Linux, `disabled.rs` has the same names elsewhere and refuses to open.
+//! `uring.rs` fills them on Linux, `disabled.rs` has the same names elsewhere and refuses to open. On Linux `door.rs` stands
+//! before it: a test may ask for a ring with `faults/` instead of a ring.
 
 mod setup;
 mod sqe;
@@ -11,9 +12,13 @@ pub use setup::{Features, Mode, Refusal, Setup, SqPoll};
 pub use sqe::*;
 
 #[cfg(uring)]
+mod door;
+#[cfg(uring)]
 mod uring;
 #[cfg(uring)]
-use uring as imp;
+use door as imp;
+#[cfg(uring)]
+pub mod faults;
 #[cfg(uring)]
 mod probe;
 
@@ -22,7 +27,7 @@ mod disabled;
 #[cfg(not(uring))]
 use disabled as imp;
 
-pub use imp::{Completions, Submissions, enable, open, probe};
+pub use imp::{Completions, Faults, Submissions, enable, open, probe};
 
 /// What a cancelled operation answers, as a negative result.
 pub const ECANCELED: i32 = libc::ECANCELED;

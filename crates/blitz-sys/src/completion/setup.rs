@@ -34,6 +34,8 @@ pub struct Setup {
     pub mode: Mode,
     /// A kernel thread that submits.
     pub sqpoll: Option<SqPoll>,
+    /// What stands in for the ring, in a test.
+    pub faults: Option<super::Faults>,
 }
 
 /// What the kernel was seen to do, and what this ring was given.

@@ -184,6 +184,65 @@ impl Sqe {
         self.flags & sqe_flags::LINK != 0
     }
 
+    /// True if all of `flags` (of [`sqe_flags`]) are set.
+    #[inline]
+    pub const fn has_flags(&self, flags: u8) -> bool {
+        self.flags & flags == flags
+    }
+
+    /// The descriptor that the entry names.
+    pub const fn get_fd(&self) -> i32 {
+        self.fd
+    }
+
+    /// The entry's address, length and offset, whatever they mean for its opcode.
+    pub const fn operands(&self) -> (u64, u32, u64) {
+        (self.addr, self.len, self.off)
+    }
+
+    /// The group whose buffers a receive takes, or the number of the registered buffer.
+    pub const fn get_group(&self) -> u16 {
+        self.buf
+    }
+
+    /// The events that a poll asks for.
+    pub const fn poll_events(&self) -> u32 {
+        if cfg!(target_endian = "big") {
+            self.op_flags.rotate_left(16)
+        } else {
+            self.op_flags
+        }
+    }
+
+    /// The same transfer of half as many bytes; `None` if it is no transfer, or of one byte.
+    pub fn halved(mut self) -> Option<Self> {
+        let is_transfer = matches!(
+            self.opcode(),
+            Opcode::READ
+                | Opcode::WRITE
+                | Opcode::READ_FIXED
+                | Opcode::WRITE_FIXED
+                | Opcode::RECV
+                | Opcode::SEND
+                | Opcode::SEND_ZC
+                | Opcode::SPLICE
+        );
+        let halves = is_transfer && self.len > 1 && !self.has_flags(sqe_flags::BUFFER_SELECT);
+        self.len /= 2;
+        halves.then_some(self)
+    }
+
+    /// The same entry, to answer once; `None` if it would anyway.
+    pub fn once(mut self) -> Option<Self> {
+        let is_many = match self.opcode() {
+            Opcode::RECV => std::mem::take(&mut self.ioprio) & RECV_MULTISHOT != 0,
+            Opcode::ACCEPT => std::mem::take(&mut self.ioprio) & ACCEPT_MULTISHOT != 0,
+            Opcode::POLL_ADD => std::mem::take(&mut self.len) & POLL_ADD_MULTI != 0,
+            _ => false,
+        };
+        is_many.then_some(self)
+    }
+
     /// Does nothing.
     pub const fn nop() -> Self {
         Self::new(Opcode::NOP, -1, 0, 0, 0)

@@ -15,20 +15,20 @@ use crate::errno::{self, Class};
 
 use super::{Cqe, Entered, Features, Mode, Refusal, Setup, Sqe};
 
-pub use super::probe::probe;
+use super::probe::probe;
 
 /// Below this a ring is of no use, and memory is short indeed.
 const ENTRIES_MIN: u32 = 16;
 
 /// Where entries are queued. One thread at a time: the driver's lock.
-pub struct Submissions {
+pub(super) struct Submissions {
     io: Arc<IoUring>,
     sqpoll: bool,
     deferred: bool,
 }
 
 /// Where answers come out, and where a thread waits. One thread at a time: the core's holder.
-pub struct Completions {
+pub(super) struct Completions {
     io: Arc<IoUring>,
     sqpoll: bool,
     no_iowait: EnterFlags,
@@ -48,6 +48,7 @@ impl Ring {
             cq_entries: ENTRIES_MIN,
             mode: Mode::Shared,
             sqpoll: None,
+            faults: None,
         };
         let io = Arc::new(build_with(&setup, Flags::default())?);
         Ok(Self {
@@ -75,7 +76,7 @@ impl Ring {
 ///
 /// # Errors
 /// If the kernel refuses even the plainest ring, or lacks what the driver cannot do without.
-pub fn open(setup: &Setup) -> Result<(Submissions, Completions, Features), Refusal> {
+pub(super) fn open(setup: &Setup) -> Result<(Submissions, Completions, Features), Refusal> {
     let probed = probe()?;
     let mut features = probed.clone();
     let (io, flags) = build(setup)?;
@@ -106,7 +107,7 @@ pub fn open(setup: &Setup) -> Result<(Submissions, Completions, Features), Refus
 ///
 /// # Errors
 /// If it was enabled on another thread.
-pub fn enable(submissions: &Submissions) -> io::Result<()> {
+pub(super) fn enable(submissions: &Submissions) -> io::Result<()> {
     if !submissions.deferred {
         return Ok(());
     }
@@ -231,7 +232,7 @@ impl Submissions {
     /// The memory that the entry names must stay valid, and untouched where the kernel writes, until the last
     /// answer to it has been read.
     #[inline]
-    pub unsafe fn push(&mut self, sqe: &Sqe) -> bool {
+    pub(super) unsafe fn push(&mut self, sqe: &Sqe) -> bool {
         // SAFETY: `Sqe` is the kernel's 64 bytes, as `squeue::Entry` is (asserted below).
         let entry = unsafe { &*std::ptr::from_ref(sqe).cast::<squeue::Entry>() };
         // SAFETY: we are the one `Submissions` of this ring, borrowed mutably: no other queue object exists.
@@ -242,52 +243,46 @@ impl Submissions {
 
     /// How many entries wait to be taken by the kernel.
     #[inline]
-    pub fn len(&mut self) -> usize {
+    pub(super) fn len(&mut self) -> usize {
         // SAFETY: as in `push`.
         unsafe { self.io.submission_shared() }.len()
     }
 
-    /// True if the kernel has taken every entry.
-    #[inline]
-    pub fn is_empty(&mut self) -> bool {
-        self.len() == 0
-    }
-
     /// How many entries fit in now.
     #[inline]
-    pub fn room(&mut self) -> usize {
+    pub(super) fn room(&mut self) -> usize {
         self.capacity() - self.len()
     }
 
     /// How many entries the queue has.
     #[inline]
-    pub fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.io.params().sq_entries() as usize
     }
 
     /// True if the kernel keeps answers back until it is entered: after an overflow, or work put off.
     #[inline]
-    pub fn wants_entering(&mut self) -> bool {
+    pub(super) fn wants_entering(&mut self) -> bool {
         // SAFETY: as in `push`.
         let queue = unsafe { self.io.submission_shared() };
         queue.cq_overflow() || queue.taskrun()
     }
 
     /// True if the completion queue is full and the kernel keeps answers that did not fit.
-    pub fn has_overflowed(&mut self) -> bool {
+    pub(super) fn has_overflowed(&mut self) -> bool {
         // SAFETY: as in `push`.
         unsafe { self.io.submission_shared() }.cq_overflow()
     }
 
     /// How many answers the completion queue holds.
-    pub fn answers(&self) -> usize {
+    pub(super) fn answers(&self) -> usize {
         self.io.params().cq_entries() as usize
     }
 
     /// Hands every queued entry to the kernel and runs what it has put off, without waiting.
     ///
     /// Only on the ring's thread, if it is for one thread.
-    pub fn submit(&mut self) -> Entered {
+    pub(super) fn submit(&mut self) -> Entered {
         let count = self.len() as u32;
         let mut flags = EnterFlags::GETEVENTS;
         if self.sqpoll {
@@ -305,7 +300,7 @@ impl Submissions {
     ///
     /// # Safety
     /// `address` must be `entries` aligned buffer entries that stay until the group is unregistered.
-    pub unsafe fn register_buf_ring(
+    pub(super) unsafe fn register_buf_ring(
         &mut self,
         address: *mut u8,
         entries: u16,
@@ -320,7 +315,7 @@ impl Submissions {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn unregister_buf_ring(&mut self, group: u16) -> io::Result<()> {
+    pub(super) fn unregister_buf_ring(&mut self, group: u16) -> io::Result<()> {
         self.io.submitter().unregister_buf_ring(group)
     }
 
@@ -331,7 +326,7 @@ impl Submissions {
     ///
     /// # Safety
     /// They must stay valid until they are unregistered or the ring is gone.
-    pub unsafe fn register_buffer(&mut self, start: *mut u8, len: usize) -> io::Result<()> {
+    pub(super) unsafe fn register_buffer(&mut self, start: *mut u8, len: usize) -> io::Result<()> {
         let block = libc::iovec {
             iov_base: start.cast(),
             iov_len: len,
@@ -344,7 +339,7 @@ impl Submissions {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn unregister_buffers(&mut self) -> io::Result<()> {
+    pub(super) fn unregister_buffers(&mut self) -> io::Result<()> {
         self.io.submitter().unregister_buffers()
     }
 }
@@ -353,7 +348,7 @@ impl Completions {
     /// Hands `to_submit` entries to the kernel and waits for one answer, no longer than `limit`.
     ///
     /// `None` waits without limit, zero does not wait. `to_submit` must not be more than are queued.
-    pub fn enter(&mut self, to_submit: u32, limit: Option<Duration>) -> Entered {
+    pub(super) fn enter(&mut self, to_submit: u32, limit: Option<Duration>) -> Entered {
         let mut flags = EnterFlags::GETEVENTS;
         if self.sqpoll {
             // Harmless when the kernel's thread is awake, and it spares a fence and a look at its flag.
@@ -382,7 +377,7 @@ impl Completions {
     }
 
     /// Hands the full queue over without waiting for answers: there is room in it afterwards, if the kernel took any.
-    pub fn make_room(&mut self, to_submit: u32) -> Entered {
+    pub(super) fn make_room(&mut self, to_submit: u32) -> Entered {
         let mut flags = EnterFlags::GETEVENTS;
         if self.sqpoll {
             // The kernel's thread takes them in its own time: sleep until it has, instead of looking again and again.
@@ -393,16 +388,21 @@ impl Completions {
         entered(unsafe { submitter.enter::<libc::sigset_t>(to_submit, 0, flags.bits(), None) })
     }
 
+    /// How many entries the submission queue has.
+    pub(super) fn entries(&self) -> usize {
+        self.io.params().sq_entries() as usize
+    }
+
     /// True if there is no answer to read.
     #[inline]
-    pub fn is_empty(&mut self) -> bool {
+    pub(super) fn is_empty(&mut self) -> bool {
         // SAFETY: we are the one `Completions` of this ring, borrowed mutably.
         unsafe { self.io.completion_shared() }.is_empty()
     }
 
     /// Moves up to `max` answers into `batch`.
     #[inline]
-    pub fn reap(&mut self, batch: &mut Vec<Cqe>, max: usize) {
+    pub(super) fn reap(&mut self, batch: &mut Vec<Cqe>, max: usize) {
         // SAFETY: as in `is_empty`.
         let queue = unsafe { self.io.completion_shared() };
         batch.extend(queue.take(max).map(|cqe| Cqe {
