@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use blitz_sys::completion::Faults;
 pub use blitz_sys::completion::SqPoll;
 
 use crate::backend::Backend;
@@ -41,6 +42,9 @@ pub struct Config {
     pub clock: Clock,
     /// How long a shutdown waits for operations to end before it leaks them (5 s).
     pub drain_limit: Duration,
+    /// What stands in for the ring, in a test.
+    #[doc(hidden)]
+    pub faults: Option<Faults>,
 }
 
 impl Config {
@@ -63,6 +67,7 @@ impl Default for Config {
             buffers: BufferConfig::default(),
             clock: Clock::default(),
             drain_limit: Duration::from_secs(5),
+            faults: None,
         }
     }
 }

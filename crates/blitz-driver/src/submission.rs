@@ -6,8 +6,9 @@ use std::task::Waker;
 
 use blitz_core::quiet::quietly;
 use blitz_core::slab::{Key, Slab};
-use blitz_sys::completion::{ECANCELED, Entered, Opcode, Sqe, Submissions};
+use blitz_sys::completion::{Entered, Opcode, Sqe, Submissions};
 use blitz_sys::descriptor::{AsRawFd, OwnedFd};
+use blitz_sys::errno;
 use blitz_sys::readiness::{bits_of, mask_for};
 
 use crate::counters::Counted;
@@ -256,7 +257,7 @@ impl Submission {
         };
         if entry.dropped || self.closed {
             out.freed.extend(self.sources.remove(key));
-        } else if result >= 0 || result == -ECANCELED {
+        } else if result >= 0 || errno::class(-result).is_recoverable() {
             // The kernel was short of memory for one more answer, or the thread that submitted the poll has exited.
             let (fd, interest) = (entry.raw_fd, entry.interest);
             self.counted.rearmed += 1;

@@ -88,6 +88,7 @@ impl Driver {
                 RingUse::SingleThread => Mode::SingleThread,
             },
             sqpoll: config.sqpoll,
+            faults: config.faults.clone(),
         };
         let (submissions, completions, features) = completion::open(&setup)?;
         let refused = |step: &str| {

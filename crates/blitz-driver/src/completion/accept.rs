@@ -62,9 +62,7 @@ impl Accepts {
                 is_leaving,
             }) = &found
             else {
-                return registration.poll_io(cx, Direction::Read, || {
-                    blitz_sys::socket::accept(registration.fd().as_fd()).map(|(socket, _)| socket)
-                });
+                return plain(cx, registration);
             };
             handle.check_process()?;
             if coop.is_none() {
@@ -78,6 +76,11 @@ impl Accepts {
                 continue;
             };
             match many.next(cx.waker(), &mut fresh) {
+                Next::Answer(result, _) if result == -errno::EAGAIN => {
+                    // It would not wait for us in the ring: readiness does.
+                    drop((submission, coop));
+                    return plain(cx, registration);
+                }
                 Next::Answer(result, _) => {
                     drop(submission);
                     if let Some(coop) = coop {
@@ -133,6 +136,13 @@ impl Accepts {
         }
         seat.as_mut().map(Seat::find)
     }
+}
+
+/// Readiness, and a call.
+fn plain(cx: &mut Context<'_>, registration: &Registration) -> Poll<io::Result<OwnedFd>> {
+    registration.poll_io(cx, Direction::Read, || {
+        blitz_sys::socket::accept(registration.fd().as_fd()).map(|(socket, _)| socket)
+    })
 }
 
 /// Makes the stream's place on the nearest ring that accepts so.

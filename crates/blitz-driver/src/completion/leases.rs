@@ -169,6 +169,12 @@ impl Leases {
                 continue;
             };
             match many.next(cx.waker(), &mut fresh) {
+                Next::Answer(result, flags)
+                    if result == -errno::EAGAIN && cqe_flags::buffer(flags).is_none() =>
+                {
+                    // It would not wait for us in the ring: readiness does.
+                    return FromRing::Plain;
+                }
                 Next::Answer(result, flags) => {
                     return FromRing::Ready(view_of(result, flags, group));
                 }

@@ -82,7 +82,8 @@ enum Stage {
 /// may or may not have happened, as with any call whose answer is not awaited.
 ///
 /// An `ECANCELED` that nobody asked for (the thread that submitted has ended) and an `EINTR` are not results: the
-/// operation is submitted again.
+/// operation is submitted again. Every other error is its caller's, with what the operation owned: what may be tried again
+/// later ([`Class`](blitz_sys::errno::Class)), the caller tries again.
 #[must_use = "an operation does nothing unless it is awaited"]
 pub struct Op<D: Request> {
     handle: Handle,
@@ -93,7 +94,8 @@ pub struct Op<D: Request> {
 }
 
 impl<D: Request> Op<D> {
-    pub(super) fn new(handle: &Handle, data: D) -> Self {
+    /// An operation of `handle`'s driver. Nothing happens before it is polled.
+    pub fn new(handle: &Handle, data: D) -> Self {
         Self {
             handle: handle.clone(),
             data: Some(data),

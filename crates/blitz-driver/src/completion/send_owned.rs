@@ -14,7 +14,7 @@ use blitz_io_traits::IoBuf;
 use blitz_sys::completion::Opcode;
 use blitz_sys::descriptor::AsFd;
 
-use super::socket::{near, send};
+use super::socket::{is_not_ready, near, send};
 use crate::interest::Interest;
 use crate::registration::Registration;
 
@@ -96,7 +96,7 @@ impl<B: IoBuf> SendOwned<'_, B> {
 /// Waits for room: in the ring where it can send, else for readiness.
 async fn send_slowly<B: IoBuf>(
     registration: &Registration,
-    buffer: B,
+    mut buffer: B,
     from: usize,
 ) -> (io::Result<usize>, B) {
     let handle = near(registration);
@@ -104,7 +104,10 @@ async fn send_slowly<B: IoBuf>(
         let end = buffer.bytes_init();
         let rest = buffer.slice(from..end);
         let (sent, rest) = send(&handle, registration.fd().clone(), rest).await;
-        return (sent, rest.into_inner());
+        buffer = rest.into_inner();
+        if !matches!(&sent, Err(error) if is_not_ready(error)) {
+            return (sent, buffer);
+        }
     }
     loop {
         if let Err(error) = registration.ready(Interest::WRITABLE).await {

@@ -342,7 +342,12 @@ pub async fn receive_owned<B: IoBufMut>(
         None => {
             let handle = near(registration);
             if handle.supports(Opcode::RECV) {
-                return receive(&handle, registration.fd().clone(), buffer, true).await;
+                let fd = registration.fd().clone();
+                let (received, back) = receive(&handle, fd, buffer, true).await;
+                if !matches!(&received, Err(error) if is_not_ready(error)) {
+                    return (received, back);
+                }
+                buffer = back;
             }
             registration
                 .async_io(Interest::READABLE, || now(&mut buffer))
@@ -355,6 +360,11 @@ pub async fn receive_owned<B: IoBufMut>(
         unsafe { buffer.set_init(n) };
     }
     (result, buffer)
+}
+
+/// The ring would not wait: readiness is to. Seen of sockets that do not block, on some kernels.
+pub(super) fn is_not_ready(error: &io::Error) -> bool {
+    errno::Class::of(error) == errno::Class::RetryWhenReady
 }
 
 /// Tries `call` within the task's budget, so that a socket which never blocks does not keep its task running for ever.

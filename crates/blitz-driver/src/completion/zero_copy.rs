@@ -199,7 +199,10 @@ pub async fn send_zc_vectored_owned<B: IoBuf>(
     (sent.map(Sent::copied), buffers)
 }
 
-/// This kind of socket, or its route, cannot; or so much locked memory is not allowed.
+/// This kind of socket, or its route, cannot; or so much locked memory is not allowed; or the ring would not wait.
 fn must_be_copied(error: &io::Error) -> bool {
-    errno::is_unsupported(error) || error.raw_os_error() == Some(errno::ENOMEM)
+    let class = errno::Class::of(error);
+    errno::is_unsupported(error)
+        || class == errno::Class::RetryWhenReady
+        || class == errno::Class::RetryWhenFreed
 }

@@ -171,7 +171,8 @@ impl Many {
         if result == -errno::ENOBUFS && self.carries == Carries::Buffers {
             self.is_starved = true;
             destroy(self.carries, result, flags, group, out);
-        } else if result == -errno::ECANCELED {
+        } else if errno::is_undone(result) {
+            // Nothing was done: the reader arms it again.
             destroy(self.carries, result, flags, group, out);
         } else {
             self.queue.push((result, flags));
@@ -265,6 +266,7 @@ mod tests {
             cq_entries: 16,
             mode: Mode::Shared,
             sqpoll: None,
+            faults: None,
         };
         let Ok((mut submissions, _completions, _)) = completion::open(&setup) else {
             return;

@@ -6,6 +6,7 @@ mod completion_ops;
 mod completion_streams;
 mod completion_support;
 mod edges;
+mod faults;
 mod metrics;
 mod readiness;
 mod refusal;
