@@ -395,6 +395,13 @@ impl Builder {
         self
     }
 
+    /// What stands in for the drivers' rings, in a test of the runtime itself.
+    #[doc(hidden)]
+    pub fn driver_faults(&mut self, faults: blitz_sys::completion::Faults) -> &mut Self {
+        self.driver.faults = Some(faults);
+        self
+    }
+
     /// Submission entries of each ring. Default: 256. What does not fit waits in a list.
     ///
     /// # Panics
