@@ -491,11 +491,8 @@ fn kept_for_a_stream_of_bytes() {
         // All but the one that is out came home: three more can be picked, and not a fourth.
         let again = [pick(4), pick(5), pick(6)];
         // SAFETY: as above.
-        assert_eq!(
-            unsafe { kernel.pick(64, 7) },
-            None,
-            "a buffer that is out was lent again"
-        );
+        let fourth = unsafe { kernel.pick(64, 7) };
+        assert_eq!(fourth, None, "a buffer that is out was lent again");
         assert!(
             view.iter().all(|byte| *byte == 1),
             "what is read was written over"
@@ -544,10 +541,8 @@ fn kept_for_a_stream_of_connections() {
         turn(&mut driver);
         assert!(driver.handle().operations_in_flight().is_empty());
         // SAFETY: no memory is passed.
-        assert!(
-            unsafe { libc::fcntl(accept.get_fd(), libc::F_GETFD) } < 0,
-            "left open"
-        );
+        let left = unsafe { libc::fcntl(accept.get_fd(), libc::F_GETFD) };
+        assert!(left < 0, "the listener was left open");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{CURRENT_POSITION, Opcode, Sqe};
 use blitz_sys::descriptor::{AsRawFd, IntoRawFd, OwnedFd};
-use blitz_sys::errno::{self, ECANCELED, EINTR};
+use blitz_sys::errno::{self, ECANCELED};
 use blitz_sys::file::{self, TRANSFER_MAX};
 
 use super::op::{Op, Request};
@@ -137,10 +137,13 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for WriteAt<F, B> {
         let len = self.buffer.bytes_init();
         let mut written = 0;
         let mut answer = outcome.result;
+        // What the ring could not do at this moment, a call may.
+        let mut is_rings = true;
         loop {
             match answer {
                 n if n > 0 => written += n as usize,
-                n if n == -ECANCELED || n == -EINTR => {}
+                n if errno::is_undone(n) => {}
+                n if n < 0 && is_rings && errno::class(-n).is_recoverable() => {}
                 error => {
                     let error = errno::error(-error);
                     return file::report_loss(len - written, &error);
@@ -149,6 +152,7 @@ unsafe impl<F: Descriptor, B: IoBuf> Request for WriteAt<F, B> {
             if written >= len {
                 return;
             }
+            is_rings = false;
             let offset = self.offset.map(|offset| offset + written as u64);
             let ptr = self.buffer.stable_ptr().wrapping_add(written);
             // SAFETY: the rest of the buffer's own bytes, which are initialised.
@@ -308,6 +312,8 @@ impl Close {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use blitz_sys::errno::EINTR;
+
     use super::*;
 
     /// The descriptor is gone after it, so that the second try would close another's.

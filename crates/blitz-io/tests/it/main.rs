@@ -9,6 +9,7 @@ mod contention;
 #[cfg(feature = "cpu")]
 mod cpu;
 mod events;
+mod faults;
 mod fs;
 mod fs_faults;
 mod harness;

@@ -9,7 +9,7 @@ use blitz_sys::errno::{EAGAIN, ECANCELED, EINTR, ENOBUFS, ENOMEM};
 use std::io::Write as _;
 
 use super::{REFUSALS, content, file, on_tampered, received};
-use crate::completion_support::{drive, poll_once};
+use crate::completion_support::{drain, drive, poll_once};
 use crate::support::{tcp_pair, turn_now};
 
 /// What is asked for with readiness at hand never says that it would block.
@@ -68,6 +68,24 @@ fn zero_copy_falls_back_on_a_copy() {
             plan.add(Opcode::SENDMSG_ZC, Fault::Refuse(number));
             let (sent, _) = drive(driver, send_zc_vectored_owned(&mine, vec![bytes.clone()]));
             assert!(sent.unwrap().is_copied, "{number}");
+        }
+    });
+}
+
+/// Bytes that were given to a write which nobody waits for are not lost because the ring is short of something.
+#[test]
+fn a_detached_write_is_written_though_the_ring_refuses_it() {
+    on_tampered(|driver, plan| {
+        for number in [EAGAIN, EINTR, ECANCELED, ENOMEM, ENOBUFS] {
+            let dir = tempfile::tempdir().unwrap();
+            plan.add(Opcode::WRITE, Fault::Refuse(number));
+            let target = file(dir.path(), b"");
+            let mut op = write_at(driver.handle(), target, b"kept".to_vec(), Some(0));
+            assert!(poll_once(std::pin::Pin::new(&mut op)).is_pending());
+            op.detach();
+            drain(driver);
+            turn_now(driver);
+            assert_eq!(content(dir.path()), b"kept", "{number}");
         }
     });
 }

@@ -29,6 +29,7 @@ use blitz_exec::task::JoinHandle;
 use blitz_io_traits::{IoBuf, ReadBuf, Slice};
 use blitz_sys::completion::Opcode;
 use blitz_sys::descriptor::AsRawFd;
+use blitz_sys::errno::Class;
 
 use super::bell::Bell;
 use super::unsent::Unsent;
@@ -207,13 +208,12 @@ impl State {
         base: Option<u64>,
         file: &StdFile,
     ) {
-        use io::ErrorKind::{QuotaExceeded, StorageFull, WouldBlock, WriteZero};
-        // Where room may be made, or the other end may read, a retry makes sense, and where only the runtime has ended, so
-        // that the drop writes them. All else would fail for ever.
-        if matches!(
-            error.kind(),
-            StorageFull | QuotaExceeded | WouldBlock | WriteZero
-        ) || blitz_driver::is_shutting_down(&error)
+        use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
+        // Where room may be made, the other end may read, or the kernel be less short of memory, a retry makes sense, and where
+        // only the runtime has ended, so that the drop writes them. All else would fail for ever.
+        if matches!(error.kind(), StorageFull | QuotaExceeded | WriteZero)
+            || Class::of(&error).is_recoverable()
+            || blitz_driver::is_shutting_down(&error)
         {
             self.unsent = bytes;
             self.unsent_at = at;
