@@ -28,7 +28,7 @@ const REFUSALS: [i32; 7] = [EAGAIN, EINTR, ECANCELED, ENOMEM, ENOBUFS, EMFILE, E
 /// Of a thousand operations so many meet a fault.
 const PER_MILLE: u32 = 80;
 const CONNECTIONS: usize = 8;
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();

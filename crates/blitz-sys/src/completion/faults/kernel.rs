@@ -89,6 +89,11 @@ impl Kernel {
         self.state().held.clone()
     }
 
+    /// True if the driver has read every answer.
+    pub fn is_read(&self) -> bool {
+        self.state().answers.is_empty()
+    }
+
     /// Answers `sqe`; for the last time unless `flags` has [`cqe_flags::MORE`].
     ///
     /// # Panics
