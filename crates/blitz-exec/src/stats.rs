@@ -52,9 +52,12 @@ fn add(figure: &AtomicU64, more: u64) {
 const EXACT: u64 = 1;
 
 impl WorkerStats {
-    /// All zero.
+    /// All zero. Who wants the time asks the clock, until the worker has begun.
     pub fn new() -> Arc<Self> {
-        Arc::default()
+        Arc::new(Self {
+            now_ns: AtomicU64::new(EXACT),
+            ..Self::default()
+        })
     }
 
     /// A thread takes the worker's core, at `now`.

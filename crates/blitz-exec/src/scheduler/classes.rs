@@ -48,9 +48,11 @@ impl Classes {
         self.is_plain() && self.normal.is_empty()
     }
 
-    /// How many tasks wait.
-    pub(super) fn len(&self) -> usize {
-        self.normal.len() + self.others.iter().map(Chain::len).sum::<usize>()
+    /// How many tasks wait in each lane, by number.
+    pub(super) fn lens(&self) -> [usize; Lane::COUNT] {
+        let mut lens = std::array::from_fn(|lane| self.others[lane].len());
+        lens[Lane::Normal.number()] = self.normal.len();
+        lens
     }
 
     /// How many normal tasks wait.

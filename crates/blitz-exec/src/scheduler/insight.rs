@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use blitz_core::histogram::{Histogram, Layout, Snapshot};
 use blitz_core::primitive::sync::Mutex;
@@ -14,7 +14,7 @@ use blitz_core::waiting::Leaf;
 
 use super::warnings::Warnings;
 use crate::stats::WorkerStats;
-use crate::task::Id;
+use crate::task::{Id, Priority};
 
 /// Tells the time to what measures.
 pub trait Clock: Send + Sync {
@@ -81,6 +81,8 @@ pub struct Insight {
     long_poll_ns: AtomicU64,
     poll_time_layout: Layout,
     latency_layout: Layout,
+    /// By priority, the most urgent first: how long tasks are ready before they are polled.
+    classes: [OnceLock<Histogram>; 4],
     sites: Mutex<Vec<Arc<SiteTimes>>>,
     traces: Mutex<Option<Arc<dyn TraceSink>>>,
     warnings: Warnings,
@@ -129,6 +131,7 @@ impl Insight {
             long_poll_ns: AtomicU64::new(10_000_000),
             poll_time_layout,
             latency_layout,
+            classes: [const { OnceLock::new() }; 4],
             sites: Mutex::new(Vec::new()),
             traces: Mutex::new(None),
             warnings: Warnings::default(),
@@ -200,12 +203,21 @@ impl Insight {
         }
     }
 
-    /// A poll began at `start` and ended at `end`, on this worker; its task was ready for `latency` before, if that is measured.
+    /// How long tasks of this priority were ready before they were polled, as far as that was measured, in nanoseconds.
+    pub fn class_latency(&self, priority: Priority) -> Snapshot {
+        self.classes[priority.place()]
+            .get()
+            .map_or_else(|| Snapshot::empty(Layout::NANOSECONDS), Histogram::snapshot)
+    }
+
+    /// A poll of a task that was spawned at `location` took so long, on this worker; the task was ready for `latency` before, if
+    /// that is measured.
     pub(super) fn record(
         &self,
         stats: &WorkerStats,
         measured: Measured,
         location: &'static Location<'static>,
+        priority: Priority,
         poll_time: u64,
         latency: Option<u64>,
     ) {
@@ -222,6 +234,8 @@ impl Insight {
         if let Some(ns) = latency {
             let all = stats.latency.get_or_init(new(self.latency_layout));
             all.record(ns);
+            let class = self.classes[priority.place()].get_or_init(new(Layout::NANOSECONDS));
+            class.record(ns);
         }
         self.with_site(location, |site| {
             if let Some(ns) = poll_time {

@@ -27,7 +27,7 @@ use blitz_core::quiet::quietly;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::stats::WorkerStats;
-use crate::task::{JoinHandle, Notified, OwnedTasks, SpawnInfo, TaskMeta, Tracked};
+use crate::task::{JoinHandle, Notified, OwnedTasks, Priority, SpawnInfo, TaskMeta, Tracked};
 use insight::Measure;
 use warnings::{Warning, WarningKind};
 
@@ -124,6 +124,18 @@ impl Handle {
             Handle::Single(scheduler) => scheduler.queue_len(),
             Handle::Multi(scheduler) => scheduler.local_queue_len(index),
             Handle::PerCore(scheduler) => scheduler.workers()[index].queue_len(),
+        }
+    }
+
+    /// How many tasks of one priority wait in all queues, as far as workers have said so: on one thread, at its last turn.
+    pub fn queued(&self, priority: Priority) -> usize {
+        match self {
+            Handle::Single(scheduler) => scheduler.queued(priority),
+            Handle::Multi(scheduler) => scheduler.queued(priority),
+            Handle::PerCore(scheduler) => {
+                let workers = scheduler.workers().iter();
+                workers.map(|worker| worker.queued(priority)).sum()
+            }
         }
     }
 
@@ -266,7 +278,7 @@ fn run_observed(task: Notified, config: &Config, stats: &WorkerStats) -> Option<
         .then(|| start.saturating_sub(place.since()));
     place.touch(start);
     // The poll may be the last: what is told afterwards must not lie in the task.
-    let location = task.meta().spawned_at();
+    let (location, priority) = (task.meta().spawned_at(), task.meta().priority());
     let wants_info = hooks.after_poll.is_some() || measured.has(Measure::PollTime);
     let info = wants_info.then(|| SpawnInfo::of(&task.meta()));
     let schedule_latency = latency.map(Duration::from_nanos);
@@ -281,7 +293,7 @@ fn run_observed(task: Notified, config: &Config, stats: &WorkerStats) -> Option<
         let end = insight.now_ns();
         stats.see(end);
         let took = end.saturating_sub(start);
-        insight.record(stats, measured, location, took, latency);
+        insight.record(stats, measured, location, priority, took, latency);
         if let Some(info) = &info
             && measured.has(Measure::PollTime)
             && took >= insight.long_poll_ns()

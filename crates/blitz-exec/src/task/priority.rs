@@ -25,6 +25,11 @@ pub enum Priority {
 impl Priority {
     /// All of them, the most urgent first.
     pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub(crate) const fn place(self) -> usize {
+        Self::Critical as usize - self as usize
+    }
 }
 
 impl fmt::Display for Priority {
@@ -113,6 +118,7 @@ mod tests {
         for priority in Priority::ALL {
             assert_eq!(Lane::from(priority).priority(), priority);
         }
+        assert_eq!(Priority::ALL.map(Priority::place), [0, 1, 2, 3]);
         assert!(Priority::ALL.is_sorted_by(|a, b| a > b));
         assert!(Lane::ALL.is_sorted());
         assert_eq!(Priority::default(), Priority::Normal);

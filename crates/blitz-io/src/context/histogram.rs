@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use blitz_core::histogram::{Histogram, Layout, Snapshot};
 use blitz_exec::scheduler::insight::{Measure, SiteSnapshot};
+use blitz_exec::task::Priority;
 
 use super::metrics::RuntimeMetrics;
 
@@ -370,6 +371,28 @@ impl RuntimeMetrics {
     pub fn schedule_latency_histogram(&self, worker: usize) -> Snapshot {
         let stats = self.worker(worker);
         snapshot(stats.latency(), self.inner.insight.latency_layout())
+    }
+
+    /// How long tasks of one priority were ready before they were polled, on all workers, in nanoseconds: counts, sum, percentiles.
+    /// It is measured while the [histogram of latencies](Self::set_schedule_latency_histogram) is.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::task::{Priority, spawn_with_priority};
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = blitz_io::runtime::Builder::new_current_thread().build()?;
+    /// let metrics = runtime.metrics();
+    /// metrics.set_schedule_latency_histogram(true);
+    /// runtime.block_on(async { spawn_with_priority(Priority::High, async {}).await }).ok();
+    /// let high = metrics.schedule_latency(Priority::High);
+    /// println!("p50 {:?} ns, p99 {:?} ns, max {:?} ns", high.percentile(50.0), high.percentile(99.0), high.max());
+    /// assert_eq!(high.count(), 1);
+    /// assert_eq!(metrics.schedule_latency(Priority::Low).count(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn schedule_latency(&self, priority: Priority) -> Snapshot {
+        self.inner.insight.class_latency(priority)
     }
 
     /// The same two histograms for each place of the source where tasks are spawned, as far as they were on; by file and line.

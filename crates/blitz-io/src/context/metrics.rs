@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use blitz_driver::RingMetrics;
 use blitz_exec::stats::WorkerStats;
+use blitz_exec::task::Priority;
 
 use super::handle::Inner;
 
@@ -172,6 +173,12 @@ impl RuntimeMetrics {
     pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
         self.worker(worker);
         self.inner.scheduler.local_queue_len(worker)
+    }
+
+    /// How many tasks of one priority wait for a worker. On `multi_thread` in all queues, without those that were woken last and run
+    /// next; on the other flavours as it was at each worker's last turn.
+    pub fn priority_queue_depth(&self, priority: Priority) -> usize {
+        self.inner.scheduler.queued(priority)
     }
 
     /// How long a worker's polls take, as a mean in which the last ones weigh most. What lies between two polls is part of it: it

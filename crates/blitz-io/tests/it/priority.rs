@@ -269,6 +269,114 @@ async fn task_of_priority(handle: blitz_io::runtime::Handle) {
         .unwrap();
 }
 
+/// Each class has its own histogram of latencies, while that is on; and tells how many of it wait.
+#[test]
+fn latencies_and_queues_are_told_by_class() {
+    each_case(&FLAVORS, |case| {
+        let runtime = of_one_worker(case);
+        let metrics = runtime.metrics();
+        for (rounds, on) in [(0, false), (1, true)] {
+            metrics.set_schedule_latency_histogram(on);
+            harness::run(&runtime, async {
+                // Until the worker has seen the switch.
+                for _ in 0..3 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                let nested = blitz_io::spawn(async {
+                    let tasks: Vec<_> = Priority::ALL
+                        .into_iter()
+                        .flat_map(|priority| std::iter::repeat_n(priority, 10))
+                        .map(|priority| task::spawn_with_priority(priority, yield_now()))
+                        .collect();
+                    for task in tasks {
+                        task.await.unwrap();
+                    }
+                });
+                nested.await.unwrap();
+            });
+            for priority in Priority::ALL {
+                let latency = metrics.schedule_latency(priority);
+                assert!(
+                    latency.count() >= 20 * rounds && (on || latency.count() == 0),
+                    "{case}, {priority}: {latency:?}"
+                );
+                let percentiles = [50.0, 99.0, 99.9].map(|percent| latency.percentile(percent));
+                assert!(percentiles.is_sorted() && percentiles[2] <= latency.max());
+            }
+        }
+    });
+}
+
+#[test]
+fn the_depth_of_each_class_is_seen_while_its_worker_is_busy() {
+    for backend in harness::backends() {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .driver_backend(backend)
+            .build()
+            .unwrap();
+        let (held, release) = (mpsc::channel(), mpsc::channel::<()>());
+        let holding = runtime.spawn(async move {
+            let low: Vec<_> = (0..3)
+                .map(|_| task::spawn_with_priority(Priority::Low, async {}))
+                .collect();
+            held.0.send(()).unwrap();
+            release.1.recv_timeout(GUARD).unwrap();
+            low
+        });
+        held.1.recv_timeout(GUARD).unwrap();
+        let outside: Vec<_> = [Priority::Critical, Priority::Critical, Priority::High]
+            .map(|priority| runtime.handle().spawn_with_priority(priority, async {}))
+            .into_iter()
+            .chain([runtime.handle().spawn_urgent(async {})])
+            .collect();
+        let metrics = runtime.metrics();
+        let depths = Priority::ALL.map(|priority| metrics.priority_queue_depth(priority));
+        assert_eq!(depths, [3, 1, 0, 3]);
+        assert_eq!(metrics.global_queue_depth(), 4);
+        assert_eq!(metrics.worker_local_queue_depth(0), 3);
+        release.0.send(()).unwrap();
+        harness::run(&runtime, async {
+            for task in holding.await.unwrap().into_iter().chain(outside) {
+                task.await.unwrap();
+            }
+        });
+    }
+}
+
+/// On one thread as of its last turn, which comes after each poll here.
+#[test]
+fn a_task_sees_how_many_wait_behind_it() {
+    each_case(&FLAVORS, |case| {
+        let runtime = case
+            .builder()
+            .worker_threads(1)
+            .event_interval(1)
+            .build()
+            .unwrap();
+        let metrics = runtime.metrics();
+        harness::run(&runtime, async move {
+            let looking = blitz_io::spawn(async move {
+                let low: Vec<_> = (0..5)
+                    .map(|_| task::spawn_with_priority(Priority::Low, async {}))
+                    .collect();
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+                let depths = Priority::ALL.map(|priority| metrics.priority_queue_depth(priority));
+                (depths, low)
+            });
+            let (depths, low) = looking.await.unwrap();
+            // One thread counted the task that looks as well: it had queued itself at that turn.
+            let normal = usize::from(case.flavor != Flavor::MultiThread);
+            assert_eq!(depths, [0, 0, normal, 5], "{case}");
+            for task in low {
+                task.await.unwrap();
+            }
+        });
+    });
+}
+
 #[test]
 fn a_class_cannot_be_promised_too_much() {
     for (priority, polls) in [

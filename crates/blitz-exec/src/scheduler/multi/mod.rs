@@ -29,7 +29,7 @@ use super::drain::Drain;
 use crate::blocking::Spawner;
 use crate::park::{Park, Unpark};
 use crate::stats::WorkerStats;
-use crate::task::{JoinHandle, Lane, Notified, OwnedTasks, Schedule, SpawnInfo};
+use crate::task::{JoinHandle, Lane, Notified, OwnedTasks, Priority, Schedule, SpawnInfo};
 use idle::Idle;
 pub use rescue::NotRescued;
 use run_queue::RunQueue;
@@ -169,6 +169,28 @@ impl MultiThread {
     pub fn local_queue_len(&self, worker: usize) -> usize {
         let remote = &self.shared.remotes[worker];
         remote.thief.len() + remote.side.len(Lane::High) + remote.side.len(Lane::Low)
+    }
+
+    /// How many tasks of one priority wait in all queues.
+    pub fn queued(&self, priority: Priority) -> usize {
+        let shared = &self.shared;
+        let own = |remote: &Remote, lane| match lane {
+            Lane::Normal => remote.thief.len(),
+            lane => remote.side.len(lane),
+        };
+        let lanes = Lane::ALL
+            .into_iter()
+            .filter(|lane| lane.priority() == priority);
+        lanes
+            .map(|lane| {
+                let remotes = shared.remotes.iter().map(|remote| own(remote, lane));
+                let injected = match lane {
+                    Lane::Normal => shared.injector.len(),
+                    lane => shared.side.len(lane),
+                };
+                remotes.sum::<usize>() + injected
+            })
+            .sum()
     }
 
     /// How many workers there are.

@@ -26,7 +26,9 @@ use super::config::{Config, PanicPolicy};
 use super::drain::Drain;
 use crate::park::{Park, ThreadParker, Unpark};
 use crate::stats::WorkerStats;
-use crate::task::{Header, JoinHandle, Lane, Notified, OwnedTasks, PulseRef, Schedule, SpawnInfo};
+use crate::task::{
+    Header, JoinHandle, Lane, Notified, OwnedTasks, Priority, PulseRef, Schedule, SpawnInfo,
+};
 
 pub use context::current_index;
 pub(crate) use context::with_current;
@@ -55,7 +57,7 @@ pub struct Shared {
     drain: Drain,
     stats: Arc<WorkerStats>,
     /// How many tasks were in the queue at the last turn.
-    queue_len: AtomicUsize,
+    queue_lens: [AtomicUsize; Lane::COUNT],
     /// What the thread works on that runs this, while one does.
     pulse: Mutex<Option<PulseRef>>,
 }
@@ -106,7 +108,7 @@ impl Shared {
             config,
             drain: Drain::new(),
             stats,
-            queue_len: AtomicUsize::new(0),
+            queue_lens: std::array::from_fn(|_| AtomicUsize::new(0)),
             pulse: Mutex::new(None),
         })
     }
@@ -248,7 +250,17 @@ impl Shared {
     /// How many tasks were in its queue at the last turn.
     pub fn queue_len(&self) -> usize {
         // ORDERING: Relaxed: a figure.
-        self.queue_len.load(Relaxed)
+        self.queue_lens.iter().map(|len| len.load(Relaxed)).sum()
+    }
+
+    /// How many tasks of one priority were in its queue at the last turn.
+    pub fn queued(&self, priority: Priority) -> usize {
+        let lanes = Lane::ALL.into_iter().zip(&self.queue_lens);
+        lanes
+            .filter(|(lane, _)| lane.priority() == priority)
+            // ORDERING: Relaxed: a figure.
+            .map(|(_, len)| len.load(Relaxed))
+            .sum()
     }
 
     /// The time for a task that is woken now.

@@ -288,10 +288,11 @@ impl Context {
     /// Tells what was counted since the last turn.
     fn publish(&self) {
         let shared = &*self.shared;
-        let counted = self.with_core(|core| (core.ran, core.remote, core.queue.len()));
-        let Some((ran, remote, queued)) = counted else {
+        let counted = self.with_core(|core| (core.ran, core.remote, core.queue.lens()));
+        let Some((ran, remote, lens)) = counted else {
             return;
         };
+        let queued: usize = lens.iter().sum();
         // Whatever was queued came from here or from the inbox, and was polled or is in the queue still.
         shared
             .stats
@@ -300,8 +301,10 @@ impl Context {
         shared
             .stats
             .set_exact(shared.config.insight.measured().stamps_wakes());
-        // ORDERING: Relaxed: a figure.
-        shared.queue_len.store(queued, Relaxed);
+        for (figure, len) in shared.queue_lens.iter().zip(lens) {
+            // ORDERING: Relaxed: a figure.
+            figure.store(len, Relaxed);
+        }
     }
 
     /// One turn of the driver. The core stays in place, so that wakes go to its queue.
