@@ -250,6 +250,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_time_of_a_wake_is_asked_for_until_the_worker_has_begun() {
+        let stats = WorkerStats::new();
+        assert_eq!((stats.now_ns(), stats.stamp(|| 70)), (0, 70));
+        stats.begin(80);
+        assert_eq!(stats.stamp(|| 90), 80);
+        stats.set_exact(true);
+        stats.see(100);
+        assert_eq!(stats.stamp(|| 110), 110);
+    }
+
+    #[test]
     fn a_worker_is_busy_between_its_waits() {
         let stats = WorkerStats::new();
         assert_eq!(stats.thread(), None);

@@ -64,13 +64,18 @@ impl Classes {
     /// Queues a task behind all others of its lane.
     #[inline]
     pub(super) fn push(&mut self, task: Notified) {
-        match task.lane() {
-            Lane::Normal => self.normal.push_back(task),
-            lane => {
-                self.others[lane.number()].push_back(task);
-                self.waiting.insert(lane);
-            }
+        if task.is_normal() {
+            self.normal.push_back(task);
+        } else {
+            self.push_other(task);
         }
+    }
+
+    #[cold]
+    fn push_other(&mut self, task: Notified) {
+        let lane = task.lane();
+        self.others[lane.number()].push_back(task);
+        self.waiting.insert(lane);
     }
 
     /// Queues tasks that are all normal.
@@ -87,10 +92,14 @@ impl Classes {
         }
     }
 
-    /// The normal task that has waited longest.
+    /// The task that has waited longest, if all are normal.
     #[inline]
-    pub(super) fn pop_normal(&mut self) -> Option<Notified> {
-        self.normal.pop_front()
+    pub(super) fn pop_if_plain(&mut self) -> Option<Notified> {
+        if self.is_plain() {
+            self.normal.pop_front()
+        } else {
+            None
+        }
     }
 
     /// The task to run next. `normal_waits`: whether the caller has something to do that counts as normal; `take_normal`: whether

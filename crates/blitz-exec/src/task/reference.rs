@@ -164,6 +164,12 @@ impl Notified {
         self.0.header().state.lane()
     }
 
+    /// Whether it waits with the normal ones.
+    #[inline]
+    pub(crate) fn is_normal(&self) -> bool {
+        self.0.header().state.is_normal()
+    }
+
     /// It is about to have its first poll: from now on it is critical like others.
     pub(crate) fn settle(&self) {
         self.0.header().state.set_lane(Lane::Critical);

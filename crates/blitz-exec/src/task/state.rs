@@ -160,6 +160,13 @@ impl State {
         Lane::of_number((self.0.load(Relaxed) & LANE) / ONE_LANE)
     }
 
+    /// Whether that is the lane of normal tasks.
+    #[inline]
+    pub(super) fn is_normal(&self) -> bool {
+        // ORDERING: Relaxed: as in `lane`.
+        self.0.load(Relaxed) & LANE == Lane::Normal.number() * ONE_LANE
+    }
+
     /// From now on it waits in `lane`. Returns where it did until now.
     pub(super) fn set_lane(&self, lane: Lane) -> Lane {
         // ORDERING: Relaxed: each later move of this word sees it, and it publishes nothing. An exchange goes on with the

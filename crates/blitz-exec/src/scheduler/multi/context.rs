@@ -9,8 +9,7 @@ use blitz_core::primitive::sync::Mutex;
 use super::Shared;
 use super::grip::{Grip, NotSeized};
 use super::rescue::Back;
-use super::run_queue::Help;
-use super::worker::{Core, Worker};
+use super::worker::{Core, Help, Worker};
 use crate::task::{Notified, PulseRef};
 
 blitz_core::thread_local_const! {
@@ -135,12 +134,33 @@ pub(super) fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
 /// Queues the task if this thread runs a worker of `shared`; else gives it back.
 #[inline]
 pub(super) fn push_here(shared: &Shared, task: Notified) -> Result<(), Notified> {
+    if !task.is_normal() {
+        return push_here_by_class(shared, task);
+    }
+    let mut task = Some(task);
+    let wake = with_context(|context| {
+        if !ptr::eq(&*context.worker.shared, shared) {
+            return false;
+        }
+        context
+            .with_core(|core| task.take().is_some_and(|task| core.push(shared, task)))
+            .unwrap_or(false)
+    });
+    if wake == Some(true) && shared.idle.is_worth_waking() {
+        shared.wake_one();
+    }
+    task.map_or(Ok(()), Err)
+}
+
+/// The same for a task that is not normal.
+#[cold]
+fn push_here_by_class(shared: &Shared, task: Notified) -> Result<(), Notified> {
     let mut task = Some(task);
     let help = with_context(|context| {
         if !ptr::eq(&*context.worker.shared, shared) {
             return None;
         }
-        context.with_core(|core| task.take().map(|task| core.push(shared, task)))?
+        context.with_core(|core| task.take().map(|task| core.push_by_class(shared, task)))?
     });
     match help.flatten() {
         Some(Help::WithSurplus) if shared.idle.is_worth_waking() => shared.wake_one(),

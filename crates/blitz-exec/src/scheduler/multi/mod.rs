@@ -275,7 +275,7 @@ impl Shared {
     fn has_work(&self) -> bool {
         let side = self.side.is_used();
         !self.injector.is_empty()
-            || !self.side.waiting().is_empty()
+            || !self.side.is_empty()
             || self
                 .remotes
                 .iter()

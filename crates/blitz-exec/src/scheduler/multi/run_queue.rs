@@ -36,17 +36,6 @@ pub(super) struct RunQueue {
     stats: Arc<WorkerStats>,
 }
 
-/// Whether somebody else should come for what was queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Help {
-    /// This worker does it next.
-    Needless,
-    /// If there is more than this worker does next.
-    WithSurplus,
-    /// Whoever sleeps: this worker may be in a poll for long.
-    AtOnce,
-}
-
 impl RunQueue {
     pub(super) fn new(
         index: usize,
@@ -69,40 +58,30 @@ impl RunQueue {
         }
     }
 
-    /// Queues a task that was woken here.
+    /// Queues a normal task that was woken here. Answers whether something waits behind what this worker does next.
     #[inline]
-    pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> Help {
-        let lane = task.lane();
-        if lane != Lane::Normal {
-            self.push_side(shared, task);
-            return if lane <= Lane::Critical {
-                Help::AtOnce
-            } else {
-                Help::WithSurplus
-            };
-        }
+    pub(super) fn push_woken(&mut self, shared: &Shared, task: Notified) -> bool {
         let behind = if self.lifo_enabled {
             self.lifo.replace(task)
         } else {
             Some(task)
         };
-        let Some(task) = behind else {
-            return Help::Needless;
-        };
+        let Some(task) = behind else { return false };
         self.push_normal(shared, task);
-        Help::WithSurplus
+        true
     }
 
     /// Queues a task behind all others of its lane.
     #[inline]
     pub(super) fn push_back(&mut self, shared: &Shared, task: Notified) {
-        if task.lane() == Lane::Normal {
+        if task.is_normal() {
             self.push_normal(shared, task);
         } else {
             self.push_side(shared, task);
         }
     }
 
+    #[cold]
     fn push_side(&mut self, shared: &Shared, task: Notified) {
         if self.side.push(&shared.side, task) {
             self.stats.overflow();
@@ -120,11 +99,8 @@ impl RunQueue {
 
     /// Whether there is more than one worker does next.
     pub(super) fn has_surplus(&self, shared: &Shared) -> bool {
-        let mut len = self.queue.len() + usize::from(self.lifo.is_some());
-        if !self.is_plain(shared) {
-            len += self.side.len() + shared.side_len();
-        }
-        len > 1
+        let len = self.queue.len() + usize::from(self.lifo.is_some());
+        len > 1 || (!self.is_plain(shared) && len + self.side.len() + shared.side_len() > 1)
     }
 
     /// Whether nothing waits here.
@@ -139,7 +115,7 @@ impl RunQueue {
     /// Whether all that waits is normal, here and in what is shared.
     #[inline]
     fn is_plain(&self, shared: &Shared) -> bool {
-        self.side.waiting().is_empty() && shared.side.waiting().is_empty()
+        self.side.waiting().is_empty() && shared.side.is_empty()
     }
 
     /// The task to run next, from here or from what is shared.

@@ -37,6 +37,12 @@ impl SharedSide {
         Waiting::of_bits(self.lanes.waiting())
     }
 
+    /// Whether nothing waits there.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     /// How many tasks of a lane wait in the shared one.
     pub(super) fn len(&self, lane: Lane) -> usize {
         self.lanes.len(lane.number())

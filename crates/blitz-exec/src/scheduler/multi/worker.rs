@@ -11,12 +11,23 @@ use blitz_core::waiting::Leaf;
 use super::Shared;
 use super::context::{Context, push_here, with_context};
 use super::rescue::come_back;
-use super::run_queue::{Help, RunQueue};
+use super::run_queue::RunQueue;
 use crate::park::{Park, ThreadHook, call_hook};
 use crate::scheduler::config::Config;
 use crate::scheduler::run_observed;
 use crate::stats::WorkerStats;
-use crate::task::{Header, Notified, Schedule};
+use crate::task::{Header, Lane, Notified, Schedule};
+
+/// Whether somebody else should come for a task that was queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Help {
+    /// This worker does it next.
+    Needless,
+    /// If there is a sleeper to be seen: there is more than this worker does next.
+    WithSurplus,
+    /// Whoever sleeps: this worker may be in a poll for long.
+    AtOnce,
+}
 
 /// A place for a thread to work.
 pub(super) struct Worker {
@@ -54,6 +65,7 @@ impl Core {
         config: &Config,
     ) -> Box<Self> {
         let stats = park.stats();
+        stats.set_exact(config.insight.measured().stamps_wakes());
         Box::new(Self {
             index,
             run,
@@ -67,16 +79,24 @@ impl Core {
         })
     }
 
-    /// Queues a task that was woken here. Answers whether another worker should come for it.
+    /// Queues a task that was woken here. Answers whether there is more now than this worker does next.
     #[inline]
-    pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> Help {
+    pub(super) fn push(&mut self, shared: &Shared, task: Notified) -> bool {
         self.pushed += 1;
-        match self.run.push(shared, task) {
-            // While the driver delivers, one look at its end is enough.
-            Help::AtOnce if self.park.is_some() => Help::AtOnce,
-            Help::WithSurplus if self.park.is_some() && self.run.has_surplus(shared) => {
-                Help::WithSurplus
-            }
+        // While the driver delivers, one look at its end is enough.
+        self.run.push_woken(shared, task) && self.park.is_some() && self.run.has_surplus(shared)
+    }
+
+    /// The same for one that is not normal. Answers whether somebody else should come for it.
+    #[cold]
+    pub(super) fn push_by_class(&mut self, shared: &Shared, task: Notified) -> Help {
+        self.pushed += 1;
+        let lane = task.lane();
+        self.run.push_back(shared, task);
+        match self.park {
+            Some(_) if lane <= Lane::Critical => Help::AtOnce,
+            Some(_) if self.run.has_surplus(shared) => Help::WithSurplus,
+            // As above; or it is all that there is to do.
             _ => Help::Needless,
         }
     }

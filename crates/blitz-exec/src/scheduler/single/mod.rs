@@ -92,6 +92,7 @@ impl Shared {
             .park
             .as_ref()
             .map_or_else(WorkerStats::new, |park| park.stats());
+        stats.set_exact(config.insight.measured().stamps_wakes());
         Arc::new(Self {
             index,
             inbox: Inbox::new(),
@@ -310,9 +311,10 @@ impl Schedule for Shared {
             Ok(()) => return,
             Err(task) => task,
         };
-        let inbox = match task.lane() {
-            Lane::Normal => &self.inbox,
-            _ => &self.others,
+        let inbox = if task.is_normal() {
+            &self.inbox
+        } else {
+            &self.others
         };
         // A closed inbox: the scheduler is gone, and the task with it.
         if let Ok(true) = inbox.push(task) {

@@ -13,7 +13,7 @@ use super::{Core, RootWaker, Shared};
 use crate::park::{Park, ThreadParker, Watching, call_hook};
 use crate::scheduler::classes::Next;
 use crate::scheduler::run_observed;
-use crate::task::{Lane, Notified, PulseRef};
+use crate::task::{Notified, PulseRef};
 
 impl Shared {
     /// Runs `future` and the tasks until it is ready. While another thread runs the tasks, only the future.
@@ -208,41 +208,70 @@ impl Context {
             core.queue.append_normal(inbox);
             core.queue.normal_len()
         });
-        let mut normal_left = u32::try_from(queued.unwrap_or(0)).unwrap_or(u32::MAX);
-        let (mut ran, mut normal_ran, mut plain) = (0, false, true);
+        let normal_left = u32::try_from(queued.unwrap_or(0)).unwrap_or(u32::MAX);
         let observes = shared.config.observes();
         let now = shared.stats.now_ns();
-        while ran < limit {
-            let task = self.with_core(|core| {
-                plain = core.queue.is_plain() && shared.others.is_empty();
-                if !plain {
-                    core.next_by_class(shared, normal_left > 0)
-                } else if normal_left > 0 {
-                    core.queue.pop_normal()
-                } else {
-                    None
-                }
-            });
+        let batch = normal_left.min(limit);
+        let mut ran = 0;
+        // While all is normal.
+        while ran < batch && shared.others.is_empty() {
+            let task = self.with_core(|core| core.queue.pop_if_plain());
             let Some(Some(task)) = task else { break };
-            if plain || task.lane() == Lane::Normal {
+            ran += 1;
+            self.run_task(task, observes, now);
+        }
+        let plain = shared.others.is_empty()
+            && self.with_core(|core| core.queue.is_plain()).unwrap_or(true);
+        if plain {
+            return Batch {
+                ran,
+                root_has_turn: true,
+            };
+        }
+        self.run_by_class(limit, ran, normal_left - ran, observes, now)
+    }
+
+    /// The rest of a batch in which not all tasks are normal: `ran` have had their polls, and `normal_left` normal ones have theirs
+    /// before the root.
+    #[cold]
+    fn run_by_class(
+        &self,
+        limit: u32,
+        mut ran: u32,
+        mut normal_left: u32,
+        observes: bool,
+        now: u64,
+    ) -> Batch {
+        let shared = &*self.shared;
+        let mut normal_ran = ran > 0;
+        while ran < limit {
+            let task = self.with_core(|core| core.next_by_class(shared, normal_left > 0));
+            let Some(Some(task)) = task else { break };
+            if task.is_normal() {
                 normal_left = normal_left.saturating_sub(1);
                 normal_ran = true;
             }
             ran += 1;
-            let again = if observes {
-                run_observed(task, &shared.config, &shared.stats)
-            } else {
-                task.header().place().touch(now);
-                budget::with_budget(|| task.run())
-            };
-            if let Some(task) = again {
-                self.with_core(|core| core.queue.push(task));
-            }
+            self.run_task(task, observes, now);
         }
         Batch {
             ran,
             // Else what is more urgent than the root goes on after the driver's turn.
-            root_has_turn: ran < limit || plain || normal_ran,
+            root_has_turn: ran < limit || normal_ran,
+        }
+    }
+
+    #[inline]
+    fn run_task(&self, task: Notified, observes: bool, now: u64) {
+        let shared = &*self.shared;
+        let again = if observes {
+            run_observed(task, &shared.config, &shared.stats)
+        } else {
+            task.header().place().touch(now);
+            budget::with_budget(|| task.run())
+        };
+        if let Some(task) = again {
+            self.with_core(|core| core.queue.push(task));
         }
     }
 
