@@ -6,12 +6,15 @@
 //! | `epoll` | `readiness/` may use a timerfd for exact waits |
 //! | `eventfd` | `wakeup/eventfd.rs` |
 //! | `linux` | what `cpu/`, `file/` and `socket/` find on Linux alone: affinity, control groups, sendfile, splice |
+//! | `gnu` | the C library is glibc, whose calls with offsets of 64 bits have names of their own |
 //! | `accept4` | a socket is made, and a connection accepted, non-blocking in one call |
 //! | `nosignal` | `send` takes MSG_NOSIGNAL |
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for name in ["uring", "epoll", "eventfd", "linux", "accept4", "nosignal"] {
+    for name in [
+        "uring", "epoll", "eventfd", "linux", "gnu", "accept4", "nosignal",
+    ] {
         println!("cargo::rustc-check-cfg=cfg({name})");
     }
     let var = |name: &str| std::env::var(name).unwrap_or_default();
@@ -29,6 +32,9 @@ fn main() {
     }
     if linux || os == "android" {
         println!("cargo::rustc-cfg=linux");
+    }
+    if linux && var("CARGO_CFG_TARGET_ENV") == "gnu" {
+        println!("cargo::rustc-cfg=gnu");
     }
     let unix = std::env::var_os("CARGO_CFG_UNIX").is_some();
     if unix && !["macos", "ios", "tvos", "watchos", "visionos"].contains(&os.as_str()) {

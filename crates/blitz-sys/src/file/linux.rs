@@ -6,6 +6,12 @@ use super::Answer;
 use super::imp::answer;
 use crate::descriptor::RawFd;
 
+#[cfg(not(gnu))]
+use libc::{preadv2, pwritev2};
+/// With offsets of 64 bits on machines of 32 too, which glibc calls by another name.
+#[cfg(gnu)]
+use libc::{preadv64v2 as preadv2, pwritev64v2 as pwritev2};
+
 /// The fields that [`statx`] is asked for.
 pub const STATX_BASIC: u32 = libc::STATX_BASIC_STATS;
 
@@ -143,7 +149,7 @@ pub mod now {
         };
         let offset = offset.map_or(-1, |offset| offset as i64);
         // SAFETY: the vector names the caller's bytes.
-        answer(unsafe { libc::preadv2(fd, &vector, 1, offset, libc::RWF_NOWAIT) })
+        answer(unsafe { super::preadv2(fd, &vector, 1, offset, libc::RWF_NOWAIT) })
     }
 
     /// Writes at `offset` (`None`: at the file's own position) what can be taken at once.
@@ -160,7 +166,7 @@ pub mod now {
         };
         let offset = offset.map_or(-1, |offset| offset as i64);
         // SAFETY: the vector names the caller's bytes, which the call only reads.
-        answer(unsafe { libc::pwritev2(fd, &vector, 1, offset, libc::RWF_NOWAIT) })
+        answer(unsafe { super::pwritev2(fd, &vector, 1, offset, libc::RWF_NOWAIT) })
     }
 
     /// Opens `path` if every name on it is in the kernel's cache; close-on-exec is added to `flags`.
