@@ -37,6 +37,9 @@ impl Drain {
         // does not count the task.
         self.watched.store(true, Relaxed);
         if done() {
+            // Kept, it would hold whoever it wakes: on `current_thread` that is the scheduler, which holds this.
+            let kept = self.waker.lock().take();
+            drop(kept);
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -52,5 +55,32 @@ impl Drain {
                 waker.wake();
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::Drain;
+
+    struct Nothing;
+
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    /// It would keep a `current_thread` runtime alive for ever, which the waker leads back to.
+    #[test]
+    fn no_waker_is_kept_after_the_end() {
+        let drain = Drain::new();
+        let woken = Arc::new(Nothing);
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        assert_eq!(drain.poll(&mut cx, || false), Poll::Pending);
+        assert_eq!(Arc::strong_count(&woken), 3);
+        assert_eq!(drain.poll(&mut cx, || true), Poll::Ready(()));
+        assert_eq!(Arc::strong_count(&woken), 2);
     }
 }
