@@ -151,8 +151,8 @@ fn run_one(program: &Program, setting: &Setting) -> Result<Row, String> {
     let mut counts = Counts::default();
     counts.add(&output);
     let failure = match end {
-        End::Passed if counts.passed + counts.left_out > 0 => String::new(),
-        End::Passed => "no tests".to_owned(),
+        End::Passed if counts.results > 0 => String::new(),
+        End::Passed => "it says nothing of tests".to_owned(),
         End::Failed => "failed".to_owned(),
         End::TimedOut => format!("not done within {} s", setting.limit.as_secs()),
     };
@@ -179,6 +179,8 @@ pub(crate) struct Counts {
     pub(crate) failed: usize,
     /// Ignored, or left out by a filter.
     pub(crate) left_out: usize,
+    /// How often it summed up.
+    pub(crate) results: usize,
 }
 
 impl Counts {
@@ -188,6 +190,7 @@ impl Counts {
             .lines()
             .filter(|line| line.starts_with("test result:"))
         {
+            self.results += 1;
             let mut before = "";
             let mut number = 0;
             for word in line.split_whitespace() {
@@ -218,6 +221,7 @@ mod tests {
             passed: 5,
             failed: 5,
             left_out: 3,
+            results: 2,
         };
         assert_eq!(counts, wanted);
     }

@@ -72,7 +72,18 @@ const SANITIZERS: [Sanitizer; 3] = [
             "xtask/tsan.txt",
         )],
         builds_std: true,
-        without: &[],
+        without: &[
+            (
+                "blitz-io/it",
+                "signals::",
+                "a signal is held back until its thread makes a call that the sanitizer knows, and io_uring_enter is none",
+            ),
+            (
+                "blitz-io/it",
+                "hooks::a_runtime_that_gets_no_thread",
+                "the sanitizer does not start with little address space",
+            ),
+        ],
     },
 ];
 

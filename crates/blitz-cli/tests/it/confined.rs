@@ -57,7 +57,7 @@ pub(crate) fn without_rings(command: &mut Command, answer: Answer) -> &mut Comma
 }
 
 /// The command starts with so many bytes of memory to lock, and without the right to lock more.
-pub(crate) fn with_little_memory(command: &mut Command, bytes: u64) -> &mut Command {
+pub(crate) fn with_little_memory(command: &mut Command, bytes: libc::rlim_t) -> &mut Command {
     const CAP_IPC_LOCK: libc::c_ulong = 14;
     let confine = move || {
         let limit = libc::rlimit {
