@@ -19,6 +19,7 @@ pub mod cpu;
 mod cpu;
 pub mod fs;
 pub mod io;
+pub mod macros;
 pub mod net;
 pub mod runtime;
 pub mod signal;

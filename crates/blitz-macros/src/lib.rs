@@ -1,12 +1,13 @@
-//! The attribute macros of blitz-io: `#[main]` and `#[test]`.
+//! The macros of blitz-io that the compiler runs: `#[main]` and `#[test]`, and what `select!`, `join!` and `try_join!` become.
 //!
-//! No stability promise: use them through `blitz_io`, which documents them. Each turns an async function into a plain one
-//! that builds a runtime and blocks on the body.
+//! No stability promise: use them through `blitz_io`, which documents them.
 
 use proc_macro::TokenStream;
 
 mod entry;
+mod join;
 mod options;
+mod select;
 
 /// Runs an async function on a runtime of its own: `multi_thread` unless told otherwise.
 ///
@@ -57,4 +58,25 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(options::Kind::Test, options.into(), item.into()).into()
+}
+
+/// What `blitz_io::select!` becomes: the face's path in parentheses, then the branches.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select_at(input: TokenStream) -> TokenStream {
+    select::expand(input.into()).into()
+}
+
+/// What `blitz_io::join!` becomes: the face's path in parentheses, then the futures.
+#[doc(hidden)]
+#[proc_macro]
+pub fn join_at(input: TokenStream) -> TokenStream {
+    join::expand(input.into(), join::Ends::Together).into()
+}
+
+/// What `blitz_io::try_join!` becomes: the face's path in parentheses, then the futures.
+#[doc(hidden)]
+#[proc_macro]
+pub fn try_join_at(input: TokenStream) -> TokenStream {
+    join::expand(input.into(), join::Ends::AtAnError).into()
 }

@@ -16,6 +16,7 @@ use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, Priority, SpawnInfo};
 
 use super::info::{Id, RuntimeFlavor};
 use super::metrics::RuntimeMetrics;
+use super::random::Seeds;
 use super::stuck::StuckLog;
 use super::tasks::{self, TaskInfo};
 use super::wait::ThreadWait;
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) pool_workers: usize,
     pub(crate) drivers: Box<[blitz_driver::Handle]>,
     pub(crate) next_driver: AtomicUsize,
+    pub(crate) seeds: Seeds,
     pub(crate) clock: Clock,
     pub(crate) insight: Arc<Insight>,
     pub(crate) stuck: StuckLog,

@@ -9,6 +9,7 @@ mod info;
 mod metrics;
 mod presence;
 mod prometheus;
+mod random;
 mod stuck;
 pub(crate) mod tasks;
 mod wait;
@@ -24,6 +25,8 @@ use blitz_core::budget;
 use blitz_driver::Clock;
 use blitz_exec::task::JoinHandle;
 
+use random::Row;
+
 pub use handle::Handle;
 pub(crate) use handle::Inner;
 pub use histogram::{
@@ -33,6 +36,7 @@ pub use histogram::{
 pub use info::{Id, RuntimeFlavor, UnhandledPanic};
 pub use metrics::RuntimeMetrics;
 use presence::Presence;
+pub(crate) use random::Seeds;
 pub(crate) use stuck::StuckLog;
 pub use stuck::{StuckOutcome, StuckPlace, StuckReport, StuckTask};
 
@@ -50,10 +54,23 @@ thread_local! {
 struct Place {
     handle: Handle,
     before: Option<Rc<Place>>,
+    random: Row,
 }
 
 fn current() -> Option<Rc<Place>> {
     CURRENT.with_borrow(|current| Option::clone(current))
+}
+
+/// A number below `bound`, which is not 0 (for the macros): by the seed of this thread's runtime, if it is in one.
+pub fn random_below(bound: u32) -> u32 {
+    thread_local! {
+        // The address of a thread-local is different from thread to thread.
+        static OUTSIDE: Row = Row::new(std::ptr::from_ref(&DEPTH) as usize as u64);
+    }
+    match current() {
+        Some(place) => place.random.below(bound),
+        None => OUTSIDE.with(|row| row.below(bound)),
+    }
 }
 
 /// The runtime of this thread. Panics, naming the call `what` and the remedies, where there is none.
@@ -162,7 +179,12 @@ pub(crate) fn nested_block_on() -> ! {
 pub(crate) fn enter(handle: Handle) -> Entered {
     CURRENT.with_borrow_mut(|current| {
         let before = current.take();
-        **current = Some(Rc::new(Place { handle, before }));
+        let random = handle.inner().seeds.next();
+        **current = Some(Rc::new(Place {
+            handle,
+            before,
+            random,
+        }));
     });
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);

@@ -20,7 +20,7 @@ use super::inspect::Inspector;
 use super::monitor::Monitor;
 use super::park::{ClockWatch, DriverPark};
 use super::{Builder, Handle, Id, RngSeed, Runtime, RuntimeFlavor};
-use crate::context::{self, Inner, StuckLog};
+use crate::context::{self, Inner, Seeds, StuckLog};
 
 /// Names the number of workers where the program does not.
 const WORKERS_VARIABLE: &str = "BLITZ_IO_WORKER_THREADS";
@@ -67,6 +67,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     let pool = Pool::new(pool);
 
     let insight = Arc::new(builder.measures.insight());
+    let seed = builder.seed.clone().unwrap_or_else(RngSeed::random).value();
     // A runtime of one thread starts none of its own unless it is asked to.
     let is_watched = flavor != RuntimeFlavor::CurrentThread || builder.stuck.is_asked_for;
     let monitor = (is_watched && builder.stuck.report_after < Duration::MAX)
@@ -80,7 +81,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
             Asymmetric::full()
         },
         spares_max: builder.stuck.spares_max,
-        seed: builder.seed.clone().unwrap_or_else(RngSeed::random).value(),
+        seed,
         watch,
         insight: Arc::clone(&insight),
         ..builder.scheduler.clone()
@@ -116,6 +117,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         pool_workers,
         drivers,
         next_driver: AtomicUsize::new(0),
+        seeds: Seeds::new(seed),
         clock,
         insight,
         signals: OnceLock::new(),

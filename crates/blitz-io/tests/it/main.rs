@@ -17,6 +17,7 @@ mod hooks;
 mod http_like_workload;
 #[cfg(unix)]
 mod inspect;
+mod macros;
 mod mixed_io;
 mod net_echo;
 mod net_faults;

@@ -1,0 +1,247 @@
+//! `select!`, `join!`, `try_join!`, `pin!`: which branch runs, what the futures borrow, and who is polled when.
+
+use std::cell::Cell;
+use std::future::{pending, poll_fn, ready};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use blitz_io::runtime::{Builder, RngSeed};
+use blitz_io::sync::{mpsc, oneshot};
+use blitz_io::time::sleep;
+use blitz_io::{join, pin, select, try_join};
+
+#[blitz_io::test]
+async fn the_first_that_is_ready_runs_and_the_others_are_dropped() {
+    struct Flag(Rc<Cell<bool>>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+    let dropped = Rc::new(Cell::new(false));
+    let flag = Flag(Rc::clone(&dropped));
+    let answer = select! {
+        () = async move { let _flag = flag; pending().await } => unreachable!("it never ends"),
+        number = ready(7) => {
+            assert!(dropped.get(), "the losers are gone before the handler runs");
+            number + 1
+        }
+    };
+    assert_eq!(answer, 8);
+}
+
+#[blitz_io::test]
+async fn handlers_use_what_the_futures_borrowed() {
+    let (sender, mut receiver) = mpsc::channel(2);
+    sender.send(1).await.unwrap();
+    let mut seen = Vec::new();
+    loop {
+        select! {
+            Some(value) = receiver.recv() => {
+                seen.push(value);
+                receiver.close();
+            },
+            else => break,
+        }
+    }
+    assert_eq!(seen, [1]);
+}
+
+#[blitz_io::test]
+async fn what_does_not_fit_its_pattern_is_out_and_the_rest_goes_on() {
+    let (sender, receiver) = oneshot::channel::<u8>();
+    blitz_io::spawn(async move {
+        blitz_io::task::yield_now().await;
+        sender.send(3)
+    });
+    let answer = select! {
+        biased;
+        Some(_) = ready(None::<u8>) => "some",
+        Err(_) = ready(Ok::<u8, u8>(1)) => "error",
+        (1, [_, 2, ..]) | (2, [1, ..]) = ready((1, [0, 3, 0])) => "numbers",
+        Ok(number @ 3..) = receiver => {
+            assert_eq!(number, 3);
+            "received"
+        }
+    };
+    assert_eq!(answer, "received");
+}
+
+#[blitz_io::test]
+async fn conditions_and_else() {
+    let mut polled = false;
+    let answer = select! {
+        () = async { polled = true }, if false => "first",
+        Some(_) = ready(None::<u8>), if true => "second",
+        else => "else",
+    };
+    assert_eq!((answer, polled), ("else", false));
+    let mut rounds = 0;
+    let mut done = (false, false);
+    while done != (true, true) {
+        select! {
+            () = ready(()), if !done.0 => done.0 = true,
+            () = ready(()), if !done.1 => done.1 = true,
+        }
+        rounds += 1;
+    }
+    assert_eq!(rounds, 2);
+}
+
+#[blitz_io::test]
+#[should_panic(expected = "all branches of `select!` are disabled and there is no `else`")]
+async fn no_branch_and_no_else_panics() {
+    select! {
+        Some(()) = ready(None) => {}
+    }
+}
+
+#[blitz_io::test]
+async fn a_future_outside_goes_on_from_round_to_round() {
+    let slow = async {
+        for _ in 0..3 {
+            blitz_io::task::yield_now().await;
+        }
+        "slow"
+    };
+    pin!(slow);
+    let mut rounds = 0;
+    let answer = loop {
+        select! {
+            biased;
+            answer = &mut slow => break answer,
+            () = ready(()) => rounds += 1,
+        }
+    };
+    assert_eq!((answer, rounds), ("slow", 3));
+}
+
+#[test]
+fn who_is_asked_first_is_random_and_repeats_with_the_seed() {
+    let run = |seed: u64| {
+        let runtime = Builder::new_current_thread()
+            .rng_seed(RngSeed::from(seed))
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut row = Vec::new();
+            for _ in 0..64 {
+                row.push(select! {
+                    () = ready(()) => 0,
+                    () = ready(()) => 1,
+                    () = ready(()) => 2,
+                });
+            }
+            row
+        })
+    };
+    let row = run(1);
+    assert_eq!(row, run(1));
+    assert_ne!(row, run(2));
+    assert!((0..3).all(|branch| row.contains(&branch)));
+}
+
+#[blitz_io::test]
+async fn a_loop_over_what_is_always_ready_lets_others_run() {
+    let ran = Rc::new(Cell::new(false));
+    let local = blitz_io::task::LocalSet::new();
+    let other = Rc::clone(&ran);
+    local.spawn_local(async move { other.set(true) });
+    local
+        .run_until(async {
+            let (sender, mut receiver) = mpsc::unbounded_channel();
+            while !ran.get() {
+                sender.send(()).unwrap();
+                select! {
+                    value = receiver.recv() => assert!(value.is_some()),
+                    () = pending() => {}
+                }
+            }
+        })
+        .await;
+}
+
+#[blitz_io::test]
+async fn handlers_may_return_and_question() -> Result<(), &'static str> {
+    async fn fails() -> Result<u8, &'static str> {
+        let value = select! {
+            value = ready(Err::<u8, _>("no")) => value?,
+        };
+        Ok(value)
+    }
+    assert_eq!(fails().await, Err("no"));
+    select! {
+        () = ready(()) => return Ok(()),
+        else => {}
+    };
+    Err("the handler returns")
+}
+
+#[blitz_io::test(start_paused = true)]
+async fn joined_futures_run_side_by_side() {
+    let begun = blitz_io::time::Instant::now();
+    let (one, two, ()) = join!(
+        async {
+            sleep(Duration::from_secs(2)).await;
+            1
+        },
+        async {
+            sleep(Duration::from_secs(3)).await;
+            "two"
+        },
+        ready(()),
+    );
+    assert_eq!((one, two), (1, "two"));
+    assert_eq!(begun.elapsed(), Duration::from_secs(3));
+    join!();
+    assert_eq!(join!(biased; ready(1)), (1,));
+}
+
+#[blitz_io::test]
+async fn an_error_ends_a_try_join_at_once() {
+    let ended = Cell::new(false);
+    let failed = try_join!(
+        async {
+            pending::<()>().await;
+            Ok::<(), &str>(())
+        },
+        async {
+            blitz_io::task::yield_now().await;
+            Err::<u8, _>("no")
+        },
+        async {
+            pending::<()>().await;
+            ended.set(true);
+            Ok(1)
+        }
+    );
+    assert_eq!(failed, Err("no"));
+    assert!(!ended.get());
+    assert_eq!(try_join!(ready(Ok::<_, ()>(1)), ready(Ok(2))), Ok((1, 2)));
+}
+
+#[blitz_io::test]
+async fn join_begins_with_another_each_time() {
+    let first = Rc::new(Cell::new(Vec::new()));
+    let order = |name: &'static str| {
+        let first = Rc::clone(&first);
+        let mut polls = 0;
+        poll_fn(move |cx| {
+            let mut list = first.take();
+            list.push(name);
+            first.set(list);
+            polls += 1;
+            cx.waker().wake_by_ref();
+            if polls == 2 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    };
+    join!(order("a"), order("b"));
+    assert_eq!(first.take(), ["a", "b", "b", "a"]);
+    join!(biased; order("a"), order("b"));
+    assert_eq!(first.take(), ["a", "b", "a", "b"]);
+}

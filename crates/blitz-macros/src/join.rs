@@ -1,0 +1,130 @@
+//! `join!` and `try_join!`: futures in, one future that polls them in turn out.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Expr, Ident, Result, Token, parenthesized};
+
+/// What stands between the parentheses, behind the path of the face in parentheses of its own.
+struct Join {
+    face: TokenStream,
+    biased: bool,
+    futures: Punctuated<Expr, Token![,]>,
+}
+
+mod word {
+    syn::custom_keyword!(biased);
+}
+
+impl Parse for Join {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let face;
+        parenthesized!(face in input);
+        let face = face.parse()?;
+        let biased = input.peek(word::biased) && input.peek2(Token![;]);
+        if biased {
+            input.parse::<word::biased>()?;
+            input.parse::<Token![;]>()?;
+        }
+        let futures = Punctuated::parse_terminated(input)?;
+        Ok(Self {
+            face,
+            biased,
+            futures,
+        })
+    }
+}
+
+/// How the joined futures end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// When all have.
+    Together,
+    /// When all have, or one with an error.
+    AtAnError,
+}
+
+pub(crate) fn expand(input: TokenStream, ends: Ends) -> TokenStream {
+    match syn::parse2::<Join>(input) {
+        Ok(join) => join.expand(ends),
+        Err(error) => error.into_compile_error(),
+    }
+}
+
+impl Join {
+    fn expand(self, ends: Ends) -> TokenStream {
+        let Self {
+            face,
+            biased,
+            futures,
+        } = self;
+        let count = futures.len();
+        if count == 0 {
+            return match ends {
+                Ends::Together => quote! { () },
+                Ends::AtAnError => quote! { ::core::result::Result::Ok(()) },
+            };
+        }
+        let names: Vec<Ident> = (0..count)
+            .map(|index| format_ident!("future{index}", span = Span::mixed_site()))
+            .collect();
+        let exprs = futures.iter();
+        let indices: Vec<u32> = (0..count as u32).collect();
+        let total = count as u32;
+        let ready = match ends {
+            Ends::Together => quote! { ::core::task::Poll::Ready((#(#names.as_mut().take(),)*)) },
+            Ends::AtAnError => quote! {
+                ::core::task::Poll::Ready(::core::result::Result::Ok((#(
+                    match #names.as_mut().take() {
+                        ::core::result::Result::Ok(value) => value,
+                        // Looked at above, as soon as it was there.
+                        ::core::result::Result::Err(_) => ::core::unreachable!("an error ends it"),
+                    },
+                )*)))
+            },
+        };
+        let looks = names.iter().map(|name| match ends {
+            Ends::Together => quote! {},
+            Ends::AtAnError => quote! {
+                if let ::core::option::Option::Some(::core::result::Result::Err(_)) = #name.as_mut().output() {
+                    let ::core::result::Result::Err(error) = #name.as_mut().take() else {
+                        ::core::unreachable!("it was looked at")
+                    };
+                    return ::core::task::Poll::Ready(::core::result::Result::Err(error));
+                }
+            },
+        });
+        let next = if biased {
+            quote! {}
+        } else {
+            quote! { first = #face::macros::support::turn(first, 1, #total); }
+        };
+        quote! {{
+            #(let mut #names = ::core::pin::pin!(#face::macros::support::MaybeDone::new(#exprs));)*
+            // Another one each time: one that uses up the budget does not always keep the same others from theirs.
+            #[allow(unused_mut)]
+            let mut first: u32 = 0;
+            ::core::future::poll_fn(move |cx| {
+                #[allow(unused_mut)]
+                let mut is_pending = false;
+                let begin = first;
+                #next
+                for step in 0..#total {
+                    match #face::macros::support::turn(begin, step, #total) {
+                        #(#indices => {
+                            is_pending |= #names.as_mut().poll_done(cx).is_pending();
+                            #looks
+                        })*
+                        _ => ::core::unreachable!("there are no more futures"),
+                    }
+                }
+                if is_pending {
+                    return ::core::task::Poll::Pending;
+                }
+                #ready
+            })
+            .await
+        }}
+    }
+}
