@@ -63,8 +63,8 @@ const WORDS: [(&str, &[&str], &str); 5] = [
 ];
 
 /// The folders of the face that may ask which runtime they are on.
-const LEAVES: [&str; 10] = [
-    "net", "fs", "time", "process", "signal", "task", "pool", "cpu", "io", "runtime",
+const LEAVES: [&str; 11] = [
+    "net", "fs", "time", "process", "signal", "task", "pool", "cpu", "io", "runtime", "macros",
 ];
 
 /// Every absence that is about names.
