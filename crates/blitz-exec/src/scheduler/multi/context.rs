@@ -10,6 +10,7 @@ use super::Shared;
 use super::grip::{Grip, NotSeized};
 use super::rescue::Back;
 use super::worker::{Core, Help, Worker};
+use crate::park::Watching;
 use crate::task::{Notified, PulseRef};
 
 blitz_core::thread_local_const! {
@@ -27,6 +28,8 @@ pub(super) struct Context {
     pulse: PulseRef,
     /// Told when the thread is back, after it has lost the core.
     pub(super) back: Mutex<Option<Back>>,
+    /// Paused time stands still for the rest of a poll whose core another thread has. The owner's.
+    pub(super) still: Mutex<Option<Watching>>,
 }
 
 impl Context {
@@ -37,6 +40,7 @@ impl Context {
             worker,
             pulse: PulseRef::here(),
             back: Mutex::new(None),
+            still: Mutex::new(None),
         }
     }
 

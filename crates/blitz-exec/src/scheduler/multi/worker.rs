@@ -12,7 +12,7 @@ use super::Shared;
 use super::context::{Context, push_here, with_context};
 use super::rescue::come_back;
 use super::run_queue::RunQueue;
-use crate::park::{Park, ThreadHook, call_hook};
+use crate::park::{Park, ThreadHook, Watching, call_hook};
 use crate::scheduler::config::Config;
 use crate::scheduler::run_observed;
 use crate::stats::WorkerStats;
@@ -205,6 +205,8 @@ pub(super) fn hold(worker: Arc<Worker>, mut core: Box<Core>) {
         // others cannot take over what waits in this driver, so the runtime ends, in good order.
         shared.shut_down();
     }
+    // The poll that was left without a core is over.
+    drop(context.still.lock().take());
     context.come_in();
     if context.own_core(|_| ()).is_some() {
         // Each worker begins with its own tasks.
@@ -409,6 +411,8 @@ pub(in crate::scheduler) fn current_index() -> Option<usize> {
 
 /// Runs `f`, which blocks, while another thread goes on with the core that this one holds.
 pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
+    // While `f` runs, it is the caller who says whether time stands still.
+    let still = with_context(|context| context.still.lock().take()).flatten();
     let handed = with_context(|context| {
         // Not if it was taken from us, and not when called by a waker, or by what a driver drops, in the middle of the driver's
         // turn: that cannot change hands.
@@ -429,18 +433,39 @@ pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
             .blocking
             .spawn_worker(Box::new(move || run(heir)));
     }
-    let _back = TakeBack(handed);
+    let _back = TakeBack {
+        worker: handed,
+        was_still: still.is_some(),
+    };
+    drop(still);
     budget::stop();
     budget::exit(f)
 }
 
-/// Takes the core back after the call, if no other thread has got round to it.
-struct TakeBack(Option<Arc<Worker>>);
+/// Takes the core back after the call, if no other thread has got round to it. If one has, no driver knows that this thread
+/// works, so it says to paused time itself that it does, until its poll is over.
+struct TakeBack {
+    worker: Option<Arc<Worker>>,
+    was_still: bool,
+}
+
+impl TakeBack {
+    fn hold_time(worker: &Worker, context: &Context) {
+        let watch = &worker.shared.config.watch;
+        *context.still.lock() = Some(Watching::begin(watch));
+    }
+}
 
 impl Drop for TakeBack {
     fn drop(&mut self) {
-        let Some(worker) = self.0.take() else { return };
+        let Some(worker) = self.worker.take() else {
+            if self.was_still {
+                with_context(|context| Self::hold_time(&context.worker, context));
+            }
+            return;
+        };
         let Some(mut core) = worker.core.lock().take() else {
+            with_context(|context| Self::hold_time(&worker, context));
             return;
         };
         if let Some(park) = &mut core.park {
