@@ -4,8 +4,10 @@
 //! returns `Pending` leaves a note there ([`note`]): what it is, which resource it waits for, and the line of code that made
 //! it. That costs a few stores and no look at anything but the place. The note goes with the next poll.
 //!
-//! In a traced poll ([`enter_traced`]) each leaf's note also takes the stack's backtrace, and the runner collects those
-//! afterwards ([`take_leaves`]): the frames between leaf and runner are the chain of futures that wait for each other.
+//! In a traced poll ([`enter_traced`]) the runner polls with a waker of its own, which takes the stack's backtrace whenever it is
+//! cloned or woken ([`leave_trace`]): that is what every leaf does before it returns `Pending`, be it ours or not. The runner
+//! collects those afterwards ([`take_leaves`]): the frames between leaf and runner are the chain of futures that wait for each
+//! other.
 //!
 //! Whoever reads a note reads it with the count of polls before and after: unchanged, the note is of one poll, and whole.
 
@@ -37,6 +39,9 @@ pub enum Resource {
     /// A thing's that the note's text names: how many, or which.
     Number,
 }
+
+/// In the place of a note's number: it is not known.
+pub const UNKNOWN: u64 = u64::MAX;
 
 /// A kind of leaf future: one `static` for each, which its notes point to.
 #[derive(Debug)]
@@ -153,18 +158,31 @@ impl Place {
             .store(std::ptr::from_ref(site).cast_mut(), Release);
     }
 
-    /// Answers whether there was a note to add the line to; if not, it leaves one without a number.
+    /// Puts the name and the line of a call over the note of the leaf that it came to. The leaf's number stays if it means the
+    /// same and `number` is `UNKNOWN`. Answers whether there was a note.
     #[inline]
-    fn locate(&self, site: &'static Site, location: &'static Location<'static>) -> bool {
+    fn relabel(
+        &self,
+        site: &'static Site,
+        number: u64,
+        location: &'static Location<'static>,
+        keep_others: bool,
+    ) {
         // ORDERING: Relaxed: this thread wrote it.
-        if self.site.load(Relaxed).is_null() {
-            self.leave(site, 0, location);
-            return false;
-        }
-        // ORDERING: Release: as in `leave`.
-        self.location
-            .store(std::ptr::from_ref(location).cast_mut(), Release);
-        true
+        let inner = self.site.load(Relaxed).cast_const();
+        // SAFETY: null, or a `&'static Site`: nothing else is stored.
+        let Some(inner) = (unsafe { inner.as_ref() }) else {
+            return self.leave(site, number, location);
+        };
+        let is_same = inner.resource == site.resource;
+        let (site, number) = match (is_same, keep_others) {
+            // ORDERING: as above.
+            (true, _) if number == UNKNOWN => (site, self.resource.load(Relaxed)),
+            // ORDERING: as above.
+            (false, true) => (inner, self.resource.load(Relaxed)),
+            _ => (site, number),
+        };
+        self.leave(site, number, location);
     }
 
     /// The note of a task that waits; `None` if it runs or has left none.
@@ -285,8 +303,8 @@ std::thread_local! {
 /// What a leaf left in a traced poll.
 #[derive(Debug)]
 pub struct Leaf {
-    /// Its note.
-    pub note: Note,
+    /// Its note, if it left one.
+    pub note: Option<Note>,
     /// The stack at that moment, down to the thread's start.
     pub backtrace: Backtrace,
 }
@@ -360,41 +378,60 @@ pub fn take_leaves() -> Option<Vec<Leaf>> {
 /// several leaves of one poll do this, the last one's note stays. Outside of a task it does nothing.
 #[inline]
 pub fn note(site: &'static Site, resource: u64, location: Option<&'static Location<'static>>) {
-    let location = location.map_or(null(), std::ptr::from_ref);
+    note_by(|| (site, resource, location));
+}
+
+/// The same; `what` is asked inside of a task only.
+#[inline]
+pub fn note_by(what: impl FnOnce() -> (&'static Site, u64, Option<&'static Location<'static>>)) {
     let current = here();
     if current.addr() & COLD != 0 {
-        note_cold(current, site, resource, location);
+        if current != NOBODY {
+            let (site, resource, location) = what();
+            // SAFETY: as below; not null, since it is not `NOBODY`.
+            let place = unsafe { &*current.wrapping_byte_sub(COLD) };
+            note_traced(place, site, resource, location);
+        }
         return;
     }
+    let (site, resource, location) = what();
+    let location = location.map_or(null(), std::ptr::from_ref);
     // SAFETY: the guard of whoever entered it still lives, further up this thread's stack, and the place with it.
     unsafe { &*current }.leave(site, resource, location);
 }
 
 #[cold]
 #[inline(never)]
-fn note_cold(
-    current: *const Place,
+fn note_traced(
+    place: &Place,
     site: &'static Site,
     resource: u64,
-    location: *const Location<'static>,
+    location: Option<&'static Location<'static>>,
 ) {
-    let place = current.map_addr(|addr| addr & !COLD);
-    // SAFETY: null, or as in `note`.
-    let Some(place) = (unsafe { place.as_ref() }) else {
-        return;
-    };
-    place.leave(site, resource, location);
-    let note = Note {
-        site,
-        resource,
-        // SAFETY: null, or a `&'static Location`, as `note` made it.
-        location: unsafe { location.as_ref() },
-    };
+    place.leave(site, resource, location.map_or(null(), std::ptr::from_ref));
+    name_last_leaf(place);
+}
+
+/// In a traced poll, the place's note is that of the leaf that was traced last.
+fn name_last_leaf(place: &Place) {
+    let note = place.read(|| true);
+    // At a thread's end there may be no list any more, and nobody who asks.
+    let _ = LEAVES.try_with(|leaves| {
+        let mut leaves = leaves.borrow_mut();
+        if let Some(leaf) = leaves.as_mut().and_then(|leaves| leaves.last_mut()) {
+            leaf.note = note;
+        }
+    });
+}
+
+/// Takes the backtrace of a leaf in a traced poll: its task's waker is about to be cloned or woken on this thread.
+#[cold]
+pub fn leave_trace() {
     let leaf = Leaf {
-        note,
+        note: None,
         backtrace: Backtrace::force_capture(),
     };
-    // At a thread's end there may be no list any more, and nobody who asks.
+    // As above.
     let _ = LEAVES.try_with(|leaves| {
         if let Some(leaves) = leaves.borrow_mut().as_mut() {
             leaves.push(leaf);
@@ -402,40 +439,46 @@ fn note_cold(
     });
 }
 
-/// Adds to the last note of this poll which line of code waits, or leaves `site` as a note if there is none: for an adapter
-/// that knows its caller, around a leaf that may not.
+/// Does this thread poll the task at `place` for a trace, now?
+pub fn is_traced(place: NonNull<Place>) -> bool {
+    let current = here();
+    current == place.as_ptr().wrapping_byte_add(COLD)
+}
+
+/// Puts a call's name and line over the note of the leaf that it came to, or leaves a note if there is none: for an async function
+/// around leaves that do not know it. The leaf's number stays if it means the same and `number` is [`UNKNOWN`].
+#[inline]
+pub fn call(site: &'static Site, number: u64, location: &'static Location<'static>) {
+    relabel(site, number, location, false);
+}
+
+/// The same for an adapter around something that it knows nothing of, such as `read` of any `AsyncRead`: a leaf whose number means
+/// something else keeps its name, and gets the line only.
 #[inline]
 pub fn locate(site: &'static Site, location: &'static Location<'static>) {
+    relabel(site, UNKNOWN, location, true);
+}
+
+#[inline]
+fn relabel(
+    site: &'static Site,
+    number: u64,
+    location: &'static Location<'static>,
+    keep_others: bool,
+) {
     let current = here();
     if current.addr() & COLD != 0 {
-        return locate_cold(current, site, location);
+        if current != NOBODY {
+            // SAFETY: as in `note`.
+            let place = unsafe { &*current.wrapping_byte_sub(COLD) };
+            place.relabel(site, number, location, keep_others);
+            name_last_leaf(place);
+        }
+        return;
     }
     // SAFETY: as in `note`.
     let place = unsafe { &*current };
-    place.locate(site, location);
-}
-
-#[cold]
-#[inline(never)]
-fn locate_cold(current: *const Place, site: &'static Site, location: &'static Location<'static>) {
-    let place = current.map_addr(|addr| addr & !COLD);
-    // SAFETY: null, or as in `note`.
-    let Some(place) = (unsafe { place.as_ref() }) else {
-        return;
-    };
-    if !place.locate(site, location) {
-        return note(site, 0, Some(location));
-    }
-    // At a thread's end there may be no list any more, and nobody who asks.
-    let _ = LEAVES.try_with(|leaves| {
-        if let Some(leaf) = leaves
-            .borrow_mut()
-            .as_mut()
-            .and_then(|leaves| leaves.last_mut())
-        {
-            leaf.note.location = Some(location);
-        }
-    });
+    place.relabel(site, number, location, keep_others);
 }
 
 /// Has a leaf of this poll left a note? For an adapter that has something to say only if nobody else has.

@@ -15,6 +15,7 @@ use blitz_core::primitive::sync::Mutex;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::primitive::sync::atomic::{AtomicU8, AtomicUsize};
 use blitz_core::slab::Key;
+use blitz_core::waiting::{self, Resource, Site};
 use blitz_sys::descriptor::{AsRawFd, OwnedFd};
 use blitz_sys::errno;
 use blitz_sys::readiness::EDGE;
@@ -22,6 +23,10 @@ use blitz_sys::readiness::EDGE;
 use crate::interest::{Direction, Interest, Ready, ReadyEvent};
 use crate::readiness::Source;
 use crate::{Handle, current};
+
+static READ: Site = Site::new("read", Resource::Descriptor);
+static WRITE: Site = Site::new("write", Resource::Descriptor);
+static READY: Site = Site::new("readiness", Resource::Descriptor);
 
 /// After so many polls in a row on another driver of the same runtime a resource moves there.
 pub(crate) const FOREIGN_POLLS_MAX: u8 = 16;
@@ -152,6 +157,11 @@ impl Registration {
         self.ensure_armed()?;
         let event = self.source.look(direction.mask())?;
         if event.ready.is_empty() {
+            let site = match direction {
+                Direction::Read => &READ,
+                Direction::Write => &WRITE,
+            };
+            waiting::note(site, self.fd.as_raw_fd() as u64, None);
             return Poll::Pending;
         }
         Poll::Ready(Ok(event))
@@ -445,6 +455,7 @@ impl Future for Readiness<'_> {
         }
         if event.ready.is_empty() {
             this.registration.ensure_armed()?;
+            waiting::note(&READY, this.registration.fd.as_raw_fd() as u64, None);
             return Poll::Pending;
         }
         Poll::Ready(Ok(event))

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -29,12 +29,13 @@ pub struct WorkerStats {
     park_unparks: AtomicU64,
     busy_ns: AtomicU64,
     busy_since_ns: AtomicU64,
-    mean_poll_ns: AtomicU64,
+    recent_busy_ns: AtomicU64,
+    recent_polls: AtomicU64,
     /// `polls` at the last wait.
     polls_at_park: AtomicU64,
-    /// The time, as the worker saw it last, even; or with `EXACT`.
+    /// The time, as the worker saw it last, with the switches in its lowest bits.
     now_ns: AtomicU64,
-    exact: AtomicBool,
+    switches: AtomicU64,
     thread: Mutex<Option<ThreadId>>,
     /// The number by which the system knows the thread; 0 where it has none.
     os_thread: AtomicU32,
@@ -48,8 +49,43 @@ fn add(figure: &AtomicU64, more: u64) {
     figure.store(figure.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
+/// How many polls the mean time of a poll is mostly made of.
+const RECENT_POLLS: u64 = 64;
+
 /// In `now_ns`: whoever wants the time of a wake must ask the clock.
 const EXACT: u64 = 1;
+/// In `now_ns`: something is to be done around each poll.
+const OBSERVES: u64 = 1 << 1;
+const SWITCHES: u64 = EXACT | OBSERVES;
+
+/// How a worker is to run tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Switches(u64);
+
+impl Switches {
+    /// Whether the times of wakes are wanted exactly, and whether something is to be done around each poll.
+    pub(crate) const fn new(exact: bool, observes: bool) -> Self {
+        Self(if exact { EXACT } else { 0 } | if observes { OBSERVES } else { 0 })
+    }
+}
+
+/// A time that a worker has seen, and how it is to run tasks now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    /// Whether something is to be done around each poll.
+    #[inline]
+    pub(crate) fn observes(self) -> bool {
+        self.0 & OBSERVES != 0
+    }
+
+    /// The time, to within the nanoseconds that the switches take up.
+    #[inline]
+    pub(crate) fn ns(self) -> u64 {
+        self.0
+    }
+}
 
 impl WorkerStats {
     /// All zero. Who wants the time asks the clock, until the worker has begun.
@@ -95,20 +131,15 @@ impl WorkerStats {
         add(&self.park_unparks, 1);
         let all = self.polls.load(Relaxed);
         let polls = all.wrapping_sub(self.polls_at_park.load(Relaxed));
-        if polls == 0 {
-            return;
-        }
         self.polls_at_park.store(all, Relaxed);
-        let mean = busy / polls;
-        let before = self.mean_poll_ns.load(Relaxed);
-        let mean = if before == 0 {
-            mean
-        } else {
-            // Each poll weighs a tenth, and what was before never less than that.
-            let weight = polls.min(9);
-            (weight * mean + (10 - weight) * before) / 10
-        };
-        self.mean_poll_ns.store(mean, Relaxed);
+        // What is older weighs half as much, every so many polls.
+        let (busy, polls) = (
+            busy + self.recent_busy_ns.load(Relaxed),
+            polls + self.recent_polls.load(Relaxed),
+        );
+        let halve = u32::from(polls > RECENT_POLLS);
+        self.recent_busy_ns.store(busy >> halve, Relaxed);
+        self.recent_polls.store(polls >> halve, Relaxed);
     }
 
     /// It waited, and works again from `now` on.
@@ -120,20 +151,29 @@ impl WorkerStats {
 
     /// It took a turn of the driver without a wait, and it is `now`.
     pub fn see(&self, now: u64) {
-        let exact = if self.exact.load(Relaxed) { EXACT } else { 0 };
-        self.now_ns.store((now & !EXACT) | exact, Relaxed);
+        self.now_ns
+            .store((now & !SWITCHES) | self.switches.load(Relaxed), Relaxed);
     }
 
-    /// Whether the times of wakes are wanted exactly, from the next [`see`](Self::see) on.
+    /// Whether the times of wakes are wanted exactly, and whether something is to be done around each poll. For the worker.
     #[inline]
-    pub(crate) fn set_exact(&self, exact: bool) {
-        self.exact.store(exact, Relaxed);
+    pub(crate) fn switch(&self, switches: Switches) {
+        if switches.0 != self.switches.load(Relaxed) {
+            self.switches.store(switches.0, Relaxed);
+            self.see(self.now_ns() & !SWITCHES);
+        }
+    }
+
+    /// The time, as the worker saw it last, and the switches.
+    #[inline]
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.now_ns.load(Relaxed))
     }
 
     /// The time, as the worker saw it last.
     #[inline]
     pub fn now_ns(&self) -> u64 {
-        self.now_ns.load(Relaxed) & !EXACT
+        self.moment().ns()
     }
 
     /// The time for a task that is woken here: as the worker saw it last, or by `exact` if that is wanted.
@@ -143,10 +183,21 @@ impl WorkerStats {
         if now & EXACT == 0 { now } else { exact() }
     }
 
-    /// So many polls were made so far, and so many tasks queued here. The thread's forced yields are taken over.
-    pub(crate) fn publish(&self, polls: u64, local_schedules: u64) {
-        self.polls.store(polls, Relaxed);
+    /// So many more polls were made.
+    #[inline]
+    pub(crate) fn ran(&self, polls: u64) {
+        add(&self.polls, polls);
+    }
+
+    /// So many tasks were queued here so far.
+    #[inline]
+    pub(crate) fn queued(&self, local_schedules: u64) {
         self.local_schedules.store(local_schedules, Relaxed);
+    }
+
+    /// Takes over what this thread has counted: tasks that had to yield.
+    #[inline]
+    pub(crate) fn take_yields(&self) {
         let yields = blitz_core::budget::take_forced_yields();
         if yields > 0 {
             add(&self.forced_yields, yields.into());
@@ -158,9 +209,10 @@ impl WorkerStats {
         add(&self.noops, 1);
     }
 
-    /// So many tasks came from outside so far.
+    /// So many more tasks came from outside.
+    #[inline]
     pub(crate) fn took_remote(&self, tasks: u64) {
-        self.remote_schedules.store(tasks, Relaxed);
+        add(&self.remote_schedules, tasks);
     }
 
     /// Its queue was full, and a part of it went to the shared one.
@@ -226,7 +278,8 @@ impl WorkerStats {
 
     /// How long a poll takes, what lies between polls included: a mean in which the last ones weigh most.
     pub fn mean_poll(&self) -> Duration {
-        Duration::from_nanos(self.mean_poll_ns.load(Relaxed))
+        let polls = self.recent_polls.load(Relaxed).max(1);
+        Duration::from_nanos(self.recent_busy_ns.load(Relaxed) / polls)
     }
 
     /// The thread that holds its core.
@@ -266,31 +319,39 @@ mod tests {
         assert_eq!(stats.thread(), None);
         stats.begin(100);
         assert_eq!(stats.thread(), Some(thread::current().id()));
-        stats.publish(10, 12);
+        stats.ran(10);
         stats.park(1_100);
         assert_eq!(stats.busy(), Duration::from_nanos(1_000));
         assert_eq!(stats.mean_poll(), Duration::from_nanos(100));
         assert_eq!(stats.park_unparks(), 1);
         stats.unpark(5_000);
         assert_eq!(stats.now_ns(), 5_000);
-        // One poll of 1,100 ns weighs a tenth.
-        stats.publish(11, 13);
+        assert_eq!(stats.stamp(|| 7), 5_000);
+        stats.switch(Switches::new(true, true));
+        assert!(stats.moment().observes());
+        assert_eq!((stats.now_ns() & !SWITCHES, stats.stamp(|| 7)), (5_000, 7));
+        stats.switch(Switches::new(false, false));
+        stats.ran(1);
         stats.park(6_100);
-        assert_eq!(stats.mean_poll(), Duration::from_nanos(200));
+        assert_eq!(stats.mean_poll(), Duration::from_nanos(2_100 / 11));
         stats.unpark(7_000);
+        // What was before weighs less and less.
+        stats.ran(189);
         stats.park(7_500);
+        stats.unpark(8_000);
+        stats.ran(200);
+        stats.park(9_000);
         assert_eq!(
             stats.mean_poll(),
-            Duration::from_nanos(200),
-            "no poll, no news"
+            Duration::from_nanos((2_600 / 2 + 1_000) / 300)
         );
-        stats.unpark(8_000);
-        stats.end(9_000);
+        stats.unpark(9_000);
+        stats.end(10_000);
         assert_eq!(
             stats.busy(),
-            Duration::from_nanos(1_000 + 1_100 + 500 + 1_000)
+            Duration::from_nanos(1_000 + 1_100 + 500 + 1_000 + 1_000)
         );
-        assert_eq!(stats.park_unparks(), 6);
+        assert_eq!(stats.park_unparks(), 8);
         assert_eq!(stats.thread(), None);
     }
 }

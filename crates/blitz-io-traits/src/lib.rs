@@ -27,6 +27,8 @@ mod memory;
 pub mod owned;
 mod read_buf;
 mod until;
+#[doc(hidden)]
+pub mod waiting;
 
 pub use adapt::{Chain, Join, Lines, ReadHalf, Split, Take, WriteHalf, join, split};
 pub use async_buf_read::AsyncBufRead;

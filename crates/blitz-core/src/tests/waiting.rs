@@ -3,6 +3,8 @@
 use super::*;
 
 static FIRST: Site = Site::new("first", Resource::Number);
+#[cfg(not(loom))]
+static OTHER: Site = Site::new("other", Resource::Descriptor);
 static SECOND: Site = Site::new("second", Resource::Number);
 
 #[cfg(not(loom))]
@@ -50,8 +52,20 @@ mod plain {
         let read = place.read(|| true).expect("a note was left");
         assert_eq!(
             (read.site.what, read.resource, read.location),
-            ("first", 7, Some(here))
+            ("second", 7, Some(here)),
+            "the same kind of number"
         );
+        place.begin_poll();
+        note(&OTHER, 8, None);
+        locate(&SECOND, here);
+        let read = place.read(|| true).expect("a note was left");
+        assert_eq!(
+            (read.site.what, read.resource, read.location),
+            ("other", 8, Some(here))
+        );
+        call(&SECOND, 9, here);
+        let read = place.read(|| true).expect("a note was left");
+        assert_eq!((read.site.what, read.resource), ("second", 9));
     }
 
     #[test]
@@ -60,15 +74,20 @@ mod plain {
         {
             let _entered = enter_traced(NonNull::from(&place));
             assert_eq!(current(), Some(NonNull::from(&place)));
+            assert!(is_traced(NonNull::from(&place)));
             place.begin_poll();
-            note(&FIRST, 1, None);
+            leave_trace();
+            leave_trace();
             note(&SECOND, 2, None);
             locate(&FIRST, Location::caller());
         }
+        assert!(!is_traced(NonNull::from(&place)));
         let leaves = take_leaves().expect("a traced poll was");
         assert_eq!(leaves.len(), 2);
-        assert_eq!(leaves[1].note.site.what, "second");
-        assert!(leaves[1].note.location.is_some());
+        assert!(leaves[0].note.is_none());
+        let note = leaves[1].note.expect("it left one");
+        assert_eq!((note.site.what, note.resource), ("first", 2));
+        assert!(note.location.is_some());
         let stack = leaves[0].backtrace.to_string();
         assert!(
             stack.contains("a_traced_poll_keeps_every_leafs_stack"),
@@ -77,7 +96,7 @@ mod plain {
         assert!(take_leaves().is_none());
         assert_eq!(
             place.read(|| true).map(|note| note.site.what),
-            Some("second")
+            Some("first")
         );
         assert_eq!(current(), None);
     }

@@ -11,6 +11,7 @@ use super::alarm::Alarm;
 use super::insight::Insight;
 use super::warnings::{Warning, WarningKind};
 use crate::park::{NoWatch, ThreadHook, Watch};
+use crate::stats::WorkerStats;
 use crate::task::{Header, SpawnInfo, TaskMeta};
 
 /// A hook that is told of a task.
@@ -129,10 +130,17 @@ impl Config {
         }
     }
 
-    /// Whether anything is to be done around a poll: a hook, or a measurement.
+    /// Tells a worker what is to be done around polls and at wakes, from now on.
     #[inline]
-    pub(super) fn observes(&self) -> bool {
-        self.hooks.around_polls() || self.insight.measured().any()
+    pub(super) fn switch(&self, stats: &WorkerStats) {
+        stats.switch(self.insight.switches());
+    }
+
+    /// The scheduler is about to start.
+    pub(super) fn prepare(&self) {
+        if self.hooks.around_polls() {
+            self.insight.set_hooked();
+        }
     }
 }
 

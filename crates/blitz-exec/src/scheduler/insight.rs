@@ -13,7 +13,7 @@ use blitz_core::primitive::sync::Mutex;
 use blitz_core::waiting::Leaf;
 
 use super::warnings::Warnings;
-use crate::stats::WorkerStats;
+use crate::stats::{Switches, WorkerStats};
 use crate::task::{Id, Priority};
 
 /// Tells the time to what measures.
@@ -53,6 +53,9 @@ impl Measure {
     }
 }
 
+/// Beside the measurements: the user has hooks around polls.
+const HOOKED: u8 = 1 << 7;
+
 /// What a set of switches says.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Measured(u8);
@@ -84,14 +87,14 @@ pub struct Insight {
     /// By priority, the most urgent first: how long tasks are ready before they are polled.
     classes: [OnceLock<Histogram>; 4],
     sites: Mutex<Vec<Arc<SiteTimes>>>,
-    traces: Mutex<Option<Arc<dyn TraceSink>>>,
+    traces: Mutex<Vec<Arc<dyn TraceSink>>>,
     warnings: Warnings,
 }
 
 /// Takes what traced polls leave.
 pub trait TraceSink: Send + Sync {
     /// A traced poll of the task `id` has ended. Called on the thread that polled it.
-    fn traced(&self, id: Id, leaves: Vec<Leaf>);
+    fn traced(&self, id: Id, leaves: Arc<Vec<Leaf>>);
 }
 
 /// The times of all tasks that were spawned at one place.
@@ -133,7 +136,7 @@ impl Insight {
             latency_layout,
             classes: [const { OnceLock::new() }; 4],
             sites: Mutex::new(Vec::new()),
-            traces: Mutex::new(None),
+            traces: Mutex::new(Vec::new()),
             warnings: Warnings::default(),
         }
     }
@@ -153,6 +156,20 @@ impl Insight {
         }
     }
 
+    /// There are hooks around polls.
+    pub(super) fn set_hooked(&self) {
+        // ORDERING: Relaxed: set before the workers start.
+        self.measures.fetch_or(HOOKED, Relaxed);
+    }
+
+    /// What workers are to do about it.
+    #[inline]
+    pub(super) fn switches(&self) -> Switches {
+        // ORDERING: Relaxed: see `set`.
+        let all = self.measures.load(Relaxed);
+        Switches::new(Measured(all).stamps_wakes(), all != 0)
+    }
+
     /// Whether it is on.
     pub fn is_on(&self, what: Measure) -> bool {
         self.measured().has(what)
@@ -161,7 +178,7 @@ impl Insight {
     #[inline]
     pub(super) fn measured(&self) -> Measured {
         // ORDERING: Relaxed: see `set`.
-        Measured(self.measures.load(Relaxed))
+        Measured(self.measures.load(Relaxed) & !HOOKED)
     }
 
     /// The buckets of the workers' poll times.
@@ -191,15 +208,25 @@ impl Insight {
         &self.warnings
     }
 
-    /// Sends what traced polls leave to `sink`, until the next call; returns who got it before.
-    pub fn set_trace_sink(&self, sink: Option<Arc<dyn TraceSink>>) -> Option<Arc<dyn TraceSink>> {
-        std::mem::replace(&mut *self.traces.lock(), sink)
+    /// Tells `sink` what traced polls leave, until [`remove_sink`](Self::remove_sink).
+    pub fn add_sink(&self, sink: Arc<dyn TraceSink>) {
+        self.traces.lock().push(sink);
+    }
+
+    /// See [`add_sink`](Self::add_sink).
+    pub fn remove_sink(&self, sink: &Arc<dyn TraceSink>) {
+        let mut sinks = self.traces.lock();
+        let at = sinks.iter().position(|known| Arc::ptr_eq(known, sink));
+        let removed = at.map(|at| sinks.swap_remove(at));
+        drop(sinks);
+        drop(removed);
     }
 
     pub(super) fn traced(&self, id: Id, leaves: Vec<Leaf>) {
-        let sink = self.traces.lock().clone();
-        if let Some(sink) = sink {
-            sink.traced(id, leaves);
+        let sinks = self.traces.lock().clone();
+        let leaves = Arc::new(leaves);
+        for sink in sinks {
+            sink.traced(id, Arc::clone(&leaves));
         }
     }
 

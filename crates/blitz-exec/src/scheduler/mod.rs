@@ -115,6 +115,18 @@ impl Handle {
         }
     }
 
+    /// How many tasks worker `index` has queued at itself.
+    ///
+    /// # Panics
+    /// If there is no such worker.
+    pub fn local_schedules(&self, index: usize) -> u64 {
+        match self {
+            Handle::Single(scheduler) => scheduler.local_schedules(),
+            Handle::Multi(scheduler) => scheduler.stats(index).local_schedules(),
+            Handle::PerCore(scheduler) => scheduler.workers()[index].local_schedules(),
+        }
+    }
+
     /// How many tasks wait in the queue of worker `index`, as it said at its last turn (`multi_thread`: as it is now).
     ///
     /// # Panics

@@ -12,7 +12,7 @@ use blitz_core::list::Links;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::queue::Link;
 use blitz_core::quiet::{forget_panic, quietly};
-use blitz_core::waiting::{self, Place};
+use blitz_core::waiting::{self, Entered, Place};
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,24 +91,18 @@ unsafe fn cell<'a, F: Future>(task: NonNull<Header>) -> &'a Cell<F> {
 unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
     // SAFETY: this is `F`'s vtable, and the caller gave us a reference.
     let cell = unsafe { cell::<F>(task) };
-    let current = match cell.header.state.start() {
-        Start::Poll => current::enter(&cell.header),
-        Start::Trace => current::enter_traced(&cell.header),
-        Start::Cancel => {
-            // SAFETY: `start` gave us RUNNING.
-            unsafe { cancel::<F>(task) };
-            return false;
-        }
-        Start::Gone => return false,
-        Start::Last => {
-            // SAFETY: as the answer says.
-            unsafe { free(task) };
-            return false;
+    let (current, kind) = if cell.header.state.start_quickly() {
+        (current::enter(&cell.header), waker::Kind::PLAIN)
+    } else {
+        // SAFETY: as the caller says.
+        match unsafe { start_otherwise::<F>(task, cell) } {
+            Some(started) => started,
+            None => return false,
         }
     };
     cell.header.place.begin_poll();
     // SAFETY: `start` gave us RUNNING.
-    if unsafe { poll(task, cell) }.is_ready() {
+    if unsafe { poll(task, cell, kind) }.is_ready() {
         // SAFETY: still RUNNING; the future is gone, and the output stands in its place.
         let refs = unsafe { complete(cell) };
         drop(current);
@@ -117,8 +111,56 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
         return false;
     }
     drop(current);
+    match cell.header.state.rest_quickly() {
+        Some(true) => false,
+        Some(false) => {
+            cell.header.place.count_self_wake();
+            true
+        }
+        // SAFETY: still RUNNING.
+        None => unsafe { rest_otherwise::<F>(task, cell, kind.is_tracing()) },
+    }
+}
+
+/// The start of a run that is not just a poll. Returns whom the thread works for if it is to poll after all; else the reference is
+/// given up.
+///
+/// # Safety
+/// See [`Vtable::run`].
+#[cold]
+unsafe fn start_otherwise<'a, F: Future + 'static>(
+    task: NonNull<Header>,
+    cell: &'a Cell<F>,
+) -> Option<(Entered<'a>, waker::Kind)> {
+    match cell.header.state.start() {
+        Start::Poll => Some((current::enter(&cell.header), waker::Kind::PLAIN)),
+        Start::Trace => Some((current::enter_traced(&cell.header), waker::Kind::TRACING)),
+        Start::Cancel => {
+            // SAFETY: `start` gave us RUNNING.
+            unsafe { cancel::<F>(task) };
+            None
+        }
+        Start::Gone => None,
+        Start::Last => {
+            // SAFETY: as the answer says.
+            unsafe { free(task) };
+            None
+        }
+    }
+}
+
+/// The end of a run that left the future there, and is not just a rest. Answers as [`Vtable::run`] does.
+///
+/// # Safety
+/// The caller has RUNNING, which goes.
+#[cold]
+unsafe fn rest_otherwise<F: Future + 'static>(
+    task: NonNull<Header>,
+    cell: &Cell<F>,
+    was_traced: bool,
+) -> bool {
     let rest = match cell.header.state.rest() {
-        Rest::Traced => hand_over_trace(&cell.header),
+        Rest::Traced => hand_over_trace(&cell.header, was_traced),
         rest => rest,
     };
     match rest {
@@ -144,10 +186,10 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
 /// Hands over what the leaves of a traced poll left; then the runner rests. A trace that was asked for during a poll is that of
 /// the next one.
 #[cold]
-fn hand_over_trace(header: &Header) -> Rest {
-    let leaves = waiting::take_leaves();
-    let was_traced = leaves.is_some();
-    if let Some(leaves) = leaves {
+fn hand_over_trace(header: &Header, was_traced: bool) -> Rest {
+    if was_traced {
+        // None where a traced poll inside of this one has taken them.
+        let leaves = waiting::take_leaves().unwrap_or_default();
         quietly(|| header.scheduler.traced(header, leaves));
     }
     header.state.rest_traced(was_traced)
@@ -158,8 +200,8 @@ fn hand_over_trace(header: &Header) -> Rest {
 /// # Safety
 /// The caller has RUNNING, and the future is there.
 #[inline]
-unsafe fn poll<F: Future>(task: NonNull<Header>, cell: &Cell<F>) -> Poll<()> {
-    let waker = waker::Borrowed::new(task, &cell.header);
+unsafe fn poll<F: Future>(task: NonNull<Header>, cell: &Cell<F>, kind: waker::Kind) -> Poll<()> {
+    let waker = waker::Borrowed::new(task, &cell.header, kind);
     let result = catch_unwind(AssertUnwindSafe(|| {
         let rest = DropWhileUnwinding(cell);
         // SAFETY: RUNNING gives us the stage.

@@ -7,6 +7,7 @@ use super::reference::TaskRef;
 use super::state::Leave;
 use blitz_core::budget;
 use blitz_core::quiet::quietly;
+use blitz_core::waiting::{self, Resource, Site};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -14,6 +15,10 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
+
+static JOIN: Site = Site::new("JoinHandle", Resource::Task);
+/// Of a task in no list: a blocking call.
+static BLOCKING: Site = Site::new("JoinHandle of a blocking call", Resource::Task);
 
 /// Waits for a task to end, and gives its output.
 ///
@@ -159,6 +164,15 @@ impl<T> Future for JoinHandle<T> {
         }
         let unit = ready!(budget::poll_proceed(cx));
         if self.set_join_waker(cx.waker()) {
+            waiting::note_by(|| {
+                let header = self.header();
+                let site = if header.shard.is_null() {
+                    &BLOCKING
+                } else {
+                    &JOIN
+                };
+                (site, header.id.as_u64(), None)
+            });
             return Poll::Pending;
         }
         unit.made_progress();

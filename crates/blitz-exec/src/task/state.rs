@@ -204,7 +204,21 @@ impl State {
         self.0.load(Acquire);
     }
 
+    /// [`start`](Self::start) as it mostly goes: true if the answer is `Poll`. If not, nothing has moved.
     #[inline]
+    pub(super) fn start_quickly(&self) -> bool {
+        // ORDERING: a guess; the exchange below checks it.
+        let word = self.0.load(Relaxed);
+        debug_assert_ne!(word & NOTIFIED, 0, "a task that was not notified");
+        if word & (RUNNING | COMPLETE | CANCELLED | TRACED) != 0 {
+            return false;
+        }
+        let next = word ^ (RUNNING | NOTIFIED);
+        // ORDERING: Acquire as in `start`; no reference goes. A failure leaves it to `start`.
+        let moved = self.0.compare_exchange(word, next, Acquire, Relaxed);
+        moved.is_ok()
+    }
+
     pub(super) fn start(&self) -> Start {
         // ORDERING: Acquire pairs with the Release of each `wake` before (it sees what the waker has to tell, even one
         // that found NOTIFIED set) and with that of `rest` (the future as the last runner left it).
@@ -235,7 +249,27 @@ impl State {
         answer
     }
 
+    /// [`rest`](Self::rest) as it mostly goes: whether the answer is `Sleep` (true) or `Again` (false). `None` if it is another,
+    /// or another move came in between: then nothing has moved.
     #[inline]
+    pub(super) fn rest_quickly(&self) -> Option<bool> {
+        // ORDERING: a guess; the exchange below checks it.
+        let word = self.0.load(Relaxed);
+        debug_assert_eq!(word & (RUNNING | COMPLETE), RUNNING);
+        let sleeps = word & NOTIFIED == 0;
+        let next = if sleeps {
+            word - (RUNNING + ONE_REF)
+        } else {
+            word - RUNNING
+        };
+        if word & (CANCELLED | TRACED) != 0 || next < ONE_REF {
+            return None;
+        }
+        // ORDERING: Release as in `rest`.
+        let moved = self.0.compare_exchange(word, next, Release, Relaxed);
+        moved.is_ok().then_some(sleeps)
+    }
+
     pub(super) fn rest(&self) -> Rest {
         self.rest_step(CANCELLED | TRACED, 0)
     }

@@ -4,6 +4,7 @@ use super::cell::Header;
 use super::current;
 use super::reference::{Notified, TaskRef, drop_refs, free};
 use super::state::Wake;
+use blitz_core::waiting;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -11,6 +12,24 @@ use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+/// Of the waker for a traced poll. Its clones are plain ones; none of the wakers that leaves hold already is like it, so each leaf
+/// clones it anew.
+static TRACING: RawWakerVTable =
+    RawWakerVTable::new(clone_traced, wake, wake_by_ref_traced, drop_waker);
+
+/// Which functions the waker for one poll has.
+#[derive(Clone, Copy)]
+pub(super) struct Kind(&'static RawWakerVTable);
+
+impl Kind {
+    pub(super) const PLAIN: Self = Self(&VTABLE);
+    pub(super) const TRACING: Self = Self(&TRACING);
+
+    pub(super) fn is_tracing(self) -> bool {
+        std::ptr::eq(self.0, &TRACING)
+    }
+}
 
 /// The waker for one poll, by the runner's own reference: it counts nothing until it is cloned.
 pub(super) struct Borrowed<'a> {
@@ -21,9 +40,9 @@ pub(super) struct Borrowed<'a> {
 impl<'a> Borrowed<'a> {
     /// `task` points to `_header`, with leave to use the whole task.
     #[inline]
-    pub(super) fn new(task: NonNull<Header>, _header: &'a Header) -> Self {
+    pub(super) fn new(task: NonNull<Header>, _header: &'a Header, kind: Kind) -> Self {
         // SAFETY: the vtable's functions keep the contract, given a task; never dropped, it gives up no reference.
-        let waker = unsafe { Waker::new(task.as_ptr().cast_const().cast(), &VTABLE) };
+        let waker = unsafe { Waker::new(task.as_ptr().cast_const().cast(), kind.0) };
         Self {
             waker: ManuallyDrop::new(waker),
             _task: PhantomData,
@@ -37,6 +56,33 @@ impl Deref for Borrowed<'_> {
     #[inline]
     fn deref(&self) -> &Waker {
         &self.waker
+    }
+}
+
+/// # Safety
+/// See [`task_of`].
+#[cold]
+unsafe fn clone_traced(data: *const ()) -> RawWaker {
+    // SAFETY: as the caller says.
+    trace(unsafe { task_of(data) });
+    // SAFETY: as the caller says.
+    unsafe { clone(data) }
+}
+
+/// # Safety
+/// See [`task_of`].
+#[cold]
+unsafe fn wake_by_ref_traced(data: *const ()) {
+    // SAFETY: as the caller says.
+    trace(unsafe { task_of(data) });
+    // SAFETY: as the caller says.
+    unsafe { wake_by_ref(data) };
+}
+
+/// A leaf of `task` has got hold of its waker; on another thread, or in a task inside of this one, that says nothing.
+fn trace(task: NonNull<Header>) {
+    if waiting::is_traced(task.cast()) {
+        waiting::leave_trace();
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::AsyncSeek;
+use crate::waiting::{Call, Located};
 
 /// The methods of every [`AsyncSeek`].
 pub trait AsyncSeekExt: AsyncSeek {
@@ -37,15 +38,17 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// assert_eq!(before_the_start.unwrap_err().kind(), ErrorKind::InvalidInput);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn seek(&mut self, pos: SeekFrom) -> Seek<'_, Self>
+    #[track_caller]
+    fn seek(&mut self, pos: SeekFrom) -> Located<Seek<'_, Self>>
     where
         Self: Unpin,
     {
-        Seek {
+        let seek = Seek {
             stream: self,
             wanted: Some(pos),
             _pin: PhantomPinned,
-        }
+        };
+        Located::new(Call::Seek, seek)
     }
 
     /// Moves to the start, and returns the position, zero.
@@ -66,7 +69,8 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// assert_eq!(file.read_u8().await?, b'a');
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn rewind(&mut self) -> Seek<'_, Self>
+    #[track_caller]
+    fn rewind(&mut self) -> Located<Seek<'_, Self>>
     where
         Self: Unpin,
     {
@@ -90,7 +94,8 @@ pub trait AsyncSeekExt: AsyncSeek {
     /// assert_eq!(file.stream_position().await?, 4);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn stream_position(&mut self) -> Seek<'_, Self>
+    #[track_caller]
+    fn stream_position(&mut self) -> Located<Seek<'_, Self>>
     where
         Self: Unpin,
     {

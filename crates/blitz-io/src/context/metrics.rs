@@ -152,7 +152,8 @@ impl RuntimeMetrics {
     /// If there is no such worker.
     #[track_caller]
     pub fn worker_local_schedule_count(&self, worker: usize) -> u64 {
-        self.worker(worker).local_schedules()
+        self.worker(worker);
+        self.inner.scheduler.local_schedules(worker)
     }
 
     /// How often a worker's own queue was full, so that half of it went to the shared one. 0 except on `multi_thread`: the other

@@ -3,6 +3,7 @@
 //! A thread is *in* a runtime while a worker runs on it, while `block_on` does, in a blocking call, and while an
 //! [`EnterGuard`] lives. Leaves (net, fs, time, signal) come here for a driver, a clock, a task or a blocking thread.
 
+mod call;
 mod handle;
 mod histogram;
 mod info;
@@ -27,6 +28,7 @@ use blitz_exec::task::JoinHandle;
 
 use random::Row;
 
+pub(crate) use call::call;
 pub use handle::Handle;
 pub(crate) use handle::Inner;
 pub use histogram::{

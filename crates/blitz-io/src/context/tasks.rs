@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use blitz_core::waiting::{Note, Resource};
+use blitz_core::waiting::{Note, Resource, UNKNOWN};
 use blitz_exec::scheduler::warnings::{Warning, WarningKind};
 use blitz_exec::task::{Id, Seen, TaskState, Tracked};
 
@@ -137,6 +137,7 @@ impl Awaited {
         let number = note.resource;
         let signed = i32::try_from(number).unwrap_or(-1);
         let on = match note.site.resource {
+            _ if number == UNKNOWN => None,
             Resource::None => None,
             Resource::Descriptor => Some(descriptor(signed)),
             Resource::Deadline => Some(Target::Deadline {
@@ -195,9 +196,13 @@ fn info(task: &Tracked, seen: &Seen, now: &Now) -> TaskInfo {
     }
 }
 
-/// All tasks. Those that have ended meanwhile are left out.
+/// All tasks.
 pub(crate) fn list(inner: &Inner) -> Vec<TaskInfo> {
-    let tasks = inner.scheduler.tasks();
+    describe(inner, &inner.scheduler.tasks())
+}
+
+/// What `tasks` are and do. Those that have ended meanwhile are left out.
+pub(crate) fn describe(inner: &Inner, tasks: &[Tracked]) -> Vec<TaskInfo> {
     let now = Now::of(inner);
     tasks
         .iter()

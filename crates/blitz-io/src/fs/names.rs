@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::completion::{rename as rename_op, unlink};
 
 use super::error::{at, to_c};
 use super::job::{Job, check_runtime, on_pool};
+use crate::context::call;
 
 static ON_THE_SPOT: AtomicBool = AtomicBool::new(true);
 
@@ -44,20 +46,24 @@ pub(super) fn is_on_the_spot() -> bool {
 /// assert!(missing.to_string().contains("/no/such/file"));
 /// # }
 /// ```
-pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
-    let path = path.as_ref();
-    if is_on_the_spot() {
-        return at(
-            check_runtime("fs::metadata").and_then(|()| std::fs::metadata(path)),
-            "look at",
-            path,
-        );
-    }
-    let path = path.to_owned();
-    on_pool("fs::metadata", move || {
-        at(std::fs::metadata(&path), "look at", &path)
+#[track_caller]
+pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
+    static CALL: Site = Site::new("fs::metadata", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let path = path.as_ref();
+        if is_on_the_spot() {
+            return at(
+                check_runtime("fs::metadata").and_then(|()| std::fs::metadata(path)),
+                "look at",
+                path,
+            );
+        }
+        let path = path.to_owned();
+        on_pool("fs::metadata", move || {
+            at(std::fs::metadata(&path), "look at", &path)
+        })
+        .await
     })
-    .await
 }
 
 /// What the system knows about `path` itself, be it a symbolic link.
@@ -67,18 +73,22 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 ///
 /// # Errors
 /// Those of `lstat(2)`, with the path.
-pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
-    let path = path.as_ref();
-    if is_on_the_spot() {
-        let facts =
-            check_runtime("fs::symlink_metadata").and_then(|()| std::fs::symlink_metadata(path));
-        return at(facts, "look at", path);
-    }
-    let path = path.to_owned();
-    on_pool("fs::symlink_metadata", move || {
-        at(std::fs::symlink_metadata(&path), "look at", &path)
+#[track_caller]
+pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
+    static CALL: Site = Site::new("fs::symlink_metadata", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let path = path.as_ref();
+        if is_on_the_spot() {
+            let facts = check_runtime("fs::symlink_metadata")
+                .and_then(|()| std::fs::symlink_metadata(path));
+            return at(facts, "look at", path);
+        }
+        let path = path.to_owned();
+        on_pool("fs::symlink_metadata", move || {
+            at(std::fs::symlink_metadata(&path), "look at", &path)
+        })
+        .await
     })
-    .await
 }
 
 /// Whether there is something under `path`.
@@ -88,12 +98,16 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 ///
 /// # Errors
 /// If that cannot be told, as when a directory on the way may not be searched.
-pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
-    match metadata(path).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+#[track_caller]
+pub fn try_exists(path: impl AsRef<Path>) -> impl Future<Output = io::Result<bool>> {
+    static CALL: Site = Site::new("fs::try_exists", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        match metadata(path).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    })
 }
 
 /// Removes the name `path` of a file.
@@ -103,13 +117,17 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
 ///
 /// # Errors
 /// Those of `unlink(2)`, with the path.
-pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref();
-    let result = async {
-        let name = to_c(path)?;
-        Job::new("fs::remove_file", |driver| unlink(driver, name, false)).await?
-    };
-    at(result.await, "remove", path)
+#[track_caller]
+pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    static CALL: Site = Site::new("fs::remove_file", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let path = path.as_ref();
+        let result = async {
+            let name = to_c(path)?;
+            Job::new("fs::remove_file", |driver| unlink(driver, name, false)).await?
+        };
+        at(result.await, "remove", path)
+    })
 }
 
 /// Gives the file or directory `from` the name `to`, which it takes from whoever has it.
@@ -119,13 +137,20 @@ pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `rename(2)`, with the first path.
-pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-    let (from, to) = (from.as_ref(), to.as_ref());
-    let result = async {
-        let (from, to) = (to_c(from)?, to_c(to)?);
-        Job::new("fs::rename", |driver| rename_op(driver, from, to, 0)).await?
-    };
-    at(result.await, "rename", from)
+#[track_caller]
+pub fn rename(
+    from: impl AsRef<Path>,
+    to: impl AsRef<Path>,
+) -> impl Future<Output = io::Result<()>> {
+    static CALL: Site = Site::new("fs::rename", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        let result = async {
+            let (from, to) = (to_c(from)?, to_c(to)?);
+            Job::new("fs::rename", |driver| rename_op(driver, from, to, 0)).await?
+        };
+        at(result.await, "rename", from)
+    })
 }
 
 /// Sets the permissions of the file that `path` leads to.
@@ -135,16 +160,23 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 ///
 /// # Errors
 /// Those of `chmod(2)`, with the path.
-pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
-    let path = path.as_ref().to_owned();
-    let call = move || {
-        at(
-            std::fs::set_permissions(&path, permissions),
-            "set the permissions of",
-            &path,
-        )
-    };
-    on_pool("fs::set_permissions", call).await
+#[track_caller]
+pub fn set_permissions(
+    path: impl AsRef<Path>,
+    permissions: Permissions,
+) -> impl Future<Output = io::Result<()>> {
+    static CALL: Site = Site::new("fs::set_permissions", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let path = path.as_ref().to_owned();
+        let call = move || {
+            at(
+                std::fs::set_permissions(&path, permissions),
+                "set the permissions of",
+                &path,
+            )
+        };
+        on_pool("fs::set_permissions", call).await
+    })
 }
 
 /// The path from the root on, without links and dots.
@@ -154,12 +186,16 @@ pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -
 ///
 /// # Errors
 /// If something on the way does not exist, with the path.
-pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
-    let path = path.as_ref().to_owned();
-    on_pool("fs::canonicalize", move || {
-        at(std::fs::canonicalize(&path), "resolve", &path)
+#[track_caller]
+pub fn canonicalize(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
+    static CALL: Site = Site::new("fs::canonicalize", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let path = path.as_ref().to_owned();
+        on_pool("fs::canonicalize", move || {
+            at(std::fs::canonicalize(&path), "resolve", &path)
+        })
+        .await
     })
-    .await
 }
 
 /// What the symbolic link `path` points to.
@@ -169,12 +205,16 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 ///
 /// # Errors
 /// If it is not a link, with the path.
-pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
-    let path = path.as_ref().to_owned();
-    on_pool("fs::read_link", move || {
-        at(std::fs::read_link(&path), "read the link", &path)
+#[track_caller]
+pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
+    static CALL: Site = Site::new("fs::read_link", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let path = path.as_ref().to_owned();
+        on_pool("fs::read_link", move || {
+            at(std::fs::read_link(&path), "read the link", &path)
+        })
+        .await
     })
-    .await
 }
 
 /// Gives the file `original` one more name, `link`.
@@ -184,10 +224,17 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 ///
 /// # Errors
 /// Those of `link(2)`, with the new path.
-pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
-    let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-    on_pool("fs::hard_link", move || {
-        at(std::fs::hard_link(&original, &link), "make the link", &link)
+#[track_caller]
+pub fn hard_link(
+    original: impl AsRef<Path>,
+    link: impl AsRef<Path>,
+) -> impl Future<Output = io::Result<()>> {
+    static CALL: Site = Site::new("fs::hard_link", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
+        on_pool("fs::hard_link", move || {
+            at(std::fs::hard_link(&original, &link), "make the link", &link)
+        })
+        .await
     })
-    .await
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::completion::open;
 use blitz_sys::file::open_flags::{
     O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
@@ -13,6 +14,7 @@ use super::File;
 use super::error::{at, to_c};
 use super::job::{Job, check_runtime, on_pool};
 use super::names::is_on_the_spot;
+use crate::context::call;
 
 /// How a file is to be opened: as std's type of this name, with an `open` that is awaited.
 ///
@@ -121,11 +123,15 @@ impl OpenOptions {
     ///
     /// # Errors
     /// Those of `open(2)`, with the path, or `InvalidInput` if the options make no sense together.
-    pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        let path = path.as_ref();
-        self.open_std(path)
-            .await
-            .map(|(file, _)| File::from_std(file))
+    #[track_caller]
+    pub fn open(&self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
+        static CALL: Site = Site::new("fs::OpenOptions::open", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            let path = path.as_ref();
+            self.open_std(path)
+                .await
+                .map(|(file, _)| File::from_std(file))
+        })
     }
 
     /// Opens `path`; also how long the file was just before, if that was looked at.

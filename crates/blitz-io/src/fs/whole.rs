@@ -4,6 +4,7 @@ use std::io::{self, Read as _, Seek as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::completion::read_at;
 use blitz_io_traits::IoBuf;
 use blitz_sys::completion::Opcode;
@@ -14,7 +15,7 @@ use blitz_sys::file::read_now;
 use super::error::at;
 use super::job::{Job, on_pool};
 use super::open_options::OpenOptions;
-use crate::context;
+use crate::context::{self, call};
 
 /// So much is read in one go.
 const CHUNK: usize = 256 * 1024;
@@ -40,11 +41,15 @@ const TURN: usize = 4 * CHUNK;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-    let path = path.as_ref();
-    let mut options = OpenOptions::new();
-    let (file, len) = options.read(true).open_std(path).await?;
-    at(read_open(file, len).await, "read", path)
+#[track_caller]
+pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> {
+    static CALL: Site = Site::new("fs::read", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let path = path.as_ref();
+        let mut options = OpenOptions::new();
+        let (file, len) = options.read(true).open_std(path).await?;
+        at(read_open(file, len).await, "read", path)
+    })
 }
 
 /// Reads the file `path` whole, as text.
@@ -54,12 +59,16 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As for [`read`]; `InvalidData` if it is not UTF-8.
-pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
-    let path = path.as_ref();
-    let bytes = read(path).await?;
-    let text =
-        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
-    at(text, "read as text", path)
+#[track_caller]
+pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> {
+    static CALL: Site = Site::new("fs::read_to_string", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let path = path.as_ref();
+        let bytes = read(path).await?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+        at(text, "read as text", path)
+    })
 }
 
 async fn read_open(file: std::fs::File, len: u64) -> io::Result<Vec<u8>> {
@@ -130,12 +139,19 @@ async fn read_rest(mut file: std::fs::File, mut bytes: Vec<u8>) -> io::Result<Ve
 ///
 /// # Errors
 /// Those of `open(2)` and `write(2)`, with the path.
-pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<()> {
-    let (path, contents) = (path.as_ref().to_owned(), contents.as_ref().to_owned());
-    on_pool("fs::write", move || {
-        at(std::fs::write(&path, contents), "write", &path)
+#[track_caller]
+pub fn write(
+    path: impl AsRef<Path>,
+    contents: impl AsRef<[u8]>,
+) -> impl Future<Output = io::Result<()>> {
+    static CALL: Site = Site::new("fs::write", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let (path, contents) = (path.as_ref().to_owned(), contents.as_ref().to_owned());
+        on_pool("fs::write", move || {
+            at(std::fs::write(&path, contents), "write", &path)
+        })
+        .await
     })
-    .await
 }
 
 /// Copies the file `from` with its permissions to `to`, in place of what that held; returns how many bytes.
@@ -145,10 +161,14 @@ pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Re
 ///
 /// # Errors
 /// Those of reading and writing, with the first path.
-pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
-    let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
-    on_pool("fs::copy", move || {
-        at(std::fs::copy(&from, &to), "copy", &from)
+#[track_caller]
+pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output = io::Result<u64>> {
+    static CALL: Site = Site::new("fs::copy", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
+        on_pool("fs::copy", move || {
+            at(std::fs::copy(&from, &to), "copy", &from)
+        })
+        .await
     })
-    .await
 }

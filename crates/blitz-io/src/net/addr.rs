@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::{option, vec};
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_exec::task::JoinHandle;
 
-use crate::context;
+use crate::context::{self, call};
 
 /// What can be turned into socket addresses, without blocking the caller.
 ///
@@ -50,10 +51,12 @@ use sealed::Resolve;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn lookup_host<T: ToSocketAddrs>(
+#[track_caller]
+pub fn lookup_host<T: ToSocketAddrs>(
     host: T,
-) -> io::Result<impl Iterator<Item = SocketAddr>> {
-    host.resolve().await
+) -> impl Future<Output = io::Result<impl Iterator<Item = SocketAddr>>> {
+    static CALL: Site = Site::new("net::lookup_host", Resource::None);
+    call(&CALL, UNKNOWN, async move { host.resolve().await })
 }
 
 /// Tries `attempt` with each address in turn and gives the first success, or the last failure.

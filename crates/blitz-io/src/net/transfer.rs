@@ -3,11 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_io_traits::ReadBuf;
 use blitz_sys::descriptor::AsFd;
 use blitz_sys::socket::{self, Pipe};
 
 use super::{TcpStream, copied};
+use crate::context::call;
 use crate::io::Interest;
 
 /// How much is copied at once where there is no other way.
@@ -50,40 +52,44 @@ const PIPE_LEN: usize = 256 * 1024;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn splice(
+#[track_caller]
+pub fn splice(
     from: impl AsRef<TcpStream>,
     to: impl AsRef<TcpStream>,
     len_max: u64,
-) -> io::Result<u64> {
-    let (from, to) = (from.as_ref(), to.as_ref());
-    if from.has_leases() {
-        return copy(from, to, 0, len_max).await;
-    }
-    let pipe = match Pipe::new(PIPE_LEN) {
-        Ok(pipe) => pipe,
-        Err(error) if cannot(&error) => return copy(from, to, 0, len_max).await,
-        Err(error) => return Err(error),
-    };
-    let mut moved = 0;
-    while moved < len_max {
-        let mut left = match fill_pipe(from, &pipe, len_max - moved).await {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(Unspliceable::Socket) => return copy(from, to, moved, len_max).await,
-            Err(Unspliceable::Failed(error)) => return Err(error),
+) -> impl Future<Output = io::Result<u64>> {
+    static CALL: Site = Site::new("net::splice", Resource::Descriptor);
+    call(&CALL, UNKNOWN, async move {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        if from.has_leases() {
+            return copy(from, to, 0, len_max).await;
+        }
+        let pipe = match Pipe::new(PIPE_LEN) {
+            Ok(pipe) => pipe,
+            Err(error) if cannot(&error) => return copy(from, to, 0, len_max).await,
+            Err(error) => return Err(error),
         };
-        while left > 0 {
-            let call = || socket::splice(pipe.read_end().as_fd(), to.as_fd(), left);
-            match to.io.async_io(Interest::WRITABLE, call).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                n => {
-                    left -= n;
-                    moved += n as u64;
+        let mut moved = 0;
+        while moved < len_max {
+            let mut left = match fill_pipe(from, &pipe, len_max - moved).await {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(Unspliceable::Socket) => return copy(from, to, moved, len_max).await,
+                Err(Unspliceable::Failed(error)) => return Err(error),
+            };
+            while left > 0 {
+                let call = || socket::splice(pipe.read_end().as_fd(), to.as_fd(), left);
+                match to.io.async_io(Interest::WRITABLE, call).await? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    n => {
+                        left -= n;
+                        moved += n as u64;
+                    }
                 }
             }
         }
-    }
-    Ok(moved)
+        Ok(moved)
+    })
 }
 
 /// Why the pipe could not be filled.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use blitz_core::barrier::Asymmetric;
+use blitz_core::waiting::{self, Resource, Site};
 use blitz_driver::{Clock, Driver, RingUse};
 use blitz_exec::blocking::{Pool, PoolConfig};
 use blitz_exec::compute::{Bridge, ThreadConfig};
@@ -13,6 +14,7 @@ use blitz_exec::park::{Park, Watch};
 use blitz_exec::scheduler::multi::MultiThread;
 use blitz_exec::scheduler::per_core::PerCore;
 use blitz_exec::scheduler::{self, Alarm, single};
+use blitz_io_traits::waiting::Call;
 use blitz_sys::{barrier, cpu};
 
 use super::events;
@@ -25,6 +27,17 @@ use crate::context::{self, Inner, Seeds, StuckLog};
 /// Names the number of workers where the program does not.
 const WORKERS_VARIABLE: &str = "BLITZ_IO_WORKER_THREADS";
 
+/// The calls of the I/O traits' extensions; their leaves mostly wait for a descriptor.
+static CALLS: [Site; Call::ALL.len()] = {
+    let mut sites = [const { Site::new("", Resource::Descriptor) }; Call::ALL.len()];
+    let mut at = 0;
+    while at < sites.len() {
+        sites[at] = Site::new(Call::ALL[at].name(), Resource::Descriptor);
+        at += 1;
+    }
+    sites
+};
+
 pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     blitz_io_traits::coop::set_coop_hook(|cx, step| {
         let unit = std::task::ready!(blitz_core::budget::poll_proceed(cx));
@@ -32,6 +45,9 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
             unit.made_progress();
         }
         std::task::Poll::Ready(())
+    });
+    blitz_io_traits::waiting::set_wait_hook(|call, at| {
+        waiting::locate(&CALLS[call as usize], at);
     });
     let flavor = builder.flavor;
     let workers = workers(builder)?;

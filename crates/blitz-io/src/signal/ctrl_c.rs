@@ -2,9 +2,11 @@
 
 use std::io;
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_sys::signal::number::INTERRUPT;
 
 use super::listener::Listener;
+use crate::context::call;
 
 /// Waits until Ctrl-C is pressed (`SIGINT`), once.
 ///
@@ -31,8 +33,12 @@ use super::listener::Listener;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn ctrl_c() -> io::Result<()> {
-    let mut listener = Listener::new("ctrl_c", INTERRUPT)?;
-    std::future::poll_fn(|cx| listener.poll_recv(cx)).await;
-    Ok(())
+#[track_caller]
+pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
+    static CALL: Site = Site::new("signal::ctrl_c", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let mut listener = Listener::new("ctrl_c", INTERRUPT)?;
+        std::future::poll_fn(|cx| listener.poll_recv(cx)).await;
+        Ok(())
+    })
 }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use blitz_core::slab::Key;
+use blitz_core::waiting::{self, Resource, Site};
 
 use super::hub::{Heard, Hub};
+
+static HEAR: Site = Site::new("a signal", Resource::Signal);
 
 /// Hears one signal of one runtime.
 pub(super) struct Listener {
@@ -47,7 +50,10 @@ impl Listener {
                 Poll::Ready(Some(()))
             }
             Heard::Closed => Poll::Ready(None),
-            Heard::Nothing => Poll::Pending,
+            Heard::Nothing => {
+                waiting::note(&HEAR, self.number as u64, None);
+                Poll::Pending
+            }
         }
     }
 }

@@ -4,9 +4,11 @@ use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
 
+use blitz_core::waiting::{Resource, Site};
 use blitz_sys::signal::number;
 
 use super::listener::Listener;
+use crate::context::call;
 
 /// Which signal.
 #[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
@@ -123,8 +125,12 @@ impl Signal {
     ///
     /// # Cancel safety
     /// Safe: a signal is taken by the poll that returns it.
-    pub async fn recv(&mut self) -> Option<()> {
-        std::future::poll_fn(|cx| self.poll_recv(cx)).await
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Option<()>> {
+        static CALL: Site = Site::new("Signal::recv", Resource::Signal);
+        call(&CALL, self.0.number() as u64, async move {
+            std::future::poll_fn(|cx| self.poll_recv(cx)).await
+        })
     }
 
     /// Polls for the next signal, as [`recv`](Signal::recv).

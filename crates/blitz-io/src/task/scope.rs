@@ -8,8 +8,14 @@ use std::task::Poll;
 
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::{Key, Slab};
+use blitz_core::waiting::{self, Resource, Site, UNKNOWN};
 use blitz_core::wake::WakeSlot;
 use blitz_exec::task::{AbortHandle, JoinHandle};
+
+use crate::context::call;
+
+/// The number is that of the tasks that have not ended.
+static MEMBERS: Site = Site::new("task::scope's members", Resource::Number);
 
 /// Runs `body` with a scope to spawn in, and waits for all that was spawned there before it returns.
 ///
@@ -40,49 +46,54 @@ use blitz_exec::task::{AbortHandle, JoinHandle};
 /// assert_eq!(total, 42);
 /// # }
 /// ```
-pub async fn scope<B, F>(body: B) -> F::Output
+#[track_caller]
+pub fn scope<B, F>(body: B) -> impl Future<Output = F::Output>
 where
     B: FnOnce(Scope) -> F,
     F: Future,
 {
-    let scope = Scope {
-        shared: Arc::new(Shared::default()),
-    };
-    // Aborts what is left, however this function is left.
-    let abort = AbortAll(Arc::clone(&scope.shared));
-    let shared = &*abort.0;
-    let output = {
-        let mut body = pin!(body(scope));
+    static CALL: Site = Site::new("task::scope", Resource::Number);
+    call(&CALL, UNKNOWN, async move {
+        let scope = Scope {
+            shared: Arc::new(Shared::default()),
+        };
+        // Aborts what is left, however this function is left.
+        let abort = AbortAll(Arc::clone(&scope.shared));
+        let shared = &*abort.0;
+        let output = {
+            let mut body = pin!(body(scope));
+            poll_fn(|cx| {
+                shared.waiter.register(cx.waker());
+                if shared.tasks.lock().panicked {
+                    return Poll::Ready(None);
+                }
+                body.as_mut().poll(cx).map(Some)
+            })
+            .await
+        };
         poll_fn(|cx| {
             shared.waiter.register(cx.waker());
-            if shared.tasks.lock().panicked {
-                return Poll::Ready(None);
+            let tasks = shared.tasks.lock();
+            let panicked = tasks.panicked;
+            let left = tasks.len;
+            drop(tasks);
+            if panicked {
+                shared.abort_all();
             }
-            body.as_mut().poll(cx).map(Some)
+            if left == 0 {
+                Poll::Ready(())
+            } else {
+                waiting::note(&MEMBERS, left as u64, None);
+                Poll::Pending
+            }
         })
-        .await
-    };
-    poll_fn(|cx| {
-        shared.waiter.register(cx.waker());
-        let tasks = shared.tasks.lock();
-        let panicked = tasks.panicked;
-        let left = tasks.len;
-        drop(tasks);
-        if panicked {
-            shared.abort_all();
-        }
-        if left == 0 {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+        .await;
+        let panicked = shared.tasks.lock().panicked;
+        match output {
+            Some(output) if !panicked => output,
+            _ => panic!("a task of this scope panicked"),
         }
     })
-    .await;
-    let panicked = shared.tasks.lock().panicked;
-    match output {
-        Some(output) if !panicked => output,
-        _ => panic!("a task of this scope panicked"),
-    }
 }
 
 /// Spawns tasks that end before their scope does: see [`scope`]. Clones are cheap and mean the same scope.

@@ -4,9 +4,10 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::clock::Clock;
 
-use crate::context;
+use crate::context::{self, call};
 
 /// The present of this thread's runtime, or real time outside of one.
 #[cold]
@@ -99,24 +100,28 @@ pub fn resume() {
 ///     assert_eq!(start.elapsed(), Duration::from_millis(1500));
 /// }
 /// ```
-pub async fn advance(duration: Duration) {
-    let clock = clock("time::advance");
-    assert!(
-        clock.now().checked_add(duration).is_some(),
-        "overflow when adding duration to instant"
-    );
-    if clock.advance(duration).is_err() {
-        panic!("time is not frozen: call `time::pause` before `time::advance`");
-    }
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
+#[track_caller]
+pub fn advance(duration: Duration) -> impl Future<Output = ()> {
+    static CALL: Site = Site::new("time::advance", Resource::None);
+    call(&CALL, UNKNOWN, async move {
+        let clock = clock("time::advance");
+        assert!(
+            clock.now().checked_add(duration).is_some(),
+            "overflow when adding duration to instant"
+        );
+        if clock.advance(duration).is_err() {
+            panic!("time is not frozen: call `time::pause` before `time::advance`");
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        let mut yielded = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     })
-    .await;
 }
 
 #[track_caller]

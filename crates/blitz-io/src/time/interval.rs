@@ -6,15 +6,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use blitz_core::budget;
+use blitz_core::waiting::{self, Resource, Site, UNKNOWN};
 use blitz_driver::Timer;
 use blitz_driver::clock::to_ns;
 
 use super::Instant;
 use super::sleep::poll_timer;
-use crate::context;
+use crate::context::{self, call};
 
 /// A tick that comes later than this is missed (or later than its period, if that is shorter).
 const TOLERANCE: Duration = Duration::from_millis(5);
+
+static TICK: Site = Site::new("Interval::poll_tick", Resource::Deadline);
 
 /// Ticks every `period`, for the first time at once.
 ///
@@ -142,14 +145,22 @@ impl Interval {
     ///     assert_eq!(ticks.tick().await, first + Duration::from_millis(1));
     /// }
     /// ```
-    pub async fn tick(&mut self) -> Instant {
-        poll_fn(|cx| self.poll_tick(cx)).await
+    #[track_caller]
+    pub fn tick(&mut self) -> impl Future<Output = Instant> {
+        static CALL: Site = Site::new("Interval::tick", Resource::Deadline);
+        call(&CALL, UNKNOWN, async move {
+            poll_fn(|cx| self.poll_tick(cx)).await
+        })
     }
 
     /// Ready with the moment at which a tick was due once it is; until then the task of the latest call is woken by it.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let progress = ready!(budget::poll_proceed(cx));
-        ready!(poll_timer(&mut self.timer, self.due, cx));
+        let deadline = to_ns(self.due.into_std());
+        if poll_timer(&mut self.timer, deadline, cx).is_pending() {
+            waiting::note(&TICK, deadline, None);
+            return Poll::Pending;
+        }
         progress.made_progress();
         let due = self.due;
         let now = Instant::now();

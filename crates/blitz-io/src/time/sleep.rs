@@ -3,17 +3,22 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use blitz_core::budget;
+use blitz_core::waiting::{self, Resource, Site};
 use blitz_driver::Timer;
 use blitz_driver::clock::to_ns;
 use pin_project_lite::pin_project;
 
 use super::Instant;
 use crate::context;
+
+static SLEEP: Site = Site::new("time::sleep", Resource::Deadline);
+static TIMEOUT: Site = Site::new("time::timeout of something unknown", Resource::Deadline);
 
 /// Waits until `duration` has passed.
 ///
@@ -68,6 +73,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep {
         deadline,
         timer: Timer::new(context::driver("time::sleep_until")),
+        at: Location::caller(),
         _pinned: PhantomPinned,
     }
 }
@@ -95,6 +101,7 @@ pin_project! {
     pub struct Sleep {
         deadline: Instant,
         timer: Timer,
+        at: &'static Location<'static>,
         #[pin]
         _pinned: PhantomPinned,
     }
@@ -115,6 +122,7 @@ impl Sleep {
             } else {
                 Timer::ahead(home)
             },
+            at: Location::caller(),
             _pinned: PhantomPinned,
         }
     }
@@ -125,6 +133,7 @@ impl Sleep {
         Self {
             deadline,
             timer: Timer::new(context::driver(what)),
+            at: Location::caller(),
             _pinned: PhantomPinned,
         }
     }
@@ -165,23 +174,49 @@ impl Sleep {
     }
 }
 
+impl Sleep {
+    /// Polls it, whose deadline this is, and leaves no note of what the task waits for.
+    #[inline]
+    fn poll_silently(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: u64) -> Poll<()> {
+        let this = self.project();
+        let progress = ready!(budget::poll_proceed(cx));
+        ready!(poll_timer(this.timer, deadline, cx));
+        progress.made_progress();
+        Poll::Ready(())
+    }
+
+    /// Polls it around a future that is pending. What that waits for says more, if it has said it.
+    #[inline]
+    pub(super) fn poll_behind(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = to_ns(self.deadline.into_std());
+        let at = self.at;
+        let polled = self.as_mut().poll_silently(cx, deadline);
+        if polled.is_pending() && !waiting::is_noted() {
+            waiting::note(&TIMEOUT, deadline, Some(at));
+        }
+        polled
+    }
+}
+
 impl Future for Sleep {
     type Output = ();
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let progress = ready!(budget::poll_proceed(cx));
-        ready!(poll_timer(this.timer, *this.deadline, cx));
-        progress.made_progress();
-        Poll::Ready(())
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = to_ns(self.deadline.into_std());
+        let at = self.at;
+        let polled = self.as_mut().poll_silently(cx, deadline);
+        if polled.is_pending() {
+            waiting::note(&SLEEP, deadline, Some(at));
+        }
+        polled
     }
 }
 
 /// Polls a timer that must not outlive its runtime.
 #[inline]
-pub(super) fn poll_timer(timer: &mut Timer, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    match ready!(timer.poll(cx, to_ns(deadline.into_std()))) {
+pub(super) fn poll_timer(timer: &mut Timer, deadline: u64, cx: &mut Context<'_>) -> Poll<()> {
+    match ready!(timer.poll(cx, deadline)) {
         Ok(()) => Poll::Ready(()),
         Err(shutdown) => panic!("{shutdown}"),
     }

@@ -47,7 +47,12 @@ where
     // A moment that cannot be represented never comes.
     let never = duration > Duration::from_secs(u32::MAX as u64)
         && Instant::now().checked_add(duration).is_none();
-    let delay = (!never).then(|| Sleep::after("time::timeout", duration));
+    // No closure: the sleep's line is that of our caller.
+    let delay = if never {
+        None
+    } else {
+        Some(Sleep::after("time::timeout", duration))
+    };
     Timeout {
         value: future.into_future(),
         delay,
@@ -146,9 +151,9 @@ fn poll_delay<T>(
 ) -> Poll<Result<T, Elapsed>> {
     // A future that uses up the budget in each poll would keep its own timeout from ever being looked at.
     let polled = if had_budget && !budget::has_remaining() {
-        budget::with_unconstrained(|| delay.poll(cx))
+        budget::with_unconstrained(|| delay.poll_behind(cx))
     } else {
-        delay.poll(cx)
+        delay.poll_behind(cx)
     };
     polled.map(|()| Err(Elapsed::new()))
 }

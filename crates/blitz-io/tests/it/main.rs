@@ -15,6 +15,7 @@ mod fs_faults;
 mod harness;
 mod hooks;
 mod http_like_workload;
+mod insight;
 #[cfg(unix)]
 mod inspect;
 mod macros;

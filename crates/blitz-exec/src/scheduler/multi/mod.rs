@@ -77,6 +77,7 @@ impl MultiThread {
     /// A scheduler with one worker per driver; [`start`](Self::start) sets them going.
     pub fn new(parks: Vec<Box<dyn Park>>, config: Arc<Config>, blocking: Spawner) -> Arc<Self> {
         let count = parks.len();
+        config.prepare();
         let (mut remotes, mut cores) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (index, park) in parks.into_iter().enumerate() {
             let (queue, thief) = deque(config.local_queue_len);

@@ -50,10 +50,10 @@ pub(super) struct Core {
     /// Polls until the driver turns.
     polls_to_turn: u32,
     stats: Arc<WorkerStats>,
-    /// Polls, and tasks that were queued here.
-    ran: u64,
+    /// Polls since the last turn, and tasks that were queued here so far.
+    ran: u32,
     pushed: u64,
-    /// `ran` at the last wait.
+    /// How many polls there were at the last wait.
     ran_at_wait: Option<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Core {
         config: &Config,
     ) -> Box<Self> {
         let stats = park.stats();
-        stats.set_exact(config.insight.measured().stamps_wakes());
+        config.switch(&stats);
         Box::new(Self {
             index,
             run,
@@ -135,10 +135,18 @@ impl Worker {
     }
 }
 
+impl Worker {
+    #[cold]
+    #[inline(never)]
+    fn now_exactly(&self) -> u64 {
+        self.shared.config.insight.now_ns()
+    }
+}
+
 impl Schedule for Worker {
     #[inline]
     fn schedule(&self, task: Notified) {
-        let now = self.stats.stamp(|| self.shared.config.insight.now_ns());
+        let now = self.stats.stamp(|| self.now_exactly());
         task.header().place().touch(now);
         if let Err(task) = push_here(&self.shared, task) {
             self.shared.push_outside(task);
@@ -170,10 +178,11 @@ impl Core {
     }
 
     /// Tells what was counted since the last turn.
-    fn publish(&self, config: &Config) {
-        self.stats.publish(self.ran, self.pushed);
-        self.stats
-            .set_exact(config.insight.measured().stamps_wakes());
+    fn publish(&mut self, config: &Config) {
+        self.stats.ran(std::mem::take(&mut self.ran).into());
+        self.stats.queued(self.pushed);
+        self.stats.take_yields();
+        config.switch(&self.stats);
     }
 }
 
@@ -245,6 +254,7 @@ impl Context {
 
     fn run(&self) {
         let shared = self.shared();
+        shared.config.switch(&self.worker.stats);
         while !shared.is_shutdown() {
             let next = self.own_core(|core| {
                 if core.polls_to_turn == 0 {
@@ -280,11 +290,12 @@ impl Context {
     fn run_task(&self, task: Notified) {
         let shared = self.shared();
         let stats = &self.worker.stats;
+        let now = stats.moment();
         let again = self.outside(|| {
-            if shared.config.observes() {
+            if now.observes() {
                 run_observed(task, &shared.config, stats)
             } else {
-                task.header().place().touch(stats.now_ns());
+                task.header().place().touch(now.ns());
                 budget::with_budget(|| task.run())
             }
         });
@@ -327,7 +338,9 @@ impl Context {
             if !core.run.is_empty() {
                 return true;
             }
-            if core.ran_at_wait.replace(core.ran) == Some(core.ran) {
+            core.publish(&shared.config);
+            let ran = core.stats.polls();
+            if core.ran_at_wait.replace(ran) == Some(ran) {
                 core.stats.noop();
             }
             shared

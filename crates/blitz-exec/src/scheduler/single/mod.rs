@@ -69,10 +69,7 @@ pub(super) struct Core {
     park: Option<Box<dyn Park>>,
     /// Polls since the driver turned last.
     polls: u32,
-    /// Polls of tasks, and tasks that came from the inbox.
-    ran: u64,
-    remote: u64,
-    /// `ran` at the last wait.
+    /// How many polls of tasks there were at the last wait.
     ran_at_wait: Option<u64>,
 }
 
@@ -80,19 +77,18 @@ impl Shared {
     /// A scheduler that nobody runs yet.
     pub fn new(index: usize, park: Box<dyn Park>, config: Arc<Config>) -> Arc<Self> {
         let unparker = park.unparker();
+        config.prepare();
         let core = Box::new(Core {
             queue: Classes::new(config.patience),
             park: Some(park),
             polls: 0,
-            ran: 0,
-            remote: 0,
             ran_at_wait: None,
         });
         let stats = core
             .park
             .as_ref()
             .map_or_else(WorkerStats::new, |park| park.stats());
-        stats.set_exact(config.insight.measured().stamps_wakes());
+        config.switch(&stats);
         Arc::new(Self {
             index,
             inbox: Inbox::new(),
@@ -217,6 +213,7 @@ impl Shared {
     }
 
     /// Whether the root was woken since the last call.
+    #[inline]
     fn take_root_wake(&self) -> bool {
         // ORDERING: Relaxed to look, Acquire to take: pairs with `wake_root`. A swap, so that no waker is overwritten unseen.
         self.root_woken.load(Relaxed) && self.root_woken.swap(false, Acquire)
@@ -243,6 +240,13 @@ impl Shared {
         self.inbox.is_empty() && self.others.is_empty()
     }
 
+    /// How many tasks were queued by the thread that runs this: whatever was queued came from there or from the inbox, and was
+    /// polled or is in the queue still.
+    pub fn local_schedules(&self) -> u64 {
+        let queued = self.stats.polls() + self.queue_len() as u64;
+        queued.saturating_sub(self.stats.remote_schedules())
+    }
+
     /// What this worker has counted.
     pub fn stats(&self) -> &WorkerStats {
         &self.stats
@@ -267,7 +271,13 @@ impl Shared {
     /// The time for a task that is woken now.
     #[inline]
     fn stamp(&self) -> u64 {
-        self.stats.stamp(|| self.config.insight.now_ns())
+        self.stats.stamp(|| self.now_exactly())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn now_exactly(&self) -> u64 {
+        self.config.insight.now_ns()
     }
 
     /// Whom the last task's end is told to.
@@ -304,7 +314,7 @@ impl Shared {
 }
 
 impl Schedule for Shared {
-    #[inline]
+    #[inline(always)]
     fn schedule(&self, task: Notified) {
         task.header().place().touch(self.stamp());
         let task = match context::push_here(self, task) {

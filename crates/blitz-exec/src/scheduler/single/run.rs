@@ -13,6 +13,7 @@ use super::{Core, RootWaker, Shared};
 use crate::park::{Park, ThreadParker, Watching, call_hook};
 use crate::scheduler::classes::Next;
 use crate::scheduler::run_observed;
+use crate::stats::Moment;
 use crate::task::{Notified, PulseRef};
 
 impl Shared {
@@ -137,7 +138,9 @@ impl Core {
     #[cold]
     fn next_by_class(&mut self, shared: &Shared, before_root: bool) -> Option<Notified> {
         let (others, normal) = (shared.others.take(), shared.inbox.take());
-        self.remote += (others.len() + normal.len()) as u64;
+        shared
+            .stats
+            .took_remote((others.len() + normal.len()) as u64);
         self.queue.sort_in(others);
         self.queue.append_normal(normal);
         // ORDERING: Relaxed: it decides an order.
@@ -174,6 +177,7 @@ impl Drop for Running<'_> {
 impl Context {
     fn run<R>(&self, mut root: impl FnMut() -> Option<R>) -> R {
         let shared = &*self.shared;
+        shared.config.switch(&shared.stats);
         let interval = shared.config.event_interval;
         let mut root_has_turn = true;
         loop {
@@ -203,14 +207,15 @@ impl Context {
     fn run_batch(&self, limit: u32) -> Batch {
         let shared = &*self.shared;
         let inbox = shared.inbox.take();
+        if !inbox.is_empty() {
+            shared.stats.took_remote(inbox.len() as u64);
+        }
         let queued = self.with_core(|core| {
-            core.remote += inbox.len() as u64;
             core.queue.append_normal(inbox);
             core.queue.normal_len()
         });
         let normal_left = u32::try_from(queued.unwrap_or(0)).unwrap_or(u32::MAX);
-        let observes = shared.config.observes();
-        let now = shared.stats.now_ns();
+        let now = shared.stats.moment();
         let batch = normal_left.min(limit);
         let mut ran = 0;
         // While all is normal.
@@ -218,7 +223,7 @@ impl Context {
             let task = self.with_core(|core| core.queue.pop_if_plain());
             let Some(Some(task)) = task else { break };
             ran += 1;
-            self.run_task(task, observes, now);
+            self.run_task(task, now);
         }
         let plain = shared.others.is_empty()
             && self.with_core(|core| core.queue.is_plain()).unwrap_or(true);
@@ -228,20 +233,13 @@ impl Context {
                 root_has_turn: true,
             };
         }
-        self.run_by_class(limit, ran, normal_left - ran, observes, now)
+        self.run_by_class(limit, ran, normal_left - ran, now)
     }
 
     /// The rest of a batch in which not all tasks are normal: `ran` have had their polls, and `normal_left` normal ones have theirs
     /// before the root.
     #[cold]
-    fn run_by_class(
-        &self,
-        limit: u32,
-        mut ran: u32,
-        mut normal_left: u32,
-        observes: bool,
-        now: u64,
-    ) -> Batch {
+    fn run_by_class(&self, limit: u32, mut ran: u32, mut normal_left: u32, now: Moment) -> Batch {
         let shared = &*self.shared;
         let mut normal_ran = ran > 0;
         while ran < limit {
@@ -252,7 +250,7 @@ impl Context {
                 normal_ran = true;
             }
             ran += 1;
-            self.run_task(task, observes, now);
+            self.run_task(task, now);
         }
         Batch {
             ran,
@@ -262,12 +260,12 @@ impl Context {
     }
 
     #[inline]
-    fn run_task(&self, task: Notified, observes: bool, now: u64) {
+    fn run_task(&self, task: Notified, now: Moment) {
         let shared = &*self.shared;
-        let again = if observes {
+        let again = if now.observes() {
             run_observed(task, &shared.config, &shared.stats)
         } else {
-            task.header().place().touch(now);
+            task.header().place().touch(now.ns());
             budget::with_budget(|| task.run())
         };
         if let Some(task) = again {
@@ -276,23 +274,30 @@ impl Context {
     }
 
     fn count(&self, polls: u32, of_tasks: u32) -> u32 {
+        self.shared.stats.ran(of_tasks.into());
         self.with_core(|core| {
-            core.ran += u64::from(of_tasks);
             core.polls = core.polls.saturating_add(polls);
             core.polls
         })
         .unwrap_or(0)
     }
 
+    #[inline]
     fn check_panicked(&self) {
         // ORDERING: Relaxed: see `unhandled_panic`.
         if self.shared.panicked.load(Relaxed) {
-            // Nobody will run what is left, or what is spawned from now on: their handles say so.
-            self.shared.owned.close_and_shutdown_all(0);
-            panic!(
-                "a spawned task panicked and the runtime is configured to shut down on unhandled panic"
-            );
+            self.end_panicked();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_panicked(&self) -> ! {
+        // Nobody will run what is left, or what is spawned from now on: their handles say so.
+        self.shared.owned.close_and_shutdown_all(0);
+        panic!(
+            "a spawned task panicked and the runtime is configured to shut down on unhandled panic"
+        );
     }
 
     /// Nothing to run: waits in the driver, unless a hook finds work.
@@ -304,7 +309,8 @@ impl Context {
         // ORDERING: Relaxed: a root that is woken from elsewhere leaves a token with the driver as well.
         let sleep = idle && !self.shared.root_woken.load(Relaxed);
         if sleep {
-            let noop = self.with_core(|core| core.ran_at_wait.replace(core.ran) == Some(core.ran));
+            let ran = Some(self.shared.stats.polls());
+            let noop = self.with_core(|core| std::mem::replace(&mut core.ran_at_wait, ran) == ran);
             if noop == Some(true) {
                 self.shared.stats.noop();
             }
@@ -314,26 +320,17 @@ impl Context {
         call_hook(&hooks.after_unpark);
     }
 
-    /// Tells what was counted since the last turn.
+    /// Before a turn, or the end of the run: tells what is not told at once, and learns what is to be measured.
+    #[inline]
     fn publish(&self) {
         let shared = &*self.shared;
-        let counted = self.with_core(|core| (core.ran, core.remote, core.queue.lens()));
-        let Some((ran, remote, lens)) = counted else {
-            return;
-        };
-        let queued: usize = lens.iter().sum();
-        // Whatever was queued came from here or from the inbox, and was polled or is in the queue still.
-        shared
-            .stats
-            .publish(ran, (ran + queued as u64).saturating_sub(remote));
-        shared.stats.took_remote(remote);
-        shared
-            .stats
-            .set_exact(shared.config.insight.measured().stamps_wakes());
-        for (figure, len) in shared.queue_lens.iter().zip(lens) {
+        let lens = self.with_core(|core| core.queue.lens());
+        for (figure, len) in shared.queue_lens.iter().zip(lens.unwrap_or_default()) {
             // ORDERING: Relaxed: a figure.
             figure.store(len, Relaxed);
         }
+        shared.stats.take_yields();
+        shared.config.switch(&shared.stats);
     }
 
     /// One turn of the driver. The core stays in place, so that wakes go to its queue.

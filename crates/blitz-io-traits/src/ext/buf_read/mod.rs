@@ -5,6 +5,7 @@ mod until;
 
 use std::pin::Pin;
 
+use crate::waiting::{Call, Located};
 use crate::{AsyncBufRead, Lines, Split};
 use fill::FillBuf;
 use until::{ReadLine, ReadUntil};
@@ -32,11 +33,12 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// assert_eq!(key, b"key=");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> ReadUntil<'a, Self>
+    #[track_caller]
+    fn read_until<'a>(&'a mut self, byte: u8, buf: &'a mut Vec<u8>) -> Located<ReadUntil<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadUntil::new(self, byte, buf)
+        Located::new(Call::ReadUntil, ReadUntil::new(self, byte, buf))
     }
 
     /// Reads up to and with the next `\n`, or to the end, appends that to `buf`, and returns how many bytes it was.
@@ -67,11 +69,12 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// assert_eq!(line, "one\nthree");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> ReadLine<'a, Self>
+    #[track_caller]
+    fn read_line<'a>(&'a mut self, buf: &'a mut String) -> Located<ReadLine<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadLine::new(self, buf)
+        Located::new(Call::ReadLine, ReadLine::new(self, buf))
     }
 
     /// Makes a reader of the segments between each `byte`.
@@ -113,11 +116,12 @@ pub trait AsyncBufReadExt: AsyncBufRead {
     /// assert_eq!(source.fill_buf().await?, b"o");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn fill_buf(&mut self) -> FillBuf<'_, Self>
+    #[track_caller]
+    fn fill_buf(&mut self) -> Located<FillBuf<'_, Self>>
     where
         Self: Unpin,
     {
-        FillBuf::new(self)
+        Located::new(Call::FillBuf, FillBuf::new(self))
     }
 
     /// Takes `amt` bytes off the front of the buffer; at most so many as [`fill_buf`](AsyncBufReadExt::fill_buf) returned last.

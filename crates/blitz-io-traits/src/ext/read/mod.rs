@@ -8,6 +8,7 @@ pub(crate) use whole::Text;
 
 use ::bytes::BufMut;
 
+use crate::waiting::{Call, Located};
 use crate::{AsyncRead, Chain, Take};
 use bytes::{Read, ReadBufTo, ReadExact};
 use number::{Big, Little, ReadNumber};
@@ -37,11 +38,12 @@ macro_rules! number_methods {
         /// assert_eq!(at_the_end.unwrap_err().kind(), ErrorKind::UnexpectedEof);
         /// # std::io::Result::Ok(()) }).unwrap();
         /// ```
-        fn $name(&mut self) -> ReadNumber<'_, Self, $order<$type>>
+        #[track_caller]
+        fn $name(&mut self) -> Located<ReadNumber<'_, Self, $order<$type>>>
         where
             Self: Unpin,
         {
-            ReadNumber::new(self)
+            Located::new(Call::ReadNumber, ReadNumber::new(self))
         }
     )+)+};
 }
@@ -90,11 +92,12 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(source.read(&mut buf).await?, 0); // the end
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> Read<'a, Self>
+    #[track_caller]
+    fn read<'a>(&'a mut self, buf: &'a mut [u8]) -> Located<Read<'a, Self>>
     where
         Self: Unpin,
     {
-        Read::new(self, buf)
+        Located::new(Call::Read, Read::new(self, buf))
     }
 
     /// Reads some bytes, appends them to `buf`, and returns how many.
@@ -117,12 +120,13 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(&buf[..], b"hello");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> ReadBufTo<'a, Self, B>
+    #[track_caller]
+    fn read_buf<'a, B>(&'a mut self, buf: &'a mut B) -> Located<ReadBufTo<'a, Self, B>>
     where
         Self: Unpin,
         B: BufMut + ?Sized,
     {
-        ReadBufTo::new(self, buf)
+        Located::new(Call::ReadBuf, ReadBufTo::new(self, buf))
     }
 
     /// Reads until `buf` is full, and returns its length.
@@ -147,11 +151,12 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(too_much.unwrap_err().kind(), ErrorKind::UnexpectedEof);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> ReadExact<'a, Self>
+    #[track_caller]
+    fn read_exact<'a>(&'a mut self, buf: &'a mut [u8]) -> Located<ReadExact<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadExact::new(self, buf)
+        Located::new(Call::ReadExact, ReadExact::new(self, buf))
     }
 
     number_methods! {
@@ -200,11 +205,12 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!((n, &body[..]), (9, &b"found: all of it"[..]));
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> ReadToEnd<'a, Self>
+    #[track_caller]
+    fn read_to_end<'a>(&'a mut self, buf: &'a mut Vec<u8>) -> Located<ReadToEnd<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadToEnd::new(self, buf)
+        Located::new(Call::ReadToEnd, ReadToEnd::new(self, buf))
     }
 
     /// Reads to the end, appends all to `dst`, and returns how many bytes that was.
@@ -230,11 +236,12 @@ pub trait AsyncReadExt: AsyncRead {
     /// assert_eq!(text, "plain");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> ReadToString<'a, Self>
+    #[track_caller]
+    fn read_to_string<'a>(&'a mut self, dst: &'a mut String) -> Located<ReadToString<'a, Self>>
     where
         Self: Unpin,
     {
-        ReadToString::new(self, dst)
+        Located::new(Call::ReadToString, ReadToString::new(self, dst))
     }
 
     /// Makes a source that ends after `limit` bytes of this one, if it has not ended before.

@@ -9,6 +9,7 @@ use std::io::IoSlice;
 use ::bytes::Buf;
 
 use crate::AsyncWrite;
+use crate::waiting::{Call, Located};
 use bytes::{Write, WriteAll, WriteAllBuf, WriteBuf, WriteVectored};
 use finish::{Flush, Shutdown};
 use number::WriteNumber;
@@ -38,11 +39,12 @@ macro_rules! number_methods {
         /// assert_eq!(refused.unwrap_err().kind(), ErrorKind::WriteZero);
         /// # std::io::Result::Ok(()) }).unwrap();
         /// ```
-        fn $name(&mut self, n: $type) -> WriteNumber<'_, Self>
+        #[track_caller]
+        fn $name(&mut self, n: $type) -> Located<WriteNumber<'_, Self>>
         where
             Self: Unpin,
         {
-            WriteNumber::new(self, &n.$encode())
+            Located::new(Call::WriteNumber, WriteNumber::new(self, &n.$encode()))
         }
     )+)+};
 }
@@ -70,11 +72,12 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(sink.write(b"o").await?, 0);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn write<'a>(&'a mut self, src: &'a [u8]) -> Write<'a, Self>
+    #[track_caller]
+    fn write<'a>(&'a mut self, src: &'a [u8]) -> Located<Write<'a, Self>>
     where
         Self: Unpin,
     {
-        Write::new(self, src)
+        Located::new(Call::Write, Write::new(self, src))
     }
 
     /// Writes some bytes from several slices, as if they were one, and returns how many.
@@ -95,11 +98,15 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!((n, &sink[..]), (9, &b"head body"[..]));
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn write_vectored<'a, 'b>(&'a mut self, bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b, Self>
+    #[track_caller]
+    fn write_vectored<'a, 'b>(
+        &'a mut self,
+        bufs: &'a [IoSlice<'b>],
+    ) -> Located<WriteVectored<'a, 'b, Self>>
     where
         Self: Unpin,
     {
-        WriteVectored::new(self, bufs)
+        Located::new(Call::WriteVectored, WriteVectored::new(self, bufs))
     }
 
     /// Writes some bytes from a [`Buf`], moves it on by as many, and returns how many.
@@ -125,12 +132,13 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(sink, b"hello");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn write_buf<'a, B>(&'a mut self, src: &'a mut B) -> WriteBuf<'a, Self, B>
+    #[track_caller]
+    fn write_buf<'a, B>(&'a mut self, src: &'a mut B) -> Located<WriteBuf<'a, Self, B>>
     where
         Self: Sized + Unpin,
         B: Buf,
     {
-        WriteBuf::new(self, src)
+        Located::new(Call::WriteBuf, WriteBuf::new(self, src))
     }
 
     /// Writes all bytes of a [`Buf`], moving it on as they go.
@@ -154,12 +162,13 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(message, b"o");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn write_all_buf<'a, B>(&'a mut self, src: &'a mut B) -> WriteAllBuf<'a, Self, B>
+    #[track_caller]
+    fn write_all_buf<'a, B>(&'a mut self, src: &'a mut B) -> Located<WriteAllBuf<'a, Self, B>>
     where
         Self: Sized + Unpin,
         B: Buf,
     {
-        WriteAllBuf::new(self, src)
+        Located::new(Call::WriteAllBuf, WriteAllBuf::new(self, src))
     }
 
     /// Writes all of `src`.
@@ -183,11 +192,12 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(full.write_all(b"hello").await.unwrap_err().kind(), ErrorKind::WriteZero);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn write_all<'a>(&'a mut self, src: &'a [u8]) -> WriteAll<'a, Self>
+    #[track_caller]
+    fn write_all<'a>(&'a mut self, src: &'a [u8]) -> Located<WriteAll<'a, Self>>
     where
         Self: Unpin,
     {
-        WriteAll::new(self, src)
+        Located::new(Call::WriteAll, WriteAll::new(self, src))
     }
 
     number_methods! {
@@ -237,11 +247,12 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(sink.get_ref(), b"hello");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn flush(&mut self) -> Flush<'_, Self>
+    #[track_caller]
+    fn flush(&mut self) -> Located<Flush<'_, Self>>
     where
         Self: Unpin,
     {
-        Flush::new(self)
+        Located::new(Call::Flush, Flush::new(self))
     }
 
     /// Flushes, and says to the other end that no more will come.
@@ -265,11 +276,12 @@ pub trait AsyncWriteExt: AsyncWrite {
     /// assert_eq!(text, "bye");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    fn shutdown(&mut self) -> Shutdown<'_, Self>
+    #[track_caller]
+    fn shutdown(&mut self) -> Located<Shutdown<'_, Self>>
     where
         Self: Unpin,
     {
-        Shutdown::new(self)
+        Located::new(Call::Shutdown, Shutdown::new(self))
     }
 }
 

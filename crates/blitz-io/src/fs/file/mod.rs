@@ -17,6 +17,7 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use blitz_core::primitive::sync::Mutex;
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::completion as ops;
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::descriptor::AsRawFd as _;
@@ -26,6 +27,7 @@ use blitz_sys::file::{read_now, write_now};
 use super::OpenOptions;
 use super::job::{Job, on_pool, on_ring_or_pool};
 use super::names::is_on_the_spot;
+use crate::context::call;
 use state::State;
 
 /// An open file, with tokio's methods and streams.
@@ -75,8 +77,12 @@ impl File {
     ///
     /// # Errors
     /// Those of `open(2)`, with the path.
-    pub async fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new().read(true).open(path).await
+    #[track_caller]
+    pub fn open(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Self>> {
+        static CALL: Site = Site::new("fs::File::open", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            OpenOptions::new().read(true).open(path).await
+        })
     }
 
     /// Opens the file `path` for writing; it is made if it is missing and emptied if it is not.
@@ -86,13 +92,17 @@ impl File {
     ///
     /// # Errors
     /// Those of `open(2)`, with the path.
-    pub async fn create(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
-            .await
+    #[track_caller]
+    pub fn create(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Self>> {
+        static CALL: Site = Site::new("fs::File::create", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(path)
+                .await
+        })
     }
 
     /// Makes the file `path` and opens it for reading and writing.
@@ -102,13 +112,17 @@ impl File {
     ///
     /// # Errors
     /// Those of `open(2)`, with the path: `AlreadyExists` if it is there.
-    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .await
+    #[track_caller]
+    pub fn create_new(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Self>> {
+        static CALL: Site = Site::new("fs::File::create_new", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(path)
+                .await
+        })
     }
 
     /// The options, to be set before the file is opened.
@@ -153,12 +167,16 @@ impl File {
     ///
     /// # Errors
     /// Those of writes that were under way, and of `fsync(2)`.
-    pub async fn sync_all(&self) -> io::Result<()> {
-        self.settle().await?;
-        Job::new("fs::File::sync_all", |driver| {
-            ops::sync(driver, self.std.clone(), false)
+    #[track_caller]
+    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> {
+        static CALL: Site = Site::new("fs::File::sync_all", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            self.settle().await?;
+            Job::new("fs::File::sync_all", |driver| {
+                ops::sync(driver, self.std.clone(), false)
+            })
+            .await?
         })
-        .await?
     }
 
     /// Brings the content to the disk, and of the metadata what is needed to read it.
@@ -168,12 +186,16 @@ impl File {
     ///
     /// # Errors
     /// Those of writes that were under way, and of `fdatasync(2)`.
-    pub async fn sync_data(&self) -> io::Result<()> {
-        self.settle().await?;
-        Job::new("fs::File::sync_data", |driver| {
-            ops::sync(driver, self.std.clone(), true)
+    #[track_caller]
+    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> {
+        static CALL: Site = Site::new("fs::File::sync_data", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            self.settle().await?;
+            Job::new("fs::File::sync_data", |driver| {
+                ops::sync(driver, self.std.clone(), true)
+            })
+            .await?
         })
-        .await?
     }
 
     /// Cuts the file to `len` bytes, or grows it with zeros; the position stays.
@@ -183,13 +205,17 @@ impl File {
     ///
     /// # Errors
     /// Those of writes that were under way, and of `ftruncate(2)`.
-    pub async fn set_len(&self, len: u64) -> io::Result<()> {
-        self.settle().await?;
-        self.state.lock().unread_to_position(&self.std)?;
-        Job::new("fs::File::set_len", |driver| {
-            ops::truncate(driver, self.std.clone(), len)
+    #[track_caller]
+    pub fn set_len(&self, len: u64) -> impl Future<Output = io::Result<()>> {
+        static CALL: Site = Site::new("fs::File::set_len", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            self.settle().await?;
+            self.state.lock().unread_to_position(&self.std)?;
+            Job::new("fs::File::set_len", |driver| {
+                ops::truncate(driver, self.std.clone(), len)
+            })
+            .await?
         })
-        .await?
     }
 
     /// What the system knows about the file.
@@ -199,12 +225,16 @@ impl File {
     ///
     /// # Errors
     /// Those of `fstat(2)`.
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        if is_on_the_spot() {
-            return self.std.metadata();
-        }
-        let std = self.std.clone();
-        on_pool("fs::File::metadata", move || std.metadata()).await
+    #[track_caller]
+    pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
+        static CALL: Site = Site::new("fs::File::metadata", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            if is_on_the_spot() {
+                return self.std.metadata();
+            }
+            let std = self.std.clone();
+            on_pool("fs::File::metadata", move || std.metadata()).await
+        })
     }
 
     /// Sets the file's permissions.
@@ -214,12 +244,19 @@ impl File {
     ///
     /// # Errors
     /// Those of `fchmod(2)`.
-    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
-        let std = self.std.clone();
-        on_pool("fs::File::set_permissions", move || {
-            std.set_permissions(permissions)
+    #[track_caller]
+    pub fn set_permissions(
+        &self,
+        permissions: Permissions,
+    ) -> impl Future<Output = io::Result<()>> {
+        static CALL: Site = Site::new("fs::File::set_permissions", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            let std = self.std.clone();
+            on_pool("fs::File::set_permissions", move || {
+                std.set_permissions(permissions)
+            })
+            .await
         })
-        .await
     }
 
     /// Sets when the file was read and changed last.
@@ -245,11 +282,15 @@ impl File {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
-        // A write that is under way would change them after us.
-        self.settle().await?;
-        let std = self.std.clone();
-        on_pool("fs::File::set_times", move || std.set_times(times)).await
+    #[track_caller]
+    pub fn set_times(&self, times: FileTimes) -> impl Future<Output = io::Result<()>> {
+        static CALL: Site = Site::new("fs::File::set_times", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            // A write that is under way would change them after us.
+            self.settle().await?;
+            let std = self.std.clone();
+            on_pool("fs::File::set_times", move || std.set_times(times)).await
+        })
     }
 
     /// Sets when the file was changed last: see [`set_times`](Self::set_times).
@@ -259,8 +300,12 @@ impl File {
     ///
     /// # Errors
     /// As for [`set_times`](Self::set_times).
-    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
-        self.set_times(FileTimes::new().set_modified(time)).await
+    #[track_caller]
+    pub fn set_modified(&self, time: SystemTime) -> impl Future<Output = io::Result<()>> {
+        static CALL: Site = Site::new("fs::File::set_modified", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            self.set_times(FileTimes::new().set_modified(time)).await
+        })
     }
 
     /// One more handle of the same open file: position and all are shared.
@@ -270,11 +315,15 @@ impl File {
     ///
     /// # Errors
     /// Those of writes that were under way; `EMFILE`.
-    pub async fn try_clone(&self) -> io::Result<Self> {
-        self.settle().await?;
-        let mut clone = Self::from_std(self.std.try_clone()?);
-        clone.set_max_buf_size(self.max_buf_size());
-        Ok(clone)
+    #[track_caller]
+    pub fn try_clone(&self) -> impl Future<Output = io::Result<Self>> {
+        static CALL: Site = Site::new("fs::File::try_clone", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            self.settle().await?;
+            let mut clone = Self::from_std(self.std.try_clone()?);
+            clone.set_max_buf_size(self.max_buf_size());
+            Ok(clone)
+        })
     }
 
     /// Gives the file back as std's, once what is under way is done.
@@ -283,12 +332,16 @@ impl File {
     ///
     /// # Cancel safety
     /// A dropped call has dropped the file.
-    pub async fn into_std(self) -> std::fs::File {
-        let _reported_by_flush = self.settle().await;
-        self.state.lock().give_up_unsent(&self.std);
-        // A read that was cancelled may still hold it for a moment: a clone is the same open file.
-        self.try_into_std()
-            .unwrap_or_else(|file| file.std.try_clone().expect("one descriptor more"))
+    #[track_caller]
+    pub fn into_std(self) -> impl Future<Output = std::fs::File> {
+        static CALL: Site = Site::new("fs::File::into_std", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            let _reported_by_flush = self.settle().await;
+            self.state.lock().give_up_unsent(&self.std);
+            // A read that was cancelled may still hold it for a moment: a clone is the same open file.
+            self.try_into_std()
+                .unwrap_or_else(|file| file.std.try_clone().expect("one descriptor more"))
+        })
     }
 
     /// Gives the file back as std's, if nothing is under way.
@@ -356,23 +409,31 @@ impl File {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn read_at<B: IoBufMut>(&self, mut buffer: B, offset: u64) -> (io::Result<usize>, B) {
-        let coop = poll_fn(blitz_core::budget::poll_proceed).await;
-        let fd = self.std.as_raw_fd();
-        let answer = buffer.fill(|room| {
-            room.clear();
-            read_now(fd, room, usize::MAX, Some(offset))
-        });
-        if !must_wait(answer) {
-            coop.made_progress();
-            return (errno::check(answer).map(|n| n as usize), buffer);
-        }
-        drop(coop);
-        let std = self.std.clone();
-        on_ring_or_pool("fs::File::read_at", |driver| {
-            ops::read_at(driver, std, buffer, Some(offset))
+    #[track_caller]
+    pub fn read_at<B: IoBufMut>(
+        &self,
+        mut buffer: B,
+        offset: u64,
+    ) -> impl Future<Output = (io::Result<usize>, B)> {
+        static CALL: Site = Site::new("fs::File::read_at", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            let coop = poll_fn(blitz_core::budget::poll_proceed).await;
+            let fd = self.std.as_raw_fd();
+            let answer = buffer.fill(|room| {
+                room.clear();
+                read_now(fd, room, usize::MAX, Some(offset))
+            });
+            if !must_wait(answer) {
+                coop.made_progress();
+                return (errno::check(answer).map(|n| n as usize), buffer);
+            }
+            drop(coop);
+            let std = self.std.clone();
+            on_ring_or_pool("fs::File::read_at", |driver| {
+                ops::read_at(driver, std, buffer, Some(offset))
+            })
+            .await
         })
-        .await
     }
 
     /// Writes `buffer`'s bytes at `offset`, wherever the file's position is, and returns the buffer with the count.
@@ -382,24 +443,32 @@ impl File {
     ///
     /// # Errors
     /// Those of `pwrite(2)`.
-    pub async fn write_at<B: IoBuf>(&self, buffer: B, offset: u64) -> (io::Result<usize>, B) {
-        let coop = poll_fn(blitz_core::budget::poll_proceed).await;
-        if self.state.lock().may_write_now {
-            let answer = write_now(self.std.as_raw_fd(), buffer.init_bytes(), Some(offset));
-            if !must_wait(answer) {
-                coop.made_progress();
-                return (errno::check(answer).map(|n| n as usize), buffer);
+    #[track_caller]
+    pub fn write_at<B: IoBuf>(
+        &self,
+        buffer: B,
+        offset: u64,
+    ) -> impl Future<Output = (io::Result<usize>, B)> {
+        static CALL: Site = Site::new("fs::File::write_at", Resource::None);
+        call(&CALL, UNKNOWN, async move {
+            let coop = poll_fn(blitz_core::budget::poll_proceed).await;
+            if self.state.lock().may_write_now {
+                let answer = write_now(self.std.as_raw_fd(), buffer.init_bytes(), Some(offset));
+                if !must_wait(answer) {
+                    coop.made_progress();
+                    return (errno::check(answer).map(|n| n as usize), buffer);
+                }
+                if answer == -errno::EOPNOTSUPP {
+                    self.state.lock().may_write_now = false;
+                }
             }
-            if answer == -errno::EOPNOTSUPP {
-                self.state.lock().may_write_now = false;
-            }
-        }
-        drop(coop);
-        let std = self.std.clone();
-        on_ring_or_pool("fs::File::write_at", |driver| {
-            ops::write_at(driver, std, buffer, Some(offset))
+            drop(coop);
+            let std = self.std.clone();
+            on_ring_or_pool("fs::File::write_at", |driver| {
+                ops::write_at(driver, std, buffer, Some(offset))
+            })
+            .await
         })
-        .await
     }
 }
 

@@ -6,11 +6,12 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use blitz_core::waiting::{Resource, Site};
 use blitz_driver::{Direction, Registration};
 use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use super::guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
-use crate::context;
+use crate::context::{self, call};
 use crate::io::Interest;
 
 /// Anything with a descriptor, with a way to wait until it is ready.
@@ -225,9 +226,16 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, T>> {
-        let event = self.registration.ready(interest).await?;
-        Ok(AsyncFdReadyGuard::new(self, event))
+    #[track_caller]
+    pub fn ready(
+        &self,
+        interest: Interest,
+    ) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'_, T>>> {
+        static CALL: Site = Site::new("AsyncFd::ready", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            let event = self.registration.ready(interest).await?;
+            Ok(AsyncFdReadyGuard::new(self, event))
+        })
     }
 
     /// As [`ready`](AsyncFd::ready), with a guard that gives `&mut T`.
@@ -237,12 +245,16 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// As there.
-    pub async fn ready_mut(
+    #[track_caller]
+    pub fn ready_mut(
         &mut self,
         interest: Interest,
-    ) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
-        let event = self.registration.ready(interest).await?;
-        Ok(AsyncFdReadyMutGuard::new(self, event))
+    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+        static CALL: Site = Site::new("AsyncFd::ready_mut", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            let event = self.registration.ready(interest).await?;
+            Ok(AsyncFdReadyMutGuard::new(self, event))
+        })
     }
 
     /// Waits until it is worth trying to read.
@@ -252,8 +264,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub async fn readable<'a>(&'a self) -> io::Result<AsyncFdReadyGuard<'a, T>> {
-        self.ready(Interest::READABLE).await
+    #[track_caller]
+    pub fn readable<'a>(&'a self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'a, T>>> {
+        static CALL: Site = Site::new("AsyncFd::readable", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            self.ready(Interest::READABLE).await
+        })
     }
 
     /// As [`readable`](AsyncFd::readable), with a guard that gives `&mut T`.
@@ -263,8 +279,14 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub async fn readable_mut<'a>(&'a mut self) -> io::Result<AsyncFdReadyMutGuard<'a, T>> {
-        self.ready_mut(Interest::READABLE).await
+    #[track_caller]
+    pub fn readable_mut<'a>(
+        &'a mut self,
+    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+        static CALL: Site = Site::new("AsyncFd::readable_mut", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            self.ready_mut(Interest::READABLE).await
+        })
     }
 
     /// Waits until it is worth trying to write.
@@ -274,8 +296,12 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub async fn writable<'a>(&'a self) -> io::Result<AsyncFdReadyGuard<'a, T>> {
-        self.ready(Interest::WRITABLE).await
+    #[track_caller]
+    pub fn writable<'a>(&'a self) -> impl Future<Output = io::Result<AsyncFdReadyGuard<'a, T>>> {
+        static CALL: Site = Site::new("AsyncFd::writable", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            self.ready(Interest::WRITABLE).await
+        })
     }
 
     /// As [`writable`](AsyncFd::writable), with a guard that gives `&mut T`.
@@ -285,8 +311,14 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub async fn writable_mut<'a>(&'a mut self) -> io::Result<AsyncFdReadyMutGuard<'a, T>> {
-        self.ready_mut(Interest::WRITABLE).await
+    #[track_caller]
+    pub fn writable_mut<'a>(
+        &'a mut self,
+    ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'a, T>>> {
+        static CALL: Site = Site::new("AsyncFd::writable_mut", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            self.ready_mut(Interest::WRITABLE).await
+        })
     }
 
     /// Waits for readiness and tries `f`, until it answers something else than `WouldBlock`.
@@ -296,14 +328,18 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// What `f` answers, and when the runtime is shutting down.
-    pub async fn async_io<R>(
+    #[track_caller]
+    pub fn async_io<R>(
         &self,
         interest: Interest,
         mut f: impl FnMut(&T) -> io::Result<R>,
-    ) -> io::Result<R> {
-        self.registration
-            .async_io(interest, || f(&self.inner))
-            .await
+    ) -> impl Future<Output = io::Result<R>> {
+        static CALL: Site = Site::new("AsyncFd::async_io", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            self.registration
+                .async_io(interest, || f(&self.inner))
+                .await
+        })
     }
 
     /// As [`async_io`](AsyncFd::async_io), with `&mut T` for `f`.
@@ -313,13 +349,17 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Errors
     /// As there.
-    pub async fn async_io_mut<R>(
+    #[track_caller]
+    pub fn async_io_mut<R>(
         &mut self,
         interest: Interest,
         mut f: impl FnMut(&mut T) -> io::Result<R>,
-    ) -> io::Result<R> {
-        let inner = &mut self.inner;
-        self.registration.async_io(interest, || f(inner)).await
+    ) -> impl Future<Output = io::Result<R>> {
+        static CALL: Site = Site::new("AsyncFd::async_io_mut", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            let inner = &mut self.inner;
+            self.registration.async_io(interest, || f(inner)).await
+        })
     }
 
     /// Tries `f` if the descriptor is ready as `interest` says, and clears that when it answers `WouldBlock`.

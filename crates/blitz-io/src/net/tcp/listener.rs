@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::completion::Accepts;
 use blitz_driver::{Direction, Registration};
 use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -15,7 +16,7 @@ use blitz_sys::socket::{self, SockRef};
 use futures_core::Stream;
 
 use super::{TcpStream, driver_beside, into_fd, open_driver, refuse_blocking};
-use crate::context;
+use crate::context::{self, call};
 use crate::io::{Interest, Ready};
 use crate::net::addr::each_addr;
 use crate::net::{TcpSocket, ToSocketAddrs, error};
@@ -81,18 +82,22 @@ impl TcpListener {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        each_addr(addr, async |addr| {
-            let socket =
-                TcpSocket::for_addr(addr).map_err(|error| error::at("bind", addr, error))?;
-            socket.set_reuseaddr(true)?;
-            if context::handle("TcpListener::bind").shares_ports() {
-                socket::share_port(socket.as_fd())?;
-            }
-            socket.bind(addr)?;
-            socket.listen(TcpListener::BACKLOG)
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<TcpListener>> {
+        static CALL: Site = Site::new("TcpListener::bind", Resource::Descriptor);
+        call(&CALL, UNKNOWN, async move {
+            each_addr(addr, async |addr| {
+                let socket =
+                    TcpSocket::for_addr(addr).map_err(|error| error::at("bind", addr, error))?;
+                socket.set_reuseaddr(true)?;
+                if context::handle("TcpListener::bind").shares_ports() {
+                    socket::share_port(socket.as_fd())?;
+                }
+                socket.bind(addr)?;
+                socket.listen(TcpListener::BACKLOG)
+            })
+            .await
         })
-        .await
     }
 
     /// How many connections [`bind`](TcpListener::bind) lets queue until they are accepted, where the system allows it:
@@ -114,12 +119,16 @@ impl TcpListener {
     /// # Errors
     /// Those of `accept(2)`. When no descriptor is left the text says so and what helps; the listener stays usable, and the
     /// connection stays in the queue. When the runtime is shutting down.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let accepted = self
-            .io
-            .async_io(Interest::READABLE, || socket::accept(self.as_fd()))
-            .await;
-        self.accepted(accepted)
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
+        static CALL: Site = Site::new("TcpListener::accept", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            let accepted = self
+                .io
+                .async_io(Interest::READABLE, || socket::accept(self.as_fd()))
+                .await;
+            self.accepted(accepted)
+        })
     }
 
     /// Polls to [`accept`](TcpListener::accept). One task at a time: only the last caller's waker is kept.

@@ -5,10 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use blitz_core::waiting::{Resource, Site};
 use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use blitz_sys::socket::{self, Domain, SockRef};
 
 use super::{TcpListener, TcpStream, open_driver};
+use crate::context::call;
 use crate::net::error;
 
 /// A TCP socket that neither listens nor is connected yet.
@@ -90,8 +92,12 @@ impl TcpSocket {
     ///
     /// # Panics
     /// Outside a runtime.
-    pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::connect_fd(self.fd, addr).await
+    #[track_caller]
+    pub fn connect(self, addr: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> {
+        static CALL: Site = Site::new("TcpSocket::connect", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            TcpStream::connect_fd(self.fd, addr).await
+        })
     }
 
     /// Begins to listen, with room for `backlog` connections that are not accepted yet; the system may clamp it.

@@ -48,8 +48,9 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
-            pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-                self.$stream().peek(buf).await
+            #[track_caller]
+            pub fn peek(&mut self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+                self.$stream().peek(buf)
             }
 
             /// As [`TcpStream::ready`].
@@ -59,8 +60,9 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
-            pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                self.$stream().ready(interest).await
+            #[track_caller]
+            pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+                self.$stream().ready(interest)
             }
 
             /// As [`TcpStream::readable`].
@@ -70,8 +72,9 @@ macro_rules! read_half {
             ///
             /// # Errors
             /// As there.
-            pub async fn readable(&self) -> io::Result<()> {
-                self.$stream().readable().await
+            #[track_caller]
+            pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+                self.$stream().readable()
             }
 
             /// As [`TcpStream::try_read`].
@@ -146,8 +149,9 @@ macro_rules! write_half {
             ///
             /// # Errors
             /// As there.
-            pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                self.$stream().ready(interest).await
+            #[track_caller]
+            pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+                self.$stream().ready(interest)
             }
 
             /// As [`TcpStream::writable`].
@@ -157,8 +161,9 @@ macro_rules! write_half {
             ///
             /// # Errors
             /// As there.
-            pub async fn writable(&self) -> io::Result<()> {
-                self.$stream().writable().await
+            #[track_caller]
+            pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+                self.$stream().writable()
             }
 
             /// As [`TcpStream::try_write`].

@@ -13,11 +13,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use blitz_core::budget;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::{Key, Slab};
+use blitz_core::waiting::{self, Resource, Site, UNKNOWN};
 use blitz_core::wake::WakeSlot;
 use blitz_exec::task::{AbortHandle, Id, JoinError, JoinHandle};
 
 use super::{LocalSet, spawn_blocking, spawn_local};
 use crate::context::Handle;
+use crate::context::call;
 
 pub use build::Builder;
 
@@ -74,6 +76,9 @@ impl Wake for EntryWaker {
         self.shared.parent.wake();
     }
 }
+
+/// The number is that of the tasks in the set.
+static JOIN_NEXT: Site = Site::new("JoinSet::poll_join_next", Resource::Number);
 
 impl<T> JoinSet<T> {
     /// An empty set.
@@ -200,16 +205,26 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Cancel safety
     /// Safe: a task leaves the set in the poll that returns its output.
-    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
-        poll_fn(|cx| self.poll_join_next(cx)).await
+    #[track_caller]
+    pub fn join_next(&mut self) -> impl Future<Output = Option<Result<T, JoinError>>> {
+        static CALL: Site = Site::new("JoinSet::join_next", Resource::Number);
+        call(&CALL, UNKNOWN, async move {
+            poll_fn(|cx| self.poll_join_next(cx)).await
+        })
     }
 
     /// The same with the task's id; an error tells its own.
     ///
     /// # Cancel safety
     /// As [`join_next`](Self::join_next).
-    pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
-        poll_fn(|cx| self.poll_join_next_with_id(cx)).await
+    #[track_caller]
+    pub fn join_next_with_id(
+        &mut self,
+    ) -> impl Future<Output = Option<Result<(Id, T), JoinError>>> {
+        static CALL: Site = Site::new("JoinSet::join_next_with_id", Resource::Number);
+        call(&CALL, UNKNOWN, async move {
+            poll_fn(|cx| self.poll_join_next_with_id(cx)).await
+        })
     }
 
     /// The output of a task that has ended, if there is one. Never waits.
@@ -228,9 +243,13 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Cancel safety
     /// All are aborted at the first poll; the rest may be awaited again.
-    pub async fn shutdown(&mut self) {
-        self.abort_all();
-        while self.join_next().await.is_some() {}
+    #[track_caller]
+    pub fn shutdown(&mut self) -> impl Future<Output = ()> {
+        static CALL: Site = Site::new("JoinSet::shutdown", Resource::Number);
+        call(&CALL, UNKNOWN, async move {
+            self.abort_all();
+            while self.join_next().await.is_some() {}
+        })
     }
 
     /// Waits for all tasks and gives their outputs, in the order in which they ended.
@@ -240,16 +259,20 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     /// If a task panicked, with its panic; if one was cancelled.
-    pub async fn join_all(mut self) -> Vec<T> {
-        let mut outputs = Vec::with_capacity(self.len());
-        while let Some(joined) = self.join_next().await {
-            match joined {
-                Ok(output) => outputs.push(output),
-                Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-                Err(error) => panic!("{error}"),
+    #[track_caller]
+    pub fn join_all(mut self) -> impl Future<Output = Vec<T>> {
+        static CALL: Site = Site::new("JoinSet::join_all", Resource::Number);
+        call(&CALL, UNKNOWN, async move {
+            let mut outputs = Vec::with_capacity(self.len());
+            while let Some(joined) = self.join_next().await {
+                match joined {
+                    Ok(output) => outputs.push(output),
+                    Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+                    Err(error) => panic!("{error}"),
+                }
             }
-        }
-        outputs
+            outputs
+        })
     }
 
     /// Aborts all tasks. They stay in the set until they are joined.
@@ -285,7 +308,10 @@ impl<T: 'static> JoinSet<T> {
         self.shared.parent.register(cx.waker());
         match self.next_ended() {
             Some(joined) => Poll::Ready(Some(joined)),
-            None => Poll::Pending,
+            None => {
+                waiting::note(&JOIN_NEXT, self.len as u64, None);
+                Poll::Pending
+            }
         }
     }
 

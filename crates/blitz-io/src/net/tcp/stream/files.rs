@@ -5,12 +5,13 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use blitz_core::waiting::{Resource, Site};
 use blitz_driver::completion;
-use blitz_sys::descriptor::{AsFd, BorrowedFd, OwnedFd};
+use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use blitz_sys::socket::{self, Pipe};
 
 use super::TcpStream;
-use crate::context;
+use crate::context::{self, call};
 use crate::io::Interest;
 use crate::net::copied;
 use crate::net::transfer::{COPY_LEN, Unspliceable, cannot, fill_pipe, read, write_all};
@@ -56,33 +57,42 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn send_file<F: AsFd>(&self, file: &F, offset: u64, len: u64) -> io::Result<u64> {
-        let file = file.as_fd();
-        let mut sent = 0;
-        while sent < len {
-            let at = offset
-                .checked_add(sent)
-                .ok_or(io::ErrorKind::InvalidInput)?;
-            let chunk = clamped(len - sent, CHUNK_LEN);
-            let went = if socket::is_resident(file, at + chunk as u64 - 1) {
-                let call = || socket::send_file(self.as_fd(), file, at, chunk);
-                self.io.async_io(Interest::WRITABLE, call).await
-            } else {
-                self.send_cold(file, at, chunk).await
-            };
-            match went {
-                Ok(0) => break,
-                Ok(n) => sent += n as u64,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.io_writable().await?
+    #[track_caller]
+    pub fn send_file<F: AsFd>(
+        &self,
+        file: &F,
+        offset: u64,
+        len: u64,
+    ) -> impl Future<Output = io::Result<u64>> {
+        static CALL: Site = Site::new("TcpStream::send_file", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            let file = file.as_fd();
+            let mut sent = 0;
+            while sent < len {
+                let at = offset
+                    .checked_add(sent)
+                    .ok_or(io::ErrorKind::InvalidInput)?;
+                let chunk = clamped(len - sent, CHUNK_LEN);
+                let went = if socket::is_resident(file, at + chunk as u64 - 1) {
+                    let call = || socket::send_file(self.as_fd(), file, at, chunk);
+                    self.io.async_io(Interest::WRITABLE, call).await
+                } else {
+                    self.send_cold(file, at, chunk).await
+                };
+                match went {
+                    Ok(0) => break,
+                    Ok(n) => sent += n as u64,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.io_writable().await?
+                    }
+                    Err(error) if cannot(&error) => {
+                        return self.send_copied(file, offset, sent, len).await;
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) if cannot(&error) => {
-                    return self.send_copied(file, offset, sent, len).await;
-                }
-                Err(error) => return Err(error),
             }
-        }
-        Ok(sent)
+            Ok(sent)
+        })
     }
 
     /// Sends from where the device has to be waited for: on the blocking pool.
@@ -142,50 +152,62 @@ impl TcpStream {
     ///
     /// # Panics
     /// Outside a runtime.
-    pub async fn receive_file<F: AsFd>(&self, file: &F, offset: u64, len: u64) -> io::Result<u64> {
-        let file = Arc::new(file.as_fd().try_clone_to_owned()?);
-        let pipe = match self.pipe() {
-            Ok(pipe) => pipe,
-            Err(error) if cannot(&error) => return self.receive_copied(file, offset, 0, len).await,
-            Err(error) => return Err(error),
-        };
-        let mut received = 0;
-        while received < len {
-            let n = match fill_pipe(self, &pipe, len - received).await {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(Unspliceable::Socket) => {
-                    return self.receive_copied(file, offset, received, len).await;
+    #[track_caller]
+    pub fn receive_file<F: AsFd>(
+        &self,
+        file: &F,
+        offset: u64,
+        len: u64,
+    ) -> impl Future<Output = io::Result<u64>> {
+        static CALL: Site = Site::new("TcpStream::receive_file", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            let file = Arc::new(file.as_fd().try_clone_to_owned()?);
+            let pipe = match self.pipe() {
+                Ok(pipe) => pipe,
+                Err(error) if cannot(&error) => {
+                    return self.receive_copied(file, offset, 0, len).await;
                 }
-                Err(Unspliceable::Failed(error)) => return Err(error),
+                Err(error) => return Err(error),
             };
-            let mut stored = 0;
-            while stored < n {
-                let at = offset
-                    .checked_add(received)
-                    .ok_or(io::ErrorKind::InvalidInput)?;
-                let from = (Arc::clone(pipe.read_end()), None);
-                let op = completion::splice(
-                    self.io.home(),
-                    from,
-                    (Arc::clone(&file), Some(at)),
-                    n - stored,
-                );
-                let went = if op.has_ring() {
-                    op.await
-                } else {
-                    context::spawn_blocking("TcpStream::receive_file", move || op.call()).await?
+            let mut received = 0;
+            while received < len {
+                let n = match fill_pipe(self, &pipe, len - received).await {
+                    Ok(0) => break,
+                    Ok(n) => n,
+                    Err(Unspliceable::Socket) => {
+                        return self.receive_copied(file, offset, received, len).await;
+                    }
+                    Err(Unspliceable::Failed(error)) => return Err(error),
                 };
-                match went? {
-                    0 => return Err(io::ErrorKind::WriteZero.into()),
-                    went => {
-                        stored += went;
-                        received += went as u64;
+                let mut stored = 0;
+                while stored < n {
+                    let at = offset
+                        .checked_add(received)
+                        .ok_or(io::ErrorKind::InvalidInput)?;
+                    let from = (Arc::clone(pipe.read_end()), None);
+                    let op = completion::splice(
+                        self.io.home(),
+                        from,
+                        (Arc::clone(&file), Some(at)),
+                        n - stored,
+                    );
+                    let went = if op.has_ring() {
+                        op.await
+                    } else {
+                        context::spawn_blocking("TcpStream::receive_file", move || op.call())
+                            .await?
+                    };
+                    match went? {
+                        0 => return Err(io::ErrorKind::WriteZero.into()),
+                        went => {
+                            stored += went;
+                            received += went as u64;
+                        }
                     }
                 }
             }
-        }
-        Ok(received)
+            Ok(received)
+        })
     }
 
     /// A pipe, unless bytes of the stream may be in leased buffers, where no pipe gets at them.

@@ -5,12 +5,16 @@
 
 use std::future::poll_fn;
 use std::io;
+
 use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 
+use blitz_core::waiting::{Resource, Site};
 use blitz_driver::completion::Leases;
+use blitz_sys::descriptor::AsRawFd;
 
 use super::TcpStream;
+use crate::context::call;
 use crate::net::{BufferView, copied};
 
 /// A stream's leases: nothing but a word until the first is asked for.
@@ -66,8 +70,12 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn recv_lease(&self) -> io::Result<BufferView> {
-        poll_fn(|cx| self.poll_recv_lease(cx)).await
+    #[track_caller]
+    pub fn recv_lease(&self) -> impl Future<Output = io::Result<BufferView>> {
+        static CALL: Site = Site::new("TcpStream::recv_lease", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            poll_fn(|cx| self.poll_recv_lease(cx)).await
+        })
     }
 
     /// Polls to [`recv_lease`](TcpStream::recv_lease). Only the last caller's waker is kept.

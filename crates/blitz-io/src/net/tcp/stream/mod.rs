@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::{Direction, Registration};
 use blitz_io_traits::{AsyncRead, AsyncWrite, ReadBuf};
 use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -26,6 +27,7 @@ use super::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, open_driver, refuse_blocking,
     split, split_owned,
 };
+use crate::context::call;
 use crate::net::addr::each_addr;
 use crate::net::{ToSocketAddrs, error};
 
@@ -84,13 +86,17 @@ impl TcpStream {
     /// assert!(error.to_string().contains("127.0.0.1:1"));
     /// # }
     /// ```
-    pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        each_addr(addr, async |addr| {
-            let fd = socket::stream(Domain::for_address(addr));
-            let fd = fd.map_err(|error| error::at("connect to", addr, error))?;
-            TcpStream::connect_fd(fd, addr).await
+    #[track_caller]
+    pub fn connect<A: ToSocketAddrs>(addr: A) -> impl Future<Output = io::Result<TcpStream>> {
+        static CALL: Site = Site::new("TcpStream::connect", Resource::Descriptor);
+        call(&CALL, UNKNOWN, async move {
+            each_addr(addr, async |addr| {
+                let fd = socket::stream(Domain::for_address(addr));
+                let fd = fd.map_err(|error| error::at("connect to", addr, error))?;
+                TcpStream::connect_fd(fd, addr).await
+            })
+            .await
         })
-        .await
     }
 
     /// Connects a socket that is not connected yet.

@@ -3,12 +3,15 @@
 use std::future::{Future, poll_fn};
 use std::io;
 
+use blitz_core::waiting::{Resource, Site};
 use blitz_driver::completion::{
     receive_owned, send_all_owned, send_owned, send_zc_owned, send_zc_vectored_owned,
 };
 use blitz_io_traits::{IoBuf, IoBufMut};
+use blitz_sys::descriptor::AsRawFd;
 
 use super::{TcpStream, copy_to};
+use crate::context::call;
 
 impl TcpStream {
     /// Reads into a buffer that belongs to the kernel meanwhile; returns how many bytes came, and the buffer.
@@ -41,16 +44,23 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn read_owned<B: IoBufMut>(&self, mut buf: B) -> (io::Result<usize>, B) {
-        if let Some(leases) = self.leased.get() {
-            let received = poll_fn(|cx| {
-                self.poll_leased(leases, cx, false, |bytes| {
-                    buf.fill(|space| copy_to(bytes, space))
-                })
-            });
-            return (received.await, buf);
-        }
-        receive_owned(&self.io, buf).await
+    #[track_caller]
+    pub fn read_owned<B: IoBufMut>(
+        &self,
+        mut buf: B,
+    ) -> impl Future<Output = (io::Result<usize>, B)> {
+        static CALL: Site = Site::new("TcpStream::read_owned", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            if let Some(leases) = self.leased.get() {
+                let received = poll_fn(|cx| {
+                    self.poll_leased(leases, cx, false, |bytes| {
+                        buf.fill(|space| copy_to(bytes, space))
+                    })
+                });
+                return (received.await, buf);
+            }
+            receive_owned(&self.io, buf).await
+        })
     }
 
     /// Writes from a buffer that belongs to the kernel meanwhile; returns how many bytes it took, and the buffer.
@@ -60,11 +70,13 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of `send(2)`, and when the runtime is shutting down; the buffer comes back then, too.
+    #[track_caller]
     pub fn write_owned<B: IoBuf>(
         &self,
         buf: B,
     ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
-        send_owned(&self.io, buf)
+        static CALL: Site = Site::new("TcpStream::write_owned", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, send_owned(&self.io, buf))
     }
 
     /// Writes all of a buffer that belongs to the kernel meanwhile.
@@ -74,11 +86,17 @@ impl TcpStream {
     ///
     /// # Errors
     /// As for [`write_owned`](TcpStream::write_owned); `WriteZero` when the socket takes nothing more.
+    #[track_caller]
     pub fn write_all_owned<B: IoBuf>(
         &self,
         buf: B,
     ) -> impl Future<Output = (io::Result<()>, B)> + Send {
-        send_all_owned(&self.io, buf)
+        static CALL: Site = Site::new("TcpStream::write_all_owned", Resource::Descriptor);
+        call(
+            &CALL,
+            self.as_raw_fd() as u64,
+            send_all_owned(&self.io, buf),
+        )
     }
 
     /// Writes from a buffer without a copy, where the kernel can and the size makes it worth while.
@@ -93,9 +111,13 @@ impl TcpStream {
     ///
     /// # Errors
     /// As for [`write_owned`](TcpStream::write_owned).
-    pub async fn send_zc<B: IoBuf>(&self, buf: B) -> (io::Result<usize>, B) {
-        let (sent, buf) = send_zc_owned(&self.io, buf).await;
-        (sent.map(|sent| sent.len), buf)
+    #[track_caller]
+    pub fn send_zc<B: IoBuf>(&self, buf: B) -> impl Future<Output = (io::Result<usize>, B)> {
+        static CALL: Site = Site::new("TcpStream::send_zc", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            let (sent, buf) = send_zc_owned(&self.io, buf).await;
+            (sent.map(|sent| sent.len), buf)
+        })
     }
     /// Writes from several buffers in one call, one after the other, without a copy where the kernel can and the size makes
     /// it worth while; returns how many bytes it took, and the buffers.
@@ -125,8 +147,15 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn send_zc_vectored<B: IoBuf>(&self, bufs: Vec<B>) -> (io::Result<usize>, Vec<B>) {
-        let (sent, bufs) = send_zc_vectored_owned(&self.io, bufs).await;
-        (sent.map(|sent| sent.len), bufs)
+    #[track_caller]
+    pub fn send_zc_vectored<B: IoBuf>(
+        &self,
+        bufs: Vec<B>,
+    ) -> impl Future<Output = (io::Result<usize>, Vec<B>)> {
+        static CALL: Site = Site::new("TcpStream::send_zc_vectored", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            let (sent, bufs) = send_zc_vectored_owned(&self.io, bufs).await;
+            (sent.map(|sent| sent.len), bufs)
+        })
     }
 }

@@ -5,14 +5,16 @@ use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
+use blitz_core::waiting::{Resource, Site};
 use blitz_driver::Direction;
 use blitz_driver::completion::Leases;
 use blitz_io_traits::ReadBuf;
-use blitz_sys::descriptor::AsFd;
+use blitz_sys::descriptor::{AsFd, AsRawFd};
 use blitz_sys::socket;
 use bytes::BufMut;
 
 use super::{TcpStream, copy_to};
+use crate::context::call;
 use crate::io::{Interest, Ready};
 
 impl TcpStream {
@@ -25,11 +27,15 @@ impl TcpStream {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        if let Some(leases) = self.leased.get().filter(|_| interest.is_readable()) {
-            return self.ready_or_leased(leases, interest).await;
-        }
-        self.io.ready(interest).await.map(|event| event.ready)
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> impl Future<Output = io::Result<Ready>> {
+        static CALL: Site = Site::new("TcpStream::ready", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            if let Some(leases) = self.leased.get().filter(|_| interest.is_readable()) {
+                return self.ready_or_leased(leases, interest).await;
+            }
+            self.io.ready(interest).await.map(|event| event.ready)
+        })
     }
 
     /// Bytes received ahead are readable, and the socket itself does not say so.
@@ -80,8 +86,12 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn readable(&self) -> io::Result<()> {
-        self.ready(Interest::READABLE).await.map(drop)
+    #[track_caller]
+    pub fn readable(&self) -> impl Future<Output = io::Result<()>> {
+        static CALL: Site = Site::new("TcpStream::readable", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            self.ready(Interest::READABLE).await.map(drop)
+        })
     }
 
     /// Waits until it is worth trying to write.
@@ -91,8 +101,12 @@ impl TcpStream {
     ///
     /// # Errors
     /// When the runtime is shutting down.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.ready(Interest::WRITABLE).await.map(drop)
+    #[track_caller]
+    pub fn writable(&self) -> impl Future<Output = io::Result<()>> {
+        static CALL: Site = Site::new("TcpStream::writable", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            self.ready(Interest::WRITABLE).await.map(drop)
+        })
     }
 
     /// Polls for readability. One task at a time: only the last caller's waker is kept.
@@ -189,12 +203,16 @@ impl TcpStream {
     ///
     /// # Errors
     /// What `f` answers, and when the runtime is shutting down.
-    pub async fn async_io<R>(
+    #[track_caller]
+    pub fn async_io<R>(
         &self,
         interest: Interest,
         f: impl FnMut() -> io::Result<R>,
-    ) -> io::Result<R> {
-        self.io.async_io(interest, f).await
+    ) -> impl Future<Output = io::Result<R>> {
+        static CALL: Site = Site::new("TcpStream::async_io", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            self.io.async_io(interest, f).await
+        })
     }
 
     /// Receives bytes and leaves them for the next read; returns how many.
@@ -204,16 +222,20 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of `recv(2)`, and when the runtime is shutting down.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if let Some(leases) = self.leased.get() {
-            return poll_fn(|cx| {
-                self.poll_leased(leases, cx, true, |bytes| copy_to(bytes, &mut &mut *buf))
-            })
-            .await;
-        }
-        self.io
-            .async_io(Interest::READABLE, || socket::peek_bytes(self.as_fd(), buf))
-            .await
+    #[track_caller]
+    pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        static CALL: Site = Site::new("TcpStream::peek", Resource::Descriptor);
+        call(&CALL, self.as_raw_fd() as u64, async move {
+            if let Some(leases) = self.leased.get() {
+                return poll_fn(|cx| {
+                    self.poll_leased(leases, cx, true, |bytes| copy_to(bytes, &mut &mut *buf))
+                })
+                .await;
+            }
+            self.io
+                .async_io(Interest::READABLE, || socket::peek_bytes(self.as_fd(), buf))
+                .await
+        })
     }
 
     /// Polls to [`peek`](TcpStream::peek). One task at a time: only the last caller's waker is kept.

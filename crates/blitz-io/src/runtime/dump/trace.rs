@@ -1,0 +1,242 @@
+//! The stacks of futures that a task waits in.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use blitz_core::waiting::Leaf;
+
+use crate::context::tasks::Awaited;
+
+/// What one task waits in: a stack of futures for each leaf that its poll came to, several inside of a `join!` or `select!`.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    leaves: Arc<Vec<Leaf>>,
+    /// Of the runtime's clock, when it was taken.
+    now_ns: u64,
+}
+
+impl Trace {
+    pub(super) fn new(leaves: Arc<Vec<Leaf>>, now_ns: u64) -> Self {
+        Self { leaves, now_ns }
+    }
+
+    /// How many leaves the poll came to. 0 if the task was not traced, or came to none.
+    pub fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
+    /// What each leaf is, in the order in which they were polled; `None` for those of other crates, which do not say.
+    pub fn awaits(&self) -> Vec<Option<Awaited>> {
+        let leaves = self.leaves.iter();
+        leaves
+            .map(|leaf| leaf.note.map(|note| Awaited::new(&note, self.now_ns)))
+            .collect()
+    }
+
+    /// The stack of each leaf, from the leaf down to the task's own future.
+    ///
+    /// This reads debug information, which takes its time: some hundred milliseconds for the first in a process. Programs without
+    /// it have names and no lines, and stripped ones nothing.
+    pub fn resolve_backtraces(&self) -> Vec<Backtrace> {
+        let leaves = self.leaves.iter();
+        leaves
+            .map(|leaf| Backtrace::of_text(&leaf.backtrace.to_string()))
+            .collect()
+    }
+}
+
+impl fmt::Display for Trace {
+    /// Each leaf and the stack below it, a frame a line. As slow as [`resolve_backtraces`](Self::resolve_backtraces).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (awaits, backtrace) in self.awaits().iter().zip(self.resolve_backtraces()) {
+            match awaits {
+                Some(awaits) => writeln!(f, "{awaits}")?,
+                None => writeln!(f, "something unknown")?,
+            }
+            write!(f, "{backtrace}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One stack of futures.
+#[derive(Clone, Debug)]
+pub struct Backtrace {
+    frames: Vec<BacktraceFrame>,
+}
+
+/// One frame of a stack.
+#[derive(Clone, Debug)]
+pub struct BacktraceFrame {
+    symbols: Vec<BacktraceSymbol>,
+}
+
+/// The function of a frame, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BacktraceSymbol {
+    name: Option<String>,
+    file: Option<PathBuf>,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+/// Frames above these are of the waker that was cloned.
+const ABOVE: [&str; 4] = [
+    "blitz_core::waiting::",
+    "blitz_exec::task::waker::",
+    "core::task::wake::",
+    "std::backtrace",
+];
+/// From this one on frames are of the runtime.
+const BELOW: &str = "blitz_exec::task::harness::";
+
+impl Backtrace {
+    /// The frames, from the leaf on.
+    pub fn frames(&self) -> impl Iterator<Item = &BacktraceFrame> {
+        self.frames.iter()
+    }
+
+    /// Reads what the standard library prints: it keeps the frames to itself otherwise.
+    fn of_text(text: &str) -> Self {
+        let mut symbols: Vec<BacktraceSymbol> = Vec::new();
+        for line in text.lines() {
+            let line = line.trim();
+            if let Some(place) = line.strip_prefix("at ") {
+                if let Some(symbol) = symbols.last_mut() {
+                    symbol.set_place(place);
+                }
+            } else if let Some((number, name)) = line.split_once(": ")
+                && number.bytes().all(|digit| digit.is_ascii_digit())
+            {
+                symbols.push(BacktraceSymbol {
+                    name: Some(name.to_owned()).filter(|name| name != "<unknown>"),
+                    file: None,
+                    line: None,
+                    column: None,
+                });
+            }
+        }
+        let is_of = |symbol: &BacktraceSymbol, part: &str| {
+            symbol
+                .name
+                .as_deref()
+                .is_some_and(|name| name.contains(part))
+        };
+        let first = symbols
+            .iter()
+            .position(|symbol| !ABOVE.iter().any(|part| is_of(symbol, part)));
+        let end = symbols.iter().position(|symbol| is_of(symbol, BELOW));
+        let end = end.unwrap_or(symbols.len());
+        let first = first.unwrap_or(0).min(end);
+        let frames = symbols.drain(first..end).map(|symbol| BacktraceFrame {
+            symbols: vec![symbol],
+        });
+        Self {
+            frames: frames.collect(),
+        }
+    }
+}
+
+impl fmt::Display for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for symbol in self.frames().flat_map(BacktraceFrame::symbols) {
+            write!(f, "  {}", symbol.name_demangled().unwrap_or("<unknown>"))?;
+            if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno()) {
+                write!(f, " at {}:{line}", file.display())?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl BacktraceFrame {
+    /// Its functions: more than one if some were inlined and the platform tells them apart.
+    pub fn symbols(&self) -> impl Iterator<Item = &BacktraceSymbol> {
+        self.symbols.iter()
+    }
+}
+
+impl BacktraceSymbol {
+    /// `file:line:column`, or less of it.
+    fn set_place(&mut self, place: &str) {
+        let mut rest = place;
+        let mut numbers = Vec::new();
+        while let Some((before, number)) = rest.rsplit_once(':')
+            && let Ok(number) = number.parse::<u32>()
+            && numbers.len() < 2
+        {
+            numbers.insert(0, number);
+            rest = before;
+        }
+        self.file = Some(PathBuf::from(rest));
+        self.line = numbers.first().copied();
+        self.column = numbers.get(1).copied();
+    }
+
+    /// The function's name as the linker knows it. Not known here: the standard library tells the readable one only.
+    pub fn name_raw(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The function's name.
+    pub fn name_demangled(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The file.
+    pub fn filename(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The line.
+    pub fn lineno(&self) -> Option<u32> {
+        self.line
+    }
+
+    /// The column.
+    pub fn colno(&self) -> Option<u32> {
+        self.column
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_waker_and_runtime_are_left_out() {
+        let text = "   0: std::backtrace_rs::backtrace::trace\n             at /rustc/x/mod.rs:1:2\n   \
+                    1: blitz_core::waiting::leave_trace\n   \
+                    2: blitz_exec::task::waker::clone_traced\n   \
+                    3: <core::task::wake::Waker as core::clone::Clone>::clone\n   \
+                    4: <demo::Leaf as core::future::future::Future>::poll\n             at ./src/leaf.rs:7:9\n   \
+                    5: demo::work::{{closure}}\n             at ./src/main.rs:20\n   \
+                    6: blitz_exec::task::harness::poll::{{closure}}\n   \
+                    7: main\n";
+        let trace = Backtrace::of_text(text);
+        let symbols: Vec<_> = trace.frames().flat_map(BacktraceFrame::symbols).collect();
+        assert_eq!(symbols.len(), 2);
+        assert_eq!(
+            symbols[0].name_demangled(),
+            Some("<demo::Leaf as core::future::future::Future>::poll")
+        );
+        assert_eq!(symbols[0].filename(), Some(Path::new("./src/leaf.rs")));
+        assert_eq!(
+            (symbols[0].lineno(), symbols[0].colno()),
+            (Some(7), Some(9))
+        );
+        assert_eq!((symbols[1].lineno(), symbols[1].colno()), (Some(20), None));
+        assert_eq!(
+            trace.to_string(),
+            "  <demo::Leaf as core::future::future::Future>::poll at ./src/leaf.rs:7\n  demo::work::{{closure}} at ./src/main.rs:20\n"
+        );
+        assert_eq!(Backtrace::of_text("disabled backtrace").frames().count(), 0);
+    }
+}
