@@ -160,7 +160,10 @@ impl WorkerStats {
     pub(crate) fn switch(&self, switches: Switches) {
         if switches.0 != self.switches.load(Relaxed) {
             self.switches.store(switches.0, Relaxed);
-            self.see(self.now_ns() & !SWITCHES);
+            let now = self.now_ns() & !SWITCHES;
+            // A worker that has not begun knows no time.
+            let exact = if now == 0 { EXACT } else { 0 };
+            self.now_ns.store(now | switches.0 | exact, Relaxed);
         }
     }
 
@@ -308,7 +311,7 @@ mod tests {
         assert_eq!((stats.now_ns(), stats.stamp(|| 70)), (0, 70));
         stats.begin(80);
         assert_eq!(stats.stamp(|| 90), 80);
-        stats.set_exact(true);
+        stats.switch(Switches::new(true, false));
         stats.see(100);
         assert_eq!(stats.stamp(|| 110), 110);
     }
