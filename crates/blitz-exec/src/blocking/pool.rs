@@ -101,6 +101,8 @@ pub(super) struct State {
     pub(super) coming: usize,
     /// Threads in the user's start hook, if there is one: they come too, but nobody knows when, so nobody counts on them.
     pub(super) starting: usize,
+    /// Threads that have left the lock for a moment to call another one to a job that waits.
+    pub(super) calling: usize,
     pub(super) shutdown: bool,
     /// Threads lent out beyond the limit: each stands in for one that is stuck.
     spares: usize,
@@ -468,6 +470,7 @@ impl Pool {
             reserved: 0,
             coming: 0,
             starting: 0,
+            calling: 0,
             shutdown: false,
             spares: 0,
             next_index: 0,

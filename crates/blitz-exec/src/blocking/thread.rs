@@ -58,7 +58,7 @@ fn work(inner: &Arc<Inner>, index: u64) {
         while let Some(job) = state.pop() {
             inner.note_queue(&state);
             // As many as there are threads on their way for run as well, whoever takes them.
-            let on_their_way = state.coming + state.starting;
+            let on_their_way = state.coming + state.starting + state.calling;
             let cancelled = state.shutdown && !begun && state.len() >= on_their_way;
             begun = false;
             // If there is more, and nobody comes for it, the next thread is called before this one is busy. If the system
@@ -67,8 +67,11 @@ fn work(inner: &Arc<Inner>, index: u64) {
             if has_more(&state) {
                 let mut name = None;
                 if inner.would_start(&state) {
+                    // Meanwhile the job is not one that nobody comes for.
+                    state.calling += 1;
                     drop(state);
                     (state, name) = inner.lock_to_summon(has_more);
+                    state.calling -= 1;
                 }
                 notify =
                     has_more(&state) && Inner::summon(inner, &mut state, name).unwrap_or(false);
