@@ -25,7 +25,7 @@ use crate::context;
 ///
 /// # Panics
 /// If this thread is in no runtime. If `f` panics, no further item begins, and the future panics with the payload of the
-/// first to do so, once those under way have ended. Otherwise as [`compute`].
+/// first to do so, once those under way have ended. Otherwise as [`compute`](crate::compute).
 ///
 /// # Examples
 /// ```
