@@ -17,7 +17,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blitz_driver::completion::{
     Accepts, BufferConfig, BufferPool, FixedPool, Leases, Links, Op, Outcome, Request, accept,
@@ -139,10 +139,18 @@ fn is_caught(name: &str) {
 
 // The kernel.
 
+/// Far longer than anything here takes: who waits longer waits in vain.
+const GUARD: Duration = Duration::from_secs(60);
+
+/// Drivers that give up soon what does not end.
 fn drivers() -> impl Iterator<Item = (Driver, Kernel)> {
+    drivers_draining_for(Duration::from_millis(20))
+}
+
+fn drivers_draining_for(drain_limit: Duration) -> impl Iterator<Item = (Driver, Kernel)> {
     [RingUse::SingleThread, RingUse::Shared]
         .into_iter()
-        .map(|ring| {
+        .map(move |ring| {
             let kernel = Kernel::new();
             let config = Config {
                 backend: Some(Backend::IoUring),
@@ -152,7 +160,7 @@ fn drivers() -> impl Iterator<Item = (Driver, Kernel)> {
                     size: 64,
                     ..BufferConfig::default()
                 },
-                drain_limit: Duration::from_millis(20),
+                drain_limit,
                 faults: Some(Faults::Kernel(kernel.clone())),
                 ..Config::default()
             };
@@ -293,8 +301,15 @@ fn operations(handle: &Handle, fixed: &FixedPool) -> Vec<Box<dyn Flight>> {
 const KINDS: usize = 22;
 
 /// A driver with one of each operation in its kernel's hands; `each` has them all, and what they are held by.
-fn in_flight(mut test: impl FnMut(Driver, Kernel, Vec<Box<dyn Flight>>, Vec<Sqe>)) {
-    for (mut driver, kernel) in drivers() {
+fn in_flight(test: impl FnMut(Driver, Kernel, Vec<Box<dyn Flight>>, Vec<Sqe>)) {
+    in_flight_on(drivers(), test);
+}
+
+fn in_flight_on(
+    drivers: impl Iterator<Item = (Driver, Kernel)>,
+    mut test: impl FnMut(Driver, Kernel, Vec<Box<dyn Flight>>, Vec<Sqe>),
+) {
+    for (mut driver, kernel) in drivers {
         let handle = driver.handle().clone();
         let pool = BufferPool::new(4, 64);
         let fixed = FixedPool::register(&handle, &pool).unwrap();
@@ -415,26 +430,32 @@ fn kept_for_ever_if_no_answer_comes() {
 #[ignore = "run in a child"]
 fn kept_until_the_shutdown_has_its_last_answer() {
     MEMORY.begin();
-    in_flight(|mut driver, kernel, flights, held| {
-        kernel.set_mercy(Mercy::TooLate);
-        drop(flights);
-        // Another thread is the kernel, while this one waits in the shutdown.
-        let answers = {
-            let kernel = kernel.clone();
-            std::thread::spawn(move || {
-                for sqe in &held {
-                    work(&kernel, sqe, 1);
-                    succeed(&kernel, sqe, || {
-                        while !kernel.is_read() {
-                            std::thread::yield_now();
-                        }
-                    });
-                }
-            })
-        };
-        driver.shutdown();
-        answers.join().unwrap();
-    });
+    // However long the other thread is kept from its processor, the shutdown waits for it.
+    in_flight_on(
+        drivers_draining_for(GUARD),
+        |mut driver, kernel, flights, held| {
+            kernel.set_mercy(Mercy::TooLate);
+            drop(flights);
+            // Another thread is the kernel, while this one waits in the shutdown.
+            let answers = {
+                let kernel = kernel.clone();
+                std::thread::spawn(move || {
+                    for sqe in &held {
+                        work(&kernel, sqe, 1);
+                        succeed(&kernel, sqe, || {
+                            let begun = Instant::now();
+                            while !kernel.is_read() {
+                                assert!(begun.elapsed() < GUARD, "nobody reads the answer");
+                                std::thread::yield_now();
+                            }
+                        });
+                    }
+                })
+            };
+            driver.shutdown();
+            answers.join().unwrap();
+        },
+    );
 }
 
 #[test]
