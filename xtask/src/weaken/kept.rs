@@ -144,15 +144,19 @@ impl Allowed {
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
         {
             let parts: Vec<&str> = line.split(" | ").map(str::trim).collect();
-            let [path, code, step, argument] = parts[..] else {
+            // Code may have bars of its own.
+            let [path, ref code @ .., step, argument] = parts[..] else {
                 return Err(format!(
                     "{}: `{line}` has not the four parts path | code | step | argument",
                     Self::PATH
                 ));
             };
+            if code.is_empty() {
+                return Err(format!("{}: `{line}` names no code", Self::PATH));
+            }
             lines.push(AllowedLine {
                 path: path.to_owned(),
-                code: code.to_owned(),
+                code: code.join(" | "),
                 step: step.to_owned(),
                 argument: argument.to_owned(),
             });
@@ -292,6 +296,10 @@ mod tests {
             0
         );
         assert!(Allowed::parse("a | b").is_err());
+        assert!(Allowed::parse("a | step | argument").is_err());
+        let bars = "a.rs | f(|w| w & (A | B)) | load Acquire -> Relaxed | because";
+        let Allowed(lines) = Allowed::parse(bars).expect("parses");
+        assert_eq!(lines[0].code, "f(|w| w & (A | B))");
     }
 
     #[test]
