@@ -48,8 +48,16 @@ impl Client {
     /// # Errors
     /// A sentence: that the process has gone, or does not answer, or what it says against the request.
     pub(crate) fn get(&mut self, what: &str) -> Result<Vec<Value>, String> {
+        self.ask(&json!({ "get": what }))
+    }
+
+    /// The same for a request with more in it.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub(crate) fn ask(&mut self, request: &Value) -> Result<Vec<Value>, String> {
         let mut lines = Vec::new();
-        self.send(&json!({ "get": what }))?;
+        self.send(request)?;
         while let Some(line) = self.line()? {
             lines.push(line);
         }

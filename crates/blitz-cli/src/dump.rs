@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::client::{Client, plain};
@@ -14,8 +14,10 @@ Lists the tasks of a running program: what each does, since when, and what it wa
 
 usage: blitz dump SOCKET [OPTIONS]
 
-  --limit N   list no more than N tasks (default 1000); the summary covers all
-  --json      one JSON object a line: the runtime, the warnings, and each task
+  --limit N    list no more than N tasks (default 1000); the summary covers all
+  --traces     with the stacks of futures that each listed task waits in, 10000 tasks at most: each is woken for it
+  --within MS  wait so long for the polls of those tasks (default 1000, at most 10000)
+  --json       one JSON object a line: the runtime, the warnings, and each task
 
 SOCKET is the path that the program was given by BLITZ_IO_INSPECT or by Builder::inspect.
 ";
@@ -28,10 +30,16 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
     }
     let json = args.flag("--json");
     let limit: usize = args.value("--limit", "a number of tasks", 1000)?;
+    let traces = args.flag("--traces");
+    let within_ms: u64 = args.value("--within", "a number of milliseconds", 1000)?;
     let path = args.name("a socket's path, such as /tmp/my-program.sock")?;
     args.end()?;
     let mut client = Client::connect(&path)?;
-    let lines = client.get("dump")?;
+    let lines = if traces {
+        client.ask(&json!({"get": "trace", "limit": limit, "within_ms": within_ms}))?
+    } else {
+        client.get("dump")?
+    };
     if json {
         let rest = lines.iter().filter(|line| line.get("task").is_none());
         let tasks = lines.iter().filter(|line| line.get("task").is_some());
@@ -41,7 +49,43 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
             .collect();
         return crate::output::text(&text);
     }
-    crate::output::text(&report(&lines, limit))
+    let mut text = report(&lines, limit);
+    if traces {
+        let missed = lines.iter().filter(|line| is_missed(&line["task"]));
+        let missed = missed.count();
+        if missed > 0 {
+            text.push_str(&format!(
+                "{} tasks were not polled within {within_ms} ms: their workers are stuck or have too much to do, or nobody runs \
+                 the runtime\n",
+                grouped(missed as u64)
+            ));
+        }
+    }
+    crate::output::text(&text)
+}
+
+/// Whether the task was asked for its stacks, and not polled in time.
+fn is_missed(task: &Value) -> bool {
+    task.get("stacks").is_some_and(Value::is_null)
+}
+
+/// The stacks of futures that a task waits in, below its line.
+fn stacks(text: &mut String, task: &Value) {
+    if is_missed(task) {
+        text.push_str("    not polled in time\n");
+    }
+    for leaf in task["stacks"].as_array().into_iter().flatten() {
+        let says = leaf["says"].as_str().unwrap_or("something unknown");
+        text.push_str(&format!("    {}\n", plain(says)));
+        for frame in leaf["frames"].as_array().into_iter().flatten() {
+            let function = frame["function"].as_str().unwrap_or("<unknown>");
+            text.push_str(&format!("      {}", plain(function)));
+            if let Some(at) = frame["at"].as_str() {
+                text.push_str(&format!(" at {}", plain(at)));
+            }
+            text.push('\n');
+        }
+    }
 }
 
 fn report(lines: &[Value], limit: usize) -> String {
@@ -68,6 +112,7 @@ fn report(lines: &[Value], limit: usize) -> String {
     }
     for task in tasks.iter().take(limit) {
         text.push_str(&format!("{}\n", says(task)));
+        stacks(&mut text, task);
     }
     if tasks.len() > limit {
         text.push_str(&format!(
@@ -127,7 +172,6 @@ fn summary(text: &mut String, tasks: &[&Value]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn task(id: u64, what: Option<&str>) -> Value {
         let awaits = what.map(|what| json!({ "what": what }));
@@ -150,5 +194,26 @@ mod tests {
         assert!(text.contains("1  idle in something unknown"));
         assert!(text.contains("and 1,491 more"));
         assert_eq!(text.matches("\ntask ").count(), 10, "{text}");
+    }
+
+    #[test]
+    fn stacks_stand_below_their_task() {
+        let mut traced = task(1, Some("time::sleep"));
+        traced["task"]["stacks"] = json!([
+            {"says": "time::sleep (in 5s)", "frames": [{"function": "poll", "at": "src/a.rs:1"}, {"function": null, "at": null}]},
+            {"says": null, "frames": []}
+        ]);
+        let mut missed = task(2, None);
+        missed["task"]["stacks"] = Value::Null;
+        let text = report(&[traced, missed, task(3, None)], 10);
+        let tasks = text.split_once("\ntask 1 idle\n").map(|(_, tasks)| tasks);
+        assert_eq!(
+            tasks,
+            Some(
+                "    time::sleep (in 5s)\n      poll at src/a.rs:1\n      <unknown>\n    something unknown\n\
+                 task 2 idle\n    not polled in time\ntask 3 idle\n"
+            ),
+            "{text}"
+        );
     }
 }

@@ -185,6 +185,28 @@ fn a_dump_names_what_each_task_waits_for() {
 }
 
 #[test]
+fn traces_show_the_stacks_of_each_task() {
+    for driver in drivers() {
+        let server = Server::start(driver);
+        let text = server.says(&["dump", "SOCKET", "--traces", "--within", "10000"]);
+        let below = text
+            .split_once("\ntask ")
+            .map_or("", |(_, below)| below)
+            .lines()
+            .filter(|line| line.starts_with("      "));
+        assert!(
+            below
+                .filter(|frame| frame.contains("examples/echo_server.rs:"))
+                .count()
+                >= 2,
+            "{text}"
+        );
+        let json = server.says(&["dump", "SOCKET", "--traces", "--limit=1", "--json"]);
+        assert_eq!(json.matches("\"stacks\":").count(), 1, "{json}");
+    }
+}
+
+#[test]
 fn what_is_no_socket_of_ours_is_told_plainly() {
     let folder = tempfile::tempdir().expect("a folder of our own");
     let path = |name: &str| {

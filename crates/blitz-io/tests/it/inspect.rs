@@ -12,7 +12,7 @@ use blitz_io::runtime::{Builder, Runtime};
 use serde_json::Value;
 
 use crate::child;
-use crate::harness::{FLAVORS, GUARD, each_case, guarded, run};
+use crate::harness::{FLAVORS, Flavor, GUARD, each_case, guarded, run};
 
 /// A folder for one test's socket.
 fn folder() -> tempfile::TempDir {
@@ -27,11 +27,11 @@ fn inspected(builder: &mut Builder, path: &Path) -> Runtime {
 }
 
 /// One reader.
-struct Reader(BufReader<UnixStream>);
+pub(crate) struct Reader(BufReader<UnixStream>);
 
 impl Reader {
     #[track_caller]
-    fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         let stream = UnixStream::connect(path).expect("somebody listens");
         stream.set_read_timeout(Some(GUARD)).expect("it is open");
         stream.set_write_timeout(Some(GUARD)).expect("it is open");
@@ -77,7 +77,7 @@ impl Reader {
     }
 
     #[track_caller]
-    fn get(&mut self, what: &str) -> Vec<Value> {
+    pub(crate) fn get(&mut self, what: &str) -> Vec<Value> {
         self.send(&format!("{{\"get\":\"{what}\"}}"));
         self.answer()
     }
@@ -181,6 +181,100 @@ fn a_dump_says_what_a_task_does() {
     });
 }
 
+const TRACED: u32 = line!() + 4;
+/// What a trace is to name.
+#[inline(never)]
+async fn traced_by_a_reader() {
+    blitz_io::time::sleep(Duration::from_secs(3600)).await;
+}
+
+/// The task lines of a trace.
+fn trace(reader: &mut Reader, more: &str) -> Vec<Value> {
+    reader.send(&format!("{{\"get\":\"trace\"{more}}}"));
+    let lines = reader.answer();
+    assert!(lines[0]["runtime"].is_object());
+    of_kind(&lines, "task").into_iter().cloned().collect()
+}
+
+#[test]
+fn a_trace_shows_the_stacks_of_tasks() {
+    each_case(&FLAVORS, |case| {
+        let folder = folder();
+        let path = folder.path().join("socket");
+        let runtime = inspected(&mut case.builder(), &path);
+        let tasks = [(); 3].map(|()| runtime.spawn(traced_by_a_reader()));
+        let ask = move || {
+            let mut reader = Reader::new(&path);
+            let traced = guarded(GUARD, || {
+                loop {
+                    let traced = trace(&mut reader, ",\"within_ms\":10000");
+                    if traced.iter().all(|task| !task["stacks"].is_null()) {
+                        return traced;
+                    }
+                }
+            });
+            // Nobody is woken but whom the limit admits.
+            let stacks = |limit| {
+                let tasks = trace(&mut reader, &format!(",\"limit\":{limit}"));
+                assert_eq!(tasks.len(), 3);
+                let asked = tasks.iter().filter(|task| task.get("stacks").is_some());
+                asked.count()
+            };
+            assert_eq!([0, 1, 3].map(stacks), [0, 1, 3]);
+            traced
+        };
+        let traced = run(&runtime, async {
+            blitz_io::task::spawn_blocking(ask).await.expect("no panic")
+        });
+        assert_eq!(traced.len(), 3);
+        for task in traced {
+            let stacks = task["stacks"].as_array().expect("a list");
+            assert_eq!(stacks.len(), 1, "{task}");
+            assert_eq!(stacks[0]["awaits"]["what"], "time::sleep");
+            let says = stacks[0]["says"].as_str();
+            assert!(says.is_some_and(|says| says.starts_with("time::sleep (in ")));
+            let line = format!("tests/it/inspect.rs:{TRACED}");
+            let mut frames = stacks[0]["frames"].as_array().expect("a list").iter();
+            assert!(
+                frames.any(|frame| frame["at"].as_str().is_some_and(|at| at.ends_with(&line))),
+                "{task}"
+            );
+        }
+        tasks.iter().for_each(|task| task.abort());
+    });
+}
+
+#[test]
+fn a_task_that_is_not_polled_in_time_is_listed_as_such() {
+    each_case(&FLAVORS, |case| {
+        let folder = folder();
+        let path = folder.path().join("socket");
+        let runtime = inspected(&mut case.builder(), &path);
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (said, blocks) = std::sync::mpsc::channel();
+        let stuck = runtime.spawn(async move {
+            said.send(()).expect("the test waits");
+            held.recv().unwrap_or(());
+        });
+        let ask = move || {
+            let tasks = trace(&mut Reader::new(&path), ",\"within_ms\":20");
+            assert_eq!(tasks.len(), 1);
+            assert_eq!(tasks[0].get("stacks"), Some(&Value::Null), "{tasks:?}");
+            drop(release);
+        };
+        if case.flavor == Flavor::CurrentThread {
+            // Nobody runs it.
+            ask();
+            drop(blocks);
+            stuck.abort();
+        } else {
+            blocks.recv_timeout(GUARD).expect("it is polled");
+            ask();
+            run(&runtime, stuck).expect("it goes on");
+        }
+    });
+}
+
 #[test]
 fn the_socket_is_its_owners_and_goes_away_with_the_runtime() {
     let folder = folder();
@@ -266,6 +360,7 @@ fn it_is_read_while_every_worker_is_stuck() {
         "rings",
         "tasks",
         "dump",
+        "trace",
         "sites",
         "warnings",
         "prometheus",

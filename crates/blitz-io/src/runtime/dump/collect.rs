@@ -1,10 +1,9 @@
 //! Every task's trace: asked for, waited for, put together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,6 +39,7 @@ pub struct Tasks {
 pub struct Task {
     info: TaskInfo,
     trace: Trace,
+    is_missed: bool,
 }
 
 impl Dump {
@@ -67,73 +67,154 @@ impl Task {
         &self.info
     }
 
-    /// The stacks of futures that it waits in. Empty if it was not polled within a second, because its worker is stuck or the runtime
-    /// does not run; or if it ended first.
+    /// The stacks of futures that it waits in. Empty if it was [missed](Self::is_missed), or if it ended first.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
+
+    /// Whether it was not polled within the second that a dump waits: its worker is stuck or has too much to do, or nobody runs the
+    /// runtime.
+    pub fn is_missed(&self) -> bool {
+        self.is_missed
+    }
 }
 
+/// What has come of the tasks that were asked for their traces.
 #[derive(Default)]
+struct Collected {
+    /// `None` until the task's trace is there.
+    traces: HashMap<Id, Option<Arc<Vec<Leaf>>>>,
+    /// How many are not there.
+    missing: usize,
+}
+
+/// Takes the traces of one round's tasks. Those of others, whom another dump has asked, are none of its business.
 struct Collector {
-    traces: Mutex<HashMap<Id, Arc<Vec<Leaf>>>>,
-    /// With so many traces the dump is complete.
-    wanted: AtomicUsize,
+    collected: Mutex<Collected>,
+    /// Told when none is missing.
     waker: WakeSlot,
+}
+
+impl Collector {
+    fn of(tasks: &[Tracked]) -> Self {
+        let traces: HashMap<_, _> = tasks.iter().map(|task| (task.meta().id(), None)).collect();
+        Self {
+            collected: Mutex::new(Collected {
+                missing: traces.len(),
+                traces,
+            }),
+            waker: WakeSlot::new(),
+        }
+    }
 }
 
 impl TraceSink for Collector {
     fn traced(&self, id: Id, leaves: Arc<Vec<Leaf>>) {
-        let mut traces = self.traces.lock();
-        let before = traces.insert(id, leaves);
-        // ORDERING: Relaxed: under the lock, as its store is.
-        let all = traces.len() >= self.wanted.load(Relaxed);
-        drop(traces);
-        drop(before);
-        if all {
+        let mut collected = self.collected.lock();
+        // The first one stays: another dump may have asked for more.
+        let Some(empty @ None) = collected.traces.get_mut(&id) else {
+            return;
+        };
+        *empty = Some(leaves);
+        collected.missing -= 1;
+        let is_complete = collected.missing == 0;
+        drop(collected);
+        if is_complete {
             self.waker.wake();
         }
     }
 }
 
-/// Takes the collector off the runtime again, also if the dump is dropped half-way.
-struct Attached<'a> {
+/// Some tasks, each of which was asked for its trace. Dropped, it takes its collector off the runtime again.
+struct Round<'a> {
     handle: &'a Handle,
     collector: Arc<Collector>,
     sink: Arc<dyn TraceSink>,
+    tracked: Vec<Tracked>,
+    infos: Vec<TaskInfo>,
+    /// So many of `tracked`, from the first on, have been traced or have ended.
+    settled: usize,
+    deadline: Instant,
 }
 
-impl<'a> Attached<'a> {
-    fn new(handle: &'a Handle) -> Self {
-        let collector = Arc::new(Collector::default());
+impl<'a> Round<'a> {
+    /// Asks each task of `tracked`.
+    fn begin(handle: &'a Handle, tracked: Vec<Tracked>, within: Duration) -> Self {
+        let infos = tasks::describe(handle.inner(), &tracked);
+        let collector = Arc::new(Collector::of(&tracked));
         let sink: Arc<dyn TraceSink> = Arc::<Collector>::clone(&collector);
         handle.inner().insight.add_sink(Arc::clone(&sink));
+        tracked.iter().for_each(Tracked::trace);
         Self {
             handle,
             collector,
             sink,
+            tracked,
+            infos,
+            settled: 0,
+            deadline: Instant::now() + within,
         }
     }
 
-    /// Whether no task of `tasks` will be traced any more: each was, or has ended. Those before `settled` did so earlier.
-    fn is_complete(&self, tasks: &[Tracked], settled: &mut usize) -> bool {
-        let traces = self.collector.traces.lock();
-        if traces.len() >= tasks.len() {
+    /// Whether nothing more is to be waited for: each task was traced, or has ended, or it has taken too long.
+    fn is_over(&mut self) -> bool {
+        let collected = self.collector.collected.lock();
+        if collected.missing == 0 {
             return true;
         }
         let is_settled = |task: &Tracked| {
-            traces.contains_key(&task.meta().id()) || task.look().state == TaskState::Complete
+            let trace = collected.traces.get(&task.meta().id());
+            trace.is_some_and(Option::is_some) || task.look().state == TaskState::Complete
         };
-        let more = tasks[*settled..].iter().take_while(|task| is_settled(task));
-        *settled += more.count();
-        *settled == tasks.len()
+        let more = self.tracked[self.settled..].iter();
+        self.settled += more.take_while(|task| is_settled(task)).count();
+        self.settled == self.tracked.len() || Instant::now() >= self.deadline
+    }
+
+    /// What there is.
+    fn end(mut self) -> Vec<Task> {
+        let now = self.handle.clock().now_ns();
+        let mut traces = std::mem::take(&mut self.collector.collected.lock().traces);
+        let ended: HashSet<Id> = self
+            .tracked
+            .iter()
+            .filter(|task| task.look().state == TaskState::Complete)
+            .map(|task| task.meta().id())
+            .collect();
+        let tasks = std::mem::take(&mut self.infos).into_iter().map(|info| {
+            let leaves = traces.remove(&info.id).flatten();
+            Task {
+                is_missed: leaves.is_none() && !ended.contains(&info.id),
+                trace: leaves.map_or_else(Trace::default, |leaves| Trace::new(leaves, now)),
+                info,
+            }
+        });
+        tasks.collect()
     }
 }
 
-impl Drop for Attached<'_> {
+impl Drop for Round<'_> {
     fn drop(&mut self) {
         self.handle.inner().insight.remove_sink(&self.sink);
     }
+}
+
+/// A dump for a thread that is not the runtime's: up to `limit` tasks are traced, and those behind them described. Sleeps meanwhile,
+/// no longer than `within`.
+#[cfg(unix)]
+pub(in crate::runtime) fn dump_outside(
+    handle: &Handle,
+    limit: usize,
+    within: Duration,
+) -> (Vec<Task>, Vec<TaskInfo>) {
+    let mut tracked = handle.inner().scheduler.tasks();
+    let rest = tracked.split_off(limit.min(tracked.len()));
+    let rest = tasks::describe(handle.inner(), &rest);
+    let mut round = Round::begin(handle, tracked, within);
+    while !round.is_over() {
+        thread::sleep(TICK);
+    }
+    (round.end(), rest)
 }
 
 impl Handle {
@@ -168,24 +249,15 @@ impl Handle {
     /// # }
     /// ```
     pub async fn dump(&self) -> Dump {
-        let attached = Attached::new(self);
         let tracked = self.inner().scheduler.tasks();
-        let infos = tasks::describe(self.inner(), &tracked);
-        {
-            let _traces = attached.collector.traces.lock();
-            // ORDERING: Relaxed: under the lock, as its load is.
-            attached.collector.wanted.store(tracked.len(), Relaxed);
-        }
-        tracked.iter().for_each(Tracked::trace);
-        let mut settled = 0;
-        let deadline = Instant::now() + LIMIT;
+        let mut round = Round::begin(self, tracked, LIMIT);
         // Real time, whatever the runtime's clock does, and no timer of it.
         let tick = || self.spawn_blocking(|| thread::sleep(TICK));
         let mut ticking = tick();
         poll_fn(|cx| {
-            attached.collector.waker.register(cx.waker());
+            round.collector.waker.register(cx.waker());
             loop {
-                if attached.is_complete(&tracked, &mut settled) || Instant::now() >= deadline {
+                if round.is_over() {
                     return Poll::Ready(());
                 }
                 match Pin::new(&mut ticking).poll(cx) {
@@ -197,19 +269,8 @@ impl Handle {
             }
         })
         .await;
-        let now = self.clock().now_ns();
-        let mut traces = std::mem::take(&mut *attached.collector.traces.lock());
-        drop(tracked);
-        let tasks = infos.into_iter().map(|info| Task {
-            trace: traces
-                .remove(&info.id)
-                .map_or_else(Trace::default, |leaves| Trace::new(leaves, now)),
-            info,
-        });
         Dump {
-            tasks: Tasks {
-                tasks: tasks.collect(),
-            },
+            tasks: Tasks { tasks: round.end() },
         }
     }
 }

@@ -36,5 +36,7 @@ pub use crate::context::tasks::{Awaited, Target, TaskInfo};
 pub use blitz_core::waiting::{Resource, Site, note};
 pub use blitz_exec::scheduler::warnings::{Warning, WarningKind};
 pub use blitz_exec::task::TaskState;
+#[cfg(unix)]
+pub(super) use collect::dump_outside;
 pub use collect::{Dump, Task, Tasks};
 pub use trace::{Backtrace, BacktraceFrame, BacktraceSymbol, Trace};

@@ -5,12 +5,22 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::task_line::Stacks;
 use super::{figures, task_line};
 use crate::context::Handle;
 use crate::context::tasks::TaskInfo;
+use crate::runtime::dump::dump_outside;
 
 /// The shortest time between two rounds of a repeated answer.
 const EVERY_MIN_MS: u64 = 50;
+/// So many tasks are traced for one answer: each costs its worker a backtrace, and memory until it is written.
+const TRACES_MAX: u64 = 10_000;
+/// So many if the request does not say.
+const TRACES: u64 = 1_000;
+/// The longest wait for the tasks' polls.
+const WITHIN_MAX_MS: u64 = 10_000;
+/// The wait if the request does not say.
+const WITHIN_MS: u64 = 1_000;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +38,13 @@ enum Get {
     Warnings,
     /// The runtime, the warnings and each task.
     Dump,
+    /// The same, and the stacks of futures that some of the tasks wait in.
+    Trace,
     /// The page for a scraper.
     Prometheus,
 }
 
-const GETS: [(&str, Get); 9] = [
+const GETS: [(&str, Get); 10] = [
     ("runtime", Get::Runtime),
     ("workers", Get::Workers),
     ("rings", Get::Rings),
@@ -41,6 +53,7 @@ const GETS: [(&str, Get); 9] = [
     ("sites", Get::Sites),
     ("warnings", Get::Warnings),
     ("dump", Get::Dump),
+    ("trace", Get::Trace),
     ("prometheus", Get::Prometheus),
 ];
 
@@ -50,6 +63,9 @@ pub(super) struct Request {
     get: Get,
     name: &'static str,
     every: Option<Duration>,
+    /// How many tasks are traced, and how long their polls are waited for.
+    limit: usize,
+    within: Duration,
 }
 
 impl Request {
@@ -65,12 +81,19 @@ impl Request {
         };
         let mut request = None;
         let mut every = None;
+        let (mut limit, mut within_ms) = (None, None);
         for (key, value) in object {
             match (key.as_str(), value) {
                 ("get", Value::String(wanted)) => request = Some(known(wanted)?),
                 ("every_ms", Value::Number(number)) => {
                     let ms = number.as_u64().ok_or("every_ms is a whole number")?;
                     every = Some(Duration::from_millis(ms.max(EVERY_MIN_MS)));
+                }
+                ("limit", Value::Number(number)) => {
+                    limit = Some(up_to(number.as_u64(), TRACES_MAX, "limit")?);
+                }
+                ("within_ms", Value::Number(number)) => {
+                    within_ms = Some(up_to(number.as_u64(), WITHIN_MAX_MS, "within_ms")?);
                 }
                 (key, _) => return Err(format!("a request has no `{key}` of this kind")),
             }
@@ -80,7 +103,21 @@ impl Request {
         if get == Get::Watch && every.is_none() {
             every = Some(Duration::from_secs(1));
         }
-        Ok(Self { get, name, every })
+        if get == Get::Trace && every.is_some() {
+            return Err(
+                "a trace wakes tasks, so it is given once: leave `every_ms` out".to_owned(),
+            );
+        }
+        if get != Get::Trace && (limit.is_some() || within_ms.is_some()) {
+            return Err("`limit` and `within_ms` are for `trace` only".to_owned());
+        }
+        Ok(Self {
+            get,
+            name,
+            every,
+            limit: limit.unwrap_or(TRACES) as usize,
+            within: Duration::from_millis(within_ms.unwrap_or(WITHIN_MS)),
+        })
     }
 
     /// How often the answer is to be given, if more than once.
@@ -92,9 +129,16 @@ impl Request {
     pub(super) fn is_long(&self) -> bool {
         matches!(
             self.get,
-            Get::Tasks | Get::Sites | Get::Warnings | Get::Dump
+            Get::Tasks | Get::Sites | Get::Warnings | Get::Dump | Get::Trace
         )
     }
+}
+
+fn up_to(number: Option<u64>, max: u64, key: &str) -> Result<u64, String> {
+    let is_fine = |number: &u64| *number <= max;
+    number
+        .filter(is_fine)
+        .ok_or_else(|| format!("{key} is a whole number, {max} at most"))
 }
 
 fn known(wanted: &str) -> Result<(&'static str, Get), String> {
@@ -121,9 +165,9 @@ impl<W: Write> Lines<'_, W> {
         write_line(self.out, &json!({ kind: value }))
     }
 
-    fn task(&mut self, task: &TaskInfo) -> io::Result<()> {
+    fn task(&mut self, task: &TaskInfo, stacks: &Stacks<'_>) -> io::Result<()> {
         self.count += 1;
-        task_line::write(self.out, task)
+        task_line::write(self.out, task, stacks)
     }
 }
 
@@ -136,7 +180,8 @@ pub(super) fn write(handle: &Handle, request: &Request, out: &mut impl Write) ->
     let get = request.get;
     let metrics = handle.metrics();
     let workers = metrics.num_workers();
-    if matches!(get, Get::Runtime | Get::Watch | Get::Dump) {
+    let dumps = matches!(get, Get::Dump | Get::Trace);
+    if dumps || matches!(get, Get::Runtime | Get::Watch) {
         lines.line("runtime", figures::runtime(handle))?;
     }
     if matches!(get, Get::Workers | Get::Watch) {
@@ -150,7 +195,7 @@ pub(super) fn write(handle: &Handle, request: &Request, out: &mut impl Write) ->
             lines.line("ring", figures::ring(worker, &ring))?;
         }
     }
-    if matches!(get, Get::Warnings | Get::Dump) {
+    if dumps || get == Get::Warnings {
         // Who asks wants what is wrong now, too.
         handle.check_tasks();
         for warning in handle.warnings() {
@@ -159,14 +204,28 @@ pub(super) fn write(handle: &Handle, request: &Request, out: &mut impl Write) ->
             lines.line("warning", value)?;
         }
     }
-    if matches!(get, Get::Warnings | Get::Dump) {
+    if dumps || get == Get::Warnings {
         for report in metrics.stuck_reports() {
             lines.line("stuck", figures::stuck(&report))?;
         }
     }
     if matches!(get, Get::Tasks | Get::Dump) {
         for task in handle.tasks() {
-            lines.task(&task)?;
+            lines.task(&task, &Stacks::NotAsked)?;
+        }
+    }
+    if get == Get::Trace {
+        let (traced, rest) = dump_outside(handle, request.limit, request.within);
+        // One after the other: to write a stack is to look up its names, which takes time and memory.
+        for task in traced {
+            let stacks = match task.is_missed() {
+                true => Stacks::Missed,
+                false => Stacks::Of(task.trace()),
+            };
+            lines.task(task.info(), &stacks)?;
+        }
+        for task in rest {
+            lines.task(&task, &Stacks::NotAsked)?;
         }
     }
     if get == Get::Sites {
@@ -210,6 +269,9 @@ mod tests {
         }
         let request = Request::parse(br#"{"every_ms":1,"get":"workers"}"#).expect("it is one");
         assert_eq!(request.every(), Some(Duration::from_millis(EVERY_MIN_MS)));
+        let request = Request::parse(br#"{"get":"trace","limit":7,"within_ms":250}"#);
+        let request = request.expect("it is one");
+        assert_eq!((request.limit, request.within.as_millis()), (7, 250));
     }
 
     #[test]
@@ -221,6 +283,10 @@ mod tests {
         assert!(refused(r#"{"get":7}"#).contains("`get`"));
         assert!(refused(r#"{"get":"rings","every_ms":-1}"#).contains("whole number"));
         assert!(refused(r#"{"get":"rings","evry_ms":1}"#).contains("evry_ms"));
+        assert!(refused(r#"{"get":"trace","limit":10001}"#).contains("10000 at most"));
+        assert!(refused(r#"{"get":"trace","within_ms":1.5}"#).contains("whole number"));
+        assert!(refused(r#"{"get":"trace","every_ms":1000}"#).contains("once"));
+        assert!(refused(r#"{"get":"tasks","limit":5}"#).contains("`trace` only"));
         assert!(
             refused(&"[".repeat(4000)).contains("JSON"),
             "no recursion without end"

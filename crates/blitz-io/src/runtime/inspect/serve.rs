@@ -6,6 +6,7 @@
 //! | [`REQUEST_LEN_MAX`] bytes in a request | an error, and the connection ends |
 //! | [`SILENCE_MAX`] without a request | the connection ends |
 //! | [`STALL_MAX`] without a byte of the answer taken | the connection ends |
+//! | 10,000 traced tasks, 10 s until they are polled | a request for more is an error |
 //! | one list of tasks at a time | the next reader waits for its turn, no longer than `STALL_MAX` |
 
 use std::fmt;
@@ -29,8 +30,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(600);
 const STALL_MAX: Duration = Duration::from_secs(5);
 /// An answer leaves in pieces of this size.
 const PIECE: usize = 64 << 10;
-/// A reader's thread needs little.
-const STACK: usize = 256 << 10;
+/// A reader's thread needs little, but for the standard library's look at debug information, which a trace takes.
+const STACK: usize = 512 << 10;
 /// A failed accept, most likely for want of descriptors, is tried again after this.
 const RETRY: Duration = Duration::from_millis(100);
 

@@ -5,12 +5,23 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::context::tasks::{Awaited, Target, TaskInfo};
+use crate::runtime::dump::{Backtrace, BacktraceFrame, Trace};
 
-/// Writes `{"task":{…}}` and the line's end.
+/// What is known of the stacks that a task waits in.
+pub(super) enum Stacks<'a> {
+    /// Nobody asked.
+    NotAsked,
+    /// It was not polled in the time asked.
+    Missed,
+    /// One for each leaf.
+    Of(&'a Trace),
+}
+
+/// Writes `{"task":{…}}` and the line's end, with the field `stacks` if they were asked for.
 ///
 /// # Errors
 /// The writer's.
-pub(super) fn write(out: &mut impl Write, task: &TaskInfo) -> io::Result<()> {
+pub(super) fn write(out: &mut impl Write, task: &TaskInfo, stacks: &Stacks<'_>) -> io::Result<()> {
     let TaskInfo {
         id,
         name,
@@ -25,11 +36,11 @@ pub(super) fn write(out: &mut impl Write, task: &TaskInfo) -> io::Result<()> {
         awaits,
         ..
     } = task;
-    writeln!(
+    write!(
         out,
         "{{\"task\":{{\"id\":{},\"name\":{},\"spawned_at\":{},\"state\":{},\"since_ns\":{},\"polls\":{polls},\
          \"self_wakes\":{self_wakes},\"wakers\":{wakers},\"has_join_handle\":{has_join_handle},\"bytes\":{bytes},\
-         \"awaits\":{},\"says\":{}}}}}",
+         \"awaits\":{},\"says\":{}",
         Text(id),
         Maybe(name.as_ref().map(Text)),
         Text(spawned_at),
@@ -37,7 +48,76 @@ pub(super) fn write(out: &mut impl Write, task: &TaskInfo) -> io::Result<()> {
         since.as_nanos(),
         Maybe(awaits.as_ref().map(Awaits)),
         Text(task),
-    )
+    )?;
+    match stacks {
+        Stacks::NotAsked => {}
+        Stacks::Missed => out.write_all(b",\"stacks\":null")?,
+        Stacks::Of(trace) => {
+            let leaves = trace
+                .awaits()
+                .into_iter()
+                .zip(trace.resolve_backtraces())
+                .map(|(awaits, backtrace)| Leaf { awaits, backtrace });
+            write!(out, ",\"stacks\":{}", List(leaves.collect()))?;
+        }
+    }
+    out.write_all(b"}}\n")
+}
+
+/// One leaf and the stack of futures below it.
+struct Leaf {
+    awaits: Option<Awaited>,
+    backtrace: Backtrace,
+}
+
+impl Display for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let symbols = self.backtrace.frames().flat_map(BacktraceFrame::symbols);
+        let frames = symbols.map(|symbol| Frame {
+            function: symbol.name_demangled(),
+            at: symbol
+                .filename()
+                .zip(symbol.lineno())
+                .map(|(file, line)| format!("{}:{line}", file.display())),
+        });
+        write!(
+            f,
+            "{{\"awaits\":{},\"says\":{},\"frames\":{}}}",
+            Maybe(self.awaits.as_ref().map(Awaits)),
+            Maybe(self.awaits.as_ref().map(Text)),
+            List(frames.collect())
+        )
+    }
+}
+
+struct Frame<'a> {
+    function: Option<&'a str>,
+    at: Option<String>,
+}
+
+impl Display for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{{\"function\":{},\"at\":{}}}",
+            Maybe(self.function.map(Text)),
+            Maybe(self.at.as_ref().map(Text))
+        )
+    }
+}
+
+/// Values, one after the other.
+struct List<T>(Vec<T>);
+
+impl<T: Display> Display for List<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('[')?;
+        for (index, value) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(f, "{comma}{value}")?;
+        }
+        f.write_char(']')
+    }
 }
 
 /// A value, or `null`.
