@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
+use super::json::{self, Value, Word, fields};
 use super::task_line::Stacks;
 use super::{figures, task_line};
 use crate::context::Handle;
@@ -74,26 +73,26 @@ impl Request {
     /// # Errors
     /// What is wrong with it, as a phrase.
     pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
-        let value: Value = serde_json::from_slice(line)
-            .map_err(|error| format!("a request is a JSON object on one line: {error}"))?;
-        let Some(object) = value.as_object() else {
-            return Err("a request is a JSON object, such as {\"get\":\"runtime\"}".to_owned());
-        };
+        let object = json::object(line).map_err(|why| {
+            format!(
+                "a request is a JSON object on one line, such as {{\"get\":\"runtime\"}}: {why}"
+            )
+        })?;
         let mut request = None;
         let mut every = None;
         let (mut limit, mut within_ms) = (None, None);
         for (key, value) in object {
             match (key.as_str(), value) {
-                ("get", Value::String(wanted)) => request = Some(known(wanted)?),
-                ("every_ms", Value::Number(number)) => {
-                    let ms = number.as_u64().ok_or("every_ms is a whole number")?;
+                ("get", Word::Text(wanted)) => request = Some(known(&wanted)?),
+                ("every_ms", Word::Number(number)) => {
+                    let ms = number.ok_or("every_ms is a whole number")?;
                     every = Some(Duration::from_millis(ms.max(EVERY_MIN_MS)));
                 }
-                ("limit", Value::Number(number)) => {
-                    limit = Some(up_to(number.as_u64(), TRACES_MAX, "limit")?);
+                ("limit", Word::Number(number)) => {
+                    limit = Some(up_to(number, TRACES_MAX, "limit")?);
                 }
-                ("within_ms", Value::Number(number)) => {
-                    within_ms = Some(up_to(number.as_u64(), WITHIN_MAX_MS, "within_ms")?);
+                ("within_ms", Word::Number(number)) => {
+                    within_ms = Some(up_to(number, WITHIN_MAX_MS, "within_ms")?);
                 }
                 (key, _) => return Err(format!("a request has no `{key}` of this kind")),
             }
@@ -162,7 +161,7 @@ struct Lines<'a, W> {
 impl<W: Write> Lines<'_, W> {
     fn line(&mut self, kind: &'static str, value: Value) -> io::Result<()> {
         self.count += 1;
-        write_line(self.out, &json!({ kind: value }))
+        write_line(self.out, &object(kind, value))
     }
 
     fn task(&mut self, task: &TaskInfo, stacks: &Stacks<'_>) -> io::Result<()> {
@@ -199,9 +198,7 @@ pub(super) fn write(handle: &Handle, request: &Request, out: &mut impl Write) ->
         // Who asks wants what is wrong now, too.
         handle.check_tasks();
         for warning in handle.warnings() {
-            let value = json!({"task": warning.task.to_string(), "name": warning.name,
-                               "spawned_at": warning.spawned_at.to_string(), "says": warning.to_string()});
-            lines.line("warning", value)?;
+            lines.line("warning", figures::warning(&warning))?;
         }
     }
     if dumps || get == Get::Warnings {
@@ -237,7 +234,7 @@ pub(super) fn write(handle: &Handle, request: &Request, out: &mut impl Write) ->
         lines.line("prometheus", metrics.prometheus().into())?;
     }
     let count = lines.count;
-    write_line(out, &json!({"end": request.name, "lines": count}))
+    write_line(out, &fields! {"end": request.name, "lines": count})
 }
 
 /// Writes the answer that there is none.
@@ -245,12 +242,15 @@ pub(super) fn write(handle: &Handle, request: &Request, out: &mut impl Write) ->
 /// # Errors
 /// Those of the writer.
 pub(super) fn error(out: &mut impl Write, why: &str) -> io::Result<()> {
-    write_line(out, &json!({ "error": why }))
+    write_line(out, &fields! {"error": why})
+}
+
+fn object(key: &'static str, value: Value) -> Value {
+    Value::Object(vec![(key.into(), value)])
 }
 
 fn write_line(out: &mut impl Write, value: &Value) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"\n")
+    writeln!(out, "{value}")
 }
 
 #[cfg(test)]

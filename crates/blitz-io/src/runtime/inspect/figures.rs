@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use blitz_driver::RingMetrics;
-use serde_json::{Map, Value, json};
+use blitz_exec::scheduler::warnings::Warning;
 
+use super::json::{Value, fields};
 use crate::context::tasks::TaskInfo;
 use crate::context::{Handle, RuntimeFlavor, RuntimeMetrics, StuckReport};
 
@@ -16,7 +17,7 @@ const PROTOCOL: u32 = 1;
 pub(super) fn runtime(handle: &Handle) -> Value {
     let metrics = handle.metrics();
     let capabilities = handle.capabilities();
-    json!({
+    fields! {
         "protocol": PROTOCOL,
         "blitz_io": env!("CARGO_PKG_VERSION"),
         "process": std::process::id(),
@@ -38,7 +39,7 @@ pub(super) fn runtime(handle: &Handle) -> Value {
         "warnings": metrics.warnings_count(),
         "stuck": metrics.stuck_count(),
         "rescues": metrics.rescue_count(),
-    })
+    }
 }
 
 /// The name of the running program's file.
@@ -57,7 +58,7 @@ fn flavor(flavor: RuntimeFlavor) -> &'static str {
 
 /// One worker. What counts up counts from the runtime's start.
 pub(super) fn worker(metrics: &RuntimeMetrics, worker: usize) -> Value {
-    json!({
+    fields! {
         "worker": worker,
         // Nobody runs a `current_thread` worker outside of `block_on`.
         "has_thread": metrics.worker_thread_id(worker).is_some(),
@@ -73,7 +74,7 @@ pub(super) fn worker(metrics: &RuntimeMetrics, worker: usize) -> Value {
         "overflows": metrics.worker_overflow_count(worker),
         "steals": metrics.worker_steal_count(worker),
         "steal_operations": metrics.worker_steal_operations(worker),
-    })
+    }
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -82,15 +83,12 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 /// One worker's driver.
 pub(super) fn ring(worker: usize, ring: &RingMetrics) -> Value {
-    let in_flight: Map<String, Value> = ring
-        .in_flight
-        .iter()
-        .map(|kind| (kind.operation.to_owned(), kind.count.into()))
-        .collect();
-    json!({
+    let in_flight = ring.in_flight.iter();
+    let in_flight = in_flight.map(|kind| (kind.operation.into(), kind.count.into()));
+    fields! {
         "worker": worker,
         "backend": ring.backend.to_string(),
-        "reason": ring.reason,
+        "reason": ring.reason.as_str(),
         "sq_entries": ring.sq_entries,
         "cq_entries": ring.cq_entries,
         "turns": ring.turns,
@@ -108,22 +106,32 @@ pub(super) fn ring(worker: usize, ring: &RingMetrics) -> Value {
         "cancels_late": ring.cancels_late,
         "registered": ring.registered,
         "sources": ring.sources,
-        "in_flight": in_flight,
+        "in_flight": Value::Object(in_flight.collect()),
         "timers": ring.timers,
         "ring_bytes": ring.ring_bytes,
         "buffer_bytes": ring.buffer_bytes,
         "timer_bytes": ring.timer_bytes,
         "table_bytes": ring.table_bytes,
-    })
+    }
+}
+
+/// One warning about a task.
+pub(super) fn warning(warning: &Warning) -> Value {
+    fields! {
+        "task": warning.task.to_string(),
+        "name": warning.name.as_deref(),
+        "spawned_at": warning.spawned_at.to_string(),
+        "says": warning.to_string(),
+    }
 }
 
 /// One report of a stuck worker.
 pub(super) fn stuck(report: &StuckReport) -> Value {
-    json!({
+    fields! {
         "worker": report.worker,
         "stuck_for_ns": nanoseconds(report.stuck_for),
         "says": report.to_string(),
-    })
+    }
 }
 
 /// The tasks of one spawn site that bear one name.
@@ -163,7 +171,7 @@ pub(super) fn sites(tasks: &[TaskInfo]) -> Vec<Value> {
     }
     let of = |((at, name), site): ((&std::panic::Location<'_>, Option<&str>), Site)| {
         let most = site.awaits.iter().max_by_key(|(_, count)| **count);
-        json!({
+        fields! {
             "spawned_at": at.to_string(),
             "name": name,
             "tasks": site.tasks,
@@ -173,8 +181,8 @@ pub(super) fn sites(tasks: &[TaskInfo]) -> Vec<Value> {
             "polls": site.polls,
             "self_wakes": site.self_wakes,
             "bytes": site.bytes,
-            "awaits": most.map(|(what, _)| what),
-        })
+            "awaits": most.map(|(what, _)| *what),
+        }
     };
     sites.into_iter().map(of).collect()
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod figures;
+mod json;
 mod serve;
 mod task_line;
 

@@ -1,9 +1,10 @@
 //! One task as a line of JSON, written straight to the reader: a runtime may have a hundred thousand.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::json::{List, Maybe, Text};
 use crate::context::tasks::{Awaited, Target, TaskInfo};
 use crate::runtime::dump::{Backtrace, BacktraceFrame, Trace};
 
@@ -106,32 +107,6 @@ impl Display for Frame<'_> {
     }
 }
 
-/// Values, one after the other.
-struct List<T>(Vec<T>);
-
-impl<T: Display> Display for List<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('[')?;
-        for (index, value) in self.0.iter().enumerate() {
-            let comma = if index > 0 { "," } else { "" };
-            write!(f, "{comma}{value}")?;
-        }
-        f.write_char(']')
-    }
-}
-
-/// A value, or `null`.
-struct Maybe<T>(Option<T>);
-
-impl<T: Display> Display for Maybe<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_str("null"),
-        }
-    }
-}
-
 struct Awaits<'a>(&'a Awaited);
 
 impl Display for Awaits<'_> {
@@ -167,56 +142,9 @@ impl Display for On<'_> {
     }
 }
 
-/// What is shown, as a string of JSON.
-struct Text<T>(T);
-
-impl<T: Display> Display for Text<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        write!(Escape(f), "{}", self.0)?;
-        f.write_char('"')
-    }
-}
-
-struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
-
-impl fmt::Write for Escape<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        let mut rest = text;
-        while let Some(at) = rest.bytes().position(special) {
-            self.0.write_str(&rest[..at])?;
-            match rest.as_bytes()[at] {
-                byte @ (b'"' | b'\\') => write!(self.0, "\\{}", byte as char)?,
-                byte => write!(self.0, "\\u{byte:04x}")?,
-            }
-            rest = &rest[at + 1..];
-        }
-        self.0.write_str(rest)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn any_text_comes_back_as_it_was() {
-        for text in [
-            "",
-            "plain",
-            "a \"b\" \\c\\",
-            "line\nend\t\u{0}\u{1f}",
-            "größer 🦀 \u{7f}",
-        ] {
-            let json = Text(text).to_string();
-            assert_eq!(
-                serde_json::from_str::<String>(&json).ok().as_deref(),
-                Some(text),
-                "{json}"
-            );
-        }
-    }
 
     #[test]
     fn each_kind_of_target_is_json() {
