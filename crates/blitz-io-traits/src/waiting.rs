@@ -51,11 +51,17 @@ pub enum Call {
     Shutdown,
     /// `seek`, `rewind` and `stream_position`
     Seek,
+    /// `copy`
+    Copy,
+    /// `copy_buf`
+    CopyBuf,
+    /// `copy_bidirectional` and `copy_bidirectional_with_sizes`
+    CopyBidirectional,
 }
 
 impl Call {
     /// All of them, in the order of their numbers (`call as usize`).
-    pub const ALL: [Call; 18] = [
+    pub const ALL: [Call; 21] = [
         Call::Read,
         Call::ReadBuf,
         Call::ReadExact,
@@ -74,6 +80,9 @@ impl Call {
         Call::Flush,
         Call::Shutdown,
         Call::Seek,
+        Call::Copy,
+        Call::CopyBuf,
+        Call::CopyBidirectional,
     ];
 
     /// Its name, as a user wrote it.
@@ -97,6 +106,9 @@ impl Call {
             Call::Flush => "flush",
             Call::Shutdown => "shutdown",
             Call::Seek => "seek",
+            Call::Copy => "copy",
+            Call::CopyBuf => "copy_buf",
+            Call::CopyBidirectional => "copy_bidirectional",
         }
     }
 }

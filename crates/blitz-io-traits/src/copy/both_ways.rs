@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use super::SIZE_DEFAULT;
 use super::buffer::CopyBuffer;
+use crate::waiting::{Call, Located};
 use crate::{AsyncRead, AsyncWrite};
 
 /// Copies from `a` to `b` and from `b` to `a` until both directions have ended, and returns how many bytes went each way.
@@ -43,12 +44,16 @@ use crate::{AsyncRead, AsyncWrite};
 /// assert_eq!((copied?, text?), ((8, 6), String::from("answer")));
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy_bidirectional<A, B>(a: &mut A, b: &mut B) -> io::Result<(u64, u64)>
+#[track_caller]
+pub fn copy_bidirectional<A, B>(
+    a: &mut A,
+    b: &mut B,
+) -> impl Future<Output = io::Result<(u64, u64)>>
 where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    copy_bidirectional_with_sizes(a, b, SIZE_DEFAULT, SIZE_DEFAULT).await
+    copy_bidirectional_with_sizes(a, b, SIZE_DEFAULT, SIZE_DEFAULT)
 }
 
 /// Copies both ways as [`copy_bidirectional`] does, with buffers of the given sizes.
@@ -73,33 +78,36 @@ where
 /// assert_eq!(left.writer(), b"from the right");
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy_bidirectional_with_sizes<A, B>(
+#[track_caller]
+pub fn copy_bidirectional_with_sizes<A, B>(
     a: &mut A,
     b: &mut B,
     a_to_b_buf_size: usize,
     b_to_a_buf_size: usize,
-) -> io::Result<(u64, u64)>
+) -> impl Future<Output = io::Result<(u64, u64)>>
 where
     A: AsyncRead + AsyncWrite + Unpin + ?Sized,
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
-    assert!(
-        a_to_b_buf_size > 0,
-        "`a_to_b_buf_size` must be greater than 0"
-    );
-    assert!(
-        b_to_a_buf_size > 0,
-        "`b_to_a_buf_size` must be greater than 0"
-    );
-    let mut there = Direction::Copying(CopyBuffer::new(a_to_b_buf_size));
-    let mut back = Direction::Copying(CopyBuffer::new(b_to_a_buf_size));
-    poll_fn(|cx| {
-        // Both are polled each time, so that both have their wakers in place.
-        let sent = there.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b))?;
-        let received = back.poll(cx, Pin::new(&mut *b), Pin::new(&mut *a))?;
-        Poll::Ready(Ok((ready!(sent), ready!(received))))
+    Located::new(Call::CopyBidirectional, async move {
+        assert!(
+            a_to_b_buf_size > 0,
+            "`a_to_b_buf_size` must be greater than 0"
+        );
+        assert!(
+            b_to_a_buf_size > 0,
+            "`b_to_a_buf_size` must be greater than 0"
+        );
+        let mut there = Direction::Copying(CopyBuffer::new(a_to_b_buf_size));
+        let mut back = Direction::Copying(CopyBuffer::new(b_to_a_buf_size));
+        poll_fn(|cx| {
+            // Both are polled each time, so that both have their wakers in place.
+            let sent = there.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b))?;
+            let received = back.poll(cx, Pin::new(&mut *b), Pin::new(&mut *a))?;
+            Poll::Ready(Ok((ready!(sent), ready!(received))))
+        })
+        .await
     })
-    .await
 }
 
 /// How far one direction has come.

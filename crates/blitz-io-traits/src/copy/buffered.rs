@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::coop::Rounds;
 use crate::faults::{is_interrupted, write_zero};
+use crate::waiting::{Call, Located};
 use crate::{AsyncBufRead, AsyncWrite};
 
 /// Copies all bytes from `reader` to `writer`, flushes, and returns how many bytes it was.
@@ -29,13 +30,19 @@ use crate::{AsyncBufRead, AsyncWrite};
 /// assert_eq!(copy_buf(&mut source, &mut sink).await?, 9);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy_buf<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> io::Result<u64>
+#[track_caller]
+pub fn copy_buf<'a, R, W>(
+    reader: &'a mut R,
+    writer: &'a mut W,
+) -> impl Future<Output = io::Result<u64>> + use<'a, R, W>
 where
     R: AsyncBufRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut progress = Progress::default();
-    poll_fn(|cx| progress.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
+    Located::new(Call::CopyBuf, async move {
+        let mut progress = Progress::default();
+        poll_fn(|cx| progress.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
+    })
 }
 
 #[derive(Default)]

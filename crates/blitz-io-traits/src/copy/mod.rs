@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 
+use crate::waiting::{Call, Located};
 use crate::{AsyncRead, AsyncWrite};
 use buffer::CopyBuffer;
 
@@ -39,11 +40,17 @@ const SIZE_DEFAULT: usize = 8 * 1024;
 /// assert_eq!((n, &sink[..]), (9, &b"all of it"[..]));
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-pub async fn copy<'a, R, W>(reader: &'a mut R, writer: &'a mut W) -> io::Result<u64>
+#[track_caller]
+pub fn copy<'a, R, W>(
+    reader: &'a mut R,
+    writer: &'a mut W,
+) -> impl Future<Output = io::Result<u64>> + use<'a, R, W>
 where
     R: AsyncRead + Unpin + ?Sized,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    let mut buffer = CopyBuffer::new(SIZE_DEFAULT);
-    poll_fn(|cx| buffer.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
+    Located::new(Call::Copy, async move {
+        let mut buffer = CopyBuffer::new(SIZE_DEFAULT);
+        poll_fn(|cx| buffer.poll_copy(cx, Pin::new(&mut *reader), Pin::new(&mut *writer))).await
+    })
 }

@@ -1,5 +1,6 @@
 //! What a runtime shows of itself: figures, histograms, tasks, traces, warnings, hooks.
 
+mod awaits;
 mod dump;
 mod hooks;
 mod metrics;
