@@ -38,6 +38,8 @@ pub enum Resource {
     Signal,
     /// A thing's that the note's text names: how many, or which.
     Number,
+    /// A thing's address, which tells it from its like: all who wait for one lock have the same.
+    Object,
 }
 
 /// In the place of a note's number: it is not known.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use blitz_core::primitive::sync::Mutex;
 
+use crate::called::called;
 use crate::notify::{Notified, Notify};
 
 /// A point where a number of tasks wait until the last has come. It may be used again and again.
@@ -38,19 +39,22 @@ impl Barrier {
     ///
     /// # Cancel safety
     /// Not safe: one who came counts, also if it does not wait until the end.
-    pub async fn wait(&self) -> BarrierWaitResult {
-        match self.arrive() {
-            Arrival::Early(complete) => {
-                complete.await;
-                BarrierWaitResult(false)
-            }
-            Arrival::Last { others_wait } => {
-                if others_wait {
-                    self.complete.finish_call();
+    #[track_caller]
+    pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
+        called!("Barrier::wait", async move {
+            match self.arrive() {
+                Arrival::Early(complete) => {
+                    complete.await;
+                    BarrierWaitResult(false)
                 }
-                BarrierWaitResult(true)
+                Arrival::Last { others_wait } => {
+                    if others_wait {
+                        self.complete.finish_call();
+                    }
+                    BarrierWaitResult(true)
+                }
             }
-        }
+        })
     }
 
     /// Counts the caller. Whom a round's last one calls is decided under the lock, so that none of the next round is.

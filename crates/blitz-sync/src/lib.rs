@@ -10,6 +10,7 @@ mod acquire_error;
 mod barrier;
 mod blocking;
 pub mod broadcast;
+mod called;
 mod cooperative;
 mod filled;
 mod guard_traits;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::ops::Deref;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -15,7 +15,10 @@ use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicU8, AtomicUsize};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
+use blitz_core::waiting::Site;
 use blitz_core::wake::WakeBatch;
+
+use crate::called;
 
 /// Whether a notification lies ready, whether somebody waits, and how often all were notified.
 ///
@@ -253,6 +256,7 @@ impl Notify {
     ///
     /// # Cancel safety
     /// Dropped, it leaves the line; if `notify_one` had chosen it already, the next one is notified instead.
+    #[track_caller]
     pub fn notified(&self) -> Notified<'_> {
         Notified {
             wait: Wait::new(self),
@@ -263,6 +267,7 @@ impl Notify {
     ///
     /// # Cancel safety
     /// As for [`notified`](Self::notified).
+    #[track_caller]
     pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
         OwnedNotified {
             wait: Wait::new(self),
@@ -499,6 +504,8 @@ impl fmt::Debug for Notify {
     }
 }
 
+static NOTIFIED: Site = called::site("Notify::notified");
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Fresh,
@@ -510,6 +517,7 @@ pin_project_lite::pin_project! {
     /// A wait, however it holds on to its signal.
     struct Wait<N: Deref<Target = Notify>> {
         notify: N,
+        at: &'static Location<'static>,
         step: Step,
         #[pin]
         place: Place,
@@ -526,10 +534,12 @@ pin_project_lite::pin_project! {
 }
 
 impl<N: Deref<Target = Notify>> Wait<N> {
+    #[track_caller]
     fn new(notify: N) -> Self {
         let seen_calls = notify.word.calls();
         Self {
             notify,
+            at: Location::caller(),
             step: Step::Fresh,
             place: Place {
                 links: Links::new(),
@@ -557,12 +567,12 @@ impl<N: Deref<Target = Notify>> Wait<N> {
         notified
     }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.step(Some(cx.waker())) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.as_mut().step(Some(cx.waker())) {
+            return Poll::Ready(());
         }
+        called::note(&NOTIFIED, &*self.notify, Some(self.at));
+        Poll::Pending
     }
 }
 

@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 
 use crate::acquire_error::TryAcquireError;
+use crate::called::called;
 use crate::filled::Filled;
 use crate::hold::Hold;
 use crate::permits::Permits;
@@ -106,15 +108,19 @@ impl<T> OnceCell<T> {
     ///
     /// # Panics
     /// As `f` does; the cell stays empty then.
-    pub async fn get_or_init<F, Fut>(&self, f: F) -> &T
+    #[track_caller]
+    pub fn get_or_init<F, Fut>(&self, f: F) -> impl Future<Output = &T>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        let made = self.get_or_try_init(|| async { Ok::<T, std::convert::Infallible>(f().await) });
-        match made.await {
-            Ok(value) => value,
-            Err(never) => match never {},
+        let make = || async { Ok::<T, std::convert::Infallible>(f().await) };
+        let made = self.get_or_try_init(make);
+        async move {
+            match made.await {
+                Ok(value) => value,
+                Err(never) => match never {},
+            }
         }
     }
 
@@ -138,23 +144,29 @@ impl<T> OnceCell<T> {
     /// assert_eq!(cell.get_or_try_init(|| async { Ok::<_, &str>(1) }).await, Ok(&1));
     /// # });
     /// ```
-    pub async fn get_or_try_init<E, F, Fut>(&self, f: F) -> Result<&T, E>
+    #[track_caller]
+    pub fn get_or_try_init<E, F, Fut>(&self, f: F) -> impl Future<Output = Result<&T, E>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        if let Some(value) = self.get() {
-            return Ok(value);
-        }
-        if self.maker.acquire(1).await.is_ok() {
-            // Given back if `f` fails, panics or is dropped.
-            let turn = Hold::new(&self.maker, 1);
-            let value = f().await?;
-            self.fill(turn, value);
-        }
-        match self.get() {
-            Some(value) => Ok(value),
-            None => unreachable!("a cell's maker is closed after the value is there"),
+        let at = Location::caller();
+        async move {
+            if let Some(value) = self.get() {
+                return Ok(value);
+            }
+            // The wait alone: what `f` waits for says so itself.
+            let turn = called!(at, "OnceCell::get_or_init", self.maker.acquire(1));
+            if turn.await.is_ok() {
+                // Given back if `f` fails, panics or is dropped.
+                let turn = Hold::new(&self.maker, 1);
+                let value = f().await?;
+                self.fill(turn, value);
+            }
+            match self.get() {
+                Some(value) => Ok(value),
+                None => unreachable!("a cell's maker is closed after the value is there"),
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -13,8 +14,10 @@ use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::Arc;
 use blitz_core::primitive::sync::atomic::AtomicU8;
 use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use blitz_core::waiting::Site;
 
 use crate::blocking::block_on;
+use crate::called::{self, called};
 
 /// Where the channel stands, and who may touch which cell.
 ///
@@ -78,6 +81,9 @@ impl Word {
         word
     }
 }
+
+static RECEIVER: Site = called::site("oneshot::Receiver");
+static CLOSED_BY_RECEIVER: Site = called::site("oneshot::Sender::poll_closed");
 
 struct Channel<T> {
     word: Word,
@@ -187,8 +193,11 @@ impl<T> Sender<T> {
     /// assert!(sender.is_closed());
     /// # });
     /// ```
-    pub async fn closed(&mut self) {
-        poll_fn(|cx| self.poll_closed(cx)).await;
+    #[track_caller]
+    pub fn closed(&mut self) -> impl Future<Output = ()> {
+        called!("oneshot::Sender::closed", async move {
+            poll_fn(|cx| self.poll_closed(cx)).await;
+        })
     }
 
     /// Whether the receiver is gone or closed.
@@ -197,6 +206,7 @@ impl<T> Sender<T> {
     }
 
     /// Ready once the receiver is gone or closed; until then the task is woken when it is.
+    #[track_caller]
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let coop = ready!(budget::poll_proceed(cx));
         let channel = self.channel();
@@ -205,6 +215,11 @@ impl<T> Sender<T> {
             // SAFETY: without CLOSED only the sender writes this cell, and we are the sender.
             let old = channel.sender.with(|waker| unsafe { (*waker).as_ref() });
             if old.is_some_and(|old| old.will_wake(cx.waker())) {
+                called::note(
+                    &CLOSED_BY_RECEIVER,
+                    &**channel,
+                    called::line(Location::caller()),
+                );
                 return Poll::Pending;
             }
             word = channel.word.clear(WATCHING);
@@ -219,6 +234,11 @@ impl<T> Sender<T> {
             word = channel.word.set(WATCHING);
         }
         if word & CLOSED == 0 {
+            called::note(
+                &CLOSED_BY_RECEIVER,
+                &**channel,
+                called::line(Location::caller()),
+            );
             return Poll::Pending;
         }
         coop.made_progress();
@@ -337,6 +357,7 @@ impl<T> Future for Receiver<T> {
                 // SAFETY: without VALUE and GONE only the receiver writes this cell, and we are the receiver.
                 let old = channel.receiver.with(|waker| unsafe { (*waker).as_ref() });
                 if old.is_some_and(|old| old.will_wake(cx.waker())) {
+                    called::note(&RECEIVER, &**channel, called::line(Location::caller()));
                     return Poll::Pending;
                 }
                 word = channel.word.clear(WAITING);
@@ -352,6 +373,7 @@ impl<T> Future for Receiver<T> {
             }
         }
         let Some(outcome) = outcome(channel, word) else {
+            called::note(&RECEIVER, &**channel, called::line(Location::caller()));
             return Poll::Pending;
         };
         coop.made_progress();

@@ -17,9 +17,11 @@ use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
+use blitz_core::waiting::Site;
 use blitz_core::wake::WakeBatch;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
+use crate::called;
 
 /// How many permits there are, and whether there is a line.
 ///
@@ -482,6 +484,9 @@ impl Place {
     }
 }
 
+/// What waits says which it is by the call around it.
+static WAITS: Site = called::site("permits");
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Fresh,
@@ -528,6 +533,7 @@ impl Future for Wait<'_> {
         };
         if answer.is_pending() {
             *this.step = Step::InLine;
+            called::note(&WAITS, *this.permits, None);
             return Poll::Pending;
         }
         *this.step = Step::Done;

@@ -7,6 +7,7 @@ use std::pin::pin;
 use blitz_core::primitive::sync::atomic::AtomicBool;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 
+use crate::called::called;
 use crate::filled::Filled;
 use crate::notify::Notify;
 
@@ -96,18 +97,21 @@ impl<T> SetOnce<T> {
     ///
     /// # Cancel safety
     /// Safe: waiting takes nothing.
-    pub async fn wait(&self) -> &T {
-        loop {
-            if let Some(value) = self.get() {
-                return value;
+    #[track_caller]
+    pub fn wait(&self) -> impl Future<Output = &T> {
+        called!("SetOnce::wait", async move {
+            loop {
+                if let Some(value) = self.get() {
+                    return value;
+                }
+                // From here on no notification is missed.
+                let notified = pin!(self.is_set.notified());
+                if let Some(value) = self.get() {
+                    return value;
+                }
+                notified.await;
             }
-            // From here on no notification is missed.
-            let notified = pin!(self.is_set.notified());
-            if let Some(value) = self.get() {
-                return value;
-            }
-            notified.await;
-        }
+        })
     }
 
     /// The value, if it is set.

@@ -81,6 +81,11 @@ pub enum Target {
     },
     /// Something that the call counts or numbers.
     Number(u64),
+    /// A lock, a channel, or what else lies in the program's memory.
+    Object {
+        /// Where: those who wait for the same one have the same address.
+        address: u64,
+    },
 }
 
 impl fmt::Display for Target {
@@ -97,6 +102,7 @@ impl fmt::Display for Target {
             Target::Task { id } => write!(f, "task {id}"),
             Target::Signal { number } => write!(f, "signal {number}"),
             Target::Number(number) => number.fmt(f),
+            Target::Object { address } => write!(f, "{address:#x}"),
         }
     }
 }
@@ -146,6 +152,7 @@ impl Awaited {
             Resource::Task => Some(Target::Task { id: number }),
             Resource::Signal => Some(Target::Signal { number: signed }),
             Resource::Number => Some(Target::Number(number)),
+            Resource::Object => Some(Target::Object { address: number }),
         };
         Self {
             what: note.site.what,

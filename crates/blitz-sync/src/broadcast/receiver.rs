@@ -7,6 +7,7 @@ use blitz_core::primitive::sync::Arc;
 use super::ring::{Held, Shared};
 use super::{RecvError, TryRecvError};
 use crate::blocking::block_on;
+use crate::called::called;
 use crate::cooperative::cooperative;
 
 /// Receives all values that are sent from the moment it is made, in order.
@@ -80,21 +81,24 @@ impl<T: Clone> Receiver<T> {
     /// assert_eq!(receiver.recv().await, Ok(2));
     /// # });
     /// ```
-    pub async fn recv(&mut self) -> Result<T, RecvError> {
-        let Self { shared, next } = self;
-        let held = cooperative(async {
-            loop {
-                // Made before the look: no value is missed between the two.
-                let sent = shared.sent.notified();
-                match shared.take(next) {
-                    Ok(held) => return Ok(held),
-                    Err(TryRecvError::Closed) => return Err(RecvError::Closed),
-                    Err(TryRecvError::Lagged(missed)) => return Err(RecvError::Lagged(missed)),
-                    Err(TryRecvError::Empty) => sent.await,
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
+        called!("broadcast::Receiver::recv", async move {
+            let Self { shared, next } = self;
+            let held = cooperative(async {
+                loop {
+                    // Made before the look: no value is missed between the two.
+                    let sent = shared.sent.notified();
+                    match shared.take(next) {
+                        Ok(held) => return Ok(held),
+                        Err(TryRecvError::Closed) => return Err(RecvError::Closed),
+                        Err(TryRecvError::Lagged(missed)) => return Err(RecvError::Lagged(missed)),
+                        Err(TryRecvError::Empty) => sent.await,
+                    }
                 }
-            }
-        });
-        held.await.map(value)
+            });
+            held.await.map(value)
+        })
     }
 
     /// The next value, if it is there.

@@ -6,6 +6,7 @@ use blitz_core::primitive::sync::Arc;
 
 use super::ring::Shared;
 use super::{Receiver, SendError};
+use crate::called::called;
 use crate::cooperative::cooperative;
 
 /// Sends values to all receivers of a channel. Clones are cheap; the channel is closed when the last one goes.
@@ -63,18 +64,21 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     /// Safe: waiting takes nothing.
-    pub async fn closed(&self) {
-        cooperative(async {
-            loop {
-                // Made before the look: no end is missed between the two.
-                let deserted = self.shared.deserted.notified();
-                if self.receiver_count() == 0 {
-                    return;
+    #[track_caller]
+    pub fn closed(&self) -> impl Future<Output = ()> {
+        called!("broadcast::Sender::closed", async move {
+            cooperative(async {
+                loop {
+                    // Made before the look: no end is missed between the two.
+                    let deserted = self.shared.deserted.notified();
+                    if self.receiver_count() == 0 {
+                        return;
+                    }
+                    deserted.await;
                 }
-                deserted.await;
-            }
+            })
+            .await;
         })
-        .await;
     }
 
     /// Whether both are of one channel.

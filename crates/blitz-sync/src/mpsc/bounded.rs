@@ -12,6 +12,7 @@ use super::error::{SendError, TryRecvError, TrySendError};
 use super::permit::{OwnedPermit, Permit, PermitIterator};
 use crate::acquire_error::TryAcquireError;
 use crate::blocking::block_on;
+use crate::called::called;
 use crate::cooperative::cooperative;
 use crate::permits::{self, Permits};
 
@@ -87,14 +88,17 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The value comes back if the receiver is gone or closed.
-    pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
-        match self.room(1).await {
-            Ok(()) => {
-                self.fill(value);
-                Ok(())
+    #[track_caller]
+    pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
+        called!("mpsc::Sender::send", async move {
+            match self.room(1).await {
+                Ok(()) => {
+                    self.fill(value);
+                    Ok(())
+                }
+                Err(SendError(())) => Err(SendError(value)),
             }
-            Err(SendError(())) => Err(SendError(value)),
-        }
+        })
     }
 
     /// Sends `value` if there is room, and nobody waits for it.
@@ -143,9 +147,12 @@ impl<T> Sender<T> {
     /// assert_eq!(receiver.recv().await, Some(2));
     /// # });
     /// ```
-    pub async fn reserve(&self) -> Result<Permit<'_, T>, SendError<()>> {
-        self.room(1).await?;
-        Ok(Permit::new(&self.channel))
+    #[track_caller]
+    pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, SendError<()>>> {
+        called!("mpsc::Sender::reserve", async move {
+            self.room(1).await?;
+            Ok(Permit::new(&self.channel))
+        })
     }
 
     /// Waits for room for `count` values at once, and keeps it.
@@ -155,12 +162,18 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// If the receiver is gone or closed, or the channel never has so much room.
-    pub async fn reserve_many(&self, count: usize) -> Result<PermitIterator<'_, T>, SendError<()>> {
-        if count > self.max_capacity() {
-            return Err(SendError(()));
-        }
-        self.room(count).await?;
-        Ok(PermitIterator::new(&self.channel, count))
+    #[track_caller]
+    pub fn reserve_many(
+        &self,
+        count: usize,
+    ) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
+        called!("mpsc::Sender::reserve_many", async move {
+            if count > self.max_capacity() {
+                return Err(SendError(()));
+            }
+            self.room(count).await?;
+            Ok(PermitIterator::new(&self.channel, count))
+        })
     }
 
     /// Waits for room for one value, and keeps it in place of the sender.
@@ -170,9 +183,12 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// If the receiver is gone or closed.
-    pub async fn reserve_owned(self) -> Result<OwnedPermit<T>, SendError<()>> {
-        self.room(1).await?;
-        Ok(OwnedPermit::new(self))
+    #[track_caller]
+    pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
+        called!("mpsc::Sender::reserve_owned", async move {
+            self.room(1).await?;
+            Ok(OwnedPermit::new(self))
+        })
     }
 
     /// Takes room for one value, if there is some and nobody waits for it.
@@ -215,15 +231,18 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     /// Safe: waiting takes nothing.
-    pub async fn closed(&self) {
-        cooperative(async {
-            // Made before the look: no end is missed between the two.
-            let closed = self.channel.closed().notified();
-            if !self.is_closed() {
-                closed.await;
-            }
+    #[track_caller]
+    pub fn closed(&self) -> impl Future<Output = ()> {
+        called!("mpsc::Sender::closed", async move {
+            cooperative(async {
+                // Made before the look: no end is missed between the two.
+                let closed = self.channel.closed().notified();
+                if !self.is_closed() {
+                    closed.await;
+                }
+            })
+            .await;
         })
-        .await;
     }
 
     /// Whether the receiver is gone or closed.
@@ -371,8 +390,11 @@ impl<T> Receiver<T> {
     ///
     /// # Cancel safety
     /// Safe: a value leaves the channel in the poll that returns it.
-    pub async fn recv(&mut self) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
+        called!("mpsc::Receiver::recv", async move {
+            poll_fn(|cx| self.poll_recv(cx)).await
+        })
     }
 
     /// Waits for values, and appends up to `limit` of them to `buffer`, without waiting for the channel to hold so many.
@@ -381,8 +403,11 @@ impl<T> Receiver<T> {
     ///
     /// # Cancel safety
     /// Safe: values leave the channel in the poll that returns their number.
-    pub async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit)).await
+    #[track_caller]
+    pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
+        called!("mpsc::Receiver::recv_many", async move {
+            poll_fn(|cx| self.poll_recv_many(cx, buffer, limit)).await
+        })
     }
 
     /// The next value, if it is there.

@@ -11,10 +11,12 @@ use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Se
 #[cfg(loom)]
 use blitz_core::primitive::sync::atomic::fence;
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
+use blitz_core::waiting::Site;
 use blitz_core::wake::WakeSlot;
 
 use super::error::TryRecvError;
 use super::list::{Found, Head, Tail, queue};
+use crate::called;
 use crate::notify::Notify;
 use crate::permits::Permits;
 
@@ -68,6 +70,9 @@ impl Bound for Unbounded {
         false
     }
 }
+
+/// The receiver's wait, where nothing around it says more.
+static RECEIVES: Site = called::site("mpsc receiver");
 
 /// The receiver's sleep.
 struct Sleep {
@@ -310,7 +315,10 @@ impl<T, B: Bound> Receiving<T, B> {
                     coop.made_progress();
                     return Poll::Ready(None);
                 }
-                Found::Nothing if is_last_look => return Poll::Pending,
+                Found::Nothing if is_last_look => {
+                    called::note(&RECEIVES, &*self.channel, None);
+                    return Poll::Pending;
+                }
                 Found::Nothing => {
                     self.channel.sleep(cx.waker());
                     is_last_look = true;
@@ -349,6 +357,7 @@ impl<T, B: Bound> Receiving<T, B> {
                 return Poll::Ready(count);
             }
             if is_last_look {
+                called::note(&RECEIVES, &*self.channel, None);
                 return Poll::Pending;
             }
             self.channel.sleep(cx.waker());

@@ -9,6 +9,7 @@ use blitz_core::primitive::sync::Arc;
 use super::channel::{Channel, Receiving, Unbounded};
 use super::error::{SendError, TryRecvError};
 use crate::blocking::block_on;
+use crate::called::called;
 use crate::cooperative::cooperative;
 
 type Shared<T> = Channel<T, Unbounded>;
@@ -58,15 +59,18 @@ impl<T> UnboundedSender<T> {
     ///
     /// # Cancel safety
     /// Safe: waiting takes nothing.
-    pub async fn closed(&self) {
-        cooperative(async {
-            // Made before the look: no end is missed between the two.
-            let closed = self.channel.closed().notified();
-            if !self.is_closed() {
-                closed.await;
-            }
+    #[track_caller]
+    pub fn closed(&self) -> impl Future<Output = ()> {
+        called!("mpsc::UnboundedSender::closed", async move {
+            cooperative(async {
+                // Made before the look: no end is missed between the two.
+                let closed = self.channel.closed().notified();
+                if !self.is_closed() {
+                    closed.await;
+                }
+            })
+            .await;
         })
-        .await;
     }
 
     /// Whether the receiver is gone or closed.
@@ -178,8 +182,11 @@ impl<T> UnboundedReceiver<T> {
     ///
     /// # Cancel safety
     /// Safe: a value leaves the channel in the poll that returns it.
-    pub async fn recv(&mut self) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
+        called!("mpsc::UnboundedReceiver::recv", async move {
+            poll_fn(|cx| self.poll_recv(cx)).await
+        })
     }
 
     /// Waits for values, and appends up to `limit` of them to `buffer`, without waiting for the channel to hold so many.
@@ -188,8 +195,11 @@ impl<T> UnboundedReceiver<T> {
     ///
     /// # Cancel safety
     /// Safe: values leave the channel in the poll that returns their number.
-    pub async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit)).await
+    #[track_caller]
+    pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
+        called!("mpsc::UnboundedReceiver::recv_many", async move {
+            poll_fn(|cx| self.poll_recv_many(cx, buffer, limit)).await
+        })
     }
 
     /// The next value, if it is there.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::blocking::block_on;
+use crate::called::called;
 use crate::hold::{Guarded, Hold, Value};
 use crate::permits::Permits;
 
@@ -94,18 +95,24 @@ impl<T: ?Sized> Mutex<T> {
     /// # Cancel safety
     /// Dropped, it gives up its place in the line, and the lock goes to the next.
     #[inline]
-    pub async fn lock(&self) -> MutexGuard<'_, T> {
-        self.acquire().await;
-        MutexGuard::new(self)
+    #[track_caller]
+    pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
+        called!("Mutex::lock", async move {
+            self.acquire().await;
+            MutexGuard::new(self)
+        })
     }
 
     /// Waits for the lock, with a guard that keeps it alive instead of borrowing it.
     ///
     /// # Cancel safety
     /// As for [`lock`](Self::lock).
-    pub async fn lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        self.acquire().await;
-        OwnedMutexGuard::new(self)
+    #[track_caller]
+    pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
+        called!("Mutex::lock_owned", async move {
+            self.acquire().await;
+            OwnedMutexGuard::new(self)
+        })
     }
 
     /// Waits for the lock on a thread that runs no tasks.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::blocking::block_on;
+use crate::called::called;
 use crate::hold::{Guarded, Value};
 use crate::mutex::TryLockError;
 use crate::permits::Permits;
@@ -117,18 +118,24 @@ impl<T: ?Sized> RwLock<T> {
     /// # Cancel safety
     /// Dropped, it gives up its place in the line.
     #[inline]
-    pub async fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.acquire(1).await;
-        RwLockReadGuard::new(self)
+    #[track_caller]
+    pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
+        called!("RwLock::read", async move {
+            self.acquire(1).await;
+            RwLockReadGuard::new(self)
+        })
     }
 
     /// Waits to share the value, with a guard that keeps the lock alive instead of borrowing it.
     ///
     /// # Cancel safety
     /// As for [`read`](Self::read).
-    pub async fn read_owned(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
-        self.acquire(1).await;
-        OwnedRwLockReadGuard::new(self)
+    #[track_caller]
+    pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
+        called!("RwLock::read_owned", async move {
+            self.acquire(1).await;
+            OwnedRwLockReadGuard::new(self)
+        })
     }
 
     /// Waits to share the value, on a thread that runs no tasks.
@@ -163,18 +170,24 @@ impl<T: ?Sized> RwLock<T> {
     /// # Cancel safety
     /// Dropped, it gives up its place in the line, and lets those behind it through.
     #[inline]
-    pub async fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.acquire(self.readers_max).await;
-        RwLockWriteGuard::new(self)
+    #[track_caller]
+    pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
+        called!("RwLock::write", async move {
+            self.acquire(self.readers_max).await;
+            RwLockWriteGuard::new(self)
+        })
     }
 
     /// Waits to have the value alone, with a guard that keeps the lock alive instead of borrowing it.
     ///
     /// # Cancel safety
     /// As for [`write`](Self::write).
-    pub async fn write_owned(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
-        self.acquire(self.readers_max).await;
-        OwnedRwLockWriteGuard::new(self)
+    #[track_caller]
+    pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
+        called!("RwLock::write_owned", async move {
+            self.acquire(self.readers_max).await;
+            OwnedRwLockWriteGuard::new(self)
+        })
     }
 
     /// Waits to have the value alone, on a thread that runs no tasks.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
+use crate::called::called;
 use crate::permits::{self, Permits};
 
 pub use owned::OwnedSemaphorePermit;
@@ -100,9 +101,12 @@ impl Semaphore {
     ///
     /// # Errors
     /// If the semaphore is closed, before or meanwhile.
-    pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
-        self.permits.acquire(1).await?;
-        Ok(SemaphorePermit::new(self, 1))
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+        called!("Semaphore::acquire", async move {
+            self.permits.acquire(1).await?;
+            Ok(SemaphorePermit::new(self, 1))
+        })
     }
 
     /// Waits for `count` permits at once.
@@ -122,9 +126,15 @@ impl Semaphore {
     /// assert_eq!((permit.num_permits(), semaphore.available_permits()), (3, 2));
     /// # });
     /// ```
-    pub async fn acquire_many(&self, count: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
-        self.permits.acquire(count as usize).await?;
-        Ok(SemaphorePermit::new(self, count))
+    #[track_caller]
+    pub fn acquire_many(
+        &self,
+        count: u32,
+    ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+        called!("Semaphore::acquire_many", async move {
+            self.permits.acquire(count as usize).await?;
+            Ok(SemaphorePermit::new(self, count))
+        })
     }
 
     /// Takes a permit if one is free and nobody waits for it.
@@ -151,9 +161,14 @@ impl Semaphore {
     ///
     /// # Errors
     /// If the semaphore is closed, before or meanwhile.
-    pub async fn acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
-        self.permits.acquire(1).await?;
-        Ok(OwnedSemaphorePermit::new(self, 1))
+    #[track_caller]
+    pub fn acquire_owned(
+        self: Arc<Self>,
+    ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
+        called!("Semaphore::acquire_owned", async move {
+            self.permits.acquire(1).await?;
+            Ok(OwnedSemaphorePermit::new(self, 1))
+        })
     }
 
     /// Waits for `count` permits, which keep the semaphore alive instead of borrowing it.
@@ -163,12 +178,15 @@ impl Semaphore {
     ///
     /// # Errors
     /// If the semaphore is closed, before or meanwhile.
-    pub async fn acquire_many_owned(
+    #[track_caller]
+    pub fn acquire_many_owned(
         self: Arc<Self>,
         count: u32,
-    ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        self.permits.acquire(count as usize).await?;
-        Ok(OwnedSemaphorePermit::new(self, count))
+    ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
+        called!("Semaphore::acquire_many_owned", async move {
+            self.permits.acquire(count as usize).await?;
+            Ok(OwnedSemaphorePermit::new(self, count))
+        })
     }
 
     /// Takes a permit that keeps the semaphore alive, if one is free and nobody waits for it.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{RecvError, Ref, Seen, Shared};
+use crate::called::called;
 use crate::cooperative::cooperative;
 
 /// Watches the value of a channel. A clone has seen what the original has.
@@ -68,8 +69,11 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// If there is no sender any more, and the last value was seen.
-    pub async fn changed(&mut self) -> Result<(), RecvError> {
-        cooperative(wait_changed(&self.shared, &mut self.seen)).await
+    #[track_caller]
+    pub fn changed(&mut self) -> impl Future<Output = Result<(), RecvError>> {
+        called!("watch::Receiver::changed", async move {
+            cooperative(wait_changed(&self.shared, &mut self.seen)).await
+        })
     }
 
     /// Waits until the value is as `is_wanted` says, and returns it, marked as seen. The present value is asked first, seen
@@ -98,31 +102,34 @@ impl<T> Receiver<T> {
     /// assert_eq!(found, 11);
     /// # });
     /// ```
-    pub async fn wait_for(
+    #[track_caller]
+    pub fn wait_for(
         &mut self,
         mut is_wanted: impl FnMut(&T) -> bool,
-    ) -> Result<Ref<'_, T>, RecvError> {
-        let Self { shared, seen } = self;
-        let shared: &Shared<T> = shared;
-        cooperative(async move {
-            let mut is_last = false;
-            loop {
-                {
-                    let (value, version) = shared.look();
-                    let has_changed = version != *seen;
-                    *seen = version;
-                    // The value of a closed channel is asked once more: it may have come just before the end.
-                    if (!is_last || has_changed) && is_wanted(&value) {
-                        return Ok(Ref { value, has_changed });
+    ) -> impl Future<Output = Result<Ref<'_, T>, RecvError>> {
+        called!("watch::Receiver::wait_for", async move {
+            let Self { shared, seen } = self;
+            let shared: &Shared<T> = shared;
+            cooperative(async move {
+                let mut is_last = false;
+                loop {
+                    {
+                        let (value, version) = shared.look();
+                        let has_changed = version != *seen;
+                        *seen = version;
+                        // The value of a closed channel is asked once more: it may have come just before the end.
+                        if (!is_last || has_changed) && is_wanted(&value) {
+                            return Ok(Ref { value, has_changed });
+                        }
                     }
+                    if is_last {
+                        return Err(RecvError::closed());
+                    }
+                    is_last = wait_changed(shared, seen).await.is_err();
                 }
-                if is_last {
-                    return Err(RecvError::closed());
-                }
-                is_last = wait_changed(shared, seen).await.is_err();
-            }
+            })
+            .await
         })
-        .await
     }
 
     /// Whether both are of one channel.

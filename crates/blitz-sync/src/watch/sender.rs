@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::{Receiver, Ref, SendError, Shared};
+use crate::called::called;
 use crate::cooperative::cooperative;
 
 /// Changes the value that receivers watch. Clones are cheap; the channel is closed when the last one goes.
@@ -100,18 +101,21 @@ impl<T> Sender<T> {
     ///
     /// # Cancel safety
     /// Safe: waiting takes nothing.
-    pub async fn closed(&self) {
-        cooperative(async {
-            loop {
-                // Made before the look: no end is missed between the two.
-                let deserted = self.shared.deserted.notified();
-                if self.receiver_count() == 0 {
-                    return;
+    #[track_caller]
+    pub fn closed(&self) -> impl Future<Output = ()> {
+        called!("watch::Sender::closed", async move {
+            cooperative(async {
+                loop {
+                    // Made before the look: no end is missed between the two.
+                    let deserted = self.shared.deserted.notified();
+                    if self.receiver_count() == 0 {
+                        return;
+                    }
+                    deserted.await;
                 }
-                deserted.await;
-            }
+            })
+            .await;
         })
-        .await;
     }
 
     /// A new receiver, which has seen the present value.

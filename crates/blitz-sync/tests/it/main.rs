@@ -5,6 +5,7 @@ mod cancel_everywhere;
 mod harness;
 mod mpsc;
 mod mutex;
+mod notes;
 mod notify;
 mod once;
 mod oneshot;

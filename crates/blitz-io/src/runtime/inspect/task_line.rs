@@ -138,6 +138,7 @@ impl Display for On<'_> {
             Target::Task { id } => write!(f, "{{\"task\":{}}}", Text(id)),
             Target::Signal { number } => write!(f, "{{\"signal\":{number}}}"),
             Target::Number(number) => write!(f, "{{\"number\":{number}}}"),
+            Target::Object { address } => write!(f, "{{\"object\":\"{address:#x}\"}}"),
         }
     }
 }
@@ -160,6 +161,7 @@ mod tests {
             Target::Task { id: 9 },
             Target::Signal { number: 2 },
             Target::Number(3),
+            Target::Object { address: 0x7f00 },
         ];
         for target in &targets {
             let json = On(target).to_string();
@@ -174,5 +176,6 @@ mod tests {
             "{\"deadline_in_ns\":1000000000}"
         );
         assert_eq!(On(&targets[2]).to_string(), "{\"task\":\"9\"}");
+        assert_eq!(On(&targets[5]).to_string(), "{\"object\":\"0x7f00\"}");
     }
 }

@@ -1,7 +1,7 @@
 //! The list of tasks: states, and what each leaf says that it waits for.
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -247,6 +247,46 @@ fn other_leaves_say_what_they_are() {
             io::Result::Ok(())
         })
         .expect("the system serves");
+    });
+}
+
+#[test]
+fn locks_and_channels_say_which() {
+    use blitz_io::sync::{Mutex, mpsc, oneshot};
+
+    on_every(|runtime| {
+        run(runtime, async {
+            let mutex = Arc::new(Mutex::new(()));
+            let held = mutex.lock().await;
+            let line = line!() + 4;
+            let waiting = [(); 2].map(|()| {
+                let mutex = Arc::clone(&mutex);
+                blitz_io::spawn(async move {
+                    drop(mutex.lock().await);
+                })
+            });
+            let mut objects = Vec::new();
+            for task in waiting {
+                objects.push(assert_waits(task, "Mutex::lock", line).await);
+            }
+            assert!(matches!(objects[0], Some(Target::Object { .. })));
+            assert_eq!(objects[0], objects[1], "they wait for the same lock");
+            drop(held);
+
+            let (_sender, mut receiver) = mpsc::channel::<u8>(1);
+            let line = line!() + 2;
+            let receives = blitz_io::spawn(async move {
+                receiver.recv().await;
+            });
+            assert_waits(receives, "mpsc::Receiver::recv", line).await;
+
+            let (_sender, receiver) = oneshot::channel::<u8>();
+            let line = line!() + 2;
+            let receives = blitz_io::spawn(async move {
+                receiver.await.map(drop).unwrap_or(());
+            });
+            assert_waits(receives, "oneshot::Receiver", line).await;
+        });
     });
 }
 
