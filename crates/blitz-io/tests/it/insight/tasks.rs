@@ -1,6 +1,7 @@
 //! The list of tasks: states, and what each leaf says that it waits for.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use blitz_io::runtime::{Handle, Runtime};
 use blitz_io::task::{self, JoinHandle, JoinSet, yield_now};
 use blitz_io::time;
 
-use super::until;
-use crate::harness::{on_every, run};
+use super::{until, until_outside};
+use crate::harness::{Flavor, each_case, on_every, run};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -349,6 +350,35 @@ fn states_are_what_they_are() {
                 .expect("spawned");
             named.await.expect("no assertion failed");
         });
+    });
+}
+
+/// A list stops nobody: polls are counted while it is made, more than fit between its caller's looks at the count.
+#[test]
+fn tasks_go_on_while_they_are_listed() {
+    const POLLS: u64 = 100;
+    each_case(&[Flavor::MultiThread, Flavor::ThreadPerCore], |case| {
+        let runtime = case.runtime();
+        let polls = Arc::new(AtomicU64::new(0));
+        let counts = Arc::clone(&polls);
+        let counting = runtime.spawn(async move {
+            loop {
+                // Through the lists that are being read, too.
+                blitz_io::spawn(async {}).await.expect("no panic");
+                counts.fetch_add(1, Relaxed);
+            }
+        });
+        let others: Vec<_> = (0..20_000)
+            .map(|_| runtime.spawn(std::future::pending::<()>()))
+            .collect();
+        until_outside("tasks are polled during a list", || {
+            let before = polls.load(Relaxed);
+            let listed = runtime.handle().tasks().len();
+            assert!(listed > others.len());
+            polls.load(Relaxed) - before >= POLLS
+        });
+        counting.abort();
+        others.iter().for_each(JoinHandle::abort);
     });
 }
 
