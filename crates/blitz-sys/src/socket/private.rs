@@ -2,14 +2,17 @@
 //!
 //! A name is bound before anyone can connect: until `listen` the kernel refuses every connection, and by then the file's mode
 //! is 0600, whatever the umask. Whoever connects is asked once more who it is. A name that is in the way is only taken away if
-//! it is a socket of this user's to which nobody listens.
+//! it is a socket of this user's to which nobody listens, and under the folder's lock: one who has bound a name and does not listen
+//! yet looks like one who has died, and what was found dead may have been replaced meanwhile.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
@@ -20,6 +23,10 @@ const OWNER_ONLY: u32 = 0o600;
 const OTHERS: u32 = 0o177;
 /// So many that connect at once wait to be accepted.
 const BACKLOG: i32 = 16;
+/// A folder is locked for the time of a few system calls: whoever keeps it so long does something else with it.
+const LOCKED_MAX: Duration = Duration::from_secs(2);
+/// Between two tries to lock it.
+const LOCK_TICK: Duration = Duration::from_millis(1);
 
 /// A listening socket with a name in the file system, which goes away with it.
 #[derive(Debug)]
@@ -39,12 +46,14 @@ struct Name {
 }
 
 impl PrivateListener {
-    /// Binds `path`, for this user alone, and listens. What is left of a process that ended is replaced.
+    /// Binds `path`, for this user alone, and listens. What is left of a process that ended is replaced; of several who want to do
+    /// that at once, threads or processes, one does.
     ///
     /// # Errors
-    /// `AddrInUse` if a process listens there; `AlreadyExists` if the name is that of something else than a socket;
-    /// `PermissionDenied` if the socket is another user's, or the folder is not writable; `NotFound` if there is no such folder;
-    /// `InvalidInput` if the path is too long for a socket's name.
+    /// `AddrInUse` if a process listens there, or one that ended has left the name and the folder cannot be locked (it is not readable,
+    /// or its file system has no such locks); `AlreadyExists` if the name is that of something else than a socket; `PermissionDenied`
+    /// if the socket is another user's, or the folder is not writable; `NotFound` if there is no such folder; `TimedOut` if another
+    /// process keeps the folder locked; `InvalidInput` if the path is too long for a socket's name.
     pub fn bind(path: &Path) -> io::Result<Self> {
         let address = SockAddr::unix(path).map_err(|error| {
             let says = format!(
@@ -52,7 +61,9 @@ impl PrivateListener {
             );
             io::Error::new(io::ErrorKind::InvalidInput, says)
         })?;
-        clear_the_way(path)?;
+        // Until it listens.
+        let lock = FolderLock::of(path)?;
+        clear_the_way(path, lock.is_some())?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // Where the system takes the mode of the new file from the socket, it is right from its first moment.
         // SAFETY: the descriptor is open; no memory is touched.
@@ -131,8 +142,49 @@ impl Drop for PrivateListener {
     }
 }
 
-/// Removes a socket that a process of this user has left behind.
-fn clear_the_way(path: &Path) -> io::Result<()> {
+/// The lock of the folder in which a name is bound: between those who do that here. Nothing else is kept from anything.
+struct FolderLock(File);
+
+impl FolderLock {
+    /// `None` where there is no lock to be had.
+    ///
+    /// # Errors
+    /// `TimedOut` if somebody else keeps it.
+    fn of(path: &Path) -> io::Result<Option<Self>> {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Ok(Some(Self(folder))),
+                Err(TryLockError::Error(_)) => return Ok(None),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < LOCKED_MAX => {
+                    thread::sleep(LOCK_TICK);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "another process keeps the folder locked: choose a folder of your own",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Not by the close alone: a child that is being forked now has the descriptor too. That fails for no file that was locked.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Removes a socket that a process of this user has left behind, if the folder is locked.
+fn clear_the_way(path: &Path, is_locked: bool) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -152,6 +204,10 @@ fn clear_the_way(path: &Path) -> io::Result<()> {
         );
     }
     match try_connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && !is_locked => refuse(
+            io::ErrorKind::AddrInUse,
+            "a process that ended has left a socket there, and the folder cannot be locked to replace it: remove it",
+        ),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -291,6 +347,60 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         drop(listener);
         assert!(!path.exists());
+    }
+
+    /// However many want the name of one who died, one gets it, and the others are told that it listens.
+    #[test]
+    fn one_of_many_replaces_what_a_dead_process_left() {
+        const RIVALS: usize = 4;
+        let folder = Folder::new("race");
+        for round in 0..50 {
+            let path = folder.join(&round.to_string());
+            drop(UnixListener::bind(&path).unwrap());
+            let start = std::sync::Barrier::new(RIVALS);
+            let bind = || {
+                start.wait();
+                PrivateListener::bind(&path)
+            };
+            let bound: Vec<_> = thread::scope(|scope| {
+                let rivals: Vec<_> = (0..RIVALS).map(|_| scope.spawn(bind)).collect();
+                rivals
+                    .into_iter()
+                    .map(|rival| rival.join().unwrap())
+                    .collect()
+            });
+            let (won, lost): (Vec<_>, Vec<_>) = bound.into_iter().partition(Result::is_ok);
+            assert_eq!(won.len(), 1, "{won:?}");
+            for error in lost.into_iter().map(Result::unwrap_err) {
+                assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+            }
+            UnixStream::connect(&path).unwrap();
+        }
+    }
+
+    /// Whoever holds the folder's lock is waited for, another process as well as a thread; the lock goes with the bind.
+    #[test]
+    fn a_locked_folder_is_waited_for_and_not_for_ever() {
+        let folder = Folder::new("locked");
+        let path = folder.join("socket");
+        let held = FolderLock::of(&path).unwrap().unwrap();
+        let error = PrivateListener::bind(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(!path.exists());
+        drop(held);
+        let first = PrivateListener::bind(&path).unwrap();
+        let second = PrivateListener::bind(&folder.join("other")).unwrap();
+        drop((first, second));
+    }
+
+    #[test]
+    fn without_a_lock_nothing_is_removed() {
+        let folder = Folder::new("lockless");
+        let path = folder.join("socket");
+        drop(UnixListener::bind(&path).unwrap());
+        let error = clear_the_way(&path, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(path.exists());
     }
 
     #[test]
