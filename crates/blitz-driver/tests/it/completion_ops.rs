@@ -218,10 +218,12 @@ fn connects_polls_and_shuts_down_by_the_ring() {
         );
         assert_eq!(received.unwrap(), 0);
 
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        // Bound, so that no other test gets the port, and not listening.
+        let taken = blitz_sys::socket::stream(blitz_sys::socket::Domain::IPV4).unwrap();
+        let taken = blitz_sys::socket::SockRef::from(&taken);
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        taken.bind(&any.into()).unwrap();
+        let nobody = taken.local_addr().unwrap().as_socket().unwrap();
         let socket = Arc::new(blitz_sys::socket::stream(blitz_sys::socket::Domain::IPV4).unwrap());
         let refused = drive(driver, connect(&handle, socket, nobody.into())).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);

@@ -114,9 +114,10 @@ fn an_error_wakes_both_directions() {
 #[test]
 fn an_error_without_data_wakes_a_datagram_reader() {
     on_each(|driver| {
-        let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let nobody = free.local_addr().unwrap();
-        drop(free);
+        // Kept, so that no other test gets the port; connected elsewhere, so that it takes nothing of ours.
+        let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        taken.connect("127.0.0.1:9").unwrap();
+        let nobody = taken.local_addr().unwrap();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(nobody).unwrap();
         socket.set_nonblocking(true).unwrap();

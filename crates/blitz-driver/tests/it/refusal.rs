@@ -134,6 +134,9 @@ fn without_locked_memory_it_falls_back() {
 }
 
 /// Takes root's exemption away, and leaves `bytes` of memory to lock.
+///
+/// The kernel counts what all of a user's processes have locked, and what those that ended had until it is given back: so this
+/// becomes a user whom no other process is.
 fn limit_locked_memory(bytes: u64) {
     let limit = libc::rlimit {
         rlim_cur: bytes,
@@ -144,10 +147,11 @@ fn limit_locked_memory(bytes: u64) {
     assert_eq!(result, 0);
     // SAFETY: no pointers.
     if unsafe { libc::geteuid() } == 0 {
+        let id = 10_000 + std::process::id() % 50_000;
         // SAFETY: no pointers.
-        assert_eq!(unsafe { libc::setresgid(65534, 65534, 65534) }, 0);
+        assert_eq!(unsafe { libc::setresgid(id, id, id) }, 0);
         // SAFETY: no pointers.
-        assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
+        assert_eq!(unsafe { libc::setresuid(id, id, id) }, 0);
     }
 }
 
@@ -182,6 +186,30 @@ fn child_little_memory() {
     .unwrap();
     assert_eq!(driver.handle().backend() == Backend::IoUring, allowed);
     works(&mut driver);
+}
+
+#[test]
+fn what_a_closed_ring_had_locked_is_waited_for() {
+    child::run("refusal::child_ring_after_ring", &[("BLITZ_IO_DRIVER", "")]);
+}
+
+#[test]
+#[ignore = "runs in a child process"]
+fn child_ring_after_ring() {
+    let allowed = ring_allowed();
+    // Enough for one ring of this size, and not for two.
+    limit_locked_memory(64 << 10);
+    for round in 0..5 {
+        let mut driver = Driver::new(Config {
+            sq_entries: 256,
+            cq_entries: 2048,
+            ..Config::default()
+        })
+        .unwrap();
+        let backend = driver.handle().backend();
+        assert_eq!(backend == Backend::IoUring, allowed, "round {round}");
+        works(&mut driver);
+    }
 }
 
 #[test]

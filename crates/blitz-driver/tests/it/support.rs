@@ -16,7 +16,7 @@ use blitz_driver::completion::receive;
 use blitz_driver::{Backend, Clock, Config, Driver, Registration, RingUse};
 
 /// Nothing here takes this long unless it hangs.
-pub(crate) const GUARD: Duration = Duration::from_secs(20);
+pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
 /// Counts how often it was woken.
 #[derive(Default)]

@@ -47,8 +47,9 @@ fn a_wait_ends_at_the_deadline_and_never_before() {
                 );
             }
             assert!(Instant::now() >= deadline, "{micros} µs: early");
-            // One wait; one more if the kernel's clock ended it a moment early; the ring's own first event.
-            assert!(turns <= 3, "{micros} µs: {turns} turns");
+            // One wait; one more if the kernel's clock ended it a moment early; the ring's own first event; and the kernel may
+            // interrupt a wait for its own sake. Who looks again and again takes thousands.
+            assert!(turns <= 20, "{micros} µs: {turns} turns");
         }
     });
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
-use blitz_io::net::{TcpListener, TcpStream};
+use blitz_io::net::{TcpListener, TcpSocket, TcpStream};
 use blitz_io::runtime::Runtime;
 use blitz_io::task;
 
@@ -19,20 +19,19 @@ use crate::harness::{FLAVORS, each_case, on_every, within};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// An address where nobody listens: a port that was just ours.
-async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// An address where nobody listens, and nobody else can as long as the socket is kept.
+fn closed_port() -> (TcpSocket, SocketAddr) {
+    let bound = TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = bound.local_addr().unwrap();
+    (bound, addr)
 }
 
 #[test]
 fn a_refused_connect_names_the_address() {
     on_every(|runtime| {
         within(runtime, LIMIT, async {
-            let addr = closed_port().await;
+            let (_bound, addr) = closed_port();
             let error = TcpStream::connect(addr).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
             assert!(error.to_string().contains(&addr.to_string()), "{error}");
@@ -49,7 +48,8 @@ fn of_several_addresses_the_first_that_answers_is_taken() {
     on_every(|runtime| {
         within(runtime, LIMIT, async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let addrs = [closed_port().await, listener.local_addr().unwrap()];
+            let (_bound, closed) = closed_port();
+            let addrs = [closed, listener.local_addr().unwrap()];
             let stream = TcpStream::connect(&addrs[..]).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap(), addrs[1]);
             let none: &[SocketAddr] = &[];

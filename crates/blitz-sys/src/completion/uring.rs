@@ -164,7 +164,25 @@ fn build(setup: &Setup) -> Result<(IoUring, Flags), Refusal> {
     Err(last.expect("four steps were tried"))
 }
 
+/// How long a ring is waited for that there is no memory for, step by step: what a closed ring had locked is given back by the
+/// kernel in its own time, some 20 ms later, and counts against the user's limit until then.
+const GIVEN_BACK_MS: [u64; 7] = [2, 4, 8, 16, 32, 64, 128];
+
 fn build_with(setup: &Setup, flags: Flags) -> Result<IoUring, Refusal> {
+    let mut steps = GIVEN_BACK_MS.into_iter();
+    loop {
+        match build_that_fits(setup, flags) {
+            Err(refusal) if is_short_of_memory(&refusal.error) => match steps.next() {
+                Some(ms) => std::thread::sleep(Duration::from_millis(ms)),
+                None => return Err(refusal),
+            },
+            done => return done,
+        }
+    }
+}
+
+/// Tries the entries from many to few.
+fn build_that_fits(setup: &Setup, flags: Flags) -> Result<IoUring, Refusal> {
     let mut entries = setup.sq_entries.max(ENTRIES_MIN);
     let mut cq_entries = setup.cq_entries.max(entries);
     loop {

@@ -291,6 +291,14 @@ mod tests {
 
     use super::*;
 
+    /// Held by who forks, and by who closes a socket and then looks whether it is closed: a child has it open, too.
+    static FORK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+    fn alone() -> std::sync::MutexGuard<'static, ()> {
+        FORK.lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// A folder that goes away with the test.
     struct Folder(PathBuf);
 
@@ -338,6 +346,7 @@ mod tests {
 
     #[test]
     fn what_a_dead_process_left_is_replaced_and_a_live_one_is_not() {
+        let _alone = alone();
         let folder = Folder::new("stale");
         let path = folder.join("socket");
         // std's listener leaves its name behind.
@@ -442,6 +451,7 @@ mod tests {
 
     #[test]
     fn a_forked_child_ends_nothing_of_its_parents() {
+        let _alone = alone();
         let folder = Folder::new("fork");
         let path = folder.join("socket");
         let listener = PrivateListener::bind(&path).unwrap();
