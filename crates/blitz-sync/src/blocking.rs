@@ -1,10 +1,11 @@
 //! A thread that waits for a future: the `blocking_` methods.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Instant;
 
 use blitz_core::budget;
 
@@ -31,6 +32,17 @@ thread_local! {
 /// On a thread that runs tasks, which would all stop, and on one that computes; `what` is the method's name.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
+    let mut future = pin!(future);
+    block_on_until(what, None, future.as_mut()).expect("without a deadline it ends with the future")
+}
+
+/// The same, up to `deadline`; `None` if the future is not ready by then.
+#[track_caller]
+pub(crate) fn block_on_until<F: Future>(
+    what: &str,
+    deadline: Option<Instant>,
+    mut future: Pin<&mut F>,
+) -> Option<F::Output> {
     assert!(
         budget::entered() != budget::Entered::Computing,
         "`{what}` was called in a computation (`blitz_io::compute` and its kin): its thread is one of the few that compute, and \
@@ -43,7 +55,6 @@ pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
         "Cannot block the current thread from within a runtime: `{what}` was called on a thread that runs tasks, which \
          would all stop while it waits. Remedies: use the async method and `.await` it; or call it in `spawn_blocking`."
     );
-    let mut future = pin!(future);
     // A thread that is ending has no thread-locals any more.
     let waker = WAKER
         .try_with(Waker::clone)
@@ -51,8 +62,16 @@ pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
+            return Some(output);
         }
-        thread::park();
+        let Some(deadline) = deadline else {
+            thread::park();
+            continue;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        thread::park_timeout(left);
     }
 }

@@ -15,6 +15,7 @@ mod cooperative;
 mod filled;
 mod guard_traits;
 mod hold;
+pub mod mpmc;
 pub mod mpsc;
 mod mutex;
 mod notify;
@@ -24,6 +25,7 @@ mod permits;
 mod rwlock;
 mod semaphore;
 mod set_once;
+mod waiters;
 pub mod watch;
 
 pub use acquire_error::{AcquireError, TryAcquireError};
@@ -39,3 +41,4 @@ pub use rwlock::{
 };
 pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub use set_once::{SetOnce, SetOnceError};
+pub use waiters::{WaitIf, WaiterQueue};

@@ -34,3 +34,8 @@ mod spawn_and_cancel;
 mod stuck;
 mod task;
 mod time;
+#[path = "../../../blitz-sync/tests/it/waiter_contract.rs"]
+mod waiter_contract;
+mod waiters;
+
+use blitz_io::sync::WaiterQueue;

@@ -3,6 +3,7 @@
 mod broadcast;
 mod cancel_everywhere;
 mod harness;
+mod mpmc;
 mod mpsc;
 mod mutex;
 mod notes;
@@ -12,4 +13,8 @@ mod oneshot;
 mod rwlock;
 mod semaphore;
 mod stress;
+mod waiter_contract;
+mod waiters;
 mod watch;
+
+use blitz_sync::WaiterQueue;

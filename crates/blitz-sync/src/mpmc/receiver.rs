@@ -1,0 +1,260 @@
+//! The end that receives.
+
+use std::fmt;
+use std::iter::FusedIterator;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use blitz_core::primitive::sync::Arc;
+
+use super::channel::{Channel, Receiving};
+use super::error::{RecvTimeoutError, TryRecvError};
+use super::sender::figures;
+use crate::blocking::{block_on, block_on_until};
+use crate::cooperative::cooperative;
+
+/// Receives values of a [`channel`](super::channel) or an [`unbounded_channel`](super::unbounded_channel), in the order in which
+/// they were sent; each value goes to one receiver.
+///
+/// Clones are cheap; the channel is closed when the last one goes, and what is in it is dropped.
+pub struct Receiver<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T> Receiver<T> {
+    /// The caller has counted it.
+    pub(super) fn entered(channel: Arc<Channel<T>>) -> Self {
+        Self { channel }
+    }
+
+    /// Waits for the next value. Returns `None` once the channel is closed and everything was received.
+    ///
+    /// # Cancel safety
+    /// Safe: a value leaves the channel in the poll that returns it. One that was woken and is dropped wakes the next.
+    pub async fn recv(&self) -> Option<T> {
+        Receiving::new(&self.channel).await
+    }
+
+    /// Waits for values, and appends up to `limit` of them to `buffer`, without waiting for the channel to hold so many.
+    ///
+    /// Returns how many it was: 0 once the channel is closed and everything was received, or if `limit` is 0.
+    ///
+    /// # Cancel safety
+    /// Safe: values leave the channel in the poll that returns their number.
+    pub async fn recv_many(&self, buffer: &mut Vec<T>, limit: usize) -> usize {
+        if limit == 0 {
+            return 0;
+        }
+        let Some(first) = self.recv().await else {
+            return 0;
+        };
+        buffer.push(first);
+        let before = buffer.len();
+        buffer.extend(self.try_iter().take(limit - 1));
+        1 + buffer.len() - before
+    }
+
+    /// The next value, if it is there.
+    ///
+    /// # Errors
+    /// If there is none; and whether one may still come.
+    #[inline]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        self.channel.try_recv()
+    }
+
+    /// Waits for the next value on a thread that runs no tasks.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_recv(&self) -> Option<T> {
+        block_on("mpmc::Receiver::blocking_recv", self.recv())
+    }
+
+    /// Waits for values on a thread that runs no tasks; see [`recv_many`](Self::recv_many).
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_recv_many(&self, buffer: &mut Vec<T>, limit: usize) -> usize {
+        block_on(
+            "mpmc::Receiver::blocking_recv_many",
+            self.recv_many(buffer, limit),
+        )
+    }
+
+    /// Waits for the next value on a thread that runs no tasks, as long as `timeout`.
+    ///
+    /// # Errors
+    /// If none came in time, or the channel is closed and everything was received.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        let receiving = pin!(Receiving::new(&self.channel));
+        // A deadline beyond what the clock counts is none.
+        let deadline = Instant::now().checked_add(timeout);
+        let what = "mpmc::Receiver::blocking_recv_timeout";
+        match block_on_until(what, deadline, receiving) {
+            Some(value) => value.ok_or(RecvTimeoutError::Disconnected),
+            None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// The values that are there, one after the other, until there is none. Never waits.
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter { receiver: self }
+    }
+
+    /// The values to come, until the channel is closed; waits for each on a thread that runs no tasks.
+    ///
+    /// # Panics
+    /// [`next`](Iterator::next) does, on a thread that runs tasks.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_sync::mpmc;
+    ///
+    /// let (sender, receiver) = mpmc::channel(4);
+    /// let sending = std::thread::spawn(move || {
+    ///     for value in 0..100 {
+    ///         sender.blocking_send(value).expect("the receiver is there");
+    ///     }
+    /// });
+    /// assert_eq!(receiver.blocking_iter().sum::<u32>(), 4950);
+    /// sending.join().unwrap();
+    /// ```
+    pub fn blocking_iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// Closes the channel: no value is taken any more, and what was sent before is still received.
+    ///
+    /// Returns false if it was closed already.
+    pub fn close(&self) -> bool {
+        self.channel.close()
+    }
+
+    /// Waits until the channel is closed: every sender is gone, or one end has called [`close`](Self::close). There may be
+    /// values left.
+    ///
+    /// # Cancel safety
+    /// Safe: waiting takes nothing.
+    pub async fn closed(&self) {
+        cooperative(async {
+            // Made before the look: no end is missed between the two.
+            let closed = self.channel.closed().notified();
+            if !self.is_closed() {
+                closed.await;
+            }
+        })
+        .await;
+    }
+
+    /// Whether the channel is closed. There may be values left.
+    pub fn is_closed(&self) -> bool {
+        self.channel.queue().is_closed()
+    }
+
+    /// Whether both are of one channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.channel.is(&other.channel)
+    }
+
+    /// A handle that does not keep the channel open.
+    #[must_use = "a weak handle that is dropped does nothing"]
+    pub fn downgrade(&self) -> WeakReceiver<T> {
+        WeakReceiver {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+figures!(Receiver);
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        self.channel.receivers.enter();
+        Self {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.channel.receiver_leaves();
+    }
+}
+
+/// A [`Receiver`] that does not keep its channel open.
+pub struct WeakReceiver<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T> WeakReceiver<T> {
+    /// A receiver, unless the last one is gone.
+    pub fn upgrade(&self) -> Option<Receiver<T>> {
+        self.channel.receivers.try_enter().then(|| Receiver {
+            channel: Arc::clone(&self.channel),
+        })
+    }
+}
+
+impl<T> Clone for WeakReceiver<T> {
+    fn clone(&self) -> Self {
+        Self {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl<T> fmt::Debug for WeakReceiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakReceiver").finish_non_exhaustive()
+    }
+}
+
+/// The values that are there; see [`Receiver::try_iter`].
+pub struct TryIter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+impl<T> Iterator for TryIter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl<T> fmt::Debug for TryIter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TryIter").field(self.receiver).finish()
+    }
+}
+
+/// The values to come, for a thread; see [`Receiver::blocking_iter`].
+pub struct Iter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<T> {
+        self.receiver.blocking_recv()
+    }
+}
+
+/// A closed channel takes no more values, so an end is for good.
+impl<T> FusedIterator for Iter<'_, T> {}
+
+impl<T> fmt::Debug for Iter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Iter").field(self.receiver).finish()
+    }
+}

@@ -1,0 +1,263 @@
+//! The end that sends.
+
+use std::fmt;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use blitz_core::primitive::sync::Arc;
+
+use super::channel::{Channel, Sending};
+use super::error::{SendError, SendTimeoutError, TrySendError};
+use crate::blocking::{block_on, block_on_until};
+use crate::cooperative::cooperative;
+
+/// Sends values into a [`channel`](super::channel) or an [`unbounded_channel`](super::unbounded_channel).
+///
+/// Clones are cheap; the channel is closed when the last one goes.
+pub struct Sender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T> Sender<T> {
+    /// The caller has counted it.
+    pub(super) fn entered(channel: Arc<Channel<T>>) -> Self {
+        Self { channel }
+    }
+
+    /// Sends `value`, waiting until there is room. An unbounded channel always has room.
+    ///
+    /// That it was taken is no promise that it will be received: the receivers may go.
+    ///
+    /// # Cancel safety
+    /// Dropped, the value was not sent, and is dropped with it; its place in the line goes to the next.
+    ///
+    /// # Errors
+    /// The value comes back if the channel is closed.
+    pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
+        Sending::new(&self.channel, value).await
+    }
+
+    /// Sends `value` if there is room.
+    ///
+    /// # Errors
+    /// The value comes back, with the reason.
+    #[inline]
+    pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        self.channel.try_send(value)
+    }
+
+    /// Sends `value`; if there is no room, in place of the oldest value, which it returns. Never waits.
+    ///
+    /// # Errors
+    /// The value comes back if the channel is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_sync::mpmc;
+    ///
+    /// let (sender, receiver) = mpmc::channel(1);
+    /// assert_eq!(sender.force_send(1), Ok(None));
+    /// assert_eq!(sender.force_send(2), Ok(Some(1)));
+    /// assert_eq!(receiver.try_recv(), Ok(2));
+    /// ```
+    pub fn force_send(&self, value: T) -> Result<Option<T>, SendError<T>> {
+        self.channel.displace(value)
+    }
+
+    /// Sends `value` from a thread that runs no tasks, waiting until there is room.
+    ///
+    /// # Errors
+    /// The value comes back if the channel is closed.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_send(&self, value: T) -> Result<(), SendError<T>> {
+        block_on("mpmc::Sender::blocking_send", self.send(value))
+    }
+
+    /// Sends `value` from a thread that runs no tasks, waiting for room as long as `timeout`.
+    ///
+    /// # Errors
+    /// The value comes back if there was no room in time, or the channel is closed.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_send_timeout(
+        &self,
+        value: T,
+        timeout: Duration,
+    ) -> Result<(), SendTimeoutError<T>> {
+        let mut sending = pin!(Sending::new(&self.channel, value));
+        // A deadline beyond what the clock counts is none.
+        let deadline = Instant::now().checked_add(timeout);
+        let what = "mpmc::Sender::blocking_send_timeout";
+        match block_on_until(what, deadline, sending.as_mut()) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(SendError(value))) => Err(SendTimeoutError::Closed(value)),
+            None => {
+                let value = sending.take_value().expect("it was not sent");
+                Err(SendTimeoutError::Timeout(value))
+            }
+        }
+    }
+
+    /// Closes the channel: no value is taken any more, and what was sent before is still received.
+    ///
+    /// Returns false if it was closed already.
+    pub fn close(&self) -> bool {
+        self.channel.close()
+    }
+
+    /// Waits until the channel is closed: every receiver is gone, or one end has called [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    /// Safe: waiting takes nothing.
+    pub async fn closed(&self) {
+        cooperative(async {
+            // Made before the look: no end is missed between the two.
+            let closed = self.channel.closed().notified();
+            if !self.is_closed() {
+                closed.await;
+            }
+        })
+        .await;
+    }
+
+    /// Whether the channel is closed.
+    pub fn is_closed(&self) -> bool {
+        self.channel.queue().is_closed()
+    }
+
+    /// Whether both are of one channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        self.channel.is(&other.channel)
+    }
+
+    /// A receiver of this channel, unless the last one is gone.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_sync::mpmc;
+    ///
+    /// let (sender, receiver) = mpmc::channel(1);
+    /// let another = sender.subscribe().expect("a receiver is there");
+    /// sender.try_send(1).unwrap();
+    /// assert_eq!(another.try_recv(), Ok(1));
+    /// drop((receiver, another));
+    /// assert!(sender.subscribe().is_none());
+    /// ```
+    pub fn subscribe(&self) -> Option<super::Receiver<T>> {
+        self.channel
+            .receivers
+            .try_enter()
+            .then(|| super::Receiver::entered(Arc::clone(&self.channel)))
+    }
+
+    /// A handle that does not keep the channel open.
+    #[must_use = "a weak handle that is dropped does nothing"]
+    pub fn downgrade(&self) -> WeakSender<T> {
+        WeakSender {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+/// The figures of a channel, which both its ends know.
+macro_rules! figures {
+    ($end:ident) => {
+        impl<T> $end<T> {
+            /// How many values are there to be received.
+            pub fn len(&self) -> usize {
+                self.channel.queue().len()
+            }
+
+            /// Whether there is nothing to be received now.
+            pub fn is_empty(&self) -> bool {
+                self.channel.queue().is_empty()
+            }
+
+            /// Whether there is no room now. An unbounded channel always has room.
+            pub fn is_full(&self) -> bool {
+                self.channel.queue().is_full()
+            }
+
+            /// How many values there is room for now; `None` for an unbounded channel.
+            pub fn capacity(&self) -> Option<usize> {
+                self.max_capacity().map(|max| max - self.len())
+            }
+
+            /// How many values the channel holds at most; `None` for an unbounded channel.
+            pub fn max_capacity(&self) -> Option<usize> {
+                self.channel.queue().bound()
+            }
+
+            /// How many senders there are.
+            pub fn sender_count(&self) -> usize {
+                self.channel.senders.count()
+            }
+
+            /// How many receivers there are.
+            pub fn receiver_count(&self) -> usize {
+                self.channel.receivers.count()
+            }
+        }
+
+        impl<T> fmt::Debug for $end<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($end))
+                    .field("len", &self.len())
+                    .field("max_capacity", &self.max_capacity())
+                    .field("closed", &self.is_closed())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(super) use figures;
+
+figures!(Sender);
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.channel.senders.enter();
+        Self {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.channel.sender_leaves();
+    }
+}
+
+/// A [`Sender`] that does not keep its channel open.
+pub struct WeakSender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+impl<T> WeakSender<T> {
+    /// A sender, unless the last one is gone.
+    pub fn upgrade(&self) -> Option<Sender<T>> {
+        self.channel.senders.try_enter().then(|| Sender {
+            channel: Arc::clone(&self.channel),
+        })
+    }
+}
+
+impl<T> Clone for WeakSender<T> {
+    fn clone(&self) -> Self {
+        Self {
+            channel: Arc::clone(&self.channel),
+        }
+    }
+}
+
+impl<T> fmt::Debug for WeakSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakSender").finish_non_exhaustive()
+    }
+}

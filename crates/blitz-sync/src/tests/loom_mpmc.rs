@@ -1,0 +1,223 @@
+//! Channels of many on both sides, explored: blocks hold three here. Each test is named by what can never happen.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::thread;
+
+use super::{Receiver, Sender, channel, unbounded_channel};
+
+fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(check);
+}
+
+/// A list whose next value is the last of its block.
+fn at_the_end_of_a_block() -> (Sender<usize>, Receiver<usize>) {
+    let (sender, receiver) = unbounded_channel();
+    for _ in 0..2 {
+        sender.try_send(0).unwrap();
+        receiver.try_recv().unwrap();
+    }
+    (sender, receiver)
+}
+
+/// A receiver that sleeps is woken by a value, and by the end.
+fn no_sleep_beside_a_value(make: fn() -> (Sender<usize>, Receiver<usize>)) {
+    bounded_model(move || {
+        let (sender, receiver) = make();
+        let sending = thread::spawn(move || {
+            block_on(sender.send(1)).unwrap();
+            block_on(sender.send(2)).unwrap();
+        });
+        assert_eq!(block_on(receiver.recv()), Some(1));
+        assert_eq!(block_on(receiver.recv()), Some(2));
+        assert_eq!(block_on(receiver.recv()), None);
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn no_one_sleeps_beside_a_value_or_room_in_a_ring_of_one() {
+    no_sleep_beside_a_value(|| channel(1));
+}
+
+#[test]
+fn no_one_sleeps_beside_a_value_in_a_ring() {
+    no_sleep_beside_a_value(|| channel(2));
+}
+
+#[test]
+fn no_one_sleeps_beside_a_value_in_a_list() {
+    no_sleep_beside_a_value(at_the_end_of_a_block);
+}
+
+/// Two senders that claim at once lose nothing.
+fn no_sender_loses_a_value(make: fn() -> (Sender<usize>, Receiver<usize>)) {
+    bounded_model(move || {
+        let (sender, receiver) = make();
+        let other = sender.clone();
+        let sending = thread::spawn(move || block_on(other.send(1)).unwrap());
+        block_on(sender.send(10)).unwrap();
+        drop(sender);
+        let mut sum = 0;
+        while let Some(value) = block_on(receiver.recv()) {
+            sum += value;
+        }
+        assert_eq!(sum, 11);
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn no_sender_loses_a_value_in_a_ring() {
+    no_sender_loses_a_value(|| channel(2));
+}
+
+#[test]
+fn no_sender_loses_a_value_in_a_list() {
+    no_sender_loses_a_value(at_the_end_of_a_block);
+}
+
+/// Two receivers get each value once, and both are told the end.
+fn no_value_is_received_twice(make: fn() -> (Sender<usize>, Receiver<usize>)) {
+    bounded_model(move || {
+        let (sender, receiver) = make();
+        let other = receiver.clone();
+        let receiving = thread::spawn(move || {
+            let mut sum = 0;
+            while let Some(value) = block_on(other.recv()) {
+                sum += value;
+            }
+            sum
+        });
+        block_on(sender.send(1)).unwrap();
+        block_on(sender.send(10)).unwrap();
+        drop(sender);
+        let mut sum = 0;
+        while let Some(value) = block_on(receiver.recv()) {
+            sum += value;
+        }
+        assert_eq!(sum + receiving.join().unwrap(), 11);
+    });
+}
+
+#[test]
+fn no_value_is_received_twice_from_a_ring() {
+    no_value_is_received_twice(|| channel(2));
+}
+
+#[test]
+fn no_value_is_received_twice_from_a_list() {
+    no_value_is_received_twice(at_the_end_of_a_block);
+}
+
+/// A block that one receiver has emptied is used again under nobody's hands.
+#[test]
+fn no_block_is_used_again_too_early() {
+    bounded_model(|| {
+        let (sender, receiver) = unbounded_channel();
+        for value in 0..3 {
+            sender.try_send(value).unwrap();
+        }
+        let other = receiver.clone();
+        let receiving = thread::spawn(move || {
+            let mut got = Vec::new();
+            got.extend(other.try_recv());
+            got.extend(other.try_recv());
+            got
+        });
+        let mut got = Vec::new();
+        got.extend(receiver.try_recv());
+        sender.try_send(3).unwrap();
+        sender.try_send(4).unwrap();
+        got.extend(receiving.join().unwrap());
+        got.extend(receiver.try_iter());
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3, 4]);
+    });
+}
+
+/// Sent against closed: a value is received or comes back; never both, never neither.
+fn no_value_is_both_refused_and_received(make: fn() -> (Sender<usize>, Receiver<usize>)) {
+    bounded_model(move || {
+        let (sender, receiver) = make();
+        let sending = thread::spawn(move || usize::from(sender.try_send(1).is_ok()));
+        receiver.close();
+        let mut received = 0;
+        while block_on(receiver.recv()).is_some() {
+            received += 1;
+        }
+        assert_eq!(sending.join().unwrap(), received);
+    });
+}
+
+#[test]
+fn no_value_of_a_ring_is_both_refused_and_received() {
+    no_value_is_both_refused_and_received(|| channel(1));
+}
+
+#[test]
+fn no_value_of_a_list_is_both_refused_and_received() {
+    no_value_is_both_refused_and_received(at_the_end_of_a_block);
+}
+
+/// Whatever is in the channel when both sides go is dropped, once.
+#[test]
+fn no_value_outlives_the_channel() {
+    for is_bounded in [true, false] {
+        bounded_model(move || {
+            let value = Arc::new(());
+            let (sender, receiver) = if is_bounded {
+                channel(1)
+            } else {
+                unbounded_channel()
+            };
+            let sending = {
+                let value = Arc::clone(&value);
+                thread::spawn(move || drop(sender.try_send(value)))
+            };
+            drop(receiver);
+            sending.join().unwrap();
+            assert_eq!(Arc::strong_count(&value), 1);
+        });
+    }
+}
+
+/// One who was woken for a value and goes without it wakes the next.
+#[test]
+fn no_wake_goes_with_a_dropped_wait() {
+    bounded_model(|| {
+        let (sender, receiver) = channel(1);
+        let other = receiver.clone();
+        let giving_up = thread::spawn(move || {
+            let wait = pin!(other.recv());
+            match wait.poll(&mut Context::from_waker(Waker::noop())) {
+                std::task::Poll::Ready(value) => value,
+                std::task::Poll::Pending => None,
+            }
+        });
+        let sending = thread::spawn(move || sender.try_send(1).is_ok());
+        let mine = block_on(receiver.recv());
+        sending.join().unwrap();
+        assert_eq!(mine.or(giving_up.join().unwrap()), Some(1));
+    });
+}
+
+/// A value that is displaced goes to its sender or to a receiver, never to both.
+#[test]
+fn no_value_is_displaced_and_received() {
+    bounded_model(|| {
+        let (sender, receiver) = channel(1);
+        sender.try_send(1).unwrap();
+        let displacing = thread::spawn(move || sender.force_send(10).unwrap());
+        let mut sum = receiver.try_recv().unwrap_or(0);
+        sum += displacing.join().unwrap().unwrap_or(0);
+        sum += receiver.try_recv().unwrap_or(0);
+        assert_eq!(sum, 11);
+    });
+}

@@ -1,0 +1,124 @@
+//! The line of waiters, explored. Each test is named by what can never happen.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use loom::future::block_on;
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use loom::thread;
+
+use super::WaiterQueue;
+
+fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(check);
+}
+
+/// A word, and those who wait until it is not zero.
+struct Shared {
+    word: AtomicUsize,
+    queue: WaiterQueue,
+}
+
+fn shared() -> Arc<Shared> {
+    Arc::new(Shared {
+        word: AtomicUsize::new(0),
+        queue: WaiterQueue::new(),
+    })
+}
+
+/// Who looks at the word while it is changed is woken, or sees the change.
+#[test]
+fn no_wake_is_lost() {
+    loom::model(|| {
+        let shared = shared();
+        let changing = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.word.store(1, Relaxed);
+                shared.queue.wake_one();
+            })
+        };
+        let is_zero = || shared.word.load(Relaxed) == 0;
+        block_on(shared.queue.add_waiter_if(is_zero));
+        assert_eq!(shared.queue.waiter_count(), 0);
+        changing.join().unwrap();
+    });
+}
+
+/// What was done before a wake is seen after it.
+#[test]
+fn no_wake_passes_what_came_before_it() {
+    loom::model(|| {
+        let shared = shared();
+        let changing = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.word.store(1, Relaxed);
+                while !shared.queue.wake_one() {
+                    thread::yield_now();
+                }
+            })
+        };
+        assert!(block_on(shared.queue.add_waiter_if(|| true)));
+        assert_eq!(shared.word.load(Relaxed), 1);
+        changing.join().unwrap();
+    });
+}
+
+/// Two who take what there is once, one after the other: neither sleeps beside it.
+#[test]
+fn no_one_of_two_is_forgotten() {
+    bounded_model(|| {
+        let shared = shared();
+        let taking = [(); 2].map(|()| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let take = || shared.word.compare_exchange(1, 0, Acquire, Relaxed).is_ok();
+                block_on(async {
+                    while !take() {
+                        let is_zero = || shared.word.load(Relaxed) == 0;
+                        shared.queue.add_waiter_if(is_zero).await;
+                    }
+                });
+                shared.word.store(1, Release);
+                shared.queue.wake_one();
+            })
+        });
+        shared.word.store(1, Release);
+        shared.queue.wake_one();
+        for thread in taking {
+            thread.join().unwrap();
+        }
+    });
+}
+
+/// One who was woken and goes without looking passes the wake on.
+#[test]
+fn no_wake_goes_with_a_dropped_wait() {
+    bounded_model(|| {
+        let shared = shared();
+        let giving_up = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let wait = pin!(shared.queue.add_waiter_if(|| true));
+                let _ = wait.poll(&mut Context::from_waker(Waker::noop()));
+            })
+        };
+        let waking = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.word.store(1, Relaxed);
+                shared.queue.wake_one();
+            })
+        };
+        let is_zero = || shared.word.load(Relaxed) == 0;
+        block_on(shared.queue.add_waiter_if(is_zero));
+        waking.join().unwrap();
+        giving_up.join().unwrap();
+    });
+}
