@@ -6,6 +6,7 @@
 //! | `epoll` | `readiness/` may use a timerfd for exact waits |
 //! | `eventfd` | `wakeup/eventfd.rs` |
 //! | `linux` | what `cpu/`, `file/` and `socket/` find on Linux alone: affinity, control groups, sendfile, splice |
+//! | `android` | of these, what std has under another path there |
 //! | `gnu` | the C library is glibc, whose calls with offsets of 64 bits have names of their own |
 //! | `accept4` | a socket is made, and a connection accepted, non-blocking in one call |
 //! | `nosignal` | `send` takes MSG_NOSIGNAL |
@@ -13,7 +14,7 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     for name in [
-        "uring", "epoll", "eventfd", "linux", "gnu", "accept4", "nosignal",
+        "uring", "epoll", "eventfd", "linux", "android", "gnu", "accept4", "nosignal",
     ] {
         println!("cargo::rustc-check-cfg=cfg({name})");
     }
@@ -32,6 +33,9 @@ fn main() {
     }
     if linux || os == "android" {
         println!("cargo::rustc-cfg=linux");
+    }
+    if os == "android" {
+        println!("cargo::rustc-cfg=android");
     }
     if linux && var("CARGO_CFG_TARGET_ENV") == "gnu" {
         println!("cargo::rustc-cfg=gnu");

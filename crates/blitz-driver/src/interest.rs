@@ -323,6 +323,12 @@ pub struct ReadyEvent {
     pub ready: Ready,
 }
 
+impl From<ReadyEvent> for Ready {
+    fn from(event: ReadyEvent) -> Ready {
+        event.ready
+    }
+}
+
 impl ReadyEvent {
     /// Which event of its resource it was, counted from its arming, wrapping.
     pub const fn tick(self) -> u32 {

@@ -29,8 +29,7 @@ impl Error for Explained {
     }
 }
 
-fn explained(what: String, source: io::Error) -> io::Error {
-    let remedy = remedy(&source);
+fn explained(what: String, source: io::Error, remedy: Option<&'static str>) -> io::Error {
     io::Error::new(
         source.kind(),
         Explained {
@@ -44,33 +43,64 @@ fn explained(what: String, source: io::Error) -> io::Error {
 /// `error` came while doing `verb` (as in "bind") with `addr`.
 #[cold]
 pub(crate) fn at(verb: &str, addr: SocketAddr, error: io::Error) -> io::Error {
+    let remedy = remedy(&error);
+    about(verb, &addr, error, remedy)
+}
+
+/// As [`at`], with a Unix socket's path.
+#[cfg(unix)]
+#[cold]
+pub(crate) fn at_path(verb: &str, path: impl fmt::Debug, error: io::Error) -> io::Error {
+    let remedy = match error.kind() {
+        _ if is_out_of_descriptors(&error) => remedy(&error),
+        io::ErrorKind::AddrInUse => Some(
+            "a file of that name is there: remove it if no process listens on it any more, or choose another name",
+        ),
+        io::ErrorKind::ConnectionRefused => {
+            Some("nothing listens there: is the server running, and on that path?")
+        }
+        io::ErrorKind::WouldBlock => Some(
+            "the listener's line of connections is full, and the kernel tells nobody when it is not: try again later",
+        ),
+        _ => None,
+    };
+    about(verb, &format_args!("{path:?}"), error, remedy)
+}
+
+fn about(
+    verb: &str,
+    what: &dyn fmt::Display,
+    error: io::Error,
+    remedy: Option<&'static str>,
+) -> io::Error {
     if blitz_driver::is_shutting_down(&error) {
         // The runtime's error, not the address's, and known by its type.
         return error;
     }
-    explained(format!("cannot {verb} {addr}"), error)
+    explained(format!("cannot {verb} {what}"), error, remedy)
 }
 
 /// `error` came while `host` was looked up.
 #[cold]
 pub(crate) fn on_host(host: &str, error: io::Error) -> io::Error {
-    explained(format!("cannot look up host {host:?}"), error)
+    explained(format!("cannot look up host {host:?}"), error, None)
 }
 
 /// As [`at`] when descriptors ran out, and the error as it is otherwise.
 #[cold]
-pub(crate) fn on_accept(
-    addr: impl FnOnce() -> io::Result<SocketAddr>,
+pub(crate) fn on_accept<A: fmt::Debug>(
+    addr: impl FnOnce() -> io::Result<A>,
     error: io::Error,
 ) -> io::Error {
     if !is_out_of_descriptors(&error) {
         return error;
     }
     let what = match addr() {
-        Ok(addr) => format!("cannot accept a connection on {addr}"),
+        Ok(addr) => format!("cannot accept a connection on {addr:?}"),
         Err(_) => "cannot accept a connection".to_owned(),
     };
-    explained(what, error)
+    let remedy = remedy(&error);
+    explained(what, error, remedy)
 }
 
 fn is_out_of_descriptors(error: &io::Error) -> bool {

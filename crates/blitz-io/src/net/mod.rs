@@ -1,4 +1,4 @@
-//! TCP: listeners, connections and their options, on readiness and on completion.
+//! TCP and Unix sockets, on readiness and on completion.
 //!
 //! [`TcpListener`] and [`TcpStream`] have tokio's names and semantics: reads and writes go straight into and out of the
 //! caller's buffer. Beside them stands the face for buffers that an operation owns
@@ -6,13 +6,20 @@
 //! ([`TcpStream::send_file`], [`splice`]).
 
 mod addr;
+mod adopt;
 mod copied;
 mod error;
+mod stream;
 pub mod tcp;
 mod transfer;
+#[cfg(unix)]
+pub mod unix;
+mod waits;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use blitz_driver::completion::{BufferPool, BufferView, Lease};
 pub use copied::bytes_copied;
 pub use tcp::{Incoming, TcpListener, TcpSocket, TcpStream};
 pub use transfer::splice;
+#[cfg(unix)]
+pub use unix::{UnixListener, UnixSocket, UnixStream};

@@ -61,7 +61,7 @@ pub fn splice(
     static CALL: Site = Site::new("net::splice", Resource::Descriptor);
     call(&CALL, UNKNOWN, async move {
         let (from, to) = (from.as_ref(), to.as_ref());
-        if from.has_leases() {
+        if from.io.has_leases() {
             return copy(from, to, 0, len_max).await;
         }
         let pipe = match Pipe::new(PIPE_LEN) {
@@ -146,14 +146,14 @@ async fn copy(from: &TcpStream, to: &TcpStream, moved: u64, len_max: u64) -> io:
 /// Reads through a shared reference.
 pub(super) async fn read(from: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
     let mut space = ReadBuf::new(buf);
-    poll_fn(|cx| from.poll_read_ref(cx, &mut space)).await?;
+    poll_fn(|cx| from.io.poll_read(cx, &mut space)).await?;
     Ok(space.filled().len())
 }
 
 /// Writes all of `buf` through a shared reference.
 pub(super) async fn write_all(to: &TcpStream, mut buf: &[u8]) -> io::Result<()> {
     while !buf.is_empty() {
-        match poll_fn(|cx| to.poll_write_ref(cx, buf)).await? {
+        match poll_fn(|cx| to.io.poll_write(cx, buf)).await? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
             n => buf = &buf[n..],
         }

@@ -25,6 +25,8 @@ mod net_faults;
 mod net_owned;
 mod net_stream;
 mod net_types;
+#[cfg(unix)]
+mod net_unix;
 mod priority;
 mod prometheus;
 mod ring_metrics;

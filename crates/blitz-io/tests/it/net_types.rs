@@ -6,6 +6,7 @@ use blitz_io::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIo
 use blitz_io::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use blitz_io::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 use blitz_io::net::{BufferPool, BufferView, Incoming, Lease, TcpListener, TcpSocket, TcpStream};
+use blitz_io::net::{UnixListener, UnixSocket, UnixStream, unix};
 use blitz_io::signal::unix::{Signal, SignalKind};
 
 const fn shared<T: Send + Sync + Unpin>() {}
@@ -22,6 +23,17 @@ const _: () = {
     shared::<OwnedReadHalf>();
     shared::<OwnedWriteHalf>();
     shared::<ReuniteError>();
+    shared::<UnixListener>();
+    shared::<UnixStream>();
+    shared::<UnixSocket>();
+    shared::<unix::SocketAddr>();
+    shared::<unix::UCred>();
+    shared::<unix::OwnedReadHalf>();
+    shared::<unix::OwnedWriteHalf>();
+    described::<UnixListener>();
+    described::<UnixStream>();
+    described::<UnixSocket>();
+    described::<unix::SocketAddr>();
     shared::<BufferView>();
     shared::<BufferPool>();
     shared::<Lease>();
@@ -57,6 +69,14 @@ const _: () = {
     has_descriptor::<TcpStream>();
     has_descriptor::<TcpListener>();
     has_descriptor::<TcpSocket>();
+    has_descriptor::<UnixStream>();
+    has_descriptor::<UnixListener>();
+    has_descriptor::<UnixSocket>();
+    hands_over::<UnixSocket>();
+    reads::<UnixStream>();
+    writes::<UnixStream>();
+    reads::<unix::ReadHalf<'static>>();
+    writes::<unix::OwnedWriteHalf>();
     has_descriptor::<AsyncFd<std::fs::File>>();
     hands_over::<TcpSocket>();
     names_stream::<TcpStream>();
@@ -73,6 +93,8 @@ fn futures_go_to_other_threads() {
     sent(&TcpListener::bind("localhost:1"));
     sent(&TcpStream::connect(("localhost", 1)));
     sent(&TcpSocket::new_v4().unwrap().connect(addr));
+    sent(&UnixStream::connect("/no/such/socket"));
+    sent(&UnixSocket::new_stream().unwrap().connect("/no/such/socket"));
     sent(&blitz_io::signal::ctrl_c());
     sent(&blitz_io::net::lookup_host("localhost:1"));
     // The stream's own, from what makes one.
@@ -89,6 +111,14 @@ fn futures_go_to_other_threads() {
         sent(&blitz_io::net::splice(&stream, &stream, 1));
         sent(&listener.accept());
         sent(&listener.incoming().accept());
+    };
+    let _ = uses;
+    let uses = async |stream: UnixStream, listener: UnixListener| {
+        sent(&stream.readable());
+        sent(&stream.ready(Interest::WRITABLE));
+        sent(&stream.read_owned(Vec::new()));
+        sent(&stream.recv_lease());
+        sent(&listener.accept());
     };
     let _ = uses;
 }

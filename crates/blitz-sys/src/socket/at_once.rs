@@ -1,24 +1,23 @@
 //! New sockets, non-blocking and closed on exec from their first moment, where one call makes them so.
 
 use std::io;
-use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::as_inet;
 use crate::descriptor::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use crate::errno;
 
-/// A new stream socket for addresses like `domain`'s.
-///
-/// # Errors
-/// Those of `socket(2)`.
-pub fn stream(domain: Domain) -> io::Result<OwnedFd> {
-    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    Ok(socket.into())
+pub(super) fn make(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<OwnedFd> {
+    Socket::new(domain, kind.nonblocking(), protocol).map(OwnedFd::from)
 }
 
-pub(super) fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
+#[cfg(unix)]
+pub(super) fn make_pair(kind: Type) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (one, other) = Socket::pair(Domain::UNIX, kind.nonblocking(), None)?;
+    Ok((one.into(), other.into()))
+}
+
+pub(super) fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     let accepted = |storage: *mut _, len: *mut _| {
         // SAFETY: `storage` and `len` come from `try_init`, which gives room for any address.
@@ -30,7 +29,5 @@ pub(super) fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr
         Ok(unsafe { OwnedFd::from_raw_fd(raw) })
     };
     // SAFETY: when the closure gives `Ok`, the kernel has written an address and its length.
-    let (stream, addr) =
-        unsafe { SockAddr::try_init(|storage, len| accepted(storage.cast(), len)) }?;
-    Ok((stream, as_inet(&addr)?))
+    unsafe { SockAddr::try_init(|storage, len| accepted(storage.cast(), len)) }
 }

@@ -36,9 +36,10 @@ pub fn describe(fd: RawFd) -> Described {
     });
     Described {
         kind,
-        peer: peer
-            .and_then(|peer| peer.as_socket())
-            .map(|peer| peer.to_string()),
+        peer: peer.and_then(|peer| match peer.as_socket() {
+            Some(peer) => Some(peer.to_string()),
+            None => peer.as_pathname().map(|path| path.display().to_string()),
+        }),
     }
 }
 

@@ -95,3 +95,15 @@ pub fn device(_fd: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
 pub fn bind_device(_fd: BorrowedFd<'_>, _interface: Option<&[u8]>) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// The bytes of a Unix socket's abstract name: there are none here.
+#[cfg(unix)]
+pub(super) fn abstract_name(_addr: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    None
+}
+
+/// A Unix socket's address that is no file: there are none here.
+#[cfg(unix)]
+pub(super) fn from_abstract_name(_name: &[u8]) -> io::Result<std::os::unix::net::SocketAddr> {
+    Err(io::ErrorKind::InvalidInput.into())
+}

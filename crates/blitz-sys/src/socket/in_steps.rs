@@ -1,25 +1,27 @@
 //! New sockets where a call more makes each non-blocking.
 
 use std::io;
-use std::net::SocketAddr;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use super::as_inet;
 use crate::descriptor::{BorrowedFd, OwnedFd};
 
-/// A new stream socket for addresses like `domain`'s.
-///
-/// # Errors
-/// The system's.
-pub fn stream(domain: Domain) -> io::Result<OwnedFd> {
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+pub(super) fn make(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<OwnedFd> {
+    let socket = Socket::new(domain, kind, protocol)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 
-pub(super) fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
+#[cfg(unix)]
+pub(super) fn make_pair(kind: Type) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (one, other) = Socket::pair(Domain::UNIX, kind, None)?;
+    one.set_nonblocking(true)?;
+    other.set_nonblocking(true)?;
+    Ok((one.into(), other.into()))
+}
+
+pub(super) fn accept_once(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
     let (socket, addr) = SockRef::from(&fd).accept()?;
     socket.set_nonblocking(true)?;
-    Ok((socket.into(), as_inet(&addr)?))
+    Ok((socket.into(), addr))
 }

@@ -2,6 +2,10 @@
 //! (`sendfile`, `splice`), and options of its own.
 
 use std::io;
+#[cfg(android)]
+use std::os::android::net::SocketAddrExt as LinuxAddr;
+#[cfg(not(android))]
+use std::os::linux::net::SocketAddrExt as LinuxAddr;
 use std::sync::Arc;
 
 use crate::errno;
@@ -193,4 +197,14 @@ pub fn device(fd: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
 /// Those of `setsockopt(2)`.
 pub fn bind_device(fd: BorrowedFd<'_>, interface: Option<&[u8]>) -> io::Result<()> {
     SockRef::from(&fd).bind_device(interface)
+}
+
+/// The bytes of a Unix socket's abstract name, if it has one.
+pub(super) fn abstract_name(addr: &std::os::unix::net::SocketAddr) -> Option<&[u8]> {
+    LinuxAddr::as_abstract_name(addr)
+}
+
+/// A Unix socket's address that is no file.
+pub(super) fn from_abstract_name(name: &[u8]) -> io::Result<std::os::unix::net::SocketAddr> {
+    <std::os::unix::net::SocketAddr as LinuxAddr>::from_abstract_name(name)
 }

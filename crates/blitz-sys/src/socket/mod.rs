@@ -37,9 +37,10 @@ mod special;
 mod special;
 
 #[cfg(unix)]
+pub mod local;
+#[cfg(unix)]
 pub mod private;
 
-pub use fresh::stream;
 pub use imp::{describe, duplicate, is_blocking, is_out_of_descriptors, share_port};
 pub use special::{
     Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, splice,
@@ -72,12 +73,24 @@ pub enum Connect {
     Pending,
 }
 
+/// A new stream socket for addresses like `domain`'s.
+///
+/// # Errors
+/// Those of `socket(2)`.
+pub fn stream(domain: Domain) -> io::Result<OwnedFd> {
+    fresh::make(domain, Type::STREAM, Some(Protocol::TCP))
+}
+
 /// Begins to connect a socket.
 ///
 /// # Errors
 /// Those of `connect(2)`, except the two that mean "under way".
 pub fn connect(fd: BorrowedFd<'_>, addr: SocketAddr) -> io::Result<Connect> {
-    match SockRef::from(&fd).connect(&addr.into()) {
+    connect_any(fd, &addr.into())
+}
+
+fn connect_any(fd: BorrowedFd<'_>, addr: &SockAddr) -> io::Result<Connect> {
+    match SockRef::from(&fd).connect(addr) {
         Ok(()) => Ok(Connect::Done),
         Err(error) if imp::is_under_way(&error) => Ok(Connect::Pending),
         Err(error) => Err(error),
@@ -89,6 +102,11 @@ pub fn connect(fd: BorrowedFd<'_>, addr: SocketAddr) -> io::Result<Connect> {
 /// # Errors
 /// Those of `accept4(2)`; a connection that was reset while it queued is skipped.
 pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
+    let (fd, addr) = accept_any(fd)?;
+    Ok((fd, as_inet(&addr)?))
+}
+
+fn accept_any(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
     loop {
         match fresh::accept_once(fd) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

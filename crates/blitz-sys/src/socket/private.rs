@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use crate::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use crate::errno;
+use super::local::{self, peer_credentials};
+use crate::descriptor::{AsFd, AsRawFd, OwnedFd};
 
 const OWNER_ONLY: u32 = 0o600;
 const OTHERS: u32 = 0o177;
@@ -55,12 +55,7 @@ impl PrivateListener {
     /// if the socket is another user's, or the folder is not writable; `NotFound` if there is no such folder; `TimedOut` if another
     /// process keeps the folder locked; `InvalidInput` if the path is too long for a socket's name.
     pub fn bind(path: &Path) -> io::Result<Self> {
-        let address = SockAddr::unix(path).map_err(|error| {
-            let says = format!(
-                "the path is too long for a socket's name, which takes about 100 bytes ({error})"
-            );
-            io::Error::new(io::ErrorKind::InvalidInput, says)
-        })?;
+        let address = local::address(path)?;
         // Until it listens.
         let lock = FolderLock::of(path)?;
         clear_the_way(path, lock.is_some())?;
@@ -231,58 +226,13 @@ fn try_connect(path: &Path) -> io::Result<()> {
 
 /// Whether the peer is this process's user, or root, from whom nothing is hidden.
 fn may_come_in(stream: &UnixStream) -> bool {
-    peer_user(stream.as_fd()).is_ok_and(|user| user == own_user() || user == 0)
+    peer_credentials(stream.as_fd()).is_ok_and(|peer| peer.user == own_user() || peer.user == 0)
 }
 
 /// The effective user of this process.
 pub fn own_user() -> u32 {
     // SAFETY: it cannot fail and takes nothing.
     unsafe { libc::geteuid() }
-}
-
-/// The user who connected a Unix socket's other end.
-///
-/// # Errors
-/// The system's.
-#[cfg(linux)]
-pub fn peer_user(fd: BorrowedFd<'_>) -> io::Result<u32> {
-    let mut peer = libc::ucred {
-        pid: 0,
-        uid: u32::MAX,
-        gid: u32::MAX,
-    };
-    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: the pointers name the structure and its length, which the call fills.
-    let result = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut peer).cast(),
-            &raw mut len,
-        )
-    };
-    if result == 0 {
-        Ok(peer.uid)
-    } else {
-        Err(errno::last())
-    }
-}
-
-/// The user who connected a Unix socket's other end.
-///
-/// # Errors
-/// The system's.
-#[cfg(not(linux))]
-pub fn peer_user(fd: BorrowedFd<'_>) -> io::Result<u32> {
-    let (mut user, mut group) = (u32::MAX, u32::MAX);
-    // SAFETY: the pointers name two numbers, which the call fills.
-    let result = unsafe { libc::getpeereid(fd.as_raw_fd(), &raw mut user, &raw mut group) };
-    if result == 0 {
-        Ok(user)
-    } else {
-        Err(errno::last())
-    }
 }
 
 #[cfg(test)]

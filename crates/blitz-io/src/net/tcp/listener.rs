@@ -15,10 +15,11 @@ use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use blitz_sys::socket::{self, SockRef};
 use futures_core::Stream;
 
-use super::{TcpStream, driver_beside, into_fd, open_driver, refuse_blocking};
+use super::TcpStream;
 use crate::context::{self, call};
 use crate::io::{Interest, Ready};
 use crate::net::addr::each_addr;
+use crate::net::adopt::{driver_beside, into_fd, open_driver, refuse_blocking};
 use crate::net::{TcpSocket, ToSocketAddrs, error};
 
 /// A TCP socket that listens for connections.
@@ -152,7 +153,7 @@ impl TcpListener {
                 let driver = driver_beside(&self.io, "TcpListener::accept");
                 let stream = TcpStream::new(fd, driver);
                 // Its first bytes are often here already, and there is room to send.
-                stream.io.assume(Ready::READABLE | Ready::WRITABLE);
+                stream.io.source.assume(Ready::READABLE | Ready::WRITABLE);
                 Ok((stream, addr))
             }
             Err(error) => Err(error::on_accept(|| self.local_addr(), error)),

@@ -9,8 +9,9 @@ use blitz_core::waiting::{Resource, Site};
 use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use blitz_sys::socket::{self, Domain, SockRef};
 
-use super::{TcpListener, TcpStream, open_driver};
+use super::{TcpListener, TcpStream};
 use crate::context::call;
+use crate::net::adopt::open_driver;
 use crate::net::error;
 
 /// A TCP socket that neither listens nor is connected yet.

@@ -4,6 +4,8 @@ mod awaits;
 mod dump;
 mod hooks;
 mod metrics;
+#[cfg(unix)]
+mod sockets;
 mod tasks;
 mod warnings;
 

@@ -33,9 +33,9 @@ async fn awaited(task: &JoinHandle<()>) -> TaskInfo {
     info(task.id())
 }
 
-/// Asserts that the task waits in `what`, at a line of this file, and ends it.
+/// Asserts that the task waits in `what`, at a line of the caller's file, and ends it.
 #[track_caller]
-fn assert_waits(
+pub(super) fn assert_waits(
     task: JoinHandle<()>,
     what: &str,
     line: u32,
@@ -48,7 +48,7 @@ fn assert_waits(
         let at = awaits
             .at
             .unwrap_or_else(|| panic!("{place}: no line: {info}"));
-        assert!(at.file().ends_with("insight/tasks.rs"), "{place}: {info}");
+        assert_eq!(at.file(), place.file(), "{place}: {info}");
         assert_eq!(at.line(), line, "{place}: {info}");
         let text = info.to_string();
         assert!(

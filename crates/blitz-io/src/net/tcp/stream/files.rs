@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use blitz_core::waiting::{Resource, Site};
 use blitz_driver::completion;
-use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use blitz_sys::descriptor::{AsFd, BorrowedFd, OwnedFd};
 use blitz_sys::socket::{self, Pipe};
 
 use super::TcpStream;
@@ -65,7 +65,7 @@ impl TcpStream {
         len: u64,
     ) -> impl Future<Output = io::Result<u64>> {
         static CALL: Site = Site::new("TcpStream::send_file", Resource::Descriptor);
-        call(&CALL, self.as_raw_fd() as u64, async move {
+        call(&CALL, self.number(), async move {
             let file = file.as_fd();
             let mut sent = 0;
             while sent < len {
@@ -105,8 +105,8 @@ impl TcpStream {
 
     /// The socket was full on another thread: only an event says that it is not any more.
     async fn io_writable(&self) -> io::Result<()> {
-        let event = self.io.look(Interest::WRITABLE)?;
-        self.io.clear(event);
+        let event = self.io.source.look(Interest::WRITABLE)?;
+        self.io.source.clear(event);
         self.io.ready(Interest::WRITABLE).await.map(drop)
     }
 
@@ -160,7 +160,7 @@ impl TcpStream {
         len: u64,
     ) -> impl Future<Output = io::Result<u64>> {
         static CALL: Site = Site::new("TcpStream::receive_file", Resource::Descriptor);
-        call(&CALL, self.as_raw_fd() as u64, async move {
+        call(&CALL, self.number(), async move {
             let file = Arc::new(file.as_fd().try_clone_to_owned()?);
             let pipe = match self.pipe() {
                 Ok(pipe) => pipe,
@@ -186,7 +186,7 @@ impl TcpStream {
                         .ok_or(io::ErrorKind::InvalidInput)?;
                     let from = (Arc::clone(pipe.read_end()), None);
                     let op = completion::splice(
-                        self.io.home(),
+                        self.io.source.home(),
                         from,
                         (Arc::clone(&file), Some(at)),
                         n - stored,
@@ -212,10 +212,10 @@ impl TcpStream {
 
     /// A pipe, unless bytes of the stream may be in leased buffers, where no pipe gets at them.
     fn pipe(&self) -> io::Result<Pipe> {
-        match self.leased.get() {
-            Some(_) => Err(io::ErrorKind::Unsupported.into()),
-            None => Pipe::new(CHUNK_LEN),
+        if self.io.has_leases() {
+            return Err(io::ErrorKind::Unsupported.into());
         }
+        Pipe::new(CHUNK_LEN)
     }
 
     async fn receive_copied(

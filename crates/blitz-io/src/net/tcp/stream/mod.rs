@@ -2,38 +2,30 @@
 
 #[cfg(unix)]
 mod files;
-mod leased;
 mod options;
 mod owned;
-mod ready;
 
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
-use std::pin::Pin;
-use std::sync::Arc;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use blitz_core::waiting::{Resource, Site, UNKNOWN};
-use blitz_driver::{Direction, Registration};
-use blitz_io_traits::{AsyncRead, AsyncWrite, ReadBuf};
-use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use blitz_io_traits::ReadBuf;
+use blitz_sys::descriptor::{AsFd, AsRawFd, OwnedFd};
 use blitz_sys::socket::{self, Connect, Domain};
-use bytes::BufMut;
 
-use leased::Leased;
-
-use super::{
-    OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, into_fd, open_driver, refuse_blocking,
-    split, split_owned,
-};
 use crate::context::call;
 use crate::net::addr::each_addr;
+use crate::net::adopt::{into_fd, open_driver, refuse_blocking};
+use crate::net::stream::Stream;
+use crate::net::waits::waits;
 use crate::net::{ToSocketAddrs, error};
 
 /// A TCP connection.
 ///
-/// It is read and written through [`AsyncRead`] and [`AsyncWrite`], whose bytes go straight between the kernel and the
+/// It is read and written through [`AsyncRead`](crate::io::AsyncRead) and [`AsyncWrite`](crate::io::AsyncWrite), whose bytes go straight between the kernel and the
 /// caller's buffer. To use both directions from two tasks, [`split`](TcpStream::split) it by reference or
 /// [`into_split`](TcpStream::into_split) it for good. `shutdown` of `AsyncWriteExt` closes the sending side alone, and
 /// dropping the stream closes both.
@@ -58,8 +50,7 @@ use crate::net::{ToSocketAddrs, error};
 /// # }
 /// ```
 pub struct TcpStream {
-    pub(crate) io: Registration,
-    leased: Leased,
+    pub(in crate::net) io: Stream,
 }
 
 impl TcpStream {
@@ -106,36 +97,15 @@ impl TcpStream {
         let state = socket::connect(fd.as_fd(), addr).map_err(explain)?;
         let stream = TcpStream::new(fd, driver);
         if state == Connect::Pending {
-            stream.finish_connect().await.map_err(explain)?;
+            stream.io.finish_connect().await.map_err(explain)?;
         }
         Ok(stream)
-    }
-
-    /// Waits until a connection under way stands or has failed.
-    async fn finish_connect(&self) -> io::Result<()> {
-        let connected = || match socket::take_error(self.as_fd())? {
-            Some(error) => Err(error),
-            // No error and no peer: still under way, so it was not what the wait was for.
-            None => match socket::peer_addr(self.as_fd()) {
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                    // An error may have come between the two questions.
-                    Err(socket::take_error(self.as_fd())?
-                        .unwrap_or_else(|| io::ErrorKind::WouldBlock.into()))
-                }
-                // A peer that is gone again was there: reads will tell.
-                _ => Ok(()),
-            },
-        };
-        self.io
-            .async_io(crate::io::Interest::WRITABLE, connected)
-            .await
     }
 
     /// Takes a connected, non-blocking descriptor.
     pub(crate) fn new(fd: OwnedFd, driver: blitz_driver::Handle) -> TcpStream {
         TcpStream {
-            io: Registration::new(Arc::new(fd), driver),
-            leased: Leased::new(),
+            io: Stream::new(fd, driver),
         }
     }
 
@@ -165,127 +135,62 @@ impl TcpStream {
     /// # Errors
     /// When that second one cannot be made.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        into_fd(self.io).map(Into::into)
+        into_fd(self.io.source).map(Into::into)
     }
 
-    /// Splits the stream into a half to read and a half to write, both borrowing it.
+    /// Receives bytes and leaves them for the next read; returns how many.
     ///
-    /// Use [`into_split`](TcpStream::into_split) when they go to two tasks.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        split::split(self)
-    }
-
-    /// Splits the stream into two halves that own it together.
+    /// # Cancel safety
+    /// Safe: nothing is taken.
     ///
-    /// Dropping the half that writes closes the sending side, as `shutdown` does.
-    #[must_use]
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split_owned::split_owned(self)
+    /// # Errors
+    /// Those of `recv(2)`, and when the runtime is shutting down.
+    #[track_caller]
+    pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
+        static CALL: Site = Site::new("TcpStream::peek", Resource::Descriptor);
+        call(&CALL, self.number(), self.io.peek(buf))
     }
 
-    pub(super) fn shutdown_std(&self, how: Shutdown) -> io::Result<()> {
-        match socket::shutdown(self.as_fd(), how) {
-            // The peer has reset the connection: there is nothing left to close.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            done => done,
-        }
-    }
-
-    // The three below take `&self`: the halves of a split stream call them too.
-
-    #[inline]
-    pub(in crate::net) fn poll_read_ref(
+    /// Polls to [`peek`](TcpStream::peek). One task at a time: only the last caller's waker is kept.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_peek(
         &self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Some(leases) = self.leased.get() {
-            return self
-                .poll_leased(leases, cx, false, |bytes| copy_to(bytes, buf))
-                .map_ok(drop);
-        }
-        let room = buf.remaining();
-        let received = self.io.poll_transfer(cx, Direction::Read, room, || {
-            socket::recv_buf(self.as_fd(), buf)
-        });
-        received.map_ok(drop)
-    }
-
-    #[inline]
-    pub(in crate::net) fn poll_write_ref(
-        &self,
-        cx: &mut Context<'_>,
-        buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.io.poll_transfer(cx, Direction::Write, buf.len(), || {
-            socket::send(self.as_fd(), buf)
-        })
-    }
-
-    #[inline]
-    pub(super) fn poll_write_vectored_ref(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        // A part that is short for want of room in the call says nothing of the socket.
-        let bufs = socket::sendable(bufs);
-        let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.io.poll_transfer(cx, Direction::Write, len, || {
-            socket::send_vectored(self.as_fd(), bufs)
-        })
+        self.io.poll_peek(cx, buf)
     }
 }
 
-/// Copies what there is room for.
-fn copy_to(bytes: &[u8], buf: &mut impl BufMut) -> usize {
-    let taken = bytes.len().min(buf.remaining_mut());
-    buf.put_slice(&bytes[..taken]);
-    taken
-}
-
-impl AsyncRead for TcpStream {
-    #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.poll_read_ref(cx, buf)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_ref(cx, buf)
-    }
-
-    #[inline]
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored_ref(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What `send` has taken is the kernel's to send.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown_std(Shutdown::Write))
-    }
+waits! {
+    TcpStream, poll_read_ready, poll_write_ready;
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::net::{TcpListener, TcpStream};
+    /// use std::io::ErrorKind;
+    ///
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.try_write(b"hi")?;
+    ///
+    /// let mut buf = [0; 16];
+    /// let n = loop {
+    ///     server.readable().await?;
+    ///     match server.try_read(&mut buf) {
+    ///         Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+    ///         done => break done?,
+    ///     }
+    /// };
+    /// assert_eq!(&buf[..n], b"hi");
+    /// # Ok(())
+    /// # }
+    /// ```
 }
 
 impl TryFrom<std::net::TcpStream> for TcpStream {
@@ -294,25 +199,6 @@ impl TryFrom<std::net::TcpStream> for TcpStream {
     /// As [`TcpStream::from_std`].
     fn try_from(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         TcpStream::from_std(stream)
-    }
-}
-
-impl AsRef<TcpStream> for TcpStream {
-    fn as_ref(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl AsFd for TcpStream {
-    #[inline]
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.fd().as_fd()
-    }
-}
-
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
     }
 }
 

@@ -26,14 +26,6 @@ impl TcpStream {
         socket::peer_addr(self.as_fd())
     }
 
-    /// The error that the kernel keeps for this socket (`SO_ERROR`), which asking clears.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        socket::take_error(self.as_fd())
-    }
-
     /// Whether small writes are sent at once (`TCP_NODELAY`).
     ///
     /// # Errors

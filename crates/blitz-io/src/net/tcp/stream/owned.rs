@@ -1,30 +1,18 @@
 //! Reads and writes with buffers that the operation owns.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 
 use blitz_core::waiting::{Resource, Site};
-use blitz_driver::completion::{
-    receive_owned, send_all_owned, send_owned, send_zc_owned, send_zc_vectored_owned,
-};
-use blitz_io_traits::{IoBuf, IoBufMut};
-use blitz_sys::descriptor::AsRawFd;
+use blitz_driver::completion::{send_zc_owned, send_zc_vectored_owned};
+use blitz_io_traits::IoBuf;
 
-use super::{TcpStream, copy_to};
+use super::TcpStream;
 use crate::context::call;
+use crate::net::stream::owned::owned_face;
 
-impl TcpStream {
-    /// Reads into a buffer that belongs to the kernel meanwhile; returns how many bytes came, and the buffer.
-    ///
-    /// The bytes stand at the buffer's front; a `Vec` is at least so long afterwards, and is filled up to its capacity.
-    /// Zero is the end of the stream.
-    ///
-    /// # Cancel safety
-    /// **Not safe**: bytes that came while the future was dropped are lost with the buffer. Nothing else is: the kernel
-    /// keeps the buffer for as long as it needs it.
-    ///
-    /// # Errors
-    /// Those of `recv(2)`, and when the runtime is shutting down; the buffer comes back then, too.
+owned_face! {
+    TcpStream;
     ///
     /// # Examples
     /// ```
@@ -44,61 +32,30 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
-    #[track_caller]
-    pub fn read_owned<B: IoBufMut>(
-        &self,
-        mut buf: B,
-    ) -> impl Future<Output = (io::Result<usize>, B)> {
-        static CALL: Site = Site::new("TcpStream::read_owned", Resource::Descriptor);
-        call(&CALL, self.as_raw_fd() as u64, async move {
-            if let Some(leases) = self.leased.get() {
-                let received = poll_fn(|cx| {
-                    self.poll_leased(leases, cx, false, |bytes| {
-                        buf.fill(|space| copy_to(bytes, space))
-                    })
-                });
-                return (received.await, buf);
-            }
-            receive_owned(&self.io, buf).await
-        })
-    }
+    ;
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::net::{TcpListener, TcpStream};
+    ///
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let client = TcpStream::connect(listener.local_addr()?).await?;
+    /// let (server, _) = listener.accept().await?;
+    /// client.try_write(b"on loan")?;
+    /// drop(client);
+    ///
+    /// let view = server.recv_lease().await?;
+    /// assert_eq!(&view[..], b"on loan");
+    /// let bytes: bytes::Bytes = view.into(); // without a copy
+    /// assert!(server.recv_lease().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+}
 
-    /// Writes from a buffer that belongs to the kernel meanwhile; returns how many bytes it took, and the buffer.
-    ///
-    /// # Cancel safety
-    /// **Not safe**: what a dropped write has sent is not known.
-    ///
-    /// # Errors
-    /// Those of `send(2)`, and when the runtime is shutting down; the buffer comes back then, too.
-    #[track_caller]
-    pub fn write_owned<B: IoBuf>(
-        &self,
-        buf: B,
-    ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
-        static CALL: Site = Site::new("TcpStream::write_owned", Resource::Descriptor);
-        call(&CALL, self.as_raw_fd() as u64, send_owned(&self.io, buf))
-    }
-
-    /// Writes all of a buffer that belongs to the kernel meanwhile.
-    ///
-    /// # Cancel safety
-    /// **Not safe**: what a dropped write has sent is not known.
-    ///
-    /// # Errors
-    /// As for [`write_owned`](TcpStream::write_owned); `WriteZero` when the socket takes nothing more.
-    #[track_caller]
-    pub fn write_all_owned<B: IoBuf>(
-        &self,
-        buf: B,
-    ) -> impl Future<Output = (io::Result<()>, B)> + Send {
-        static CALL: Site = Site::new("TcpStream::write_all_owned", Resource::Descriptor);
-        call(
-            &CALL,
-            self.as_raw_fd() as u64,
-            send_all_owned(&self.io, buf),
-        )
-    }
-
+impl TcpStream {
     /// Writes from a buffer without a copy, where the kernel can and the size makes it worth while.
     ///
     /// The buffer comes back when the network has let go of it: for bytes that the peer must acknowledge that is a round trip
@@ -114,8 +71,8 @@ impl TcpStream {
     #[track_caller]
     pub fn send_zc<B: IoBuf>(&self, buf: B) -> impl Future<Output = (io::Result<usize>, B)> {
         static CALL: Site = Site::new("TcpStream::send_zc", Resource::Descriptor);
-        call(&CALL, self.as_raw_fd() as u64, async move {
-            let (sent, buf) = send_zc_owned(&self.io, buf).await;
+        call(&CALL, self.number(), async move {
+            let (sent, buf) = send_zc_owned(&self.io.source, buf).await;
             (sent.map(|sent| sent.len), buf)
         })
     }
@@ -153,8 +110,8 @@ impl TcpStream {
         bufs: Vec<B>,
     ) -> impl Future<Output = (io::Result<usize>, Vec<B>)> {
         static CALL: Site = Site::new("TcpStream::send_zc_vectored", Resource::Descriptor);
-        call(&CALL, self.as_raw_fd() as u64, async move {
-            let (sent, bufs) = send_zc_vectored_owned(&self.io, bufs).await;
+        call(&CALL, self.number(), async move {
+            let (sent, bufs) = send_zc_vectored_owned(&self.io.source, bufs).await;
             (sent.map(|sent| sent.len), bufs)
         })
     }
