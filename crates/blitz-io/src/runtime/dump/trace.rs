@@ -86,15 +86,52 @@ pub struct BacktraceSymbol {
     column: Option<u32>,
 }
 
+/// Frames of a module: its functions by name; where they were inlined they have no path in their name, so by the file as well, whose
+/// folder bears the name of the crate and, from a registry, its version.
+struct Module {
+    path: &'static str,
+    folder: &'static str,
+    file: &'static str,
+}
+
 /// Frames above these are of the waker that was cloned.
-const ABOVE: [&str; 4] = [
-    "blitz_core::waiting::",
-    "blitz_exec::task::waker::",
-    "core::task::wake::",
-    "std::backtrace",
+const ABOVE: [Module; 4] = [
+    Module {
+        path: "blitz_core::waiting::",
+        folder: "blitz-core",
+        file: "src/waiting.rs",
+    },
+    Module {
+        path: "blitz_exec::task::waker::",
+        folder: "blitz-exec",
+        file: "src/task/waker.rs",
+    },
+    Module {
+        path: "core::task::wake::",
+        folder: "library",
+        file: "core/src/task/wake.rs",
+    },
+    Module {
+        path: "std::backtrace",
+        folder: "library",
+        file: "std/src/backtrace.rs",
+    },
 ];
 /// From this one on frames are of the runtime.
-const BELOW: &str = "blitz_exec::task::harness::";
+const BELOW: Module = Module {
+    path: "blitz_exec::task::harness::",
+    folder: "blitz-exec",
+    file: "src/task/harness.rs",
+};
+
+impl Module {
+    fn has(&self, symbol: &BacktraceSymbol) -> bool {
+        let name = symbol.name.as_deref();
+        let file = symbol.file.as_deref().and_then(Path::to_str);
+        name.is_some_and(|name| name.contains(self.path))
+            || file.is_some_and(|file| file.ends_with(self.file) && file.contains(self.folder))
+    }
+}
 
 impl Backtrace {
     /// The frames, from the leaf on.
@@ -122,16 +159,10 @@ impl Backtrace {
                 });
             }
         }
-        let is_of = |symbol: &BacktraceSymbol, part: &str| {
-            symbol
-                .name
-                .as_deref()
-                .is_some_and(|name| name.contains(part))
-        };
         let first = symbols
             .iter()
-            .position(|symbol| !ABOVE.iter().any(|part| is_of(symbol, part)));
-        let end = symbols.iter().position(|symbol| is_of(symbol, BELOW));
+            .position(|symbol| !ABOVE.iter().any(|module| module.has(symbol)));
+        let end = symbols.iter().position(|symbol| BELOW.has(symbol));
         let end = end.unwrap_or(symbols.len());
         let first = first.unwrap_or(0).min(end);
         let frames = symbols.drain(first..end).map(|symbol| BacktraceFrame {
@@ -209,6 +240,23 @@ impl BacktraceSymbol {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As an optimised program prints them.
+    #[test]
+    fn inlined_frames_of_waker_and_runtime_are_left_out_too() {
+        let text = "   0: <std::backtrace::Backtrace>::force_capture\n             at /rustc/x/library/std/src/backtrace.rs:312:9\n   \
+                    1: leave_trace\n             at /r/blitz-core-0.1.0/src/waiting.rs:434\n   \
+                    2: trace\n             at ./crates/blitz-exec/src/task/waker.rs:85\n   \
+                    3: clone\n             at /rustc/x/library/core/src/task/wake.rs:619\n   \
+                    4: poll\n             at ./crates/blitz-io-traits/src/waiting.rs:160\n   \
+                    5: {async_fn#0}\n             at ./src/waiting.rs:84\n   \
+                    6: {closure#0}\n             at ./crates/blitz-exec/src/task/harness.rs:212\n   \
+                    7: main\n";
+        assert_eq!(
+            Backtrace::of_text(text).to_string(),
+            "  poll at ./crates/blitz-io-traits/src/waiting.rs:160\n  {async_fn#0} at ./src/waiting.rs:84\n"
+        );
+    }
 
     #[test]
     fn frames_of_waker_and_runtime_are_left_out() {
