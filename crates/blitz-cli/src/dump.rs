@@ -22,6 +22,9 @@ usage: blitz dump SOCKET [OPTIONS]
 SOCKET is the path that the program was given by BLITZ_IO_INSPECT or by Builder::inspect.
 ";
 
+/// So many reports of stuck workers are printed, the last ones. A program may have many, and tasks are what was asked for.
+const STUCK_MAX: usize = 10;
+
 pub(crate) fn main(words: &[&str]) -> Result<(), String> {
     let mut args = Args::new("blitz dump", words);
     if args.flag("--help") || args.flag("-h") {
@@ -103,7 +106,14 @@ fn report(lines: &[Value], limit: usize) -> String {
         word("backend"),
         grouped(tasks.len() as u64)
     ));
-    for warning in of("stuck").chain(of("warning")) {
+    let stuck: Vec<&Value> = of("stuck").collect();
+    let older = stuck.len().saturating_sub(STUCK_MAX);
+    if older > 0 {
+        text.push_str(&format!(
+            "! {older} older reports of stuck workers: `--json` has them\n"
+        ));
+    }
+    for warning in stuck[older..].iter().copied().chain(of("warning")) {
         text.push_str(&format!("! {}\n", says(warning)));
     }
     summary(&mut text, &tasks);
@@ -194,6 +204,22 @@ mod tests {
         assert!(text.contains("1  idle in something unknown"));
         assert!(text.contains("and 1,491 more"));
         assert_eq!(text.matches("\ntask ").count(), 10, "{text}");
+    }
+
+    #[test]
+    fn the_last_reports_of_stuck_workers_are_told_and_the_others_counted() {
+        let report_of = |number: usize| json!({"stuck": {"says": format!("worker {number}.")}});
+        let lines: Vec<Value> = (0..12).map(report_of).collect();
+        let text = report(&lines, 10);
+        assert!(
+            text.contains("\n! 2 older reports of stuck workers: `--json` has them\n! worker 2.\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("! worker 11.\n") && !text.contains("worker 1."),
+            "{text}"
+        );
+        assert!(!report(&lines[..10], 10).contains("older"));
     }
 
     #[test]

@@ -112,12 +112,13 @@ impl View {
         let mut lines = vec![self.head()];
         let count = self.now.warnings.len();
         for warning in self.now.warnings.iter().rev().take(3).rev() {
-            let says = warning["says"].as_str().unwrap_or_default();
+            // A task's name is in it, which may be anything.
+            let says = plain(warning["says"].as_str().unwrap_or_default());
             lines.push(line(format!("! {says}"), Look::Alarm));
         }
         if count > 3 {
             lines.push(line(
-                format!("! and {} more: `blitz dump` lists them", count - 3),
+                format!("! and {} more: `blitz dump --json` has them", count - 3),
                 Look::Alarm,
             ));
         }
