@@ -31,8 +31,9 @@ pub unsafe trait Request: Unpin + std::marker::Send + 'static {
     /// The entry that asks for it; called again if the kernel gave the operation back undone.
     fn entry(&mut self) -> Sqe;
 
-    /// Whether an answer says that nothing was done, although nobody asked for that: then it is asked for again.
-    fn is_undone(result: i32) -> bool {
+    /// Whether an answer says that it is not done, although nobody asked for that: then it is asked for again, by another
+    /// [`entry`](Self::entry) perhaps.
+    fn is_undone(&mut self, result: i32) -> bool {
         errno::is_undone(result)
     }
 
@@ -232,7 +233,8 @@ impl<D: Request> Future for Op<D> {
                 Looked::WantsWaker => fresh = Some(cx.waker().clone()),
             }
         };
-        if D::is_undone(outcome.result) && !this.is_linked {
+        let data = this.data.as_mut().expect("polled after it was ready");
+        if !this.is_linked && data.is_undone(outcome.result) {
             this.stage = Stage::Idle;
             return this.start(cx.waker().clone());
         }

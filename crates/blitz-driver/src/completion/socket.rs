@@ -7,9 +7,10 @@ use std::sync::Arc;
 use blitz_core::budget;
 use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{Opcode, Sqe};
-use blitz_sys::descriptor::{AsRawFd, FromRawFd, OwnedFd};
+use blitz_sys::descriptor::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use blitz_sys::errno;
 use blitz_sys::file::{self, message_flags, socket_flags};
+use blitz_sys::readiness::{bits, mask_for};
 use blitz_sys::socket::SockAddr;
 
 use super::file::{Descriptor, entry_len};
@@ -168,7 +169,10 @@ unsafe impl<F: Descriptor> Request for Accept<F> {
 }
 
 /// Connects `socket` to `address`.
-pub fn connect<F: Descriptor>(
+///
+/// A connect that was begun goes on in the kernel even if its operation was interrupted, or ended with the thread that submitted
+/// it. Then the end of that one is waited for.
+pub fn connect<F: Descriptor + AsFd>(
     handle: &Handle,
     socket: Arc<F>,
     address: SockAddr,
@@ -178,6 +182,7 @@ pub fn connect<F: Descriptor>(
         Connect {
             socket,
             address: Box::new(address),
+            asks: Asks::First,
         },
     )
 }
@@ -186,19 +191,46 @@ pub fn connect<F: Descriptor>(
 pub struct Connect<F> {
     socket: Arc<F>,
     address: Box<SockAddr>,
+    asks: Asks,
+}
+
+/// What a connect asks the kernel for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    /// To connect.
+    First,
+    /// The same once more: whether the first time began anything is not known.
+    Again,
+    /// It did: to be told when the socket is connected or has failed.
+    Writable,
 }
 
 // SAFETY: the entry names the boxed address, which stands on the heap and is ours.
-unsafe impl<F: Descriptor> Request for Connect<F> {
+unsafe impl<F: Descriptor + AsFd> Request for Connect<F> {
     type Output = io::Result<()>;
     const OPCODE: Opcode = Opcode::CONNECT;
 
     fn entry(&mut self) -> Sqe {
-        Sqe::connect(
-            self.socket.as_raw_fd(),
-            self.address.as_ptr().cast(),
-            self.address.len() as usize,
-        )
+        let socket = self.socket.as_raw_fd();
+        if self.asks == Asks::Writable {
+            return Sqe::poll(socket, mask_for(bits::WRITABLE));
+        }
+        let address = &self.address;
+        Sqe::connect(socket, address.as_ptr().cast(), address.len() as usize)
+    }
+
+    fn is_undone(&mut self, result: i32) -> bool {
+        if errno::is_undone(result) {
+            if self.asks == Asks::First {
+                self.asks = Asks::Again;
+            }
+            return true;
+        }
+        let is_under_way = self.asks == Asks::Again && result == -errno::EALREADY;
+        if is_under_way {
+            self.asks = Asks::Writable;
+        }
+        is_under_way
     }
 
     fn call(&mut self) -> i32 {
@@ -206,7 +238,15 @@ unsafe impl<F: Descriptor> Request for Connect<F> {
     }
 
     fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
-        outcome.and_then(Outcome::check).map(drop)
+        let answer = outcome.and_then(Outcome::check);
+        match (self.asks, answer) {
+            (Asks::Again, Err(error)) if error.raw_os_error() == Some(errno::EISCONN) => Ok(()),
+            (Asks::Writable, Ok(_)) => {
+                let failed = blitz_sys::socket::take_error(self.socket.as_fd())?;
+                failed.map_or(Ok(()), Err)
+            }
+            (_, answer) => answer.map(drop),
+        }
     }
 }
 

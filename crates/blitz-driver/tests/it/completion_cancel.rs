@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use blitz_driver::completion::{
-    Links, accept, open, receive, send_zc, send_zc_vectored, sync, write_at,
+    Links, accept, connect, open, receive, send_zc, send_zc_vectored, sync, write_at,
 };
 use blitz_driver::{Config, Driver, RingUse};
 use blitz_sys::completion::Opcode;
@@ -237,6 +237,37 @@ fn what_a_threads_exit_cancels_is_submitted_again() {
         let (received, buffer) = drive(driver, op);
         assert_eq!((received.unwrap(), &buffer[..]), (11, &b"still there"[..]));
         drop(writer.join().unwrap());
+    });
+}
+
+/// The kernel goes on connecting for a thread that is gone, and gives the operation back when it has: asked again, it says that the
+/// socket is connected.
+#[test]
+fn a_connect_under_way_outlives_the_thread_that_began_it() {
+    on_ring(Config::default(), |driver| {
+        driver.unbind();
+        // A listener whose line is full lets nobody in, and does not refuse either: the client knocks again, a second later.
+        let listener = blitz_sys::socket::stream(blitz_sys::socket::Domain::IPV4).unwrap();
+        let listening = blitz_sys::socket::SockRef::from(&listener);
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        listening.bind(&any.into()).unwrap();
+        listening.listen(0).unwrap();
+        let address = listening.local_addr().unwrap().as_socket().unwrap();
+        let in_line = TcpStream::connect(address).unwrap();
+        let socket = blitz_sys::socket::stream(blitz_sys::socket::Domain::IPV4).unwrap();
+        let mut op = connect(driver.handle(), Arc::new(socket), address.into());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                driver.bind();
+                assert!(poll_once(Pin::new(&mut op)).is_pending());
+                turn_now(driver);
+                driver.unbind();
+            });
+        });
+        driver.bind();
+        let (first, _) = listening.accept().unwrap();
+        drive(driver, op).unwrap();
+        drop((first, in_line));
     });
 }
 

@@ -1,15 +1,20 @@
 //! What falls back on something else, and what fails together.
 
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
 use blitz_driver::completion::{
-    Links, receive_owned, send_owned, send_zc_owned, send_zc_vectored_owned, sync, write_at,
+    Links, connect, receive_owned, send_owned, send_zc_owned, send_zc_vectored_owned, sync,
+    write_at,
 };
 use blitz_sys::completion::Opcode;
 use blitz_sys::completion::faults::Fault;
-use blitz_sys::errno::{EAGAIN, ECANCELED, EINTR, ENOBUFS, ENOMEM};
-use std::io::Write as _;
+use blitz_sys::errno::{EAGAIN, EALREADY, ECANCELED, EINTR, EISCONN, ENOBUFS, ENOMEM};
+use blitz_sys::socket::{Domain, peer_addr, stream};
 
 use super::{REFUSALS, content, file, on_tampered, received};
-use crate::completion_support::{drain, drive, poll_once};
+use crate::completion_support::{drain, drive, listener, poll_once};
 use crate::support::{tcp_pair, turn_now};
 
 /// What is asked for with readiness at hand never says that it would block.
@@ -109,5 +114,57 @@ fn a_refused_chain_fails_whole() {
             assert_eq!((&one[..], &two[..]), (&b"one"[..], &b"two"[..]));
             assert!(content(dir.path()).is_empty());
         }
+    });
+}
+
+/// A connect that was begun goes on, whatever interrupts its operation: its end is waited for, and told.
+#[test]
+fn an_interrupted_connect_ends_as_the_connection_does() {
+    on_tampered(|driver, plan| {
+        // Connected meanwhile; still under way when it is asked for again; and that wait interrupted, too.
+        let connected: &[Fault] = &[Fault::Refuse(EINTR)];
+        let under_way = &[Fault::Refuse(EINTR), Fault::Refuse(EALREADY)];
+        for (faults, poll) in [
+            (connected, None),
+            (under_way, None),
+            (under_way, Some(Fault::Refuse(EINTR))),
+            (under_way, Some(Fault::Late(2))),
+        ] {
+            let (listener, address) = listener(driver);
+            let socket = stream(Domain::IPV4).unwrap();
+            let socket = Arc::new(socket);
+            let met = plan.injected_count();
+            for fault in faults {
+                plan.add(Opcode::CONNECT, *fault);
+            }
+            if let Some(fault) = poll {
+                plan.add(Opcode::POLL_ADD, fault);
+            }
+            drive(
+                driver,
+                connect(driver.handle(), socket.clone(), address.into()),
+            )
+            .unwrap();
+            let expected = faults.len() + usize::from(poll.is_some());
+            assert_eq!(plan.injected_count() - met, expected as u64, "{faults:?}");
+            assert_eq!(peer_addr(socket.as_fd()).unwrap(), address);
+            drop(listener);
+        }
+        // Who asks for it a second time is told so, and so is who never asked before.
+        let (_listener, address) = listener(driver);
+        let socket = Arc::new(stream(Domain::IPV4).unwrap());
+        plan.add(Opcode::CONNECT, Fault::Refuse(EALREADY));
+        let early = drive(
+            driver,
+            connect(driver.handle(), socket.clone(), address.into()),
+        );
+        assert_eq!(early.unwrap_err().raw_os_error(), Some(EALREADY));
+        drive(
+            driver,
+            connect(driver.handle(), socket.clone(), address.into()),
+        )
+        .unwrap();
+        let twice = drive(driver, connect(driver.handle(), socket, address.into()));
+        assert_eq!(twice.unwrap_err().raw_os_error(), Some(EISCONN));
     });
 }

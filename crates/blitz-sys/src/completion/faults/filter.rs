@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::plan::{Entry, Fault, Place, Plan};
 use crate::completion::{Cqe, Entered, Features, Opcode, Refusal, Setup, Sqe, uring};
-use crate::errno::{self, ECANCELED};
+use crate::errno::{self, ECANCELED, EINTR};
 
 /// Opens a ring that `plan` tampers with.
 pub(in crate::completion) fn open(
@@ -114,8 +114,8 @@ impl Submissions {
         let mut sqe = *sqe;
         match state.plan.fault(ring, nth, &sqe, place) {
             None => {}
-            // A close that fails has closed all the same.
-            Some(Fault::Refuse(number)) if sqe.opcode() == Opcode::CLOSE && number != ECANCELED => {
+            // A close that fails has closed all the same, and a connect that is interrupted goes on.
+            Some(Fault::Refuse(number)) if is_begun(sqe.opcode(), number) => {
                 state.rewritten.insert(sqe.get_user_data(), -number);
             }
             Some(Fault::Refuse(number)) => {
@@ -207,6 +207,15 @@ impl Submissions {
 
     pub(in crate::completion) fn unregister_buffers(&mut self) -> io::Result<()> {
         self.real.unregister_buffers()
+    }
+}
+
+/// Whether an operation that answers so was begun.
+fn is_begun(opcode: Opcode, number: i32) -> bool {
+    match opcode {
+        Opcode::CLOSE => number != ECANCELED,
+        Opcode::CONNECT => number == EINTR,
+        _ => false,
     }
 }
 
