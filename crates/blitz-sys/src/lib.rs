@@ -6,6 +6,7 @@ pub mod barrier;
 pub mod completion;
 pub mod cpu;
 pub mod descriptor;
+mod dice;
 pub mod errno;
 pub mod file;
 pub mod fork;

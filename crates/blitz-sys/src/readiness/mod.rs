@@ -3,8 +3,9 @@
 //! epoll on Linux, kqueue, Windows' AFD; poll(2) where mio is built with `--cfg mio_unsupported_force_poll_poll`.
 //! mio was taken before `polling` because its epoll is edge-triggered, which the driver's words are made for;
 //! its waits are exact through a timerfd of ours. Each system's file defines how a [`Registry`] takes a descriptor (`add renew
-//! remove`), `EDGE`, and poll(2)'s masks (`mask_for bits_of`).
+//! remove`), `EDGE`, and poll(2)'s masks (`mask_for bits_of`). `faults.rs` stands before the calls in tests.
 
+pub mod faults;
 #[cfg(not(unix))]
 #[path = "disabled.rs"]
 mod imp;

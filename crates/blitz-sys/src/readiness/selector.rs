@@ -11,6 +11,7 @@ use mio::Token;
 use mio::unix::SourceFd;
 
 use super::bits;
+use super::faults;
 #[cfg(epoll)]
 use super::timerfd::TimerFd;
 
@@ -24,6 +25,8 @@ pub struct Selector {
     events: [mio::Events; 2],
     /// The last one was a look.
     looked: bool,
+    /// The source of an event that did not happen, in a test.
+    spurious: Option<usize>,
     #[cfg(epoll)]
     timer: TimerFd,
 }
@@ -61,6 +64,7 @@ impl Selector {
             poll,
             events: [events_max, look_events_max].map(|max| mio::Events::with_capacity(max.max(1))),
             looked: false,
+            spurious: None,
             #[cfg(epoll)]
             timer,
         };
@@ -74,6 +78,9 @@ impl Selector {
     #[cfg(not(epoll))]
     pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
         self.looked = limit == Some(Duration::ZERO);
+        if self.is_made_up()? {
+            return Ok(());
+        }
         self.poll
             .poll(&mut self.events[usize::from(self.looked)], limit)
     }
@@ -85,6 +92,9 @@ impl Selector {
     #[cfg(epoll)]
     pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
         self.looked = limit == Some(Duration::ZERO);
+        if self.is_made_up()? {
+            return Ok(());
+        }
         let [events, look_events] = &mut self.events;
         if self.looked {
             return self.poll.poll(look_events, limit);
@@ -110,6 +120,16 @@ impl Selector {
         }
     }
 
+    /// Whether a test made the events of this wait up.
+    #[inline]
+    fn is_made_up(&mut self) -> io::Result<bool> {
+        self.spurious = faults::before_wait()?;
+        if self.spurious.is_some() {
+            self.events[usize::from(self.looked)].clear();
+        }
+        Ok(self.spurious.is_some())
+    }
+
     /// The descriptor by which a ring can wait for this selector's events, where there is one.
     pub fn as_raw_fd(&self) -> Option<i32> {
         #[cfg(epoll)]
@@ -120,7 +140,7 @@ impl Selector {
 
     /// True if the last wait brought nothing.
     pub fn is_empty(&self) -> bool {
-        self.events[usize::from(self.looked)].is_empty()
+        self.events[usize::from(self.looked)].is_empty() && self.spurious.is_none()
     }
 
     /// Calls `each` with token and [`bits`] of every event of the last wait that belongs to a source.
@@ -134,6 +154,9 @@ impl Selector {
                 }
                 Token(token) => each(token, bits_of_event(event)),
             }
+        }
+        if let Some(token) = self.spurious.take() {
+            each(token, bits::READABLE | bits::WRITABLE);
         }
     }
 }

@@ -6,6 +6,7 @@ use mio::Token;
 use mio::unix::SourceFd;
 
 use super::bits;
+use super::faults::{self, Call};
 use super::selector::{Registry, TIMER, interest_of};
 
 /// See the folder's `mod.rs`.
@@ -18,8 +19,25 @@ impl Registry {
     /// The kernel's: `PermissionDenied` for what cannot be polled (a regular file), no memory, the user's limit.
     pub fn add(&self, fd: i32, token: usize, interest: u8) -> io::Result<()> {
         debug_assert!(token < TIMER.0);
+        faults::before(Call::Watch, fd, 0)?;
         self.0
-            .register(&mut SourceFd(&fd), Token(token), interest_of(interest))
+            .register(&mut SourceFd(&fd), Token(token), interest_of(interest))?;
+        if faults::is_on() {
+            self.tell_faults(fd, token, interest);
+        }
+        Ok(())
+    }
+
+    /// Lets faults have `fd` reported anew.
+    #[cold]
+    fn tell_faults(&self, fd: i32, token: usize, interest: u8) {
+        if let Ok(registry) = self.0.try_clone() {
+            faults::watched(fd, token, move || {
+                // A descriptor that is gone by now has nothing to report.
+                let _ =
+                    registry.reregister(&mut SourceFd(&fd), Token(token), interest_of(interest));
+            });
+        }
     }
 
     /// Asks again, where readiness is reported once: see [`EDGE`](super::EDGE).
@@ -45,6 +63,9 @@ impl Registry {
     /// # Errors
     /// The kernel's.
     pub fn remove(&self, fd: i32) -> io::Result<()> {
+        if faults::is_on() {
+            faults::unwatched(fd);
+        }
         self.0.deregister(&mut SourceFd(&fd))
     }
 }

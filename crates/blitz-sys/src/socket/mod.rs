@@ -9,7 +9,8 @@ use std::net::{Shutdown, SocketAddr};
 
 use bytes::BufMut;
 
-use crate::descriptor::{BorrowedFd, OwnedFd};
+use crate::descriptor::{AsRawFd, BorrowedFd, OwnedFd};
+use crate::readiness::faults::{Call, before};
 
 pub use socket2::{
     Domain, MaybeUninitSlice, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type,
@@ -78,6 +79,7 @@ pub enum Connect {
 /// # Errors
 /// Those of `socket(2)`.
 pub fn stream(domain: Domain) -> io::Result<OwnedFd> {
+    before(Call::Socket, -1, 0)?;
     fresh::make(domain, Type::STREAM, Some(Protocol::TCP))
 }
 
@@ -90,7 +92,17 @@ pub fn connect(fd: BorrowedFd<'_>, addr: SocketAddr) -> io::Result<Connect> {
 }
 
 fn connect_any(fd: BorrowedFd<'_>, addr: &SockAddr) -> io::Result<Connect> {
-    match SockRef::from(&fd).connect(addr) {
+    let connect = || SockRef::from(&fd).connect(addr);
+    let done = match before(Call::Connect, fd.as_raw_fd(), 0) {
+        Ok(_) => connect(),
+        // An interrupted one goes on in the kernel, or has failed there already.
+        Err(error) if imp::is_under_way(&error) => match connect() {
+            Err(failed) if !imp::is_under_way(&failed) => Err(failed),
+            _ => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(()) => Ok(Connect::Done),
         Err(error) if imp::is_under_way(&error) => Ok(Connect::Pending),
         Err(error) => Err(error),
@@ -108,7 +120,8 @@ pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
 
 fn accept_any(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
     loop {
-        match fresh::accept_once(fd) {
+        let accepted = before(Call::Accept, fd.as_raw_fd(), 0).and_then(|_| fresh::accept_once(fd));
+        match accepted {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             done => return done,
@@ -132,7 +145,10 @@ pub fn as_inet(addr: &SockAddr) -> io::Result<SocketAddr> {
 #[inline]
 pub fn recv(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
-    restarted(|| socket.recv(buf))
+    restarted(|| {
+        let len = before(Call::Receive, fd.as_raw_fd(), buf.len())?;
+        socket.recv(&mut buf[..len])
+    })
 }
 
 /// Receives into a buffer's next free bytes and advances it by what came.
@@ -170,7 +186,10 @@ pub fn peek_buf<B: BufMut + ?Sized>(fd: BorrowedFd<'_>, buf: &mut B) -> io::Resu
 /// Those of `recv(2)`.
 pub fn peek(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
-    restarted(|| socket.peek(buf))
+    restarted(|| {
+        before(Call::Receive, fd.as_raw_fd(), 0)?;
+        socket.peek(buf)
+    })
 }
 
 /// Receives into plain bytes.
@@ -207,7 +226,10 @@ pub fn recv_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Res
     use std::io::Read;
     // std's `readv`, with its clamp to IOV_MAX; socket2's form wants another slice type.
     let socket = SockRef::from(&fd);
-    restarted(|| (&*socket).read_vectored(bufs))
+    restarted(|| {
+        before(Call::Receive, fd.as_raw_fd(), 0)?;
+        (&*socket).read_vectored(bufs)
+    })
 }
 
 /// Sends what the socket takes at once.
@@ -217,7 +239,10 @@ pub fn recv_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Res
 #[inline]
 pub fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
-    restarted(|| socket.send_with_flags(buf, imp::SEND_FLAGS))
+    restarted(|| {
+        let len = before(Call::Send, fd.as_raw_fd(), buf.len())?;
+        socket.send_with_flags(&buf[..len], imp::SEND_FLAGS)
+    })
 }
 
 /// What of `bufs` one call takes: the kernel refuses more, where a caller expects to be told of a part.
@@ -233,7 +258,10 @@ pub fn sendable<'a, 'b>(bufs: &'a [IoSlice<'b>]) -> &'a [IoSlice<'b>] {
 #[inline]
 pub fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
-    restarted(|| socket.send_vectored_with_flags(sendable(bufs), imp::SEND_FLAGS))
+    restarted(|| {
+        before(Call::Send, fd.as_raw_fd(), 0)?;
+        socket.send_vectored_with_flags(sendable(bufs), imp::SEND_FLAGS)
+    })
 }
 
 /// Ends one direction of a connection, or both.

@@ -1,10 +1,11 @@
 //! A kernel that fails: asked for again, or its caller's with all that the operation owned.
 //!
 //! `table.rs` has each operation against each fault, `chains.rs` what falls back or fails together, `streams.rs` what answers
-//! many times, `setup.rs` a driver that cannot be made, or cannot enter its ring.
+//! many times, `setup.rs` a driver that cannot be made, or cannot enter its ring, `calls.rs` the calls of the readiness path.
 //!
 //! The faults come by `blitz_sys::completion::faults`, which stands in for the ring. What counts descriptors runs in a child.
 
+mod calls;
 mod chains;
 mod setup;
 mod streams;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::completion::{Opcode, Sqe, sqe_flags};
+use crate::dice::Dice;
 use crate::errno::{EAGAIN, ECANCELED, EINTR, EMFILE, ENOBUFS, ENOMEM, EPERM};
 
 /// What is done to one operation.
@@ -232,36 +233,6 @@ impl Place {
         } else {
             Self::Alone
         }
-    }
-}
-
-/// Numbers that follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64, about: &[u64]) -> Self {
-        let mut dice = Self(seed);
-        for word in about {
-            dice.0 = dice.next() ^ word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        }
-        dice
-    }
-
-    /// The step of splitmix64.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn hits(&mut self, per_mille: u64) -> bool {
-        self.below(1000) < per_mille
     }
 }
 
