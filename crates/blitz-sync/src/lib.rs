@@ -11,6 +11,7 @@ mod barrier;
 mod blocking;
 pub mod broadcast;
 mod called;
+mod cancellation;
 mod cooperative;
 mod filled;
 mod guard_traits;
@@ -25,11 +26,16 @@ mod permits;
 mod rwlock;
 mod semaphore;
 mod set_once;
+mod task_tracker;
 mod waiters;
 pub mod watch;
 
 pub use acquire_error::{AcquireError, TryAcquireError};
 pub use barrier::{Barrier, BarrierWaitResult};
+pub use cancellation::{
+    CancellationToken, DropGuard, DropGuardRef, WaitForCancellationFuture,
+    WaitForCancellationFutureOwned,
+};
 pub use mutex::{
     MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError,
 };
@@ -41,4 +47,5 @@ pub use rwlock::{
 };
 pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub use set_once::{SetOnce, SetOnceError};
+pub use task_tracker::{TaskTracker, TaskTrackerToken, TaskTrackerWaitFuture, TrackedFuture};
 pub use waiters::{WaitIf, WaiterQueue};

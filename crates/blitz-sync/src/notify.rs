@@ -514,8 +514,8 @@ enum Step {
 }
 
 pin_project_lite::pin_project! {
-    /// A wait, however it holds on to its signal.
-    struct Wait<N: Deref<Target = Notify>> {
+    /// A wait, however it holds on to its signal, which stays in one place.
+    pub(crate) struct Wait<N: Deref<Target = Notify>> {
         notify: N,
         at: &'static Location<'static>,
         step: Step,
@@ -534,8 +534,9 @@ pin_project_lite::pin_project! {
 }
 
 impl<N: Deref<Target = Notify>> Wait<N> {
+    /// From here on it is among those whom [`notify_waiters`](Notify::notify_waiters) lets go on.
     #[track_caller]
-    fn new(notify: N) -> Self {
+    pub(crate) fn new(notify: N) -> Self {
         let seen_calls = notify.word.calls();
         Self {
             notify,
@@ -549,6 +550,11 @@ impl<N: Deref<Target = Notify>> Wait<N> {
                 _pin: PhantomPinned,
             },
         }
+    }
+
+    /// What holds on to the signal.
+    pub(crate) fn holder(&self) -> &N {
+        &self.notify
     }
 
     /// Answers whether it is notified.
@@ -567,7 +573,7 @@ impl<N: Deref<Target = Notify>> Wait<N> {
         notified
     }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.as_mut().step(Some(cx.waker())) {
             return Poll::Ready(());
         }

@@ -1,7 +1,7 @@
 //! Tasks: light, cheap to make, run by the runtime.
 //!
-//! [`spawn`] starts one, its [`JoinHandle`] tells how it ended. [`JoinSet`] and [`scope`] keep many together, [`LocalSet`]
-//! runs those that are not `Send`, [`spawn_blocking`] takes what would hold a worker up. A [`Priority`] says which of them go
+//! [`spawn`] starts one, its [`JoinHandle`] tells how it ended. [`JoinSet`] and [`scope`] keep many together, a [`TaskTracker`]
+//! waits for many, [`LocalSet`] runs those that are not `Send`, [`spawn_blocking`] takes what would hold a worker up. A [`Priority`] says which of them go
 //! first when there is more to do than workers to do it.
 
 mod blocking;
@@ -12,6 +12,7 @@ mod local_key;
 mod local_set;
 mod scope;
 mod spawn;
+mod tracker;
 mod yield_now;
 
 pub use blitz_exec::task::{
@@ -26,6 +27,7 @@ pub use local_key::LocalKey;
 pub use local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use scope::{Scope, scope};
 pub use spawn::{spawn, spawn_urgent, spawn_with_priority};
+pub use tracker::TaskTracker;
 pub use yield_now::yield_now;
 
 /// Futures of this module that have a name.

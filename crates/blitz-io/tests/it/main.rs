@@ -36,6 +36,7 @@ mod spawn_and_cancel;
 mod stuck;
 mod task;
 mod time;
+mod tracker;
 #[path = "../../../blitz-sync/tests/it/waiter_contract.rs"]
 mod waiter_contract;
 mod waiters;

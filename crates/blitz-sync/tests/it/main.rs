@@ -2,6 +2,7 @@
 
 mod broadcast;
 mod cancel_everywhere;
+mod cancellation;
 mod harness;
 mod mpmc;
 mod mpsc;
