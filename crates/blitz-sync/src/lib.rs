@@ -26,6 +26,8 @@ mod permits;
 mod rwlock;
 mod semaphore;
 mod set_once;
+#[doc(hidden)]
+pub mod sleep;
 mod task_tracker;
 mod waiters;
 pub mod watch;
@@ -49,3 +51,8 @@ pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub use set_once::{SetOnce, SetOnceError};
 pub use task_tracker::{TaskTracker, TaskTrackerToken, TaskTrackerWaitFuture, TrackedFuture};
 pub use waiters::{WaitIf, WaiterQueue};
+
+/// Futures of this module that have a name.
+pub mod futures {
+    pub use super::notify::{Notified, OwnedNotified};
+}

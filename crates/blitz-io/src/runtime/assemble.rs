@@ -49,6 +49,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     blitz_io_traits::waiting::set_wait_hook(|call, at| {
         waiting::locate(&CALLS[call as usize], at);
     });
+    blitz_sync::sleep::set_sleep_hook(|duration| Box::pin(crate::time::sleep(duration)));
     let flavor = builder.flavor;
     let workers = workers(builder)?;
     let clock = match flavor {

@@ -34,6 +34,7 @@ mod runtime;
 mod signals;
 mod spawn_and_cancel;
 mod stuck;
+mod sync_timers;
 mod task;
 mod time;
 mod tracker;

@@ -10,6 +10,7 @@ use super::channel::{Channel, Sending};
 use super::error::{SendError, SendTimeoutError, TrySendError};
 use crate::blocking::{block_on, block_on_until};
 use crate::cooperative::cooperative;
+use crate::sleep::within;
 
 /// Sends values into a [`channel`](super::channel) or an [`unbounded_channel`](super::unbounded_channel).
 ///
@@ -62,6 +63,40 @@ impl<T> Sender<T> {
     /// ```
     pub fn force_send(&self, value: T) -> Result<Option<T>, SendError<T>> {
         self.channel.displace(value)
+    }
+
+    /// Sends `value`, waiting for room as long as `timeout`, on a Blitz runtime, whose timer it uses.
+    ///
+    /// If there is room it needs no timer; else it allocates one. Under another executor, race [`send`](Self::send) against a
+    /// timer of that one's.
+    ///
+    /// # Cancel safety
+    /// As for [`send`](Self::send).
+    ///
+    /// # Errors
+    /// The value comes back if there was no room in time, or the channel is closed.
+    ///
+    /// # Panics
+    /// If it has to wait and there is no runtime.
+    pub async fn send_timeout(
+        &self,
+        value: T,
+        timeout: Duration,
+    ) -> Result<(), SendTimeoutError<T>> {
+        let value = match self.try_send(value) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(value)) => return Err(SendTimeoutError::Closed(value)),
+            Err(TrySendError::Full(value)) => value,
+        };
+        let mut sending = pin!(Sending::new(&self.channel, value));
+        match within("mpmc::Sender::send_timeout", timeout, sending.as_mut()).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(SendError(value))) => Err(SendTimeoutError::Closed(value)),
+            None => {
+                let value = sending.take_value().expect("it was not sent");
+                Err(SendTimeoutError::Timeout(value))
+            }
+        }
     }
 
     /// Sends `value` from a thread that runs no tasks, waiting until there is room.

@@ -3,18 +3,21 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
+use std::pin::pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use blitz_core::primitive::sync::Arc;
 
 use super::channel::{Bounded, Channel, Receiving};
-use super::error::{SendError, TryRecvError, TrySendError};
+use super::error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 use super::permit::{OwnedPermit, Permit, PermitIterator};
 use crate::acquire_error::TryAcquireError;
 use crate::blocking::block_on;
 use crate::called::called;
 use crate::cooperative::cooperative;
 use crate::permits::{self, Permits};
+use crate::sleep::within;
 
 pub(super) type Shared<T> = Channel<T, Bounded>;
 
@@ -113,6 +116,40 @@ impl<T> Sender<T> {
             }
             Err(TrySendError::Full(())) => Err(TrySendError::Full(value)),
             Err(TrySendError::Closed(())) => Err(TrySendError::Closed(value)),
+        }
+    }
+
+    /// Sends `value`, waiting for room as long as `timeout`, on a Blitz runtime, whose timer it uses.
+    ///
+    /// If there is room it needs no timer; else it allocates one. Under another executor, race [`reserve`](Self::reserve)
+    /// against a timer of that one's.
+    ///
+    /// # Cancel safety
+    /// As for [`send`](Self::send).
+    ///
+    /// # Errors
+    /// The value comes back if there was no room in time, or the receiver is gone or closed.
+    ///
+    /// # Panics
+    /// If it has to wait and there is no runtime.
+    pub async fn send_timeout(
+        &self,
+        value: T,
+        timeout: Duration,
+    ) -> Result<(), SendTimeoutError<T>> {
+        let value = match self.try_send(value) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(value)) => return Err(SendTimeoutError::Closed(value)),
+            Err(TrySendError::Full(value)) => value,
+        };
+        let room = pin!(self.room(1));
+        match within("mpsc::Sender::send_timeout", timeout, room).await {
+            Some(Ok(())) => {
+                self.fill(value);
+                Ok(())
+            }
+            Some(Err(SendError(()))) => Err(SendTimeoutError::Closed(value)),
+            None => Err(SendTimeoutError::Timeout(value)),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
 use crate::called::called;
+use crate::blocking::block_on;
 use crate::permits::{self, Permits};
 
 pub use owned::OwnedSemaphorePermit;
@@ -137,6 +138,30 @@ impl Semaphore {
         })
     }
 
+    /// Waits for a permit on a thread that runs no tasks.
+    ///
+    /// # Errors
+    /// If the semaphore is closed, before or meanwhile.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
+        block_on("Semaphore::blocking_acquire", self.acquire())
+    }
+
+    /// Waits for `count` permits at once on a thread that runs no tasks.
+    ///
+    /// # Errors
+    /// If the semaphore is closed, before or meanwhile.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_acquire_many(&self, count: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
+        block_on("Semaphore::blocking_acquire_many", self.acquire_many(count))
+    }
+
     /// Takes a permit if one is free and nobody waits for it.
     ///
     /// # Errors
@@ -187,6 +212,36 @@ impl Semaphore {
             self.permits.acquire(count as usize).await?;
             Ok(OwnedSemaphorePermit::new(self, count))
         })
+    }
+
+    /// Waits on a thread that runs no tasks for a permit, which keeps the semaphore alive instead of borrowing it.
+    ///
+    /// # Errors
+    /// If the semaphore is closed, before or meanwhile.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        block_on("Semaphore::blocking_acquire_owned", self.acquire_owned())
+    }
+
+    /// Waits on a thread that runs no tasks for `count` permits, which keep the semaphore alive instead of borrowing it.
+    ///
+    /// # Errors
+    /// If the semaphore is closed, before or meanwhile.
+    ///
+    /// # Panics
+    /// On a thread that runs tasks.
+    #[track_caller]
+    pub fn blocking_acquire_many_owned(
+        self: Arc<Self>,
+        count: u32,
+    ) -> Result<OwnedSemaphorePermit, AcquireError> {
+        block_on(
+            "Semaphore::blocking_acquire_many_owned",
+            self.acquire_many_owned(count),
+        )
     }
 
     /// Takes a permit that keeps the semaphore alive, if one is free and nobody waits for it.

@@ -343,3 +343,17 @@ fn threads_send_side_by_side() {
         });
     });
 }
+
+/// Without a runtime a send with a limit takes room that is there, and says what it lacks if it has to wait.
+#[test]
+#[should_panic(expected = "there is no reactor running: `mpsc::Sender::send_timeout`")]
+fn a_send_with_a_limit_waits_on_a_runtime_only() {
+    let (sender, receiver) = mpsc::channel(1);
+    let limit = std::time::Duration::MAX;
+    block_on(sender.send_timeout(1, limit)).unwrap();
+    drop(receiver);
+    assert!(block_on(sender.send_timeout(2, limit)).is_err());
+    let (sender, _receiver) = mpsc::channel(1);
+    sender.try_send(1).unwrap();
+    let _ = block_on(sender.send_timeout(2, limit));
+}

@@ -209,3 +209,33 @@ fn there_is_a_most_of_permits() {
     assert_eq!(semaphore.available_permits(), Semaphore::MAX_PERMITS);
     assert!(std::panic::catch_unwind(|| Semaphore::new(usize::MAX)).is_err());
 }
+
+#[test]
+fn threads_wait_for_permits_too() {
+    let semaphore = Arc::new(Semaphore::new(2));
+    let held = semaphore.try_acquire_many(2).unwrap();
+    std::thread::scope(|scope| {
+        let threads = [
+            scope.spawn(|| drop(semaphore.blocking_acquire().unwrap())),
+            scope.spawn(|| drop(semaphore.blocking_acquire_many(2).unwrap())),
+            scope.spawn(|| drop(Arc::clone(&semaphore).blocking_acquire_owned().unwrap())),
+            scope.spawn(|| {
+                drop(
+                    Arc::clone(&semaphore)
+                        .blocking_acquire_many_owned(2)
+                        .unwrap(),
+                )
+            }),
+        ];
+        drop(held);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+    assert_eq!(semaphore.available_permits(), 2);
+    semaphore.close();
+    assert!(semaphore.blocking_acquire().is_err());
+    assert!(semaphore.blocking_acquire_many(2).is_err());
+    assert!(Arc::clone(&semaphore).blocking_acquire_owned().is_err());
+    assert!(semaphore.blocking_acquire_many_owned(2).is_err());
+}
