@@ -26,10 +26,28 @@ thread_local! {
     static WAKER: Waker = Waker::from(Arc::new(Unparker(thread::current())));
 }
 
+/// # Panics
+/// On a thread that runs tasks, which would all stop, and on one that computes; `what` is the method's name.
+#[track_caller]
+pub(crate) fn assert_may_block(what: &str) {
+    assert!(
+        budget::entered() != budget::Entered::Computing,
+        "`{what}` was called in a computation (`blitz_io::compute` and its kin): its thread is one of the few that compute, and \
+         a processor would idle while it waits; if all of them waited, nothing would go on. Remedies: `.await` what it needs \
+         before, and what comes of it after, in the async code that awaits the computation; or use a `try_` method; or use \
+         `spawn_blocking` for code that waits."
+    );
+    assert!(
+        !budget::is_entered(),
+        "Cannot block the current thread from within a runtime: `{what}` was called on a thread that runs tasks, which \
+         would all stop while it waits. Remedies: use the async method and `.await` it; or call it in `spawn_blocking`."
+    );
+}
+
 /// Polls `future` on this thread, which sleeps meanwhile.
 ///
 /// # Panics
-/// On a thread that runs tasks, which would all stop, and on one that computes; `what` is the method's name.
+/// As [`assert_may_block`].
 #[track_caller]
 pub(crate) fn block_on<F: Future>(what: &str, future: F) -> F::Output {
     let mut future = pin!(future);
@@ -43,18 +61,7 @@ pub(crate) fn block_on_until<F: Future>(
     deadline: Option<Instant>,
     mut future: Pin<&mut F>,
 ) -> Option<F::Output> {
-    assert!(
-        budget::entered() != budget::Entered::Computing,
-        "`{what}` was called in a computation (`blitz_io::compute` and its kin): its thread is one of the few that compute, and \
-         a processor would idle while it waits; if all of them waited, nothing would go on. Remedies: `.await` what it needs \
-         before, and what comes of it after, in the async code that awaits the computation; or use a `try_` method; or use \
-         `spawn_blocking` for code that waits."
-    );
-    assert!(
-        !budget::is_entered(),
-        "Cannot block the current thread from within a runtime: `{what}` was called on a thread that runs tasks, which \
-         would all stop while it waits. Remedies: use the async method and `.await` it; or call it in `spawn_blocking`."
-    );
+    assert_may_block(what);
     // A thread that is ending has no thread-locals any more.
     let waker = WAKER
         .try_with(Waker::clone)

@@ -29,6 +29,7 @@ mod set_once;
 #[doc(hidden)]
 pub mod sleep;
 mod task_tracker;
+mod unfair;
 mod waiters;
 pub mod watch;
 
@@ -50,6 +51,7 @@ pub use rwlock::{
 pub use semaphore::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub use set_once::{SetOnce, SetOnceError};
 pub use task_tracker::{TaskTracker, TaskTrackerToken, TaskTrackerWaitFuture, TrackedFuture};
+pub use unfair::{UnfairMutex, UnfairMutexGuard};
 pub use waiters::{WaitIf, WaiterQueue};
 
 /// Futures of this module that have a name.

@@ -14,6 +14,7 @@ mod oneshot;
 mod rwlock;
 mod semaphore;
 mod stress;
+mod unfair;
 mod waiter_contract;
 mod waiters;
 mod watch;
