@@ -5,7 +5,7 @@
 //! of their name, `--only NAME,NAME` picks runtimes, `--rounds N` sets the rounds, `--check` compares the ratios of this
 //! run with the kept ones instead of replacing them.
 //!
-//! What a row measures is defined here, in `micro.rs`, `cpu.rs`, `csv.rs`, `files.rs` and `echo/`, by the same source for all runtimes.
+//! What a row measures is defined here, in `micro.rs`, `cpu.rs`, `csv.rs`, `files.rs`, `sync.rs` and `echo/`, by the same source for all runtimes.
 
 mod counted;
 mod cpu;
@@ -16,6 +16,7 @@ mod measure;
 mod micro;
 mod rows;
 mod rt;
+mod sync;
 mod table;
 
 use std::process::{Command, ExitCode, Stdio};

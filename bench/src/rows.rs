@@ -1,7 +1,7 @@
 //! The rows: what is measured, in which unit, with whom.
 
 use crate::measure::Sample;
-use crate::{cpu, csv, echo, files, micro};
+use crate::{cpu, csv, echo, files, micro, sync};
 
 /// Which way is better.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,25 @@ const MEMORY: &[&str] = &[
     "smol",
 ];
 
+/// Libraries and not runtimes: see `sync.rs`.
+const LOCKS: &[&str] = &["tokio-mt", "blitz-mt", "blitz-on-tokio", "async-lock"];
+const SYNC: &[&str] = &["tokio-mt", "blitz-mt", "blitz-on-tokio"];
+const MPSC: &[&str] = &[
+    "tokio-mt",
+    "blitz-mt",
+    "blitz-on-tokio",
+    "async-channel",
+    "flume",
+    "kanal",
+];
+const MPMC: &[&str] = &[
+    "blitz-mt",
+    "blitz-on-tokio",
+    "async-channel",
+    "flume",
+    "kanal",
+];
+
 const fn lower(name: &'static str, unit: &'static str, runtimes: &'static [&'static str]) -> Row {
     Row {
         name,
@@ -104,6 +123,17 @@ const fn higher(name: &'static str, unit: &'static str, runtimes: &'static [&'st
         better: Better::Higher,
         reference: "tokio-mt",
         runtimes,
+    }
+}
+
+/// Tokio has no such channel.
+const fn mpmc(name: &'static str, unit: &'static str) -> Row {
+    Row {
+        name,
+        unit,
+        better: Better::Lower,
+        reference: "async-channel",
+        runtimes: MPMC,
     }
 }
 
@@ -161,6 +191,40 @@ pub const ROWS: &[Row] = &[
         "us per MiB from a file to a socket",
         &["tokio-mt", "blitz-mt", "blitz-sendfile"],
     ),
+    lower("mutex_1", "ns per lock and unlock", LOCKS),
+    lower("mutex_4", "ns per lock and unlock, 4 tasks", LOCKS),
+    lower("mutex_16", "ns per lock and unlock, 16 tasks", LOCKS),
+    lower("rwlock_1", "ns per read", LOCKS),
+    lower("rwlock_4", "ns per use, 4 tasks, 1 write in 16", LOCKS),
+    lower("rwlock_16", "ns per use, 16 tasks, 1 write in 16", LOCKS),
+    lower("semaphore_1", "ns per permit of 2", LOCKS),
+    lower("semaphore_4", "ns per permit of 2, 4 tasks", LOCKS),
+    lower("semaphore_16", "ns per permit of 2, 16 tasks", LOCKS),
+    lower("notify_1", "ns per notification that lies ready", SYNC),
+    lower("notify_4", "ns per hop around 4 tasks", SYNC),
+    lower("notify_16", "ns per hop around 16 tasks", SYNC),
+    lower("oneshot_1", "ns per channel, value sent before", SYNC),
+    lower("oneshot_4", "ns per request and answer, 4 tasks ask", SYNC),
+    lower("mpsc_0", "ns per value, one task sends and receives", MPSC),
+    lower("mpsc_1", "ns per value, 1 sender", MPSC),
+    lower("mpsc_4", "ns per value, 4 senders", MPSC),
+    lower("mpsc_16", "ns per value, 16 senders", MPSC),
+    mpmc("mpmc_0", "ns per value, one task sends and receives"),
+    mpmc("mpmc_1", "ns per value, 1 sender and 1 receiver"),
+    mpmc("mpmc_4", "ns per value, 4 senders and 4 receivers"),
+    mpmc("mpmc_16", "ns per value, 16 senders and 16 receivers"),
+    mpmc(
+        "mpmc_unbounded_0",
+        "ns per value, one task sends and receives",
+    ),
+    mpmc(
+        "mpmc_unbounded_4",
+        "ns per value, 4 senders and 4 receivers",
+    ),
+    lower("broadcast_1", "ns per value, one task, 1 receiver", SYNC),
+    lower("broadcast_4", "ns per value, 4 receivers", SYNC),
+    lower("watch_1", "ns per value, one task, 1 receiver", SYNC),
+    lower("watch_4", "ns per value, 4 receivers", SYNC),
 ];
 
 /// Runs one cell in this process.
@@ -173,6 +237,7 @@ pub fn run(row: &str, runtime: &str) -> Sample {
         "csv_pipeline" => csv::run(runtime),
         "idle_connection" => echo::idle_connection(runtime),
         "send_file" => echo::send_file(runtime),
+        _ if sync::has(row) => sync::run(row, runtime),
         _ => match row
             .strip_prefix("echo_")
             .and_then(|shape| shape.split_once('x'))
