@@ -3,6 +3,7 @@
 mod broadcast;
 mod cancel_everywhere;
 mod cancellation;
+mod executors;
 mod harness;
 mod mpmc;
 mod mpsc;
