@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use blitz_sys::completion::Features;
+use blitz_sys::completion::{Features, Opcode};
 
 use crate::backend::Backend;
 
@@ -142,6 +142,12 @@ fn list(features: &Features) -> Vec<Capability> {
             "cancel all",
             "one entry cancels everything at shutdown",
             "each operation is cancelled by itself at shutdown",
+        ),
+        feature(
+            features.has_opcode(Opcode::FUTEX_WAIT.0),
+            "futex wait",
+            "a ring for one thread can be woken by a word in memory, if that is asked for",
+            "a ring for one thread is woken by a counter",
         ),
         feature(
             features.no_sqarray,

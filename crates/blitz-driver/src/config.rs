@@ -19,6 +19,20 @@ pub enum RingUse {
     SingleThread,
 }
 
+/// How a thread that waits in a ring is interrupted, where the ring watches for that itself: in a ring for one thread.
+///
+/// The two are equally fast, as far as was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RingWakeup {
+    /// The ring polls a counter of the kernel, eventfd(2): a descriptor, and one entry for good.
+    #[default]
+    EventFd,
+    /// The ring waits on a word in memory, futex(2): no descriptor, and an entry for each wake. From Linux 6.7 on; elsewhere it
+    /// is the counter, whatever was asked for.
+    Futex,
+}
+
 /// What a driver is asked for. Every limit has a default that suits a server.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -36,6 +50,8 @@ pub struct Config {
     pub events_per_busy_turn: Option<usize>,
     /// A kernel thread that submits (none: it pays only where a processor is to spare).
     pub sqpoll: Option<SqPoll>,
+    /// How a ring for one thread is interrupted.
+    pub wakeup: RingWakeup,
     /// Provided buffers.
     pub buffers: BufferConfig,
     /// The time of the runtime; drivers with the same clock are siblings, between which resources may move.
@@ -64,6 +80,7 @@ impl Default for Config {
             events_per_turn: 1024,
             events_per_busy_turn: None,
             sqpoll: None,
+            wakeup: RingWakeup::default(),
             buffers: BufferConfig::default(),
             clock: Clock::default(),
             drain_limit: Duration::from_secs(5),

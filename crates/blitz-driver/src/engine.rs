@@ -14,6 +14,7 @@ use std::thread::{self, ThreadId};
 
 use blitz_sys::completion::{Completions, Cqe, Sqe};
 use blitz_sys::readiness::{Notifier, Registry, Selector, bits, mask_for};
+use blitz_sys::wakeup::FutexWord;
 
 use crate::config::Config;
 use crate::shared::Door;
@@ -33,15 +34,12 @@ pub(crate) struct Ring {
     pub(crate) bell: Bell,
 }
 
-/// The poll that stands in the ring for what happens outside it.
+/// The poll or wait that stands in the ring for what happens outside it.
 ///
-/// Where sockets are polled in the ring itself it watches the wake-up's counter, and stands for good. Beside a selector it
+/// Where sockets are polled in the ring itself it watches the wake-up's counter or word, and stands for good. Beside a selector it
 /// watches that, and is set before each wait of the ring and not otherwise: standing, it costs the kernel work for each event.
 pub(crate) struct Bell {
-    /// What it watches; open as long as the driver.
-    fd: i32,
-    /// It is set once, and answers many times.
-    lasts: bool,
+    watched: Watched,
     /// The ring will bring an answer of it.
     is_set: bool,
     /// It has rung since somebody asked.
@@ -50,6 +48,34 @@ pub(crate) struct Bell {
     number: u64,
     /// The thread that set it: the kernel needs that thread to answer.
     set_by: Option<ThreadId>,
+}
+
+/// What a bell watches; there as long as the driver.
+pub(crate) enum Watched {
+    /// The wake-up's counter, by a poll that is set once and answers many times.
+    Counter(i32),
+    /// The wake-up's word, by a wait that is set again after each answer.
+    Word {
+        word: FutexWord,
+        /// What the word held when the driver last heard of it: a change since then ends the next wait at once.
+        heard: u32,
+    },
+    /// The selector, by a poll that is set when the ring waits.
+    Selector(i32),
+}
+
+impl Watched {
+    pub(crate) fn word(word: FutexWord) -> Self {
+        Self::Word {
+            heard: word.value(),
+            word,
+        }
+    }
+
+    /// It stands in the ring whether or not the ring waits.
+    fn lasts(&self) -> bool {
+        !matches!(self, Self::Selector(_))
+    }
 }
 
 /// What waits for the kernel before it is entered.
@@ -121,7 +147,7 @@ impl Beside {
     }
 
     pub(crate) fn join(self, completions: Completions) -> (Engine, Door) {
-        let bell = Bell::new(self.fd, false);
+        let bell = Bell::new(Watched::Selector(self.fd));
         let engine = Engine::of_ring(completions, bell, Some(self.selector));
         (engine, self.door)
     }
@@ -136,7 +162,7 @@ impl Ring {
         may_wait: bool,
         beside_selector: bool,
     ) -> Queued {
-        if self.bell.lasts && !self.bell.is_set && !submission.closed {
+        if self.bell.watched.lasts() && !self.bell.is_set && !submission.closed {
             self.bell.set(submission);
         }
         submission.ops.collect_returns();
@@ -172,11 +198,9 @@ impl Ring {
 }
 
 impl Bell {
-    /// Watches `fd`: for good if it `lasts`, else whenever the ring waits.
-    pub(crate) fn new(fd: i32, lasts: bool) -> Self {
+    pub(crate) fn new(watched: Watched) -> Self {
         Self {
-            fd,
-            lasts,
+            watched,
             is_set: false,
             rang: false,
             number: 0,
@@ -190,12 +214,12 @@ impl Bell {
 
     fn set(&mut self, submission: &mut Submission) {
         let readable = mask_for(bits::READABLE);
-        let sqe = if self.lasts {
-            Sqe::poll_multishot(self.fd, readable)
-        } else {
-            Sqe::poll(self.fd, readable)
+        let sqe = match &self.watched {
+            Watched::Counter(fd) => Sqe::poll_multishot(*fd, readable),
+            Watched::Word { word, heard } => Sqe::futex_wait(word.as_ptr(), *heard),
+            Watched::Selector(fd) => Sqe::poll(*fd, readable),
         };
-        // SAFETY: it names no memory.
+        // SAFETY: it names no memory but the word, which stays as long as the driver.
         unsafe { submission.push(sqe.user_data(self.user_data())) };
         self.is_set = true;
         self.set_by = Some(thread::current().id());
@@ -203,7 +227,7 @@ impl Bell {
 
     /// Another thread may hold the core now. One that waits beside a selector must not need the thread that set its bell.
     pub(crate) fn change_hands(&mut self, submission: &mut Submission) {
-        if self.is_set && !self.lasts && self.set_by != Some(thread::current().id()) {
+        if self.is_set && !self.watched.lasts() && self.set_by != Some(thread::current().id()) {
             self.silence(submission);
             self.is_set = false;
             self.number += 1;
@@ -224,6 +248,10 @@ impl Bell {
         if number == self.number {
             self.rang = true;
             self.is_set &= !is_last;
+            if let Watched::Word { word, heard } = &mut self.watched {
+                // Before the driver looks at what it was woken for: what changes the word later ends the next wait.
+                *heard = word.value();
+            }
         }
     }
 

@@ -56,7 +56,7 @@ mod turn;
 pub use backend::{Backend, UnknownBackend};
 pub use capabilities::{Capabilities, Capability};
 pub use clock::Clock;
-pub use config::{Config, RingUse, SqPoll};
+pub use config::{Config, RingUse, RingWakeup, SqPoll};
 pub use current::{current, forget_seized, with as with_current};
 pub use deadline::Timer;
 pub use interest::{Direction, Interest, Ready, ReadyEvent};

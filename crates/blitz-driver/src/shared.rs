@@ -11,7 +11,7 @@ use blitz_sys::completion::{Features, Opcode};
 use blitz_sys::descriptor::{AsFd, AsRawFd, OwnedFd};
 use blitz_sys::fork::ForkMark;
 use blitz_sys::readiness::{Notifier, Registry, check_pollable};
-use blitz_sys::wakeup::EventFd;
+use blitz_sys::wakeup::{EventFd, FutexWord};
 
 use crate::backend::Backend;
 use crate::capabilities::Capabilities;
@@ -43,9 +43,15 @@ pub(crate) struct Shared {
 /// How the thread that waits is interrupted, and where sources are registered.
 pub(crate) enum Door {
     /// In the ring.
-    Ring(EventFd),
+    Ring(Knocker),
     /// In a selector, alone or beside a ring.
     Readiness(Notifier, Registry),
+}
+
+/// What a ring that waits hears.
+pub(crate) enum Knocker {
+    Counter(EventFd),
+    Word(FutexWord),
 }
 
 impl Handle {
@@ -242,7 +248,8 @@ impl Shared {
             return;
         }
         match &self.door {
-            Door::Ring(eventfd) => eventfd.notify(),
+            Door::Ring(Knocker::Counter(eventfd)) => eventfd.notify(),
+            Door::Ring(Knocker::Word(word)) => word.notify(),
             Door::Readiness(notifier, _) => notifier.notify(),
         }
     }

@@ -8,21 +8,21 @@ use std::time::Duration;
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::slab::Key;
-use blitz_sys::completion::{self, Entered, Features, Mode, Setup};
+use blitz_sys::completion::{self, Entered, Features, Mode, Opcode, Setup};
 use blitz_sys::errno;
 use blitz_sys::fork::ForkMark;
-use blitz_sys::wakeup::EventFd;
+use blitz_sys::wakeup::{EventFd, FutexWord};
 
 use crate::backend::Backend;
 use crate::capabilities::Capabilities;
 use crate::clock::Sleeper;
-use crate::config::{Config, RingUse};
+use crate::config::{Config, RingUse, RingWakeup};
 use crate::counters::TurnCounters;
 use crate::current;
-use crate::engine::{self, Bell, Beside, Engine, Ring};
+use crate::engine::{self, Bell, Beside, Engine, Ring, Watched};
 use crate::flight::Operations;
 use crate::grant::Grant;
-use crate::shared::{Door, FORKED, Handle, Shared};
+use crate::shared::{Door, FORKED, Handle, Knocker, Shared};
 use crate::submission::{Outbox, Submission};
 use crate::tag;
 use crate::timer::Timers;
@@ -104,10 +104,17 @@ impl Driver {
         let (engine, door) = match beside {
             Some(beside) => beside.join(completions),
             None => {
-                let eventfd = EventFd::new().map_err(refused("making an eventfd"))?;
-                let bell = Bell::new(eventfd.as_raw_fd(), true);
-                let engine = Engine::of_ring(completions, bell, None);
-                (engine, Door::Ring(eventfd))
+                let has_futex = features.has_opcode(Opcode::FUTEX_WAIT.0);
+                let (watched, knocker) = if config.wakeup == RingWakeup::Futex && has_futex {
+                    let word = FutexWord::new();
+                    (Watched::word(word.clone()), Knocker::Word(word))
+                } else {
+                    let eventfd = EventFd::new().map_err(refused("making an eventfd"))?;
+                    let fd = eventfd.as_raw_fd();
+                    (Watched::Counter(fd), Knocker::Counter(eventfd))
+                };
+                let engine = Engine::of_ring(completions, Bell::new(watched), None);
+                (engine, Door::Ring(knocker))
             }
         };
         let capabilities = Capabilities::new(Backend::IoUring, reason.to_owned(), Some(&features));
@@ -493,3 +500,7 @@ const _: () = {
     const fn sent<T: Send>() {}
     sent::<Driver>();
 };
+
+#[cfg(all(test, not(loom)))]
+#[path = "tests/wakeup.rs"]
+mod tests;

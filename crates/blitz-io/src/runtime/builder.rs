@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use blitz_driver::{Backend, SqPoll};
+use blitz_driver::{Backend, RingWakeup, SqPoll};
 use blitz_exec::blocking::PoolConfig;
 use blitz_exec::park::ThreadHook;
 use blitz_exec::scheduler::{self, TaskHook};
@@ -392,6 +392,16 @@ impl Builder {
     /// io_uring where the kernel allows it. [`build`](Self::build) fails if this one is refused.
     pub fn driver_backend(&mut self, backend: Backend) -> &mut Self {
         self.driver.backend = Some(backend);
+        self
+    }
+
+    /// How a thread that waits in a ring for one thread is interrupted: on `thread_per_core`, and in a
+    /// [`LocalRuntime`](super::LocalRuntime). Default: by a counter.
+    ///
+    /// Where the kernel has no futex operations it is the counter, whatever was asked for: `Handle::capabilities` tells
+    /// (`futex wait`).
+    pub fn ring_wakeup(&mut self, wakeup: RingWakeup) -> &mut Self {
+        self.driver.wakeup = wakeup;
         self
     }
 

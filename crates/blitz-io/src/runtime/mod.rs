@@ -43,7 +43,7 @@ pub use crate::context::{
     StuckReport, StuckTask, TryCurrentError, UnhandledPanic,
 };
 pub use blitz_core::histogram::Snapshot as HistogramSnapshot;
-pub use blitz_driver::{Backend, Capabilities, InFlight, RingMetrics};
+pub use blitz_driver::{Backend, Capabilities, InFlight, RingMetrics, RingWakeup};
 pub use blitz_exec::scheduler::insight::SiteSnapshot as SpawnSiteTimes;
 pub use blitz_exec::task::TaskMeta;
 pub use builder::Builder;

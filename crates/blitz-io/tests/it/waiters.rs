@@ -25,6 +25,42 @@ mod driver {
     contract!(harness::cases(&[Flavor::CurrentThread]));
 }
 
+/// The thread sleeps in its own ring, which is woken by a word or by a counter.
+mod ring {
+    use blitz_io::runtime::{Backend, Builder, LocalOptions, LocalRuntime, RingWakeup};
+
+    use super::*;
+
+    struct Ring(RingWakeup);
+
+    impl Ring {
+        fn runtime(&self) -> LocalRuntime {
+            let mut builder = Builder::new_current_thread();
+            builder
+                .driver_backend(Backend::IoUring)
+                .ring_wakeup(self.0)
+                .enable_all();
+            builder.build_local(LocalOptions::default()).unwrap()
+        }
+    }
+
+    impl Sleeper for Ring {
+        fn block_on<F: Future>(&self, future: F) -> F::Output {
+            self.runtime().block_on(future)
+        }
+    }
+
+    fn rings() -> Vec<Ring> {
+        if harness::backends().contains(&Backend::IoUring) {
+            vec![Ring(RingWakeup::Futex), Ring(RingWakeup::EventFd)]
+        } else {
+            Vec::new()
+        }
+    }
+
+    contract!(rings());
+}
+
 /// The thread waits beside a runtime whose workers have the drivers.
 mod beside {
     use super::*;

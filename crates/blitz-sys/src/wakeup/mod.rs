@@ -1,4 +1,5 @@
-//! Interrupts a thread that waits in a ring. (The readiness back ends bring their own: [`readiness::Notifier`](crate::readiness::Notifier).)
+//! Interrupts a thread that waits in a ring: a counter that it polls ([`EventFd`]), or a word that it waits on ([`FutexWord`]). (The
+//! readiness back ends bring their own: [`readiness::Notifier`](crate::readiness::Notifier).)
 
 #[cfg(eventfd)]
 mod eventfd;
@@ -9,3 +10,13 @@ pub use eventfd::EventFd;
 mod disabled;
 #[cfg(not(eventfd))]
 pub use disabled::EventFd;
+
+#[cfg(uring)]
+mod futex;
+#[cfg(uring)]
+pub use futex::FutexWord;
+
+#[cfg(not(uring))]
+mod no_futex;
+#[cfg(not(uring))]
+pub use no_futex::FutexWord;
