@@ -1,4 +1,4 @@
-//! TCP and Unix sockets, on readiness and on completion.
+//! TCP, UDP and Unix sockets, on readiness and on completion.
 //!
 //! [`TcpListener`] and [`TcpStream`] have tokio's names and semantics: reads and writes go straight into and out of the
 //! caller's buffer. Beside them stands the face for buffers that an operation owns
@@ -8,10 +8,12 @@
 mod addr;
 mod adopt;
 mod copied;
+mod datagrams;
 mod error;
 mod stream;
 pub mod tcp;
 mod transfer;
+pub mod udp;
 #[cfg(unix)]
 pub mod unix;
 mod waits;
@@ -21,5 +23,6 @@ pub use blitz_driver::completion::{BufferPool, BufferView, Lease};
 pub use copied::bytes_copied;
 pub use tcp::{Incoming, TcpListener, TcpSocket, TcpStream};
 pub use transfer::splice;
+pub use udp::UdpSocket;
 #[cfg(unix)]
 pub use unix::{UnixListener, UnixSocket, UnixStream};

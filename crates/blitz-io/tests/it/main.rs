@@ -25,6 +25,7 @@ mod net_faults;
 mod net_owned;
 mod net_stream;
 mod net_types;
+mod net_udp;
 #[cfg(unix)]
 mod net_unix;
 mod priority;

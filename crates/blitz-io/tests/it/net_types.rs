@@ -6,7 +6,7 @@ use blitz_io::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIo
 use blitz_io::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use blitz_io::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 use blitz_io::net::{BufferPool, BufferView, Incoming, Lease, TcpListener, TcpSocket, TcpStream};
-use blitz_io::net::{UnixListener, UnixSocket, UnixStream, unix};
+use blitz_io::net::{UdpSocket, UnixListener, UnixSocket, UnixStream, udp, unix};
 use blitz_io::signal::unix::{Signal, SignalKind};
 
 const fn shared<T: Send + Sync + Unpin>() {}
@@ -23,6 +23,11 @@ const _: () = {
     shared::<OwnedReadHalf>();
     shared::<OwnedWriteHalf>();
     shared::<ReuniteError>();
+    shared::<UdpSocket>();
+    shared::<udp::Datagram<'static>>();
+    shared::<udp::Received>();
+    shared::<udp::Ecn>();
+    described::<UdpSocket>();
     shared::<UnixListener>();
     shared::<UnixStream>();
     shared::<UnixSocket>();
@@ -69,6 +74,7 @@ const _: () = {
     has_descriptor::<TcpStream>();
     has_descriptor::<TcpListener>();
     has_descriptor::<TcpSocket>();
+    has_descriptor::<UdpSocket>();
     has_descriptor::<UnixStream>();
     has_descriptor::<UnixListener>();
     has_descriptor::<UnixSocket>();
@@ -111,6 +117,17 @@ fn futures_go_to_other_threads() {
         sent(&blitz_io::net::splice(&stream, &stream, 1));
         sent(&listener.accept());
         sent(&listener.incoming().accept());
+    };
+    let _ = uses;
+    let uses = async |socket: UdpSocket| {
+        let (mut byte, mut received) = ([0; 1], Vec::new());
+        sent(&socket.send_to(b"", "localhost:1"));
+        sent(&socket.connect("localhost:1"));
+        sent(&socket.recv_buf_from(&mut Vec::new()));
+        sent(&socket.recv_message(&mut byte));
+        sent(&socket.send_message(&udp::Datagram::to_peer(b"")));
+        sent(&socket.recv_many(&mut [], &mut received));
+        sent(&socket.send_many(&[]));
     };
     let _ = uses;
     let uses = async |stream: UnixStream, listener: UnixListener| {

@@ -119,6 +119,26 @@ pub fn connect(fd: BorrowedFd<'_>, addr: &SockAddr) -> io::Result<Connect> {
     connect_any(fd, addr)
 }
 
+/// Whether a datagram would find room now: in the queue of the socket's peer, if it has one, and in its own buffer.
+///
+/// # Errors
+/// Those of `poll(2)`.
+pub fn has_room(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut one = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    super::restarted(|| {
+        // SAFETY: the pointer names one entry, and the call does not wait.
+        let answer = unsafe { libc::poll(&raw mut one, 1, 0) };
+        if answer < 0 {
+            return Err(errno::last());
+        }
+        Ok(answer > 0)
+    })
+}
+
 /// Takes one connection off a listener's queue, non-blocking and closed on exec.
 ///
 /// # Errors
@@ -237,6 +257,16 @@ mod tests {
             let error = address(Path::new(path)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
+    }
+
+    #[test]
+    fn a_full_queue_has_no_room() {
+        let (one, other) = datagram_pair().unwrap();
+        assert!(has_room(one.as_fd()).unwrap());
+        while crate::socket::send(one.as_fd(), b"x").is_ok() {}
+        assert!(!has_room(one.as_fd()).unwrap());
+        while crate::socket::read(other.as_fd(), &mut [0; 1]).is_ok() {}
+        assert!(has_room(one.as_fd()).unwrap());
     }
 
     #[test]

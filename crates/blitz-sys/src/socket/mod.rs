@@ -16,6 +16,7 @@ pub use socket2::{
     Domain, MaybeUninitSlice, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type,
 };
 
+mod datagram;
 #[cfg(unix)]
 mod describe;
 #[cfg(accept4)]
@@ -39,9 +40,14 @@ mod special;
 
 #[cfg(unix)]
 pub mod local;
+pub mod message;
 #[cfg(unix)]
 pub mod private;
 
+pub use datagram::{
+    datagram, peek_buf_from, peek_bytes_from, peek_from, peek_sender, read_from, recv_buf_from,
+    recv_from, send_to, set_peer,
+};
 pub use imp::{describe, duplicate, is_blocking, is_out_of_descriptors, share_port};
 pub use special::{
     Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, splice,

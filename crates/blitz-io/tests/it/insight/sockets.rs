@@ -3,7 +3,7 @@
 use std::io;
 
 use blitz_io::io::{AsyncReadExt, Interest};
-use blitz_io::net::{UnixListener, UnixStream};
+use blitz_io::net::{UdpSocket, UnixListener, UnixStream};
 use blitz_io::runtime::dump::Target;
 
 use super::tasks::assert_waits;
@@ -56,6 +56,33 @@ fn unix_sockets_say_which_and_to_whom() {
                 one.recv_lease().await.map(drop).unwrap_or(());
             });
             assert_waits(leased, "UnixStream::recv_lease", line).await;
+            io::Result::Ok(())
+        })
+        .expect("sockets work");
+    });
+}
+
+#[test]
+fn datagram_sockets_say_which_and_to_whom() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let one = UdpSocket::bind("127.0.0.1:0").await?;
+            let other = UdpSocket::bind("127.0.0.1:0").await?;
+            one.connect(other.local_addr()?).await?;
+            let line = line!() + 2;
+            let recv = blitz_io::spawn(async move {
+                one.recv(&mut [0; 8]).await.map(drop).unwrap_or(());
+            });
+            let on = assert_waits(recv, "UdpSocket::recv", line).await;
+            let peer = Some(other.local_addr()?.to_string());
+            assert_eq!(descriptor(on), ("UdpSocket", peer));
+
+            let line = line!() + 2;
+            let recv = blitz_io::spawn(async move {
+                other.recv_from(&mut [0; 8]).await.map(drop).unwrap_or(());
+            });
+            let on = assert_waits(recv, "UdpSocket::recv_from", line).await;
+            assert_eq!(descriptor(on), ("UdpSocket", None));
             io::Result::Ok(())
         })
         .expect("sockets work");
