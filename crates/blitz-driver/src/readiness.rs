@@ -85,10 +85,10 @@ impl Word {
         }
     }
 
-    /// Takes away what `event` showed, unless another event came since.
+    /// Takes away `gone`, of what `event` showed, unless another event came since.
     #[inline]
-    fn clear(&self, event: ReadyEvent) {
-        let gone = u64::from(clearable(event.ready));
+    fn clear(&self, event: ReadyEvent, gone: u8) {
+        let gone = u64::from(gone);
         let mut word = self.0.load(Relaxed);
         while View(word).tick() == event.tick && word & gone != 0 {
             // ORDERING: Relaxed: it takes back a hint, and publishes nothing; the tick guards against losing an event.
@@ -188,7 +188,12 @@ impl Source {
     /// Takes away what `event` showed, unless another event came since.
     #[inline]
     pub(crate) fn clear(&self, event: ReadyEvent) {
-        self.word.clear(event);
+        self.word.clear(event, clearable(event.ready));
+    }
+
+    /// The same for what may be open again after it was closed.
+    pub(crate) fn clear_closed(&self, event: ReadyEvent) {
+        self.word.clear(event, event.ready.bits());
     }
 
     /// Leaves `waker` in the direction's reserved place. Look again afterwards.

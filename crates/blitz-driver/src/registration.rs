@@ -42,6 +42,7 @@ pub struct Registration {
     source: Arc<Source>,
     home: Handle,
     interest: Interest,
+    reopens: bool,
     foreign_polls: AtomicU8,
     /// The number of the driver that knows the resource.
     armed_on: AtomicUsize,
@@ -70,10 +71,19 @@ impl Registration {
             source: Arc::new(Source::new()),
             home,
             interest,
+            reopens: false,
             foreign_polls: AtomicU8::new(0),
             armed_on: AtomicUsize::new(NOWHERE),
             place: Mutex::new(None),
         }
+    }
+
+    /// The same for a resource that can be open again after it was closed, such as a pipe that another writer opens: a call that
+    /// would block then takes back that it is closed, too.
+    #[must_use]
+    pub fn reopening(mut self) -> Self {
+        self.reopens = true;
+        self
     }
 
     /// The descriptor.
@@ -99,8 +109,16 @@ impl Registration {
     /// # Errors
     /// If the driver is shutting down; `PermissionDenied` if the resource cannot be waited for (a regular file).
     pub fn arm(&self) -> io::Result<()> {
-        self.home.check_pollable(&self.fd)?;
+        self.check()?;
         self.ensure_armed()
+    }
+
+    /// Whether the resource can be waited for at all. Nothing is armed.
+    ///
+    /// # Errors
+    /// As for [`arm`](Self::arm).
+    pub fn check(&self) -> io::Result<()> {
+        self.home.check_pollable(&self.fd)
     }
 
     /// Ends the registration and gives the descriptor back.
@@ -187,10 +205,14 @@ impl Registration {
 
     /// Says that the resource was not ready after all, as of `event`: nothing happens if another event came since.
     ///
-    /// What closed stays closed.
+    /// What closed stays closed, but of what is [`reopening`](Self::reopening).
     #[inline]
     pub fn clear(&self, event: ReadyEvent) {
-        self.source.clear(event);
+        if self.reopens {
+            self.source.clear_closed(event);
+        } else {
+            self.source.clear(event);
+        }
         if !self.is_edge() {
             self.renew();
         }

@@ -12,6 +12,8 @@ pub mod file;
 pub mod fork;
 pub mod limit;
 pub mod machine;
+#[cfg(unix)]
+pub mod pipe;
 pub mod readiness;
 pub mod signal;
 pub mod socket;

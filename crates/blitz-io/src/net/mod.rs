@@ -25,4 +25,4 @@ pub use tcp::{Incoming, TcpListener, TcpSocket, TcpStream};
 pub use transfer::splice;
 pub use udp::UdpSocket;
 #[cfg(unix)]
-pub use unix::{UnixListener, UnixSocket, UnixStream};
+pub use unix::{UnixDatagram, UnixListener, UnixSocket, UnixStream};

@@ -23,11 +23,15 @@ mod mixed_io;
 mod net_echo;
 mod net_faults;
 mod net_owned;
+#[cfg(unix)]
+mod net_pipe;
 mod net_stream;
 mod net_types;
 mod net_udp;
 #[cfg(unix)]
 mod net_unix;
+#[cfg(unix)]
+mod net_unix_datagram;
 mod priority;
 mod prometheus;
 mod ring_metrics;

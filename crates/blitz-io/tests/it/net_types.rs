@@ -6,7 +6,7 @@ use blitz_io::io::unix::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIo
 use blitz_io::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use blitz_io::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 use blitz_io::net::{BufferPool, BufferView, Incoming, Lease, TcpListener, TcpSocket, TcpStream};
-use blitz_io::net::{UdpSocket, UnixListener, UnixSocket, UnixStream, udp, unix};
+use blitz_io::net::{UdpSocket, UnixDatagram, UnixListener, UnixSocket, UnixStream, udp, unix};
 use blitz_io::signal::unix::{Signal, SignalKind};
 
 const fn shared<T: Send + Sync + Unpin>() {}
@@ -28,6 +28,11 @@ const _: () = {
     shared::<udp::Received>();
     shared::<udp::Ecn>();
     described::<UdpSocket>();
+    shared::<UnixDatagram>();
+    described::<UnixDatagram>();
+    shared::<unix::pipe::Sender>();
+    shared::<unix::pipe::Receiver>();
+    shared::<unix::pipe::OpenOptions>();
     shared::<UnixListener>();
     shared::<UnixStream>();
     shared::<UnixSocket>();
@@ -75,6 +80,11 @@ const _: () = {
     has_descriptor::<TcpListener>();
     has_descriptor::<TcpSocket>();
     has_descriptor::<UdpSocket>();
+    has_descriptor::<UnixDatagram>();
+    has_descriptor::<unix::pipe::Sender>();
+    has_descriptor::<unix::pipe::Receiver>();
+    writes::<unix::pipe::Sender>();
+    reads::<unix::pipe::Receiver>();
     has_descriptor::<UnixStream>();
     has_descriptor::<UnixListener>();
     has_descriptor::<UnixSocket>();
@@ -128,6 +138,12 @@ fn futures_go_to_other_threads() {
         sent(&socket.send_message(&udp::Datagram::to_peer(b"")));
         sent(&socket.recv_many(&mut [], &mut received));
         sent(&socket.send_many(&[]));
+    };
+    let _ = uses;
+    let uses = async |socket: UnixDatagram, sender: unix::pipe::Sender| {
+        sent(&socket.send_to(b"", "/no/such/socket"));
+        sent(&socket.recv_from(&mut [0; 1]));
+        sent(&sender.writable());
     };
     let _ = uses;
     let uses = async |stream: UnixStream, listener: UnixListener| {

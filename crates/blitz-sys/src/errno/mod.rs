@@ -163,6 +163,17 @@ pub fn says(error: &io::Error) -> Option<&'static str> {
     error.raw_os_error().and_then(row).map(|row| row.says)
 }
 
+/// Makes a call again for as long as signals interrupt it.
+#[inline]
+pub(crate) fn restarted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 #[cfg(all(test, unix))]
 #[path = "tests.rs"]
 mod tests;

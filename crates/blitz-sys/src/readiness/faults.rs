@@ -113,6 +113,9 @@ pub(super) fn before_wait() -> io::Result<Option<usize>> {
 
 /// A selector watches `fd` from now on; `report` has it report anew.
 pub(super) fn watched(fd: i32, token: usize, report: impl Fn() + Send + 'static) {
+    if !is_on() {
+        return;
+    }
     if let Some(plan) = in_use() {
         let report = Box::new(report);
         plan.state().watched.insert(fd, Watched { token, report });
@@ -121,6 +124,9 @@ pub(super) fn watched(fd: i32, token: usize, report: impl Fn() + Send + 'static)
 
 /// No selector watches `fd` any more.
 pub(super) fn unwatched(fd: i32) {
+    if !is_on() {
+        return;
+    }
     if let Some(plan) = in_use() {
         plan.state().watched.remove(&fd);
     }

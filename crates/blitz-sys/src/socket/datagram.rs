@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use bytes::BufMut;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 
-use super::{as_inet, as_uninit, fresh, imp, restarted};
+use super::{as_inet, as_uninit, fresh, imp};
 use crate::descriptor::{BorrowedFd, OwnedFd};
+use crate::errno::restarted;
 
 /// A new UDP socket for addresses like `domain`'s.
 ///

@@ -12,7 +12,7 @@ use crate::errno;
 
 use socket2::SockRef;
 
-use crate::descriptor::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use crate::descriptor::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// The most that one call of these moves; the kernel stops at about two gigabytes anyway.
 const CHUNK_MAX: usize = 0x7fff_f000;
@@ -125,16 +125,7 @@ impl Pipe {
     /// # Errors
     /// Those of `pipe2(2)`.
     pub fn new(capacity: usize) -> io::Result<Pipe> {
-        let mut ends = [-1; 2];
-        // SAFETY: `ends` has room for the two descriptors that the call writes.
-        let done = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) };
-        if done != 0 {
-            return Err(errno::last());
-        }
-        // SAFETY: the call succeeded, so this is a new descriptor that nobody else knows.
-        let read = unsafe { OwnedFd::from_raw_fd(ends[0]) };
-        // SAFETY: as above.
-        let write = unsafe { OwnedFd::from_raw_fd(ends[1]) };
+        let (read, write) = crate::pipe::make()?;
         let wish = libc::c_int::try_from(capacity).unwrap_or(libc::c_int::MAX);
         // SAFETY: the call touches no memory of ours. It fails beyond the user's limit, and that is
         // no error: the pipe keeps the size it has.

@@ -129,7 +129,7 @@ pub fn has_room(fd: BorrowedFd<'_>) -> io::Result<bool> {
         events: libc::POLLOUT,
         revents: 0,
     };
-    super::restarted(|| {
+    errno::restarted(|| {
         // SAFETY: the pointer names one entry, and the call does not wait.
         let answer = unsafe { libc::poll(&raw mut one, 1, 0) };
         if answer < 0 {

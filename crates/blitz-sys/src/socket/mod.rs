@@ -10,6 +10,7 @@ use std::net::{Shutdown, SocketAddr};
 use bytes::BufMut;
 
 use crate::descriptor::{AsRawFd, BorrowedFd, OwnedFd};
+use crate::errno::restarted;
 use crate::readiness::faults::{Call, before};
 
 pub use socket2::{
@@ -300,17 +301,6 @@ pub fn local_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
 /// Those of `getpeername(2)`.
 pub fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     as_inet(&SockRef::from(&fd).peer_addr()?)
-}
-
-/// Makes a call again for as long as signals interrupt it.
-#[inline]
-fn restarted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
 }
 
 #[cfg(all(test, unix))]

@@ -5,13 +5,16 @@
 
 mod addr;
 mod credentials;
+mod datagram;
 mod listener;
+pub mod pipe;
 mod socket;
 mod split;
 mod stream;
 
 pub use addr::SocketAddr;
 pub use credentials::UCred;
+pub use datagram::UnixDatagram;
 pub use listener::UnixListener;
 pub use socket::UnixSocket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};

@@ -9,7 +9,7 @@ use blitz_core::waiting::{Resource, Site};
 use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use blitz_sys::socket::{SockRef, Type, local};
 
-use super::{UnixListener, UnixStream};
+use super::{UnixDatagram, UnixListener, UnixStream};
 use crate::context::call;
 use crate::net::adopt::open_driver;
 use crate::net::error;
@@ -104,6 +104,21 @@ impl UnixSocket {
             }
             UnixStream::connect_fd(self.fd, path.as_ref()).await
         })
+    }
+
+    /// Makes it a socket for datagrams, which sends and receives.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a socket for streams.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn datagram(self) -> io::Result<UnixDatagram> {
+        if self.is(Type::STREAM)? {
+            return Err(wrong_kind("`datagram` is for a socket of `new_datagram`"));
+        }
+        UnixDatagram::of(self.fd)
     }
 
     fn is(&self, kind: Type) -> io::Result<bool> {

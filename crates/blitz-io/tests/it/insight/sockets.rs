@@ -3,7 +3,8 @@
 use std::io;
 
 use blitz_io::io::{AsyncReadExt, Interest};
-use blitz_io::net::{UdpSocket, UnixListener, UnixStream};
+use blitz_io::net::unix::pipe;
+use blitz_io::net::{UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use blitz_io::runtime::dump::Target;
 
 use super::tasks::assert_waits;
@@ -83,6 +84,27 @@ fn datagram_sockets_say_which_and_to_whom() {
             });
             let on = assert_waits(recv, "UdpSocket::recv_from", line).await;
             assert_eq!(descriptor(on), ("UdpSocket", None));
+
+            let (one, _other) = UnixDatagram::pair()?;
+            let line = line!() + 2;
+            let recv = blitz_io::spawn(async move {
+                one.recv(&mut [0; 8]).await.map(drop).unwrap_or(());
+            });
+            let on = assert_waits(recv, "UnixDatagram::recv", line).await;
+            assert_eq!(descriptor(on).0, "UnixDatagram");
+
+            let (_sender, mut receiver) = pipe::pipe()?;
+            let line = line!() + 2;
+            let read = blitz_io::spawn(async move {
+                receiver.read(&mut [0; 8]).await.map(drop).unwrap_or(());
+            });
+            assert_waits(read, "read", line).await;
+            let (_sender, receiver) = pipe::pipe()?;
+            let line = line!() + 2;
+            let readable = blitz_io::spawn(async move {
+                receiver.readable().await.unwrap_or(());
+            });
+            assert_waits(readable, "pipe::Receiver::readable", line).await;
             io::Result::Ok(())
         })
         .expect("sockets work");

@@ -9,8 +9,8 @@ use socket2::{SockAddr, SockAddrStorage, SockRef};
 
 use super::{Incoming, MANY_MAX, Outgoing};
 use crate::descriptor::{AsRawFd, BorrowedFd};
-use crate::errno;
-use crate::socket::{as_inet, restarted};
+use crate::errno::{self, restarted};
+use crate::socket::as_inet;
 
 /// How many datagrams one send may be cut into by the kernel (`UDP_MAX_SEGMENTS`).
 const SEGMENTS_MAX: usize = 64;
