@@ -10,11 +10,12 @@
 //! | `gnu` | the C library is glibc, whose calls with offsets of 64 bits have names of their own |
 //! | `accept4` | a socket is made, and a connection accepted, non-blocking in one call |
 //! | `nosignal` | `send` takes MSG_NOSIGNAL |
+//! | `stacks` | `stack/` can ask a thread for its stack: Linux, on the machines whose registers it knows |
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     for name in [
-        "uring", "epoll", "eventfd", "linux", "android", "gnu", "accept4", "nosignal",
+        "uring", "epoll", "eventfd", "linux", "android", "gnu", "accept4", "nosignal", "stacks",
     ] {
         println!("cargo::rustc-check-cfg=cfg({name})");
     }
@@ -24,6 +25,11 @@ fn main() {
     let force_poll = std::env::var_os("CARGO_CFG_MIO_UNSUPPORTED_FORCE_POLL_POLL").is_some();
     if linux && ["x86_64", "aarch64", "riscv64", "loongarch64"].contains(&arch.as_str()) {
         println!("cargo::rustc-cfg=uring");
+    }
+    let is_64 = var("CARGO_CFG_TARGET_POINTER_WIDTH") == "64";
+    let little = var("CARGO_CFG_TARGET_ENDIAN") == "little";
+    if linux && is_64 && little && ["x86_64", "aarch64"].contains(&arch.as_str()) {
+        println!("cargo::rustc-cfg=stacks");
     }
     if linux && !force_poll {
         println!("cargo::rustc-cfg=epoll");

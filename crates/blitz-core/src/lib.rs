@@ -8,6 +8,7 @@ pub mod histogram;
 pub mod list;
 pub mod pad;
 pub mod primitive;
+pub mod question;
 pub mod queue;
 pub mod quiet;
 pub mod sharded;

@@ -17,4 +17,5 @@ pub mod pipe;
 pub mod readiness;
 pub mod signal;
 pub mod socket;
+pub mod stack;
 pub mod wakeup;
