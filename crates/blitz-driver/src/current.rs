@@ -7,12 +7,29 @@ use std::cell::RefCell;
 use std::ptr;
 use std::sync::Arc;
 
+use crate::flight::Left;
 use crate::grant::{self, Grant};
 use crate::shared::Handle;
 
 thread_local! {
     /// The drivers that this thread holds, the one it holds now last.
     static PLACES: RefCell<Places> = const { RefCell::new(Places(Vec::new())) };
+}
+
+thread_local! {
+    /// What this thread has in flight in rings that it gave up.
+    static LEFT: RefCell<Vec<Arc<Left>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether this thread has operations in flight on rings that it gave up. The kernel cancels those when it ends.
+pub fn has_left_behind() -> bool {
+    let has = LEFT.try_with(|left| {
+        let mut left = left.borrow_mut();
+        left.retain(|left| !left.is_none());
+        !left.is_empty()
+    });
+    // At the thread's end there is nothing to be done about it.
+    has.unwrap_or(false)
 }
 
 struct Place {
@@ -90,6 +107,12 @@ fn leave_where(is_gone: impl Fn(&Place) -> bool) {
         places.note_last();
         gone
     });
+    if let Ok(Some(place)) = &gone
+        && !place.grant.left.is_none()
+    {
+        // As in `has_left_behind`.
+        let _ = LEFT.try_with(|left| left.borrow_mut().push(Arc::clone(&place.grant.left)));
+    }
     // Not under the borrow: it may be the driver's last reference.
     drop(gone);
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use blitz_core::primitive::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use crate::flight::Left;
+
 thread_local! {
     /// The grant of the driver that this thread holds, or null. Whoever sets it keeps the grant.
     static HERE: Cell<*const Grant> = const { Cell::new(ptr::null()) };
@@ -17,6 +19,8 @@ pub(crate) struct Grant {
     number: usize,
     /// Another thread has taken the driver: this one holds it no more, and cannot know.
     seized: AtomicBool,
+    /// What of its thread's is in flight when the hold has ended.
+    pub(crate) left: Arc<Left>,
 }
 
 impl Grant {
@@ -24,6 +28,7 @@ impl Grant {
         Arc::new(Self {
             number,
             seized: AtomicBool::new(false),
+            left: Arc::default(),
         })
     }
 

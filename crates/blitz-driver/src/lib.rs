@@ -57,7 +57,7 @@ pub use backend::{Backend, UnknownBackend};
 pub use capabilities::{Capabilities, Capability};
 pub use clock::Clock;
 pub use config::{Config, RingUse, RingWakeup, SqPoll};
-pub use current::{current, forget_seized, with as with_current};
+pub use current::{current, forget_seized, has_left_behind, with as with_current};
 pub use deadline::Timer;
 pub use interest::{Direction, Interest, Ready, ReadyEvent};
 pub use metrics::{InFlight, RingMetrics};

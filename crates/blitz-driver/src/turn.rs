@@ -40,6 +40,8 @@ pub struct Driver {
     /// The holder's, whether there is one now or not.
     grant: Arc<Grant>,
     is_bound: bool,
+    /// The ring's operations are tied to threads that may not be those that see their end.
+    changes_threads: bool,
     pub(crate) is_down: bool,
     /// How many outside events were delivered since somebody began to count; wraps.
     found: usize,
@@ -154,6 +156,7 @@ impl Driver {
         features: Option<Features>,
     ) -> Self {
         let ring = submission.ring.as_ref();
+        let changes_threads = config.ring == RingUse::Shared && ring.is_some();
         let entries = ring.map_or((0, 0), |ring| {
             (ring.capacity() as u32, ring.answers() as u32)
         });
@@ -174,6 +177,7 @@ impl Driver {
         Self {
             grant: Grant::of(handle.number()),
             is_bound: false,
+            changes_threads,
             handle,
             engine,
             outbox: Outbox::new(),
@@ -221,7 +225,19 @@ impl Driver {
     /// This thread gives the core up; what was its driver before `bind` is so again.
     pub fn unbind(&mut self) {
         if std::mem::take(&mut self.is_bound) {
+            self.hand_over();
             current::leave(&self.grant);
+            if self.changes_threads {
+                // What the thread leaves is counted in this one.
+                self.grant = Grant::of(self.handle.number());
+            }
+        }
+    }
+
+    /// Tells the thread whose hold this was what it leaves in flight.
+    fn hand_over(&self) {
+        if self.changes_threads {
+            self.handle.submission().ops.hand_over(&self.grant.left);
         }
     }
 
@@ -232,6 +248,7 @@ impl Driver {
     /// [`forget_seized`](crate::forget_seized).
     pub fn seize(&mut self) {
         if std::mem::take(&mut self.is_bound) {
+            self.hand_over();
             let seized = std::mem::replace(&mut self.grant, Grant::of(self.handle.number()));
             seized.seize();
         }

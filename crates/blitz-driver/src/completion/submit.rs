@@ -14,7 +14,7 @@ impl Submission {
         if self.ops.many(key).0.arm() {
             self.counted.rearmed += 1;
         }
-        self.ops.count_armed();
+        self.ops.count_armed(key);
         // SAFETY: a multishot entry names no memory but the provided buffers, which outlive the ring.
         unsafe { self.push(entry.user_data(tag::with(tag::OPERATION, key.into_raw()))) };
     }

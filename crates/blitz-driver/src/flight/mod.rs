@@ -7,6 +7,7 @@ mod delivery;
 mod lease;
 mod many;
 mod table;
+mod tenants;
 
 pub use delivery::Outcome;
 pub(crate) use delivery::{Abandoned, Delivery};
@@ -14,6 +15,7 @@ pub use lease::{BufferPool, BufferView, Lease};
 pub(crate) use lease::{GROUP, Group};
 pub(crate) use many::{Carries, Many, Next};
 pub(crate) use table::{Looked, Operations};
+pub(crate) use tenants::Left;
 
 /// How many leased buffers there are, and how large.
 ///

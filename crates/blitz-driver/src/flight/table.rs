@@ -17,6 +17,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+use std::sync::Arc;
 use std::task::Waker;
 
 use blitz_core::slab::{Key, Slab};
@@ -27,6 +28,7 @@ use super::BufferConfig;
 use super::delivery::{Abandoned, Delivery, Outcome, Remains};
 use super::lease::{BufferPool, Group};
 use super::many::Many;
+use super::tenants::{Left, Tenancy, Tenants};
 use crate::tag;
 
 /// One operation. See the table of moves in the [module](self).
@@ -34,6 +36,7 @@ pub(crate) struct Entry {
     stage: Stage,
     opcode: Opcode,
     outcome: Outcome,
+    tenancy: Tenancy,
 }
 
 enum Stage {
@@ -59,6 +62,7 @@ pub(crate) struct Operations {
     /// Entries that a delivery wants queued: cancels of streams that have too much waiting.
     pending: VecDeque<Sqe>,
     in_flight: usize,
+    tenants: Tenants,
     buffers_exhausted: u64,
     is_closed: bool,
     is_leaked: bool,
@@ -75,6 +79,7 @@ impl Operations {
             entries: Slab::new(),
             pending: VecDeque::new(),
             in_flight: 0,
+            tenants: Tenants::new(),
             buffers_exhausted: 0,
             is_closed: false,
             is_leaked: false,
@@ -175,6 +180,7 @@ impl Operations {
         self.close();
         self.is_leaked = true;
         self.in_flight = 0;
+        self.tenants.forget();
     }
 
     /// Takes back what the ring was given for good, once nothing is in flight.
@@ -217,6 +223,7 @@ impl Operations {
             many.deliver(result, flags, self.group.as_mut(), out, &mut cancel);
             if is_last {
                 self.in_flight -= 1;
+                self.tenants.end(entry.tenancy);
                 if many.is_abandoned() {
                     self.remove_many(key, out);
                 }
@@ -238,6 +245,7 @@ impl Operations {
             return;
         }
         self.in_flight -= 1;
+        self.tenants.end(entry.tenancy);
         match mem::replace(&mut entry.stage, Stage::Done) {
             Stage::Waiting(waker) => out.wakes.push(waker),
             Stage::Orphan(data, is_detached) => {
@@ -257,6 +265,7 @@ impl Operations {
             stage: Stage::Waiting(waker),
             opcode,
             outcome: Outcome::of(0),
+            tenancy: self.tenants.begin(),
         })
     }
 
@@ -328,6 +337,8 @@ impl Operations {
             stage: Stage::Many(Box::new(many)),
             opcode,
             outcome: Outcome::of(0),
+            // Its entry's is another one, each time that it is queued.
+            tenancy: Tenancy::NONE,
         })
     }
 
@@ -360,9 +371,17 @@ impl Operations {
         }
     }
 
-    /// Counts a stream's entry that is being queued.
-    pub(crate) fn count_armed(&mut self) {
+    /// Counts the entry of the stream under `key`, which is being queued.
+    pub(crate) fn count_armed(&mut self, key: Key) {
         self.in_flight += 1;
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.tenancy = self.tenants.begin();
+        }
+    }
+
+    /// The ring's thread gives it up: `left` is told what it leaves behind.
+    pub(crate) fn hand_over(&mut self, left: &Arc<Left>) {
+        self.tenants.hand_over(left);
     }
 
     /// Gives up a stream; what waits in it goes to `out`.

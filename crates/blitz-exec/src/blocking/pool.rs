@@ -30,6 +30,8 @@ pub struct PoolConfig {
     pub threads_max: usize,
     /// A thread without work exits after this long.
     pub keep_alive: Duration,
+    /// Asked on a thread whose keep-alive is over: whether it must stay all the same, for what ends with it.
+    pub stays: Option<std::sync::Arc<dyn Fn() -> bool + Send + Sync>>,
     /// A thread's stack, in bytes; the standard library's choice if `None`.
     pub stack_size: Option<usize>,
     /// Names a thread as it starts, on the thread that starts it.
@@ -51,6 +53,7 @@ impl Default for PoolConfig {
         Self {
             threads_max: 512,
             keep_alive: Duration::from_secs(10),
+            stays: None,
             stack_size: None,
             name: std::sync::Arc::new(|| DEFAULT_NAME.to_owned()),
             on_start: None,
@@ -131,8 +134,9 @@ impl Inner {
     pub(super) fn wait<'a>(
         &'a self,
         state: MutexGuard<'a, State>,
+        keep_alive: Duration,
     ) -> (MutexGuard<'a, State>, bool) {
-        let waited = self.work.wait_timeout(state, self.config.keep_alive);
+        let waited = self.work.wait_timeout(state, keep_alive);
         let (state, result) = waited.unwrap_or_else(PoisonError::into_inner);
         (state, result.timed_out())
     }
@@ -142,8 +146,9 @@ impl Inner {
     pub(super) fn wait<'a>(
         &'a self,
         state: MutexGuard<'a, State>,
+        keep_alive: Duration,
     ) -> (MutexGuard<'a, State>, bool) {
-        if self.config.keep_alive.is_zero() {
+        if keep_alive.is_zero() {
             drop(state);
             thread::yield_now();
             return (self.state.lock(), true);

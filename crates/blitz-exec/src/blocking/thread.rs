@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ptr;
+use std::time::Duration;
 
 use super::job::Job;
 use super::pool::{Inner, State};
@@ -130,6 +131,14 @@ fn run_job(job: Job, cancelled: bool) {
     }
 }
 
+/// A thread that had to stay asks again after that, or after its keep-alive if that is longer.
+const STAYS_FOR: Duration = Duration::from_millis(10);
+
+fn must_stay(inner: &Inner) -> bool {
+    let stays = inner.config.stays.as_ref();
+    stays.is_some_and(|stays| stays())
+}
+
 /// Waits for a job to be reserved for this thread. `false`: the keep-alive ran out, or the pool shuts down.
 fn rest<'a>(
     inner: &'a Arc<Inner>,
@@ -137,15 +146,18 @@ fn rest<'a>(
 ) -> (MutexGuard<'a, State>, bool) {
     state.idle += 1;
     inner.note_threads(&state);
+    let mut keep_alive = inner.config.keep_alive;
     loop {
         let timed_out;
-        (state, timed_out) = inner.wait(state);
+        (state, timed_out) = inner.wait(state, keep_alive);
         // A reservation first: it may have come together with the time-out or with the shutdown.
         if state.reserved > 0 {
             state.reserved -= 1;
             return (state, true);
         }
-        if state.shutdown || timed_out {
+        if timed_out && !state.shutdown && must_stay(inner) {
+            keep_alive = keep_alive.max(STAYS_FOR);
+        } else if state.shutdown || timed_out {
             state.idle -= 1;
             inner.note_threads(&state);
             return (state, false);

@@ -68,6 +68,8 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
     let mut pool = builder.pool.clone();
     pool.threads_max = builder.max_blocking_threads.saturating_add(pool_workers);
     pool.watch = Arc::clone(&watch);
+    // A thread that was a worker, and what it had submitted is still in flight.
+    pool.stays = Some(Arc::new(blitz_driver::has_left_behind));
     let inner_of_thread = Arc::clone(&here);
     // A thread begins where the one that started it is tied to; only workers are to be tied.
     let ties = builder.affinity.is_some() || flavor == RuntimeFlavor::ThreadPerCore;
