@@ -16,6 +16,7 @@ use super::context::Context;
 use super::grip::NotSeized;
 use super::worker::{Core, Worker, hold};
 use super::{MultiThread, Shared};
+use crate::park::Watching;
 use crate::scheduler::{Alarm, Beat};
 
 /// Why a worker was not rescued.
@@ -156,8 +157,9 @@ fn seize(context: &Context, back: Back) -> Result<Box<Core>, NotSeized> {
     // Until all is done, since the stuck thread may be back at any moment: `come_back` waits for this lock.
     let mut place = context.back.lock();
     let mut core = context.seize()?;
-    // The stuck thread may still wake others: paused time waits for it.
-    context.worker.shared.config.watch.begin();
+    // The stuck thread may still wake others: paused time waits for it, but for what it blocks in knowingly.
+    let still = Watching::begin(&context.worker.shared.config.watch);
+    *context.still.lock() = Some(still);
     if let Some(park) = &mut core.park {
         park.seize();
     }
@@ -168,11 +170,14 @@ fn seize(context: &Context, back: Back) -> Result<Box<Core>, NotSeized> {
 /// On a thread that was stuck, and is back without its core.
 pub(super) fn come_back(context: &Context) {
     let shared = &context.worker.shared;
-    let back = context.back.lock().take();
+    let mut place = context.back.lock();
+    let back = place.take();
+    let still = context.still.lock().take();
+    drop(place);
     shared.remotes[context.worker.index].unparker.lost();
     if let Some(back) = back {
         quietly(back);
     }
-    shared.config.watch.end();
+    drop(still);
     shared.spare_is_back();
 }

@@ -215,7 +215,8 @@ pub(super) fn hold(worker: Arc<Worker>, mut core: Box<Core>) {
         shared.shut_down();
     }
     // The poll that was left without a core is over.
-    drop(context.still.lock().take());
+    let still = context.still.lock().take();
+    drop(still);
     context.come_in();
     if context.own_core(|_| ()).is_some() {
         // Each worker begins with its own tasks.
@@ -424,8 +425,6 @@ pub(in crate::scheduler) fn current_index() -> Option<usize> {
 
 /// Runs `f`, which blocks, while another thread goes on with the core that this one holds.
 pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
-    // While `f` runs, it is the caller who says whether time stands still.
-    let still = with_context(|context| context.still.lock().take()).flatten();
     let handed = with_context(|context| {
         // Not if it was taken from us, and not when called by a waker, or by what a driver drops, in the middle of the driver's
         // turn: that cannot change hands.
@@ -438,6 +437,15 @@ pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
         Some(worker)
     });
     let handed = handed.flatten();
+    // While `f` runs, it is the caller who says whether time stands still.
+    let still = with_context(|context| {
+        if context.is_seized() {
+            // Whoever took the core may not have come to say it yet.
+            drop(context.back.lock());
+        }
+        context.still.lock().take()
+    });
+    let still = still.flatten();
     if let Some(worker) = &handed {
         let heir = Arc::clone(worker);
         // If the pool ends, so do the workers; the core is then taken back below.
