@@ -115,6 +115,9 @@ fn report(lines: &[Value], limit: usize) -> String {
     }
     for warning in stuck[older..].iter().copied().chain(of("warning")) {
         text.push_str(&format!("! {}\n", says(warning)));
+        for line in warning["stack"].as_str().unwrap_or_default().lines() {
+            text.push_str(&format!("  {}\n", plain(line)));
+        }
     }
     summary(&mut text, &tasks);
     if !tasks.is_empty() {

@@ -13,22 +13,35 @@ pub struct Beat {
     pub(super) polls: usize,
     pub(super) task: usize,
     moves: u64,
+    inside: bool,
 }
 
 impl Beat {
-    /// None of a worker that sleeps.
-    pub(super) fn new(holder: usize, (polls, task): (usize, usize), rest: Rest) -> Option<Self> {
+    /// None of a worker that sleeps. `inside`: it is where it cannot be replaced.
+    pub(super) fn new(
+        holder: usize,
+        (polls, task): (usize, usize),
+        rest: Rest,
+        inside: bool,
+    ) -> Option<Self> {
         (!rest.asleep).then_some(Self {
             holder,
             polls,
             task,
             moves: rest.moves,
+            // In a task's poll it may be so for a moment, which is no other beat.
+            inside: inside && task == 0,
         })
     }
 
     /// Whether it polls or drops a task. If not it is in its own loop, in a hook, or in what a driver's turn calls.
     pub fn is_in_task(&self) -> bool {
         self.task != 0
+    }
+
+    /// Whether it is in its own loop or in its driver's turn, which cannot change hands half-way. In a hook it is not.
+    pub fn is_inside(&self) -> bool {
+        self.inside
     }
 }
 

@@ -40,7 +40,7 @@ pub use metrics::RuntimeMetrics;
 use presence::Presence;
 pub(crate) use random::Seeds;
 pub(crate) use stuck::StuckLog;
-pub use stuck::{StuckOutcome, StuckPlace, StuckReport, StuckTask};
+pub use stuck::{StuckFrame, StuckOutcome, StuckPlace, StuckReport, StuckStack, StuckTask};
 
 thread_local! {
     // Without a destructor, so that reading it is one load; a thread leaves nothing here, because guards take back what

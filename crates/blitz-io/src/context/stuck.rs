@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use blitz_core::primitive::sync::Mutex;
 use blitz_exec::scheduler::TaskSketch;
 use blitz_exec::task::Id;
+use blitz_sys::stack;
 
 use super::metrics::RuntimeMetrics;
 
@@ -18,7 +21,7 @@ const KEPT_MAX: usize = 64;
 /// A worker that did the same thing for too long: what, and what was done about it.
 ///
 /// [`RuntimeMetrics::stuck_reports`] has the last ones; [`Builder::on_stuck`](crate::runtime::Builder::on_stuck) is called with
-/// each.
+/// each. Shown by `{}` it is one line; `{:#}` adds the stack, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StuckReport {
@@ -34,9 +37,160 @@ pub struct StuckReport {
     pub os_thread: Option<u32>,
     /// What was done.
     pub outcome: StuckOutcome,
-    /// The thread's stack, where one was taken.
-    pub stack: Option<String>,
+    /// The thread's stack, where one was taken: see
+    /// [`Builder::stuck_stack_signal`](crate::runtime::Builder::stuck_stack_signal).
+    pub stack: Option<StuckStack>,
 }
+
+/// Where a stuck thread was: its calls, from the innermost on, down to the outermost that is not the runtime's own.
+///
+/// It is kept as addresses; names are looked up when somebody asks. The first time that reads the program's own file with its
+/// debug information, which may take a second for a large one. Clones share what was found.
+///
+/// # Examples
+/// ```
+/// # use blitz_io::runtime::StuckReport;
+/// fn innermost(report: &StuckReport) -> Option<&str> {
+///     let frames = report.stack.as_ref()?.frames();
+///     frames.first()?.function.as_deref()
+/// }
+/// ```
+#[derive(Clone)]
+pub struct StuckStack(Arc<Taken>);
+
+struct Taken {
+    stack: stack::Stack,
+    frames: OnceLock<Vec<StuckFrame>>,
+}
+
+/// One call of a [`StuckStack`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StuckFrame {
+    /// Where in the program's memory, within the instruction. Calls that the compiler put in place of each other share one.
+    pub address: usize,
+    /// The function's name, if the program knows it.
+    pub function: Option<String>,
+    /// The source file.
+    pub file: Option<PathBuf>,
+    /// The line in it.
+    pub line: Option<u32>,
+}
+
+impl StuckStack {
+    pub(crate) fn new(stack: stack::Stack) -> Self {
+        Self(Arc::new(Taken {
+            stack,
+            frames: OnceLock::new(),
+        }))
+    }
+
+    /// The calls, from the innermost on.
+    ///
+    /// Those of the runtime that called the task are left out, unless there is nothing else.
+    pub fn frames(&self) -> &[StuckFrame] {
+        self.0.frames.get_or_init(|| {
+            let frames = self.0.stack.frames();
+            let len = match frames.iter().position(polls_a_task) {
+                Some(len) => len,
+                None => {
+                    let own = frames.iter().rev().take_while(|frame| is_below(frame));
+                    frames.len() - own.count()
+                }
+            };
+            let len = if len == 0 { frames.len() } else { len };
+            let named = frames.into_iter().take(len).map(|frame| StuckFrame {
+                address: frame.address,
+                function: frame.function,
+                file: frame.file,
+                line: frame.line,
+            });
+            named.collect()
+        })
+    }
+}
+
+/// Whether a call is where the runtime polls, or drops, a task's future.
+fn polls_a_task(frame: &stack::Frame) -> bool {
+    let name = frame.function.as_deref();
+    name.is_some_and(|name| name.contains("blitz_exec::task::harness"))
+}
+
+/// Whether a call is of the runtime, or of what the standard library and the system begin a thread with.
+fn is_below(frame: &stack::Frame) -> bool {
+    const CRATES: [&str; 8] = [
+        "blitz_core::",
+        "blitz_driver::",
+        "blitz_exec::",
+        "blitz_io::",
+        "std::",
+        "core::",
+        "alloc::",
+        "__rust",
+    ];
+    // Calls that were put in place have a short name only.
+    const SOURCES: [&str; 7] = [
+        "blitz-core/src/",
+        "blitz-driver/src/",
+        "blitz-exec/src/",
+        "blitz-io/src/",
+        "/library/std/",
+        "/library/core/",
+        "/library/alloc/",
+    ];
+    let Some(name) = &frame.function else {
+        return true;
+    };
+    // `<blitz_exec::task::Cell<T> as …>::poll` begins with whose it is as well.
+    let name = name.trim_start_matches(['<', '&']);
+    if CRATES.iter().any(|own| name.starts_with(own)) {
+        return true;
+    }
+    match &frame.file {
+        Some(file) => SOURCES
+            .iter()
+            .any(|own| file.to_string_lossy().contains(own)),
+        // The system's: `start_thread`.
+        None => !name.contains("::"),
+    }
+}
+
+impl fmt::Display for StuckStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, frame) in self.frames().iter().enumerate() {
+            if number > 0 {
+                f.write_str("\n")?;
+            }
+            match &frame.function {
+                Some(function) => write!(f, "{number:>4}: {function}")?,
+                None => write!(f, "{number:>4}: {:#x}", frame.address)?,
+            }
+            if let Some(file) = &frame.file {
+                write!(f, "\n          at {}", file.display())?;
+                if let Some(line) = frame.line {
+                    write!(f, ":{line}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for StuckStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StuckStack")
+            .field(&self.0.stack.addresses().len())
+            .finish()
+    }
+}
+
+impl PartialEq for StuckStack {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.stack == other.0.stack
+    }
+}
+
+impl Eq for StuckStack {}
 
 /// What a stuck thread did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +198,8 @@ pub struct StuckReport {
 pub enum StuckPlace {
     /// It polled a task, or dropped a task's future.
     Task,
-    /// It was elsewhere: in a hook, or in a waker or a drop that the driver's turn calls.
+    /// It was elsewhere: in a hook, or in a waker or a drop that the driver's turn calls. A turn cannot change hands half-way:
+    /// a worker that is stuck there is not rescued.
     Scheduler,
 }
 
@@ -68,7 +223,7 @@ pub enum StuckOutcome {
     Reported,
     /// A spare thread took the worker over: its tasks, timers and sockets go on.
     Rescued,
-    /// It was to be taken over, and was not: why.
+    /// It was to be taken over, and was not: why. Told once for what it is stuck in.
     NotRescued(String),
     /// A thread that had been replaced has come back from its task, and is at rest.
     CameBack,
@@ -107,6 +262,10 @@ impl fmt::Display for StuckReport {
             StuckOutcome::NotRescued(why) => write!(f, "; no other thread has taken over: {why}"),
             StuckOutcome::CameBack => f.write_str("; it has come back"),
             StuckOutcome::Leaked => f.write_str("; it was left to itself when the runtime ended"),
+        }?;
+        match &self.stack {
+            Some(stack) if f.alternate() => write!(f, "\n{stack}"),
+            _ => Ok(()),
         }
     }
 }
@@ -130,13 +289,18 @@ pub(crate) struct StuckLog {
 }
 
 impl StuckLog {
-    pub(crate) fn add(&self, report: StuckReport) {
+    /// A report is to be told.
+    pub(crate) fn count(&self, outcome: &StuckOutcome) {
         // ORDERING: Relaxed, here and below: figures.
-        match report.outcome {
+        match outcome {
             StuckOutcome::Reported => _ = self.reported.fetch_add(1, Relaxed),
             StuckOutcome::Rescued => _ = self.rescued.fetch_add(1, Relaxed),
             _ => {}
         }
+    }
+
+    /// It is told.
+    pub(crate) fn keep(&self, report: StuckReport) {
         let mut kept = self.kept.lock();
         let oldest = if kept.len() == KEPT_MAX {
             kept.pop_front()
@@ -204,7 +368,8 @@ mod tests {
     fn the_log_keeps_the_last_ones() {
         let log = StuckLog::default();
         for worker in 0..KEPT_MAX + 3 {
-            log.add(StuckReport {
+            log.count(&StuckOutcome::Reported);
+            log.keep(StuckReport {
                 worker,
                 place: StuckPlace::Scheduler,
                 task: None,

@@ -55,7 +55,13 @@ pub(super) fn warned(warning: &Warning) {
 /// A worker is stuck, or was rescued.
 pub(super) fn stuck(report: &StuckReport) {
     let stuck_for = report.stuck_for;
-    tracing::warn!(target: TARGET, worker = report.worker, ?stuck_for, "stuck worker: {report}");
+    let stack = report.stack.as_ref().map(tracing::field::display);
+    tracing::warn!(target: TARGET, worker = report.worker, ?stuck_for, stack, "stuck worker: {report}");
+}
+
+/// Stuck threads cannot be asked for their stacks.
+pub(super) fn no_stacks(signal: i32, why: &dyn fmt::Display) {
+    tracing::warn!(target: TARGET, signal, "no stacks of stuck workers: {why}");
 }
 
 /// A graceful shutdown is over.

@@ -39,8 +39,8 @@ use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle};
 
 pub use crate::context::{
     EnterGuard, Handle, HistogramConfiguration, HistogramScale, Id, InvalidHistogramConfiguration,
-    LogHistogram, LogHistogramBuilder, RuntimeFlavor, RuntimeMetrics, StuckOutcome, StuckPlace,
-    StuckReport, StuckTask, TryCurrentError, UnhandledPanic,
+    LogHistogram, LogHistogramBuilder, RuntimeFlavor, RuntimeMetrics, StuckFrame, StuckOutcome,
+    StuckPlace, StuckReport, StuckStack, StuckTask, TryCurrentError, UnhandledPanic,
 };
 pub use blitz_core::histogram::Snapshot as HistogramSnapshot;
 pub use blitz_driver::{Backend, Capabilities, InFlight, RingMetrics, RingWakeup};

@@ -56,8 +56,53 @@ impl Builder {
         self
     }
 
-    /// Called with each report of a stuck worker, on the monitor's thread: it must not block, or the monitor sees nothing
-    /// meanwhile. On `current_thread` it turns reports on.
+    /// The signal by which a stuck thread is asked for its stack, or `None` for no stacks. Default: `SIGURG`.
+    ///
+    /// The thread is asked when its poll has taken [`stuck_rescue_after`](Self::stuck_rescue_after), on every flavor, and
+    /// [`StuckReport::stack`] of the report that comes then has the answer: at most four in a row, and one a second. Nothing is
+    /// installed before, so a program that is never stuck has no handler of ours. `SIGURG` is the default since it means
+    /// nothing by itself and is ignored where nobody handles it, so one that goes astray harms nobody; a real-time signal
+    /// (`SIGRTMIN + n`) does as well.
+    ///
+    /// **A signal that the program handles or ignores itself is left to it**, and so it is when its handler comes later than
+    /// ours: then reports have no stack, which is said once, as a `tracing` event. Our handler stays for the rest of the
+    /// process. It copies registers and at most 64 KiB of the stack, on the thread's signal stack if it has one, and neither
+    /// allocates nor locks.
+    ///
+    /// **What the stuck thread sees of it**: most system calls go on (`SA_RESTART`: reads, writes, accepts, locks, waits for a
+    /// child). Those that the kernel does not restart after any handler end with `EINTR`: `poll`, `select` and `epoll_wait`,
+    /// sockets with a time limit, `sem_timedwait` and timed `futex` waits, `sigtimedwait`, `msgrcv`, and plain `nanosleep`
+    /// (signal(7) has the list). The standard library's sleeps and locks wait on; other C code that does not
+    /// expect `EINTR` is a reason for `None`.
+    ///
+    /// On Linux, on x86-64 and 64-bit ARM; elsewhere there are no stacks, and this changes nothing.
+    ///
+    /// # Panics
+    /// If the signal cannot be handled (`SIGKILL`, `SIGSTOP`), says that the program is at fault (`SIGSEGV`, `SIGABRT` and the
+    /// like), or is no signal.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::runtime::Builder;
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Builder::new_multi_thread().stuck_stack_signal(None).build()?;
+    /// # drop(runtime);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn stuck_stack_signal(&mut self, signal: impl Into<Option<i32>>) -> &mut Self {
+        let signal = signal.into();
+        assert!(
+            signal.is_none_or(blitz_sys::stack::can_be_handled),
+            "stuck_stack_signal: {signal:?} is not a signal that can be used for this; a real-time signal or SIGURG can"
+        );
+        self.stuck.stack_signal = signal;
+        self
+    }
+
+    /// Called with each report of a stuck worker, on a thread of its own: while it blocks, the reports behind it wait, and the
+    /// workers are watched and rescued all the same. On `current_thread` it turns reports on.
     ///
     /// # Examples
     /// ```
@@ -65,7 +110,7 @@ impl Builder {
     /// # fn main() -> std::io::Result<()> {
     /// let runtime = Builder::new_multi_thread()
     ///     .enable_all()
-    ///     .on_stuck(|report| eprintln!("{report}"))
+    ///     .on_stuck(|report| eprintln!("{report:#}"))
     ///     .build()?;
     /// # drop(runtime);
     /// # Ok(())

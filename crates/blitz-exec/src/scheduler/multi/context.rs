@@ -101,6 +101,11 @@ impl Context {
         self.grip.is_held().then(|| unsafe { self.pulse.read() })
     }
 
+    /// Whether the owner is where its core cannot be taken, at a glance.
+    pub(super) fn is_inside(&self) -> bool {
+        self.grip.is_inside()
+    }
+
     /// Takes the core from its thread, which is stuck.
     pub(super) fn seize(&self) -> Result<Box<Core>, NotSeized> {
         self.grip.seize()

@@ -83,9 +83,10 @@ impl<C: DerefMut> Grip<C> {
         self.word.load(Relaxed)
     }
 
+    /// Whether the owner is inside: for itself, and for others at a glance.
     #[inline(always)]
-    fn is_inside(&self) -> bool {
-        // ORDERING: Relaxed: the owner's own word.
+    pub(in crate::scheduler) fn is_inside(&self) -> bool {
+        // ORDERING: Relaxed: the owner's own word; who else looks here learns nothing by it.
         self.inside.load(Relaxed)
     }
 

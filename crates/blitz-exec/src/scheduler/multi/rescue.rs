@@ -1,4 +1,4 @@
-//! A worker whose thread is stuck in a task's poll: its core goes to a spare thread.
+//! A worker whose thread is stuck in a task's poll, or in a hook: its core goes to a spare thread.
 //!
 //! Who watches sees the same [`Beat`] for too long and asks for a rescue. A spare thread of the pool then takes the core from
 //! the stuck one, by [`Context::seize`](super::context::Context::seize), and is the worker from there on: queue, timers,
@@ -40,7 +40,9 @@ impl fmt::Display for NotRescued {
             Self::CameBack => f.write_str("it came back by itself"),
             Self::NoSpare => f.write_str("as many threads are stuck as may be replaced"),
             Self::NoThread(error) => write!(f, "there is no thread to take over: {error}"),
-            Self::InTurn => f.write_str("it is in the turn of its driver"),
+            Self::InTurn => {
+                f.write_str("it is in the turn of its driver, which cannot change hands half-way")
+            }
             Self::NoBarrier => f.write_str("the system has no barrier for it"),
         }
     }
@@ -80,6 +82,14 @@ impl MultiThread {
         })
     }
 
+    /// A worker is stuck and nobody takes its place: another one comes for whatever can be taken, if all others sleep. A wake that
+    /// went to the stuck one, which in its driver's turn still counts as asleep, is made good by this.
+    pub fn help_out(&self) {
+        if self.shared.has_work() {
+            self.shared.wake_one();
+        }
+    }
+
     /// How many threads are stuck and have lost their cores.
     pub fn spares_lent(&self) -> usize {
         // ORDERING: Relaxed: a figure.
@@ -115,7 +125,7 @@ impl Worker {
         let holder = holder.as_ref()?;
         // SAFETY: a thread takes its context out of here, under this lock, before it ends; or another one has put its own in.
         let pulse = unsafe { holder.pulse() }?;
-        Beat::new(Arc::as_ptr(holder).addr(), pulse, rest)
+        Beat::new(Arc::as_ptr(holder).addr(), pulse, rest, holder.is_inside())
     }
 }
 

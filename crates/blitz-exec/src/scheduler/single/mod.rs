@@ -296,7 +296,7 @@ impl Shared {
         let pulse = self.pulse.lock();
         // SAFETY: the thread takes its pulse out of here, under this lock, before it ends.
         let seen = unsafe { pulse.as_ref()?.read() };
-        Beat::new(0, seen, rest)
+        Beat::new(0, seen, rest, true)
     }
 
     fn take_core(&self) -> Option<Box<Core>> {

@@ -131,6 +131,7 @@ pub(super) fn stuck(report: &StuckReport) -> Value {
         "worker": report.worker,
         "stuck_for_ns": nanoseconds(report.stuck_for),
         "says": report.to_string(),
+        "stack": report.stack.as_ref().map(ToString::to_string),
     }
 }
 

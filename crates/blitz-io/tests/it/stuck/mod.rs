@@ -3,6 +3,7 @@
 //! Nothing here asserts how soon: the machine may be busy. `examples/stuck.rs` measures that.
 
 mod bounds;
+mod stacks;
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -79,6 +80,11 @@ impl Stop {
         while !self.stopped.load(SeqCst) {
             std::hint::spin_loop();
         }
+    }
+
+    /// Until it is stopped, without spinning.
+    pub(crate) fn wait(&self) {
+        until("it is stopped", || self.stopped.load(SeqCst));
     }
 
     pub(crate) fn stop(&self) {
@@ -171,7 +177,7 @@ fn all_goes_on(runtime: &Runtime, address: SocketAddr, old: &mut Client) {
     });
 }
 
-fn all_back(runtime: &Runtime) {
+pub(crate) fn all_back(runtime: &Runtime) {
     until("the stuck threads come back", || {
         runtime.metrics().num_replaced_threads() == 0
     });

@@ -4,6 +4,11 @@
 //! again and again is stuck. A look counts for no more than the pace, however late it comes: when the machine stands still, or has
 //! no processor for this thread, it has none for the workers either. While all workers sleep it does too, without waking
 //! up for a look; the first worker that is awake again rings its bell.
+//!
+//! [`teller`] tells what it finds, on another thread; [`stacks`] has stuck threads asked for their stacks.
+
+mod stacks;
+mod teller;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
@@ -11,16 +16,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use blitz_core::primitive::sync::{Condvar, Mutex};
-use blitz_core::quiet::quietly;
 use blitz_exec::scheduler::multi::MultiThread;
 use blitz_exec::scheduler::{self, Alarm, Beat, NotRescued};
+use blitz_sys::stack::DEFAULT_SIGNAL;
 
+use self::stacks::{Question, Stacks};
+use self::teller::{News, Teller};
 use super::{StuckOutcome, StuckPlace, StuckReport, events};
 use crate::context::{Inner, StuckTask};
 
 /// So many looks find everybody asleep before the monitor sleeps too: waking it costs a worker a few microseconds.
 const IDLE_LOOKS: u32 = 5;
 const PACE_MIN: Duration = Duration::from_micros(500);
+
+/// Why the other flavours rescue nobody.
+const TASKS_BELONG_TO_THREADS: &str = "on this flavor tasks belong to their threads";
 
 /// Called with each report.
 pub(super) type StuckHook = Arc<dyn Fn(&StuckReport) + Send + Sync>;
@@ -33,6 +43,8 @@ pub(super) struct Settings {
     /// Threads that may be stuck without a core.
     pub(super) spares_max: usize,
     pub(super) hook: Option<StuckHook>,
+    /// By which stuck threads are asked for their stacks.
+    pub(super) stack_signal: Option<i32>,
     /// The program asked for reports, on a flavour that has none by itself.
     pub(super) is_asked_for: bool,
 }
@@ -44,6 +56,7 @@ impl Default for Settings {
             rescue_after: Duration::from_millis(100),
             spares_max: 64,
             hook: None,
+            stack_signal: Some(DEFAULT_SIGNAL),
             is_asked_for: false,
         }
     }
@@ -55,6 +68,7 @@ impl fmt::Debug for Settings {
             .field("report_after", &self.report_after)
             .field("rescue_after", &self.rescue_after)
             .field("spares_max", &self.spares_max)
+            .field("stack_signal", &self.stack_signal)
             .finish_non_exhaustive()
     }
 }
@@ -65,6 +79,7 @@ pub(super) struct Monitor(Arc<Shared>);
 struct Shared {
     settings: Settings,
     runtime: OnceLock<Weak<Inner>>,
+    teller: Arc<Teller>,
     state: Mutex<State>,
     bell: Condvar,
 }
@@ -74,16 +89,17 @@ struct State {
     rung: bool,
     ended: bool,
     thread: Option<thread::JoinHandle<()>>,
-    /// What spare threads and those that came back have to say.
-    news: Vec<StuckReport>,
     /// Rescued and not back, each under its number.
     away: Vec<(u64, StuckReport, Instant)>,
+    /// Back before anybody could say that they were rescued.
+    back_early: Vec<u64>,
     next: u64,
 }
 
 impl Monitor {
     pub(super) fn new(settings: Settings) -> Self {
         Self(Arc::new(Shared {
+            teller: Teller::new(settings.hook.clone()),
             settings,
             runtime: OnceLock::new(),
             state: Mutex::new(State::default()),
@@ -108,29 +124,31 @@ impl Monitor {
         for (_, mut report, since) in away {
             report.stuck_for += since.elapsed();
             report.outcome = StuckOutcome::Leaked;
-            self.0.tell(inner, report);
+            self.0.teller.tell_now(inner, report);
         }
         for worker in 0..inner.drivers.len() {
             let beat = inner.scheduler.beat(worker);
             if let Some(beat) = beat.filter(Beat::is_in_task) {
                 let report = report(inner, worker, &beat, Duration::ZERO, StuckOutcome::Leaked);
-                self.0.tell(inner, report);
+                self.0.teller.tell_now(inner, report);
             }
         }
     }
 
-    /// Ends the thread; waits for it if it may.
+    /// Ends the threads; waits for them if it may.
     pub(super) fn end(&self, wait: bool) {
         let mut state = self.0.state.lock();
         state.ended = true;
         let thread = state.thread.take();
         drop(state);
         self.0.bell.notify_all();
-        let Some(thread) = thread else { return };
-        // The user's hook, on that thread, may be what ends the runtime.
-        if wait && thread.thread().id() != thread::current().id() {
+        if let Some(thread) = thread
+            && wait
+        {
+            // It runs nobody else's code: a panic there has told so.
             let _ = thread.join();
         }
+        self.0.teller.end(wait);
     }
 }
 
@@ -167,11 +185,12 @@ impl Shared {
             .report_after
             .min(self.settings.rescue_after / 4);
         let pace = pace.max(PACE_MIN).min(Duration::from_secs(1));
+        let mut stacks = Stacks::new(self.settings.stack_signal);
         let mut watched: Vec<Watched> = inner.drivers.iter().map(|_| Watched::default()).collect();
         let mut idle_looks = 0;
         let mut last = Instant::now();
         loop {
-            if !self.wait(&inner, Some(pace)) {
+            if !self.wait(Some(pace)) {
                 return;
             }
             let now = Instant::now();
@@ -179,7 +198,7 @@ impl Shared {
             last = now;
             let mut idle = true;
             for (worker, watched) in watched.iter_mut().enumerate() {
-                idle &= !self.look(&inner, worker, watched, passed);
+                idle &= !self.look(&inner, &mut stacks, worker, watched, passed);
             }
             idle_looks = if idle { idle_looks + 1 } else { 0 };
             if idle_looks < IDLE_LOOKS {
@@ -188,7 +207,7 @@ impl Shared {
             let all_rest =
                 || (0..watched.len()).all(|worker| inner.scheduler.beat(worker).is_none());
             if inner.scheduler.alarm().sleep(all_rest) {
-                if !self.wait(&inner, None) {
+                if !self.wait(None) {
                     return;
                 }
                 last = Instant::now();
@@ -197,50 +216,37 @@ impl Shared {
         }
     }
 
-    /// Waits for the pace, or for the bell without one, and tells what there is to tell. False: the end.
-    fn wait(&self, inner: &Inner, pace: Option<Duration>) -> bool {
+    /// Waits for the pace, or for the bell without one. False: the end.
+    fn wait(&self, pace: Option<Duration>) -> bool {
         let begun = Instant::now();
+        let mut state = self.state.lock();
         loop {
-            let mut state = self.state.lock();
-            let left = pace.map(|pace| pace.saturating_sub(begun.elapsed()));
-            let is_over = match left {
-                Some(left) => left.is_zero(),
-                None => std::mem::take(&mut state.rung),
-            };
-            let news = std::mem::take(&mut state.news);
             if state.ended {
                 return false;
             }
-            if news.is_empty() {
-                if is_over {
-                    state.rung = false;
-                    return true;
+            let left = pace.map(|pace| pace.saturating_sub(begun.elapsed()));
+            state = match left {
+                Some(Duration::ZERO) => break,
+                None if state.rung => break,
+                Some(left) => {
+                    let waited = self.bell.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                match left {
-                    Some(left) => {
-                        let waited = self.bell.wait_timeout(state, left);
-                        drop(waited.unwrap_or_else(PoisonError::into_inner));
-                    }
-                    None => drop(
-                        self.bell
-                            .wait(state)
-                            .unwrap_or_else(PoisonError::into_inner),
-                    ),
+                None => {
+                    let waited = self.bell.wait(state);
+                    waited.unwrap_or_else(PoisonError::into_inner)
                 }
-                continue;
-            }
-            state.rung |= is_over && pace.is_none();
-            drop(state);
-            for report in news {
-                self.tell(inner, report);
-            }
+            };
         }
+        state.rung = false;
+        true
     }
 
     /// One look at one worker. Returns whether it was awake.
     fn look(
         self: &Arc<Self>,
-        inner: &Inner,
+        inner: &Arc<Inner>,
+        stacks: &mut Stacks,
         worker: usize,
         watched: &mut Watched,
         passed: Duration,
@@ -258,83 +264,112 @@ impl Shared {
             return true;
         }
         watched.stuck += passed;
+        if let (true, scheduler::Handle::Multi(scheduler)) = (watched.is_refused, &inner.scheduler)
+        {
+            scheduler.help_out();
+        }
         let settings = &self.settings;
         if watched.stuck >= settings.report_after && !watched.is_reported {
             watched.is_reported = true;
-            self.tell(
-                inner,
-                report(inner, worker, &beat, watched.stuck, StuckOutcome::Reported),
-            );
+            let report = report(inner, worker, &beat, watched.stuck, StuckOutcome::Reported);
+            self.teller.add(inner, News::of(report));
         }
-        if watched.stuck >= settings.rescue_after.saturating_add(watched.tried_at)
-            && beat.is_in_task()
-            && let scheduler::Handle::Multi(scheduler) = &inner.scheduler
-        {
-            // Again after the same time, if it does not succeed.
-            watched.tried_at = watched.stuck;
-            let report = report(inner, worker, &beat, watched.stuck, StuckOutcome::Rescued);
-            let refused = self.rescue(scheduler, report, beat);
-            if let Some(report) = refused
-                && !watched.is_refused
-            {
-                watched.is_refused = true;
-                self.tell(inner, report);
+        if watched.stuck < settings.rescue_after.saturating_add(watched.tried_at) {
+            return true;
+        }
+        // Again after the same time, if it does not succeed.
+        watched.tried_at = watched.stuck;
+        let report = report(inner, worker, &beat, watched.stuck, StuckOutcome::Rescued);
+        // The signal first: the thread is seen to be stuck now, and may be back when the rescue is under way.
+        let stack = if std::mem::replace(&mut watched.is_asked, true) {
+            Question::default()
+        } else {
+            stacks.ask(report.os_thread)
+        };
+        let why = match &inner.scheduler {
+            scheduler::Handle::Multi(_) if beat.is_inside() => NotRescued::InTurn.to_string(),
+            scheduler::Handle::Multi(scheduler) => {
+                match self.rescue(inner, scheduler, &report, beat, &stack) {
+                    Ok(()) => return true,
+                    Err(why) => why.to_string(),
+                }
             }
+            _ => TASKS_BELONG_TO_THREADS.to_owned(),
+        };
+        if !std::mem::replace(&mut watched.is_refused, true) {
+            let outcome = StuckOutcome::NotRescued(why);
+            self.teller.add(
+                inner,
+                News {
+                    report: StuckReport { outcome, ..report },
+                    stack,
+                    is_still: Box::new(move |inner| inner.scheduler.beat(worker) == Some(beat)),
+                },
+            );
         }
         true
     }
 
-    /// Asks for a rescue. What comes of it is told when it is known; the answer is a report that it was not even begun.
+    /// Asks for a rescue. What comes of it is told when it is known; an error says that it was not even begun.
     fn rescue(
         self: &Arc<Self>,
+        inner: &Arc<Inner>,
         scheduler: &MultiThread,
-        report: StuckReport,
+        report: &StuckReport,
         beat: Beat,
-    ) -> Option<StuckReport> {
-        let refused = |mut report: StuckReport, why: &NotRescued| {
-            report.outcome = StuckOutcome::NotRescued(why.to_string());
-            report
-        };
+        stack: &Question,
+    ) -> Result<(), NotRescued> {
         let mut state = self.state.lock();
         let number = state.next;
         state.next += 1;
         drop(state);
         let (done, back) = (Arc::clone(self), Arc::clone(self));
-        let told = report.clone();
+        let (inner_of_done, inner_of_back) = (Arc::downgrade(inner), Arc::downgrade(inner));
+        let (told, asked, no_more) = (report.clone(), stack.clone(), stack.clone());
         let done = move |result: Result<(), NotRescued>| {
-            let mut state = done.state.lock();
+            let Some(inner) = inner_of_done.upgrade() else {
+                return;
+            };
+            let mut news = News::of(told);
             match result {
-                Ok(()) => {
-                    state.news.push(told.clone());
-                    state.away.push((number, told, Instant::now()));
+                Ok(()) => {}
+                Err(NotRescued::CameBack) => return,
+                Err(why) => {
+                    news.report.outcome = StuckOutcome::NotRescued(why.to_string());
+                    return done.teller.add(&inner, news);
                 }
-                Err(NotRescued::CameBack) => {}
-                Err(why) => state.news.push(refused(told, &why)),
+            }
+            // It counts until the thread is back, which says so itself.
+            news.stack = asked;
+            let told = news.report.clone();
+            done.teller.add(&inner, news);
+            let mut state = done.state.lock();
+            let early = state.back_early.iter().position(|back| *back == number);
+            match early {
+                Some(at) => _ = state.back_early.swap_remove(at),
+                None => state.away.push((number, told.clone(), Instant::now())),
             }
             drop(state);
-            done.bell.notify_all();
+            if early.is_some() {
+                done.teller
+                    .add(&inner, News::of(came_back(told, Duration::ZERO)));
+            }
         };
         let back = move || {
+            no_more.is_late();
             let mut state = back.state.lock();
             let at = state.away.iter().position(|(away, ..)| *away == number);
-            if let Some((_, mut report, since)) = at.map(|at| state.away.swap_remove(at)) {
-                report.stuck_for += since.elapsed();
-                report.outcome = StuckOutcome::CameBack;
-                state.news.push(report);
+            let away = at.map(|at| state.away.swap_remove(at));
+            if away.is_none() {
+                state.back_early.push(number);
             }
             drop(state);
-            back.bell.notify_all();
+            if let (Some((_, report, since)), Some(inner)) = (away, inner_of_back.upgrade()) {
+                let news = News::of(came_back(report, since.elapsed()));
+                back.teller.add(&inner, news);
+            }
         };
-        let asked = scheduler.rescue(report.worker, beat, done, back);
-        asked.err().map(|why| refused(report, &why))
-    }
-
-    fn tell(&self, inner: &Inner, report: StuckReport) {
-        quietly(|| events::stuck(&report));
-        if let Some(hook) = &self.settings.hook {
-            quietly(|| hook(&report));
-        }
-        inner.stuck.add(report);
+        scheduler.rescue(report.worker, beat, done, back)
     }
 }
 
@@ -345,7 +380,18 @@ struct Watched {
     stuck: Duration,
     is_reported: bool,
     is_refused: bool,
+    /// For its stack.
+    is_asked: bool,
     tried_at: Duration,
+}
+
+/// The report of a rescue, when its thread is back after `more`.
+fn came_back(rescued: StuckReport, more: Duration) -> StuckReport {
+    StuckReport {
+        stuck_for: rescued.stuck_for + more,
+        outcome: StuckOutcome::CameBack,
+        ..rescued
+    }
 }
 
 fn report(
