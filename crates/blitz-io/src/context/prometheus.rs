@@ -189,6 +189,24 @@ const RUNTIME: &[OfRuntime] = &[
         |m| m.warnings_count(),
     ),
     (
+        "blitz_io_stuck_polls_total",
+        Kind::Counter,
+        "Polls, hooks and wakers that took too long.",
+        |m| m.stuck_count(),
+    ),
+    (
+        "blitz_io_rescues_total",
+        Kind::Counter,
+        "Workers that a spare thread took over from a stuck one.",
+        |m| m.rescue_count(),
+    ),
+    (
+        "blitz_io_replaced_threads",
+        Kind::Gauge,
+        "Threads that are stuck and have been replaced.",
+        |m| m.num_replaced_threads() as u64,
+    ),
+    (
         "blitz_io_task_bytes",
         Kind::Gauge,
         "Bytes that tasks lie in.",

@@ -3,6 +3,7 @@
 //! Nothing here asserts how soon: the machine may be busy. `examples/stuck.rs` measures that.
 
 mod bounds;
+mod hold;
 mod stacks;
 
 use std::io::{Read, Write};
