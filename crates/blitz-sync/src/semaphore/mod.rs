@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
-use crate::called::called;
 use crate::blocking::block_on;
+use crate::called::called;
 use crate::permits::{self, Permits};
 
 pub use owned::OwnedSemaphorePermit;
