@@ -1,12 +1,13 @@
 //! Asking a thread for its stack: the signal, its handler, and the places for the answers.
 //!
-//! The handler may run in the middle of anything: it takes no lock, allocates nothing, and makes two system calls itself. The
-//! kernel copies the stack for it (`process_vm_readv(2)`), which ends at the first page that is not there instead of faulting.
-//! Where a sandbox refuses that call the answer has the registers only.
+//! The handler may run in the middle of anything: it takes no lock, allocates nothing, and makes a few system calls itself. The
+//! kernel copies the stack for it, which ends at the first page that is not there instead of faulting: by `process_vm_readv(2)`,
+//! or, where that is refused, as by a sandbox, through a pipe.
 //!
 //! The signal's handler, once installed, stays: the default action of most signals ends the process, and one may be on its way.
 
 use std::fmt;
+use std::io::{self, PipeReader, PipeWriter};
 use std::mem;
 use std::process;
 use std::ptr;
@@ -17,6 +18,7 @@ use blitz_core::question::{self, Question};
 use super::machine::{self, Registers};
 use super::unwind;
 use super::{NotAsked, Stack};
+use crate::descriptor::AsRawFd;
 use crate::errno;
 
 /// Its default action is to be ignored, it means nothing by itself, and debuggers let it pass.
@@ -34,8 +36,10 @@ const PAGE: usize = 4096;
 /// What a handler leaves.
 pub(super) struct Copy {
     pub(super) registers: Registers,
-    bytes: [u8; BYTES_MAX],
-    len: usize,
+    pub(super) bytes: [u8; BYTES_MAX],
+    pub(super) len: usize,
+    /// Where there is no shorter way.
+    pub(super) pipe: Option<(PipeReader, PipeWriter)>,
 }
 
 impl Copy {
@@ -49,12 +53,18 @@ static ANSWERS: OnceLock<Vec<Question<Copy>>> = OnceLock::new();
 
 fn answers() -> &'static [Question<Copy>] {
     ANSWERS.get_or_init(|| {
-        let empty = || Copy {
-            registers: [0; machine::COUNT],
-            bytes: [0; BYTES_MAX],
-            len: 0,
+        let mut probe = [0];
+        let here = ptr::from_ref(&PLACES).expose_provenance();
+        let is_read = at_once(here, &mut probe) == 1;
+        let place = |_| {
+            let mut empty = Copy::new();
+            if !is_read {
+                // Without one, or without a descriptor for it, the answer has the registers only.
+                empty.pipe = io::pipe().ok();
+            }
+            Question::new(empty)
         };
-        (0..PLACES).map(|_| Question::new(empty())).collect()
+        (0..PLACES).map(place).collect()
     })
 }
 
@@ -153,39 +163,88 @@ extern "C" fn handler(
     unsafe { *errno = before };
 }
 
+/// Copies from an address on, as far as there is memory; by one call. Both this and the next are called in the handler.
+pub(super) fn at_once(address: usize, bytes: &mut [u8]) -> usize {
+    let mut pieces = [libc::iovec {
+        iov_base: ptr::null_mut(),
+        iov_len: 0,
+    }; BYTES_MAX / PAGE + 1];
+    for (piece, (from, len)) in pieces.iter_mut().zip(pages(address, bytes.len())) {
+        piece.iov_base = ptr::without_provenance_mut(from);
+        piece.iov_len = len;
+    }
+    let into = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: the kernel writes no more than `into` has, and reads from this process what is there to be read.
+    let read = unsafe {
+        libc::syscall(
+            libc::SYS_process_vm_readv,
+            process::id(),
+            &raw const into,
+            1_usize,
+            pieces.as_ptr(),
+            pieces.len(),
+            0_usize,
+        )
+    };
+    usize::try_from(read).unwrap_or(0)
+}
+
+/// The same through a pipe, page by page: it is empty before and after, and has room for one.
+pub(super) fn through(
+    (reader, writer): &(PipeReader, PipeWriter),
+    address: usize,
+    bytes: &mut [u8],
+) -> usize {
+    let mut done = 0;
+    for (from, len) in pages(address, bytes.len()) {
+        let from = ptr::without_provenance::<libc::c_void>(from);
+        // SAFETY: the kernel reads what is there to be read, or answers EFAULT.
+        let written = unsafe { libc::write(writer.as_raw_fd(), from, len) };
+        let Ok(written @ 1..) = usize::try_from(written) else {
+            break;
+        };
+        let Some(into) = bytes.get_mut(done..done + written) else {
+            break;
+        };
+        // SAFETY: it writes no more than `into` has.
+        let read = unsafe { libc::read(reader.as_raw_fd(), into.as_mut_ptr().cast(), written) };
+        done += usize::try_from(read).unwrap_or(0);
+    }
+    done
+}
+
+/// The pieces of a piece of memory, none of which reaches over the end of a page: where each begins, and its length.
+fn pages(address: usize, len: usize) -> impl Iterator<Item = (usize, usize)> {
+    let (mut from, end) = (address, address.saturating_add(len));
+    std::iter::from_fn(move || {
+        let to = (from / PAGE + 1).saturating_mul(PAGE).min(end);
+        let piece = (from < to).then_some((from, to - from));
+        from = to;
+        piece
+    })
+}
+
 impl Copy {
+    pub(super) fn new() -> Self {
+        Self {
+            registers: [0; machine::COUNT],
+            bytes: [0; BYTES_MAX],
+            len: 0,
+            pipe: None,
+        }
+    }
+
     /// In the handler.
     fn fill(&mut self, registers: &Registers) {
         self.registers = *registers;
         let top = registers[machine::SP] as usize;
-        let mut pieces = [libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        }; BYTES_MAX / PAGE];
-        let mut from = top;
-        for piece in &mut pieces {
-            let to = (from / PAGE + 1) * PAGE;
-            piece.iov_base = ptr::without_provenance_mut(from);
-            piece.iov_len = to - from;
-            from = to;
-        }
-        let into = libc::iovec {
-            iov_base: self.bytes.as_mut_ptr().cast(),
-            iov_len: BYTES_MAX,
+        self.len = match &self.pipe {
+            None => at_once(top, &mut self.bytes),
+            Some(pipe) => through(pipe, top, &mut self.bytes),
         };
-        // SAFETY: the kernel writes no more than `into` has, and reads from this process what is there to be read.
-        let read = unsafe {
-            libc::syscall(
-                libc::SYS_process_vm_readv,
-                process::id(),
-                &raw const into,
-                1_usize,
-                pieces.as_ptr(),
-                pieces.len(),
-                0_usize,
-            )
-        };
-        self.len = usize::try_from(read).unwrap_or(0);
     }
 }
 

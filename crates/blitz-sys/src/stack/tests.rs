@@ -88,8 +88,8 @@ fn a_thread_that_spins_is_named_from_within_to_its_begin() {
             at.unwrap_or_else(|| panic!("{what} is not in {names:#?}"))
         };
         assert!(at("spins_here") < at("calls_it"), "{names:#?}");
-        // The innermost is that function, or an atomic's that was not put in its place.
-        assert!(at("spins_here") <= 1, "{names:#?}");
+        // The innermost is that function, or one of an atomic's that were not put in its place.
+        assert!(at("spins_here") <= 2, "{names:#?}");
         assert!(stack.is_whole(), "{names:#?}");
         let frames = stack.frames();
         let here = &frames[at("spins_here")];
@@ -277,4 +277,39 @@ fn what_cannot_be_handled_is_known() {
     ] {
         assert!(can_be_handled(signal), "{signal}");
     }
+}
+
+/// Both ways to copy end at the first page that is not there, and give the same.
+#[test]
+fn a_copy_ends_where_the_memory_does() {
+    let page = 4096;
+    let (protection, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    );
+    // SAFETY: a new piece of memory, of which nobody knows.
+    let memory = unsafe { libc::mmap(std::ptr::null_mut(), 3 * page, protection, flags, -1, 0) };
+    assert_ne!(memory, libc::MAP_FAILED);
+    // SAFETY: two pages of it, which nobody else touches.
+    let there = unsafe { std::slice::from_raw_parts_mut(memory.cast::<u8>(), 2 * page) };
+    for (number, byte) in there.iter_mut().enumerate() {
+        *byte = number as u8 ^ (number >> 8) as u8;
+    }
+    let last = memory.wrapping_byte_add(2 * page);
+    // SAFETY: the last page of it.
+    assert_eq!(unsafe { libc::mprotect(last, page, libc::PROT_NONE) }, 0);
+    let pipe = std::io::pipe().unwrap();
+    let address = memory.expose_provenance();
+    for begin in [0, 1, page - 8, page, 2 * page - 1, 2 * page] {
+        for room in [1, 100, page, 3 * page] {
+            let (mut one, mut other) = (vec![0; room], vec![0; room]);
+            let expected = &there[begin..][..room.min(2 * page - begin)];
+            let len = copy::at_once(address + begin, &mut one);
+            assert!(len == 0 || one[..len] == *expected, "{begin} {room}");
+            let len = copy::through(&pipe, address + begin, &mut other);
+            assert_eq!(other[..len], *expected, "{begin} {room}");
+        }
+    }
+    // SAFETY: nobody has it any more.
+    unsafe { libc::munmap(memory, 3 * page) };
 }
