@@ -74,9 +74,10 @@ impl Question {
         let begun = Instant::now();
         loop {
             let mut place = self.0.lock();
-            match place.take()?.take() {
-                Ok(stack) => return Some(stack),
-                Err(asked) => *place = Some(asked),
+            if place.as_ref()?.is_answered() {
+                let answered = place.take();
+                drop(place);
+                return answered?.take().ok();
             }
             if begun.elapsed() > WAIT_MAX {
                 let late = place.take();
