@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -110,15 +110,33 @@ impl StuckStack {
     }
 }
 
-/// Whether a call is where the runtime polls, or drops, a task's future.
+/// Whether a call is where the runtime polls, or drops, a task's future. One that was put in place has a short name only.
 fn polls_a_task(frame: &stack::Frame) -> bool {
-    let name = frame.function.as_deref();
-    name.is_some_and(|name| name.contains("blitz_exec::task::harness"))
+    let name = frame.function.as_deref().unwrap_or_default();
+    let file = frame.file.as_deref();
+    name.contains("blitz_exec::task::harness")
+        || file.is_some_and(|file| file.ends_with("src/task/harness.rs") && is_of_runtime(file))
+}
+
+/// Whether a source file is one of the runtime's.
+fn is_of_runtime(file: &Path) -> bool {
+    const CRATES: [&str; 4] = ["blitz-core", "blitz-driver", "blitz-exec", "blitz-io"];
+    let mut parts = file.components().map(|part| part.as_os_str());
+    let mut krate = None;
+    // The folder before `src` is the crate's: with its version behind, where it was fetched.
+    parts.any(|part| {
+        let before = krate.replace(part.to_string_lossy());
+        part == "src"
+            && before.is_some_and(|before| {
+                let name = before.split_once("-0.").map_or(&*before, |(name, _)| name);
+                CRATES.contains(&name)
+            })
+    })
 }
 
 /// Whether a call is of the runtime, or of what the standard library and the system begin a thread with.
 fn is_below(frame: &stack::Frame) -> bool {
-    const CRATES: [&str; 8] = [
+    const BY_NAME: [&str; 8] = [
         "blitz_core::",
         "blitz_driver::",
         "blitz_exec::",
@@ -128,28 +146,20 @@ fn is_below(frame: &stack::Frame) -> bool {
         "alloc::",
         "__rust",
     ];
-    // Calls that were put in place have a short name only.
-    const SOURCES: [&str; 7] = [
-        "blitz-core/src/",
-        "blitz-driver/src/",
-        "blitz-exec/src/",
-        "blitz-io/src/",
-        "/library/std/",
-        "/library/core/",
-        "/library/alloc/",
-    ];
+    const BY_FILE: [&str; 3] = ["/library/std/", "/library/core/", "/library/alloc/"];
     let Some(name) = &frame.function else {
         return true;
     };
     // `<blitz_exec::task::Cell<T> as …>::poll` begins with whose it is as well.
     let name = name.trim_start_matches(['<', '&']);
-    if CRATES.iter().any(|own| name.starts_with(own)) {
+    if BY_NAME.iter().any(|own| name.starts_with(own)) {
         return true;
     }
     match &frame.file {
-        Some(file) => SOURCES
-            .iter()
-            .any(|own| file.to_string_lossy().contains(own)),
+        Some(file) => {
+            let text = file.to_string_lossy();
+            is_of_runtime(file) || BY_FILE.iter().any(|own| text.contains(own))
+        }
         // The system's: `start_thread`.
         None => !name.contains("::"),
     }
@@ -363,6 +373,56 @@ impl RuntimeMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn frame(function: &str, file: &str) -> stack::Frame {
+        stack::Frame {
+            address: 1,
+            function: Some(function.to_owned()),
+            file: (!file.is_empty()).then(|| file.into()),
+            line: None,
+        }
+    }
+
+    #[test]
+    fn where_the_runtime_begins_is_known_from_names_and_from_files() {
+        for (function, file) in [
+            ("blitz_exec::task::harness::poll::{{closure}}", ""),
+            (
+                "{closure#0}<app::main>",
+                "/x/blitz-exec/src/task/harness.rs",
+            ),
+            (
+                "run",
+                "/registry/src/index/blitz-exec-0.1.0/src/task/harness.rs",
+            ),
+        ] {
+            assert!(polls_a_task(&frame(function, file)), "{function} {file}");
+        }
+        for (function, file) in [
+            ("app::poll", "/x/app/src/task/harness.rs"),
+            ("app::poll", ""),
+        ] {
+            assert!(!polls_a_task(&frame(function, file)), "{function} {file}");
+        }
+        for (function, file) in [
+            ("<blitz_exec::scheduler::Context>::run", ""),
+            ("turn", "/x/crates/blitz-driver/src/turn.rs"),
+            ("call_once", "/rustc/0/library/core/src/ops/function.rs"),
+            ("start_thread", ""),
+        ] {
+            assert!(is_below(&frame(function, file)), "{function} {file}");
+        }
+        for (function, file) in [
+            ("spin", "/x/crates/blitz-io/tests/it/main.rs"),
+            (
+                "<app::Waker as std::task::Wake>::wake",
+                "/x/app/src/main.rs",
+            ),
+            ("spin", "/x/blitz-io-app/src/main.rs"),
+        ] {
+            assert!(!is_below(&frame(function, file)), "{function} {file}");
+        }
+    }
 
     #[test]
     fn the_log_keeps_the_last_ones() {
