@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Other tasks sleep 1 ms at a time, and bytes go to and fro over a socket, for two seconds; the spinning begins after half a
-//! second. The worst delay of both is printed, the reports as they come, and how long the shutdown with a deadline takes.
+//! second. The worst delay of both is printed, the reports as they come, with the stack of who is stuck, and how long the
+//! shutdown with a deadline takes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -23,7 +24,7 @@ fn main() -> std::io::Result<()> {
     let begun = Instant::now();
     let runtime = Builder::new_multi_thread()
         .enable_all()
-        .on_stuck(move |report| eprintln!("{:>6.0?}  {report}", begun.elapsed()))
+        .on_stuck(move |report| eprintln!("{:>6.0?}  {report:#}", begun.elapsed()))
         .build()?;
     let workers = runtime.metrics().num_workers();
     println!(
@@ -42,11 +43,7 @@ fn main() -> std::io::Result<()> {
         let mut spinners = JoinSet::new();
         for number in 0..workers {
             let stop = Arc::clone(&stop);
-            let spins = async move {
-                while !stop.load(Relaxed) {
-                    std::hint::spin_loop();
-                }
-            };
+            let spins = async move { never_awaits(&stop) };
             let name = format!("spins {number}");
             spinners
                 .build_task()
@@ -82,6 +79,14 @@ fn main() -> std::io::Result<()> {
     // The process may end under them; a program that goes on would let them go.
     stop.store(true, Relaxed);
     Ok(())
+}
+
+/// What no task should do. The reports name it.
+#[inline(never)]
+fn never_awaits(stop: &AtomicBool) {
+    while !stop.load(Relaxed) {
+        std::hint::spin_loop();
+    }
 }
 
 /// Sleeps for a millisecond, again and again; how late the worst one was.

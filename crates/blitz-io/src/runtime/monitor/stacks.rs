@@ -77,6 +77,7 @@ impl Question {
             if place.as_ref()?.is_answered() {
                 let answered = place.take();
                 drop(place);
+                // It is there, so there is no error.
                 return answered?.take().ok();
             }
             if begun.elapsed() > WAIT_MAX {
