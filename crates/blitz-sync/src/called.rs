@@ -74,6 +74,10 @@ macro_rules! called {
 pub(crate) use called;
 
 /// The task waits in what `what` names, for `object`, which is told from others by its address.
+///
+/// Out of the way of those who do not wait.
+#[cold]
+#[inline(never)]
 pub(crate) fn note<T>(what: &'static Site, object: &T, at: Option<&'static Location<'static>>) {
     waiting::note_by(|| (what, std::ptr::from_ref(object).addr() as u64, at));
 }
