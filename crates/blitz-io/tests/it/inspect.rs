@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -319,6 +320,96 @@ fn a_name_that_is_taken_is_an_error_of_the_builder() {
         std::fs::read_to_string(&path).expect("it is there"),
         "precious"
     );
+}
+
+/// A process that wants the name of a socket: it begins when it is told to, says how it went, and ends when its input does.
+struct Rival {
+    child: Child,
+    says: BufReader<ChildStdout>,
+}
+
+impl Rival {
+    fn new(path: &Path) -> Self {
+        let script =
+            "exec $BLITZ_TEST_RUNNER \"$0\" --exact inspect::child_rival --ignored --nocapture";
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .arg(std::env::current_exe().expect("this test"))
+            .env("BLITZ_TEST_SOCKET", path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let says = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut rival = Self { child, says };
+        rival.until("it is ready");
+        rival
+    }
+
+    /// The rest of the line that has `word` in it.
+    fn until(&mut self, word: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.says.read_line(&mut line).expect("it says text");
+            assert!(read > 0, "it ended before it said `{word}`");
+            if let Some((_, rest)) = line.split_once(word) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let stdin = self.child.stdin.as_mut().expect("it is piped");
+        stdin.write_all(b"go\n").expect("it reads");
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // However it ended: what it had to say was asked for.
+        let _ = self.child.wait();
+    }
+}
+
+/// What a dead process has left goes to one of those who want it at once, and that one is the one who listens.
+#[test]
+fn one_of_several_processes_gets_the_name_of_a_dead_one() {
+    guarded(GUARD, || {
+        let folder = folder();
+        let path = folder.path().join("socket");
+        for _ in 0..3 {
+            drop(UnixListener::bind(&path).expect("a socket"));
+            let mut rivals = [(); 3].map(|()| Rival::new(&path));
+            rivals.iter_mut().for_each(Rival::begin);
+            let outcomes = rivals.each_mut().map(|rival| rival.until("outcome: "));
+            let won: Vec<_> = outcomes.iter().filter(|said| *said != "lost").collect();
+            assert_eq!(won.len(), 1, "{outcomes:?}");
+            let about = &Reader::new(&path).get("runtime")[0]["runtime"];
+            assert_eq!(about["process"].to_string(), *won[0]);
+            drop(rivals);
+            assert!(!path.exists());
+        }
+    });
+}
+
+#[test]
+#[ignore = "runs in a child process"]
+fn child_rival() {
+    let path = PathBuf::from(std::env::var_os("BLITZ_TEST_SOCKET").expect("it is set"));
+    println!("it is ready");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("it is open");
+    let runtime = Builder::new_current_thread().inspect(&path).build();
+    match &runtime {
+        Ok(_) => println!("outcome: {}", std::process::id()),
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}");
+            println!("outcome: lost");
+        }
+    }
+    // Until the others have looked.
+    let _ = std::io::stdin().read_line(&mut line);
 }
 
 #[test]
