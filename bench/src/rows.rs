@@ -89,7 +89,18 @@ const MEMORY: &[&str] = &[
 
 /// Libraries and not runtimes: see `sync.rs`.
 const LOCKS: &[&str] = &["tokio-mt", "blitz-mt", "blitz-on-tokio", "async-lock"];
+const MUTEX: &[&str] = &[
+    "tokio-mt",
+    "blitz-mt",
+    "blitz-on-tokio",
+    "blitz-unfair",
+    "async-lock",
+];
 const SYNC: &[&str] = &["tokio-mt", "blitz-mt", "blitz-on-tokio"];
+/// Blocking locks.
+const THREADS: &[&str] = &["std", "parking-lot", "blitz-unfair", "blitz-mutex"];
+/// What a thread sleeps in.
+const SLEEPS: &[&str] = &["beside", "ring-word", "ring-counter", "epoll", "parked"];
 const MPSC: &[&str] = &[
     "tokio-mt",
     "blitz-mt",
@@ -126,15 +137,24 @@ const fn higher(name: &'static str, unit: &'static str, runtimes: &'static [&'st
     }
 }
 
-/// Tokio has no such channel.
-const fn mpmc(name: &'static str, unit: &'static str) -> Row {
+/// A row that tokio has no part in.
+const fn row_against(
+    name: &'static str,
+    unit: &'static str,
+    reference: &'static str,
+    runtimes: &'static [&'static str],
+) -> Row {
     Row {
         name,
         unit,
         better: Better::Lower,
-        reference: "async-channel",
-        runtimes: MPMC,
+        reference,
+        runtimes,
     }
+}
+
+const fn mpmc(name: &'static str, unit: &'static str) -> Row {
+    row_against(name, unit, "async-channel", MPMC)
 }
 
 pub const ROWS: &[Row] = &[
@@ -191,9 +211,33 @@ pub const ROWS: &[Row] = &[
         "us per MiB from a file to a socket",
         &["tokio-mt", "blitz-mt", "blitz-sendfile"],
     ),
-    lower("mutex_1", "ns per lock and unlock", LOCKS),
-    lower("mutex_4", "ns per lock and unlock, 4 tasks", LOCKS),
-    lower("mutex_16", "ns per lock and unlock, 16 tasks", LOCKS),
+    lower("mutex_1", "ns per lock and unlock", MUTEX),
+    lower("mutex_4", "ns per lock and unlock, 4 tasks", MUTEX),
+    lower("mutex_16", "ns per lock and unlock, 16 tasks", MUTEX),
+    row_against(
+        "threads_2",
+        "ns per lock and unlock, 2 threads",
+        "std",
+        THREADS,
+    ),
+    row_against(
+        "threads_4",
+        "ns per lock and unlock, 4 threads",
+        "std",
+        THREADS,
+    ),
+    row_against(
+        "threads_16",
+        "ns per lock and unlock, 16 threads",
+        "std",
+        THREADS,
+    ),
+    row_against(
+        "line_parked",
+        "us from a thread to the poll, p50",
+        "beside",
+        SLEEPS,
+    ),
     lower("rwlock_1", "ns per read", LOCKS),
     lower("rwlock_4", "ns per use, 4 tasks, 1 write in 16", LOCKS),
     lower("rwlock_16", "ns per use, 16 tasks, 1 write in 16", LOCKS),

@@ -1,5 +1,6 @@
 //! The public API, under an executor of another family and on plain threads.
 
+mod allocations;
 mod broadcast;
 mod cancel_everywhere;
 mod cancellation;
