@@ -5,7 +5,8 @@
 //! of their name, `--only NAME,NAME` picks runtimes, `--rounds N` sets the rounds, `--check` compares the ratios of this
 //! run with the kept ones instead of replacing them.
 //!
-//! What a row measures is defined here, in `micro.rs`, `cpu.rs`, `csv.rs`, `files.rs`, `sync.rs` and `echo/`, by the same source for all runtimes.
+//! What a row measures is defined here, in `micro.rs`, `cpu.rs`, `csv.rs`, `files.rs`, `sync.rs`,
+//! `threads.rs` and `echo/`, by the same source for all runtimes.
 
 mod counted;
 mod cpu;
@@ -18,6 +19,7 @@ mod rows;
 mod rt;
 mod sync;
 mod table;
+mod threads;
 
 use std::process::{Command, ExitCode, Stdio};
 

@@ -1,7 +1,7 @@
 //! The rows: what is measured, in which unit, with whom.
 
 use crate::measure::Sample;
-use crate::{cpu, csv, echo, files, micro, sync};
+use crate::{cpu, csv, echo, files, micro, sync, threads};
 
 /// Which way is better.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -291,7 +291,7 @@ pub fn run(row: &str, runtime: &str) -> Sample {
                 connections.parse().expect("connections"),
                 size.parse().expect("size"),
             ),
-            None => micro::run(row, runtime),
+            None => threads::run(row, runtime).unwrap_or_else(|| micro::run(row, runtime)),
         },
     }
 }

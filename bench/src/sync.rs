@@ -412,97 +412,6 @@ mod unfair {
     }
 }
 
-/// Threads that fight for one lock around a count.
-fn threads(count: usize, library: &str) -> Sample {
-    fn fight(count: usize, add: impl Fn() + Sync) -> Sample {
-        let work = |ops: usize| {
-            std::thread::scope(|scope| {
-                for _ in 0..count {
-                    scope.spawn(|| (0..share(ops, count)).for_each(|_| add()));
-                }
-            });
-        };
-        work(WARM);
-        let started = Instant::now();
-        work(4 * OPS);
-        Sample {
-            value: started.elapsed().as_nanos() as f64 / (4 * OPS) as f64,
-            ..Sample::default()
-        }
-    }
-    match library {
-        "std" => {
-            let lock = std::sync::Mutex::new(0_u64);
-            fight(count, || *lock.lock().expect("no panic") += 1)
-        }
-        "parking-lot" => {
-            let lock = parking_lot::Mutex::new(0_u64);
-            fight(count, || *lock.lock() += 1)
-        }
-        "blitz-unfair" => {
-            let lock = blitz_io::sync::UnfairMutex::new(0_u64);
-            fight(count, || *lock.blocking_lock() += 1)
-        }
-        "blitz-mutex" => {
-            let lock = blitz_io::sync::Mutex::new(0_u64);
-            fight(count, || *lock.blocking_lock() += 1)
-        }
-        other => panic!("no library {other}"),
-    }
-}
-
-/// From another thread's `wake_one` to the poll of one who sleeps: in its driver's one wait (on the ring by a word or a counter,
-/// on epoll), beside the threads that have the drivers, or parked without a runtime.
-fn line_parked(how: &str) -> Sample {
-    use blitz_io::runtime::{Backend, Builder, LocalOptions, RingWakeup};
-    const ROUNDS: usize = 2_000;
-    async fn sleeping() -> Sample {
-        let queue = Arc::new(blitz_io::sync::WaiterQueue::new());
-        let sent = Arc::new(std::sync::Mutex::new(Instant::now()));
-        let waking = {
-            let (queue, sent) = (Arc::clone(&queue), Arc::clone(&sent));
-            std::thread::spawn(move || {
-                for _ in 0..ROUNDS {
-                    while queue.waiter_count() == 0 {
-                        std::thread::yield_now();
-                    }
-                    // Long enough for the other to be asleep.
-                    std::thread::sleep(std::time::Duration::from_micros(300));
-                    *sent.lock().expect("no panic") = Instant::now();
-                    queue.wake_one();
-                }
-            })
-        };
-        let mut times = Vec::with_capacity(ROUNDS);
-        for _ in 0..ROUNDS {
-            queue.add_waiter_if(|| true).await;
-            times.push(sent.lock().expect("no panic").elapsed().as_nanos() as f64 / 1e3);
-        }
-        waking.join().expect("the waking thread");
-        Sample {
-            value: crate::measure::median(&mut times),
-            ..Sample::default()
-        }
-    }
-    let local = |backend, wakeup| {
-        let mut builder = Builder::new_current_thread();
-        builder.driver_backend(backend).ring_wakeup(wakeup);
-        let runtime = builder.build_local(LocalOptions::default());
-        runtime.expect("a runtime").block_on(sleeping())
-    };
-    match how {
-        "ring-word" => local(Backend::IoUring, RingWakeup::Futex),
-        "ring-counter" => local(Backend::IoUring, RingWakeup::EventFd),
-        "epoll" => local(Backend::Epoll, RingWakeup::EventFd),
-        "beside" => Builder::new_multi_thread()
-            .build()
-            .expect("a runtime")
-            .block_on(sleeping()),
-        "parked" => futures::executor::block_on(sleeping()),
-        other => panic!("no way to sleep {other}"),
-    }
-}
-
 /// Channels that many receive from: `bounded` and `unbounded` make one, `send` and `recv` wait.
 macro_rules! many_to_many {
     ($module:ident, $rt:ident, $sender:ty, $receiver:ty, $bounded:expr, $unbounded:expr, |$s:ident, $v:ident| $send:expr, |$r:ident| $recv:expr) => {
@@ -623,9 +532,7 @@ many_to_many!(
 
 /// Whether a row is one of these.
 pub fn has(row: &str) -> bool {
-    const WHAT: [&str; 12] = [
-        "threads",
-        "line",
+    const WHAT: [&str; 10] = [
         "mutex",
         "rwlock",
         "semaphore",
@@ -641,16 +548,12 @@ pub fn has(row: &str) -> bool {
         .is_some_and(|(what, _)| WHAT.contains(&what))
 }
 
-/// A row is named `WHAT_TASKS`, but for `line_parked`.
+/// A row is named `WHAT_TASKS`.
 pub fn run(row: &str, library: &str) -> Sample {
     let (what, tasks) = row.rsplit_once('_').expect("WHAT_TASKS");
-    if row == "line_parked" {
-        return line_parked(library);
-    }
     let tasks = tasks.parse().expect("a number of tasks");
     let is_mpmc = what.starts_with("mpmc");
     match library {
-        library if what == "threads" => threads(tasks, library),
         "blitz-unfair" => unfair::measure(tasks),
         "tokio-mt" => tokio::measure(what, tasks),
         "blitz-mt" if is_mpmc => blitz_mpmc::measure(what, tasks),
