@@ -219,7 +219,7 @@ pin_project_lite::pin_project! {
     struct Locking<'a> {
         lock: &'a Lock,
         #[pin]
-        wait: Wait<'a>,
+        wait: Wait<&'a WaiterQueue>,
     }
 }
 

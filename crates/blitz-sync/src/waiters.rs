@@ -10,6 +10,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -388,17 +389,17 @@ enum Step {
 }
 
 pin_project_lite::pin_project! {
-    /// A wait that can be taken up again, for futures that try, wait, and try again.
+    /// A wait that can be taken up again, for futures that try, wait, and try again; `queue` stays in one place.
     ///
     /// One who was chosen and found that another was faster goes back to the front of the line.
-    pub(crate) struct Wait<'a> {
-        queue: &'a WaiterQueue,
+    pub(crate) struct Wait<Q: Deref<Target = WaiterQueue>> {
+        queue: Q,
         step: Step,
         #[pin]
         place: Place,
     }
 
-    impl PinnedDrop for Wait<'_> {
+    impl<Q: Deref<Target = WaiterQueue>> PinnedDrop for Wait<Q> {
         fn drop(this: Pin<&mut Self>) {
             if this.step == Step::InLine {
                 let this = this.project();
@@ -408,8 +409,8 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<'a> Wait<'a> {
-    pub(crate) fn new(queue: &'a WaiterQueue) -> Self {
+impl<Q: Deref<Target = WaiterQueue>> Wait<Q> {
+    pub(crate) fn new(queue: Q) -> Self {
         Self {
             queue,
             step: Step::Fresh,
@@ -435,6 +436,13 @@ impl<'a> Wait<'a> {
             *this.step = Step::Chosen;
         }
         was_chosen
+    }
+
+    /// After a try that found something: a later wait begins anew.
+    pub(crate) fn found(self: Pin<&mut Self>) {
+        let step = self.project().step;
+        debug_assert!(*step != Step::InLine, "who stands in line does not try");
+        *step = Step::Fresh;
     }
 
     /// After a try that found nothing: stands in line if `condition` holds even then. Answers whether it does.
@@ -467,7 +475,7 @@ pin_project_lite::pin_project! {
     pub struct WaitIf<'a, C> {
         condition: Option<C>,
         #[pin]
-        wait: Wait<'a>,
+        wait: Wait<&'a WaiterQueue>,
     }
 }
 
@@ -494,7 +502,7 @@ impl<C: FnOnce() -> bool> Future for WaitIf<'_, C> {
 impl<C> fmt::Debug for WaitIf<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitIf")
-            .field("queue", self.wait.queue)
+            .field("queue", &self.wait.queue)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! What the two sides share, and how each waits.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -125,6 +126,35 @@ impl<T> Channel<T> {
         }
     }
 
+    /// The next value, by one who waits with `wait`.
+    pub(super) fn poll_recv<Q>(
+        &self,
+        mut wait: Pin<&mut Wait<Q>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<T>>
+    where
+        Q: Deref<Target = WaiterQueue>,
+    {
+        let coop = ready!(budget::poll_proceed(cx));
+        while wait.as_mut().is_turn(cx.waker()) {
+            let value = match self.try_recv() {
+                Err(TryRecvError::Empty) => {
+                    let condition = || self.queue.is_empty() && !self.queue.is_closed();
+                    if wait.as_mut().stand(cx.waker(), condition) {
+                        break;
+                    }
+                    continue;
+                }
+                Ok(value) => Some(value),
+                Err(TryRecvError::Disconnected) => None,
+            };
+            wait.found();
+            coop.made_progress();
+            return Poll::Ready(value);
+        }
+        Poll::Pending
+    }
+
     /// Takes no values any more, and tells whoever waits. Answers whether it did before.
     pub(super) fn close(&self) -> bool {
         let was_open = self.queue.close();
@@ -177,7 +207,7 @@ pin_project_lite::pin_project! {
         channel: &'a Channel<T>,
         value: Option<T>,
         #[pin]
-        wait: Wait<'a>,
+        wait: Wait<&'a WaiterQueue>,
     }
 }
 
@@ -186,7 +216,7 @@ impl<'a, T> Sending<'a, T> {
         Self {
             channel,
             value: Some(value),
-            wait: Wait::new(&channel.for_room),
+            wait: Wait::new(&*channel.for_room),
         }
     }
 
@@ -230,7 +260,7 @@ pin_project_lite::pin_project! {
     pub(super) struct Receiving<'a, T> {
         channel: &'a Channel<T>,
         #[pin]
-        wait: Wait<'a>,
+        wait: Wait<&'a WaiterQueue>,
     }
 }
 
@@ -238,7 +268,7 @@ impl<'a, T> Receiving<'a, T> {
     pub(super) fn new(channel: &'a Channel<T>) -> Self {
         Self {
             channel,
-            wait: Wait::new(&channel.for_values),
+            wait: Wait::new(&*channel.for_values),
         }
     }
 }
@@ -247,24 +277,18 @@ impl<T> Future for Receiving<'_, T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut this = self.project();
-        let coop = ready!(budget::poll_proceed(cx));
-        while this.wait.as_mut().is_turn(cx.waker()) {
-            let value = match this.channel.try_recv() {
-                Err(TryRecvError::Empty) => {
-                    let queue = &this.channel.queue;
-                    let condition = || queue.is_empty() && !queue.is_closed();
-                    if this.wait.as_mut().stand(cx.waker(), condition) {
-                        break;
-                    }
-                    continue;
-                }
-                Ok(value) => Some(value),
-                Err(TryRecvError::Disconnected) => None,
-            };
-            coop.made_progress();
-            return Poll::Ready(value);
-        }
-        Poll::Pending
+        let this = self.project();
+        this.channel.poll_recv(this.wait, cx)
+    }
+}
+
+/// The line of a channel's receivers, for one who keeps the channel.
+pub(super) struct ForValues<T>(pub(super) Arc<Channel<T>>);
+
+impl<T> Deref for ForValues<T> {
+    type Target = WaiterQueue;
+
+    fn deref(&self) -> &WaiterQueue {
+        &self.0.for_values
     }
 }

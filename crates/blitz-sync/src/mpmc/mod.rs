@@ -31,7 +31,7 @@ use list::List;
 use queue::Queue;
 use ring::Ring;
 
-pub use receiver::{Iter, Receiver, TryIter, WeakReceiver};
+pub use receiver::{Iter, Receiver, RecvStream, TryIter, WeakReceiver};
 pub use sender::{Sender, WeakSender};
 
 /// A channel that holds up to `buffer` values.

@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use blitz_core::primitive::sync::Arc;
+use futures_core::Stream;
 
-use super::channel::{Channel, Receiving};
+use super::channel::{Channel, ForValues, Receiving};
 use super::error::{RecvTimeoutError, TryRecvError};
 use super::sender::figures;
 use crate::blocking::{block_on, block_on_until};
 use crate::cooperative::cooperative;
+use crate::waiters::Wait;
 
 /// Receives values of a [`channel`](super::channel) or an [`unbounded_channel`](super::unbounded_channel), in the order in which
 /// they were sent; each value goes to one receiver.
@@ -130,6 +133,36 @@ impl<T> Receiver<T> {
         Iter { receiver: self }
     }
 
+    /// The values to come, as a stream; it ends once the channel is closed and everything was received.
+    ///
+    /// A stream that was polled and has no value yet keeps its place in the line, and may be the one that the next value wakes:
+    /// drop what is not going to be polled.
+    ///
+    /// # Cancel safety
+    /// The stream is safe to drop between two values, and while it waits for one: a value leaves the channel in the poll that
+    /// returns it.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_sync::mpmc;
+    /// use futures::StreamExt;
+    /// # futures::executor::block_on(async {
+    /// let (sender, receiver) = mpmc::channel(4);
+    /// for value in 1..=3 {
+    ///     sender.send(value).await.expect("the receiver is there");
+    /// }
+    /// drop(sender);
+    /// let squares = receiver.into_stream().map(|value| value * value);
+    /// assert_eq!(squares.collect::<Vec<_>>().await, [1, 4, 9]);
+    /// # });
+    /// ```
+    pub fn into_stream(self) -> RecvStream<T> {
+        RecvStream {
+            wait: Wait::new(ForValues(Arc::clone(&self.channel))),
+            receiver: self,
+        }
+    }
+
     /// Closes the channel: no value is taken any more, and what was sent before is still received.
     ///
     /// Returns false if it was closed already.
@@ -214,6 +247,39 @@ impl<T> Clone for WeakReceiver<T> {
 impl<T> fmt::Debug for WeakReceiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WeakReceiver").finish_non_exhaustive()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The values to come, as a stream; see [`Receiver::into_stream`].
+    #[must_use = "streams do nothing unless polled"]
+    pub struct RecvStream<T> {
+        #[pin]
+        wait: Wait<ForValues<T>>,
+        // Behind the wait, which leaves the line first.
+        receiver: Receiver<T>,
+    }
+}
+
+impl<T> RecvStream<T> {
+    /// The receiver, to be used beside the stream.
+    pub fn receiver(&self) -> &Receiver<T> {
+        &self.receiver
+    }
+}
+
+impl<T> Stream for RecvStream<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let this = self.project();
+        this.receiver.channel.poll_recv(this.wait, cx)
+    }
+}
+
+impl<T> fmt::Debug for RecvStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RecvStream").field(&self.receiver).finish()
     }
 }
 

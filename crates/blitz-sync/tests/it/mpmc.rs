@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use blitz_sync::mpmc::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use blitz_sync::mpmc::{self, Receiver, Sender};
+use futures::StreamExt;
 use futures::executor::block_on;
 use futures::future::{Either, select};
 
@@ -379,6 +380,41 @@ fn a_thread_waits_so_long_and_no_longer() {
         receiver.blocking_recv_timeout(Duration::MAX),
         Err(RecvTimeoutError::Disconnected)
     );
+}
+
+#[test]
+fn a_stream_gives_the_values_to_come() {
+    for (sender, receiver) in both(4) {
+        let mut stream = Box::pin(receiver.clone().into_stream());
+        assert!(stream.receiver().same_channel(&receiver));
+        for round in 0..3 {
+            let mut next = Hand::new(stream.next());
+            next.waits();
+            sender.try_send(round).unwrap();
+            assert_eq!(next.wakes(), 1);
+            assert_eq!(next.done(), Some(round));
+        }
+        // It waits behind one who came before, though it was woken earlier.
+        let mut first = Hand::new(receiver.recv());
+        first.waits();
+        let mut next = Hand::new(stream.next());
+        next.waits();
+        sender.try_send(7).unwrap();
+        assert_eq!((first.wakes(), next.wakes()), (1, 0));
+        assert_eq!(first.done(), Some(7));
+        drop(next);
+        // In line, and dropped there: the wait of a stream is the stream's.
+        sender.try_send(8).unwrap();
+        let mut other = Hand::new(receiver.recv());
+        assert_eq!(other.done(), Some(8));
+        drop(stream);
+        let mut next = Hand::new(receiver.recv());
+        next.waits();
+        sender.try_send(9).unwrap();
+        assert_eq!(next.done(), Some(9));
+        drop(sender);
+        assert!(block_on(receiver.clone().into_stream().collect::<Vec<_>>()).is_empty());
+    }
 }
 
 /// A wait that is dropped after each number of polls, woken or not, takes no value and no room with it.
