@@ -5,17 +5,20 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use std::{option, vec};
 
 use blitz_core::waiting::{Resource, Site, UNKNOWN};
-use blitz_exec::task::JoinHandle;
+use blitz_driver::Clock;
+use blitz_driver::clock::Inhibit;
 
+use super::resolver::{self, Asking};
 use crate::context::{self, call};
 
 /// What can be turned into socket addresses, without blocking the caller.
 ///
 /// Addresses are taken as they are. A host name (in a string, or beside a port) is looked up by the system's
-/// resolver on the blocking pool. The trait is sealed: it is there to be given to functions, not to be called.
+/// resolver on a thread of its own (see [`lookup_host`]). The trait is sealed: it is there to be given to functions, not to be called.
 ///
 /// Implemented for `SocketAddr`, `SocketAddrV4`, `SocketAddrV6`, `(IpAddr, u16)`, `(Ipv4Addr, u16)`,
 /// `(Ipv6Addr, u16)`, `&[SocketAddr]`, `str`, `String`, `(&str, u16)`, `(String, u16)` and references to them.
@@ -32,14 +35,15 @@ use sealed::Resolve;
 
 /// Looks up a host and its port; returns the addresses one after the other.
 ///
+/// The system's resolver is asked on a thread of the process's own, of which there are 16 at most. It may take minutes and cannot be
+/// interrupted; give up on it by [`time::timeout`](crate::time::timeout). No runtime waits for it when it shuts down, and while 16
+/// look-ups hang, further ones stand in line.
+///
 /// # Cancel safety
-/// Safe: a look-up whose future is dropped runs to its end on the blocking pool, and its answer is dropped.
+/// Safe: a look-up whose future is dropped is not begun any more; one that has begun runs to its end, and its answer is dropped.
 ///
 /// # Errors
 /// When the resolver finds nothing, or the string is not `host:port`.
-///
-/// # Panics
-/// Outside a runtime, when a name has to be looked up.
 ///
 /// # Examples
 /// ```
@@ -57,6 +61,83 @@ pub fn lookup_host<T: ToSocketAddrs>(
 ) -> impl Future<Output = io::Result<impl Iterator<Item = SocketAddr>>> {
     static CALL: Site = Site::new("net::lookup_host", Resource::None);
     call(&CALL, UNKNOWN, async move { host.resolve().await })
+}
+
+/// Looks up a host; returns its addresses of both families, each once, in the order in which the system prefers them.
+///
+/// As [`lookup_host`], without a port. An address, written as text, is what it says.
+///
+/// # Cancel safety
+/// Safe, as for [`lookup_host`].
+///
+/// # Errors
+/// When the resolver finds nothing, with the host in the text.
+///
+/// # Examples
+/// ```
+/// use std::net::{IpAddr, Ipv4Addr};
+/// use blitz_io::net::resolve;
+///
+/// # #[blitz_io::main]
+/// # async fn main() -> std::io::Result<()> {
+/// assert_eq!(resolve("192.0.2.1").await?, [IpAddr::from(Ipv4Addr::new(192, 0, 2, 1))]);
+/// assert!(resolve("localhost").await?.iter().all(IpAddr::is_loopback));
+/// # Ok(())
+/// # }
+/// ```
+#[track_caller]
+pub fn resolve(host: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + use<> {
+    static CALL: Site = Site::new("net::resolve", Resource::None);
+    call(&CALL, UNKNOWN, addresses_of(Resolving::host(host, 0)))
+}
+
+/// As [`resolve`], for as long as `limit`.
+///
+/// # Cancel safety
+/// Safe, as for [`lookup_host`].
+///
+/// # Errors
+/// As there, and `TimedOut`.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// # #[blitz_io::main]
+/// # async fn main() -> std::io::Result<()> {
+/// let found = blitz_io::net::resolve_within("localhost", Duration::from_secs(60)).await?;
+/// assert!(!found.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+/// Outside a runtime.
+#[track_caller]
+pub fn resolve_within(
+    host: &str,
+    limit: Duration,
+) -> impl Future<Output = io::Result<Vec<IpAddr>>> + use<> {
+    static CALL: Site = Site::new("net::resolve_within", Resource::None);
+    let asked = host.to_owned();
+    let found = crate::time::timeout(limit, addresses_of(Resolving::host(host, 0)));
+    call(&CALL, UNKNOWN, async move {
+        found.await.unwrap_or_else(|_| {
+            let late = format!("the resolver has not answered after {limit:?}");
+            let error = io::Error::new(io::ErrorKind::TimedOut, late);
+            Err(super::error::on_host(&asked, error))
+        })
+    })
+}
+
+async fn addresses_of(resolving: Resolving) -> io::Result<Vec<IpAddr>> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for addr in resolving.await? {
+        if !found.contains(&addr.ip()) {
+            found.push(addr.ip());
+        }
+    }
+    Ok(found)
 }
 
 /// Tries `attempt` with each address in turn and gives the first success, or the last failure.
@@ -107,13 +188,16 @@ pub(crate) async fn first_addr<A: ToSocketAddrs>(addr: A) -> io::Result<SocketAd
 
 /// Addresses on their way.
 #[derive(Debug)]
-pub enum Resolving {
+pub struct Resolving(Way);
+
+#[derive(Debug)]
+enum Way {
     /// They are here.
     Known(Addrs),
     /// The text is no address and no name with a port.
     Invalid(String),
-    /// A thread of the blocking pool asks the resolver.
-    Asking(JoinHandle<io::Result<vec::IntoIter<SocketAddr>>>, String),
+    /// A thread asks the resolver for the host. Paused time stands still meanwhile, as over every call that blocks.
+    Asking(Asking, String, Option<Inhibit>),
 }
 
 /// The addresses found.
@@ -145,7 +229,7 @@ impl Iterator for Addrs {
 
 impl Resolving {
     fn one(addr: impl Into<SocketAddr>) -> Resolving {
-        Resolving::Known(Addrs::One(Some(addr.into()).into_iter()))
+        Resolving(Way::Known(Addrs::One(Some(addr.into()).into_iter())))
     }
 
     /// A name and a port, or an address written as text.
@@ -155,10 +239,12 @@ impl Resolving {
         }
         let host = host.to_owned();
         let name = host.clone();
-        let asking = context::spawn_blocking("a host name's look-up", move || {
-            std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port))
+        let asking = resolver::ask(move || {
+            let found = std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port))?;
+            Ok(found.collect())
         });
-        Resolving::Asking(asking, name)
+        let still = context::with_clock(Clock::inhibit);
+        Resolving(Way::Asking(asking, name, still))
     }
 
     fn text(text: &str) -> Resolving {
@@ -168,7 +254,7 @@ impl Resolving {
         let parts = text.rsplit_once(':');
         match parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?))) {
             Some((host, port)) => Resolving::host(host, port),
-            None => Resolving::Invalid(text.to_owned()),
+            None => Resolving(Way::Invalid(text.to_owned())),
         }
     }
 }
@@ -177,21 +263,21 @@ impl Future for Resolving {
     type Output = io::Result<Addrs>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        match this {
-            Resolving::Known(addrs) => {
+        match &mut self.get_mut().0 {
+            Way::Known(addrs) => {
                 let empty = Addrs::One(None.into_iter());
                 Poll::Ready(Ok(std::mem::replace(addrs, empty)))
             }
-            Resolving::Invalid(text) => {
+            Way::Invalid(text) => {
                 let text = format!("invalid socket address {text:?}: expected `host:port`");
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidInput, text)))
             }
-            Resolving::Asking(asking, host) => {
-                Poll::Ready(match ready!(Pin::new(asking).poll(cx)) {
-                    Ok(Ok(addrs)) => Ok(Addrs::Many(addrs)),
-                    Ok(Err(error)) => Err(super::error::on_host(host, error)),
-                    Err(error) => Err(io::Error::other(error)),
+            Way::Asking(asking, host, still) => {
+                let answer = ready!(Pin::new(asking).poll(cx));
+                *still = None;
+                Poll::Ready(match answer {
+                    Ok(addrs) => Ok(Addrs::Many(addrs.into_iter())),
+                    Err(error) => Err(super::error::on_host(host, error)),
                 })
             }
         }
@@ -227,7 +313,7 @@ known!(
 impl ToSocketAddrs for &[SocketAddr] {}
 impl Resolve for &[SocketAddr] {
     fn resolve(&self) -> Resolving {
-        Resolving::Known(Addrs::Many(Vec::from(*self).into_iter()))
+        Resolving(Way::Known(Addrs::Many(Vec::from(*self).into_iter())))
     }
 }
 

@@ -10,6 +10,7 @@ mod adopt;
 mod copied;
 mod datagrams;
 mod error;
+mod resolver;
 mod stream;
 pub mod tcp;
 mod transfer;
@@ -18,7 +19,7 @@ pub mod udp;
 pub mod unix;
 mod waits;
 
-pub use addr::{ToSocketAddrs, lookup_host};
+pub use addr::{ToSocketAddrs, lookup_host, resolve, resolve_within};
 pub use blitz_driver::completion::{BufferPool, BufferView, Lease};
 pub use copied::bytes_copied;
 pub use tcp::{Incoming, TcpListener, TcpSocket, TcpStream};

@@ -25,6 +25,7 @@ mod net_faults;
 mod net_owned;
 #[cfg(unix)]
 mod net_pipe;
+mod net_resolve;
 mod net_stream;
 mod net_types;
 mod net_udp;
