@@ -183,16 +183,17 @@ unsafe fn rest_otherwise<F: Future + 'static>(
     }
 }
 
-/// Hands over what the leaves of a traced poll left; then the runner rests. A trace that was asked for during a poll is that of
-/// the next one.
+/// Hands over what the leaves of a traced poll left; then the runner rests. A trace that was asked for during a poll that was not
+/// traced, or while the last is handed over, is the next one's.
 #[cold]
 fn hand_over_trace(header: &Header, was_traced: bool) -> Rest {
     if was_traced {
+        header.state.end_trace();
         // None where a traced poll inside of this one has taken them.
         let leaves = waiting::take_leaves().unwrap_or_default();
         quietly(|| header.scheduler.traced(header, leaves));
     }
-    header.state.rest_traced(was_traced)
+    header.state.rest_traced()
 }
 
 /// Polls the future; if it is ready, or panics, drops it and puts its output in its place.

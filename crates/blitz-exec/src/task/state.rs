@@ -7,7 +7,7 @@
 //!  bit 3  CANCELLED      whoever holds or gets RUNNING drops the future. Never cleared
 //!  bit 4  JOIN_INTEREST  the join handle lives, so the output is kept for it
 //!  bit 5  JOIN_WAKER     the waker's place is filled, and belongs to whoever completes; without it, to the join handle
-//!  bit 6  TRACED         the next poll is traced; stays until the runner has handed over what that poll left
+//!  bit 6  TRACED         the next poll is traced; stays until the runner begins to hand over what that poll left
 //!  7–9    LANE           where its `Notified` waits; it stays while there is one in a queue
 //!  rest   references: the owned list, the `Notified`, the runner (who has the `Notified`'s), the join handle, wakers,
 //!         abort handles
@@ -20,8 +20,9 @@
 //!              RUNNING|NOTIFIED        NOTIFIED                        0   runner: Again, its reference is the new Notified's
 //!              ..|CANCELLED            same                            0   runner: Cancel, still RUNNING
 //!              ..|TRACED               same                            0   runner: Traced, still RUNNING
-//!  rest_traced RUNNING|TRACED          as `rest` without TRACED            runner: after a poll that was traced
-//!              RUNNING|TRACED          as `rest`, keeps TRACED             runner: after one that was not
+//!  end_trace   RUNNING|TRACED          RUNNING                         0   runner: hands over what its traced poll left, to
+//!                                                                          all who asked before; who asks now, asks anew
+//!  rest_traced RUNNING                 as `rest`, keeps TRACED             runner: after that, or after a poll not traced
 //!  complete    RUNNING                 COMPLETE                        0   runner: drops the output without JOIN_INTEREST,
 //!                                                                          takes and wakes the waker with JOIN_WAKER
 //!  wake        COMPLETE or NOTIFIED    same                       -1 / 0   waker by value / by reference: nothing
@@ -271,19 +272,28 @@ impl State {
     }
 
     pub(super) fn rest(&self) -> Rest {
-        self.rest_step(CANCELLED | TRACED, 0)
+        self.rest_step(CANCELLED | TRACED)
+    }
+
+    /// A traced poll is over, and its runner is about to hand over what it left: to everyone who asked for it until now. Whoever
+    /// asks from now on may be too late for that, and asks for another.
+    #[cold]
+    pub(super) fn end_trace(&self) {
+        // ORDERING: Acquire pairs with the Release of `trace`: the runner sees whom it is to tell.
+        let word = self.0.fetch_and(!TRACED, Acquire);
+        debug_assert_eq!(word & (RUNNING | TRACED), RUNNING | TRACED);
     }
 
     /// [`rest`](Self::rest) of a runner to whom that said `Traced`: now it has handed over what its poll left, if that was a
-    /// traced one.
+    /// traced one. A trace that was asked for since is the next poll's.
     #[cold]
-    pub(super) fn rest_traced(&self, was_traced: bool) -> Rest {
-        self.rest_step(CANCELLED, if was_traced { TRACED } else { 0 })
+    pub(super) fn rest_traced(&self) -> Rest {
+        self.rest_step(CANCELLED)
     }
 
-    /// A runner's poll is over. `stays`: bits with which it goes on running; `drops`: bits that go.
+    /// A runner's poll is over. `stays`: bits with which it goes on running.
     #[inline(always)]
-    fn rest_step(&self, stays: usize, drops: usize) -> Rest {
+    fn rest_step(&self, stays: usize) -> Rest {
         // ORDERING: Release pairs with the Acquire of the next `start` (the future), and of whoever frees the task.
         let answer = self.fetch_step(Release, |word| {
             debug_assert_eq!(word & (RUNNING | COMPLETE), RUNNING);
@@ -295,7 +305,7 @@ impl State {
                 };
                 return (word, answer);
             }
-            let next = word & !(RUNNING | drops);
+            let next = word & !RUNNING;
             if word & NOTIFIED != 0 {
                 return (next, Rest::Again);
             }
@@ -392,7 +402,7 @@ impl State {
 
     /// Asks for a traced poll; `Submit` makes a reference for the `Notified`.
     pub(super) fn trace(&self) -> Wake {
-        // ORDERING: Release pairs with the Acquire of `start`, as in `wake_by_ref`.
+        // ORDERING: Release pairs with the Acquire of `start`, as in `wake_by_ref`, and with that of `end_trace`.
         self.fetch_step(Release, |word| {
             if word & (COMPLETE | CANCELLED) != 0 {
                 return (word, Wake::Nothing);

@@ -12,6 +12,8 @@ mod stress;
 use super::{Header, JoinHandle, Notified, OwnedTasks, Schedule, SpawnInfo};
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::Mutex;
+use blitz_core::primitive::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use blitz_core::waiting::Leaf;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
@@ -21,6 +23,9 @@ pub(super) struct Queue {
     owned: OwnedTasks,
     tasks: Mutex<VecDeque<Notified>>,
     panics: Mutex<usize>,
+    /// Who wants to be told of traced polls, and who was, a bit each. No lock helps the task's word to order them.
+    sinks: AtomicUsize,
+    told: AtomicUsize,
     /// Written when the scheduler goes, read while it is used: loom sees a use that is not before the end.
     alive: UnsafeCell<bool>,
 }
@@ -36,6 +41,8 @@ impl Queue {
             owned: OwnedTasks::new(1),
             tasks: Mutex::new(VecDeque::new()),
             panics: Mutex::new(0),
+            sinks: AtomicUsize::new(0),
+            told: AtomicUsize::new(0),
             alive: UnsafeCell::new(true),
         })
     }
@@ -96,6 +103,11 @@ impl Schedule for Queue {
     fn release(&self, task: &Header) -> bool {
         self.assert_alive();
         self.owned.remove(task)
+    }
+
+    fn traced(&self, _: &Header, _: Vec<Leaf>) {
+        // ORDERING: Relaxed, both: the task's word is to order the first; the second is read after the threads have ended.
+        self.told.fetch_or(self.sinks.load(Relaxed), Relaxed);
     }
 
     fn unhandled_panic(&self) {

@@ -477,3 +477,67 @@ fn no_abandoned_task_is_leaked() {
         assert_eq!(StdArc::strong_count(&queue), 1, "the task was not freed");
     });
 }
+
+/// Two who ask for traces of one task, while it is run and woken: each is told of a poll, whenever the other's trace ends.
+#[test]
+fn no_trace_is_lost() {
+    loom::model(|| {
+        let queue = Queue::new();
+        let mut handle = queue.spawn(pending::<()>());
+        queue.run_all();
+        let ask = |queue: &StdArc<Queue>, who| {
+            let task = queue.owned.collect().pop().expect("it has not ended");
+            queue.sinks.fetch_or(who, Relaxed);
+            task.trace();
+        };
+        ask(&queue, 1);
+        let asking = {
+            let queue = queue.clone();
+            thread::spawn(move || ask(&queue, 2))
+        };
+        queue.run_one();
+        asking.join().unwrap();
+        queue.run_all();
+        assert_eq!(queue.told.load(Relaxed), 3, "who was told, a bit each");
+        handle.abort();
+        queue.run_all();
+        assert!(output(&mut handle).is_err());
+        drop(handle);
+        assert_eq!(StdArc::strong_count(&queue), 1, "the task was not freed");
+    });
+}
+
+/// A trace that meets a wake, an abort and the runner takes nothing from them: the wake is polled for, the future goes once, and
+/// the references come out even.
+#[test]
+fn no_trace_hides_a_wake_or_an_abort() {
+    loom::model(|| {
+        let queue = Queue::new();
+        let wakers = Wakers::default();
+        let event = Arc::new(AtomicBool::new(false));
+        let seen = Arc::new(AtomicBool::new(false));
+        let (leave, comes, sees) = (wakers.clone(), event.clone(), seen.clone());
+        let mut handle = queue.spawn(poll_fn(move |cx| {
+            if leave.0.lock().is_empty() {
+                leave.leave(cx.waker());
+            }
+            sees.fetch_or(comes.load(Relaxed), Relaxed);
+            Poll::<()>::Pending
+        }));
+        queue.run_all();
+        let waker = wakers.take();
+        let task = queue.owned.collect().pop().expect("it has not ended");
+        let tracing = thread::spawn(move || task.trace());
+        event.store(true, Relaxed);
+        waker.wake();
+        queue.run_one();
+        tracing.join().unwrap();
+        queue.run_all();
+        assert!(seen.load(Relaxed), "the wake was lost");
+        handle.abort();
+        queue.run_all();
+        assert!(output(&mut handle).is_err_and(|error| error.is_cancelled()));
+        drop((handle, wakers));
+        assert_eq!(StdArc::strong_count(&queue), 1, "the task was not freed");
+    });
+}

@@ -15,10 +15,8 @@ const WAKE_KEEP: Move = ("wake_by_value, keep", |s| {
 const WAKE_REF: Move = ("wake_by_ref", |s| format!("{:?}", s.wake_by_ref()));
 const ABORT: Move = ("abort", |s| format!("{:?}", s.abort()));
 const TRACE: Move = ("trace", |s| format!("{:?}", s.trace()));
-const REST_TRACED: Move = ("rest_traced", |s| format!("{:?}", s.rest_traced(true)));
-const REST_UNTRACED: Move = ("rest_traced, of another poll", |s| {
-    format!("{:?}", s.rest_traced(false))
-});
+const END_TRACE: Move = ("end_trace", |s| format!("{:?}", s.end_trace()));
+const REST_TRACED: Move = ("rest_traced", |s| format!("{:?}", s.rest_traced()));
 const SHUTDOWN: Move = ("shutdown", |s| format!("{}", s.shutdown()));
 const SET: Move = ("set_waker", |s| format!("{:?}", s.set_waker()));
 const UNSET: Move = ("unset_waker", |s| format!("{:?}", s.unset_waker()));
@@ -59,10 +57,12 @@ fn the_table_is_what_the_code_does() {
         (REST, R | T, R | T, 2, 2, "Traced"),
         (REST, R | T | N, R | T | N, 2, 2, "Traced"),
         (REST, R | T | X, R | T | X, 2, 2, "Cancel"),
-        (REST_TRACED, R | T, 0, 2, 1, "Sleep"),
-        (REST_TRACED, R | T | N, N, 2, 2, "Again"),
+        (END_TRACE, R | T, R, 2, 2, "()"),
+        (END_TRACE, R | T | N, R | N, 2, 2, "()"),
+        (REST_TRACED, R, 0, 2, 1, "Sleep"),
+        (REST_TRACED, R | N, N, 2, 2, "Again"),
+        (REST_TRACED, R | T | N, N | T, 2, 2, "Again"),
         (REST_TRACED, R | T | X, R | T | X, 2, 2, "Cancel"),
-        (REST_UNTRACED, R | T | N, N | T, 2, 2, "Again"),
         (COMPLETES, R, C, 2, 2, "DropOutput"),
         (COMPLETES, R | J, C | J, 2, 2, "KeepOutput"),
         (COMPLETES, R | J | W, C | J | W, 2, 2, "WakeJoiner"),
@@ -132,7 +132,8 @@ fn no_move_touches_what_is_not_its_own() {
                 .into_iter()
                 .chain(running.then_some(COMPLETES)),
         );
-        moves.extend((running && bits & TRACED != 0).then_some(REST_TRACED));
+        moves.extend((running && bits & TRACED != 0).then_some(END_TRACE));
+        moves.extend(running.then_some(REST_TRACED));
         moves.extend(joined.then_some(LEAVE));
         moves.extend((joined && !waiting).then_some(SET));
         moves.extend((joined && waiting).then_some(UNSET));
@@ -168,7 +169,7 @@ fn no_move_touches_what_is_not_its_own() {
                 "{context}"
             );
             assert!(!new(TRACED) || name == "trace", "{context}");
-            assert!(!gone(TRACED) || name == "rest_traced", "{context}");
+            assert!(!gone(TRACED) || name == "end_trace", "{context}");
             // Who submits has made the one notification there is.
             assert_eq!(answer == "Submit", new(NOTIFIED) && !running, "{context}");
             assert!((1..=3).contains(&refs) && answer != "Last", "{context}");
