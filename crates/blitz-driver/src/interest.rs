@@ -50,7 +50,7 @@ impl Interest {
 
     /// Both together.
     #[must_use = "this returns the sum and leaves `self` alone"]
-    #[allow(clippy::should_implement_trait)]
+    #[allow(clippy::should_implement_trait, reason = "tokio's name, and const")]
     pub const fn add(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

@@ -328,7 +328,7 @@ fn in_flight_on(
 }
 
 #[test]
-#[ignore = "run in a child"]
+#[ignore = "watches the memory of its process: run in a child by the test that names it"]
 fn kept_while_the_future_waits() {
     MEMORY.begin();
     in_flight(|mut driver, kernel, mut flights, held| {
@@ -350,7 +350,7 @@ fn kept_while_the_future_waits() {
 }
 
 #[test]
-#[ignore = "run in a child"]
+#[ignore = "watches the memory of its process: run in a child by the test that names it"]
 fn kept_after_the_future_until_a_late_answer() {
     MEMORY.begin();
     for mercy in [Mercy::TooLate, Mercy::Deaf] {
@@ -377,7 +377,7 @@ fn kept_after_the_future_until_a_late_answer() {
 }
 
 #[test]
-#[ignore = "run in a child"]
+#[ignore = "watches the memory of its process: run in a child by the test that names it"]
 fn kept_after_it_was_detached_or_forgotten() {
     MEMORY.begin();
     in_flight(|mut driver, kernel, flights, held| {
@@ -398,7 +398,7 @@ fn kept_after_it_was_detached_or_forgotten() {
 }
 
 #[test]
-#[ignore = "run in a child"]
+#[ignore = "watches the memory of its process: run in a child by the test that names it"]
 fn kept_for_ever_if_no_answer_comes() {
     MEMORY.begin();
     for mercy in [Mercy::TooLate, Mercy::Deaf] {
@@ -427,7 +427,7 @@ fn kept_for_ever_if_no_answer_comes() {
 }
 
 #[test]
-#[ignore = "run in a child"]
+#[ignore = "watches the memory of its process: run in a child by the test that names it"]
 fn kept_until_the_shutdown_has_its_last_answer() {
     MEMORY.begin();
     // However long the other thread is kept from its processor, the shutdown waits for it.
@@ -459,7 +459,7 @@ fn kept_until_the_shutdown_has_its_last_answer() {
 }
 
 #[test]
-#[ignore = "run in a child"]
+#[ignore = "watches the memory of its process: run in a child by the test that names it"]
 fn kept_by_each_of_a_chain() {
     MEMORY.begin();
     for (mut driver, kernel) in drivers() {
@@ -486,7 +486,7 @@ fn kept_by_each_of_a_chain() {
 
 /// A provided buffer is the kernel's until it is taken, also when the stream, or the driver, has gone.
 #[test]
-#[ignore = "run in a child"]
+#[ignore = "watches the memory of its process: run in a child by the test that names it"]
 fn kept_for_a_stream_of_bytes() {
     MEMORY.begin();
     let brings = |number: u16| cqe_flags::BUFFER | u32::from(number) << 16;
@@ -539,7 +539,7 @@ fn kept_for_a_stream_of_bytes() {
 
 /// What is accepted for a stream that is gone is closed, and its listener stays open until the last answer.
 #[test]
-#[ignore = "run in a child"]
+#[ignore = "watches the memory of its process: run in a child by the test that names it"]
 fn kept_for_a_stream_of_connections() {
     MEMORY.begin();
     for (mut driver, kernel) in drivers() {
@@ -621,7 +621,7 @@ unsafe impl Request for Borrows {
 }
 
 #[test]
-#[ignore = "run in a child, which it kills"]
+#[ignore = "kills its process on purpose: run in a child by the test that names it"]
 fn planted_a_buffer_freed_at_once() {
     MEMORY.begin();
     let (mut driver, kernel) = drivers().next().unwrap();
@@ -633,7 +633,7 @@ fn planted_a_buffer_freed_at_once() {
 }
 
 #[test]
-#[ignore = "run in a child, which it kills"]
+#[ignore = "kills its process on purpose: run in a child by the test that names it"]
 fn planted_a_buffer_freed_with_its_future() {
     MEMORY.begin();
     let (mut driver, kernel) = drivers().next().unwrap();

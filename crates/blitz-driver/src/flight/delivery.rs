@@ -56,11 +56,11 @@ pub(crate) enum Remains {
     /// An orphaned operation, finished; and whether it was detached.
     Operation(Box<dyn Abandoned>, Outcome, bool),
     /// A waker that was replaced.
-    Waker(#[allow(dead_code)] Waker),
+    Waker(Waker),
     /// A stream of answers, ended, with its descriptor.
-    Stream(#[allow(dead_code)] Box<Many>),
+    Stream(Box<Many>),
     /// A socket that nobody wants.
-    Descriptor(#[allow(dead_code)] OwnedFd),
+    Descriptor(OwnedFd),
 }
 
 /// What a batch of answers leaves to be done after the lock: wakers to call, orphans to destroy.

@@ -25,7 +25,7 @@ pub(crate) enum Carries {
 pub(crate) struct Many {
     carries: Carries,
     /// Keeps the number from being used again while an entry that names it may still be queued.
-    #[allow(dead_code)]
+    #[expect(dead_code, reason = "held, and never looked at")]
     fd: Arc<OwnedFd>,
     queue: Answers,
     queue_max: u16,
@@ -88,7 +88,7 @@ pub(crate) enum Next {
     /// The oldest answer.
     Answer(i32, u32),
     /// None yet; the reader will be woken. The waker that was replaced is to be dropped after the lock.
-    Waits(#[allow(dead_code)] Option<Waker>),
+    Waits(Option<Waker>),
     /// None yet, and the waker there is another task's: come again with a clone of yours.
     WantsWaker,
     /// None, and no entry in flight: arm one.

@@ -51,7 +51,7 @@ pub(crate) enum Looked {
     /// The last answer; the key is void.
     Done(Outcome),
     /// In flight; the waker that was replaced, if any, is to be dropped after the lock.
-    Waits(#[allow(dead_code)] Option<Waker>),
+    Waits(Option<Waker>),
     /// In flight, and the waker there is another task's: come again with a clone of yours.
     WantsWaker,
 }

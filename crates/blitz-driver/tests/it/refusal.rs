@@ -112,7 +112,7 @@ fn without_the_system_call_it_falls_back() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "forbids rings to its process by a seccomp filter: run in a child by `without_the_system_call_it_falls_back`"]
 fn child_enosys() {
     falls_back(libc::ENOSYS, "this kernel has no io_uring");
 }
@@ -123,7 +123,7 @@ fn where_a_sandbox_forbids_it_it_falls_back() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "forbids rings to its process by a seccomp filter: run in a child by `where_a_sandbox_forbids_it_it_falls_back`"]
 fn child_eperm() {
     falls_back(libc::EPERM, "seccomp profile or the sysctl");
 }
@@ -156,7 +156,7 @@ fn limit_locked_memory(bytes: u64) {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "limits its process and leaves root: run in a child by `without_locked_memory_it_falls_back`"]
 fn child_enomem() {
     limit_locked_memory(0);
     let mut driver = Driver::new(Config::default()).unwrap();
@@ -174,7 +174,7 @@ fn with_little_locked_memory_the_ring_is_smaller() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "limits its process and leaves root: run in a child by `with_little_locked_memory_the_ring_is_smaller`"]
 fn child_little_memory() {
     let allowed = ring_allowed();
     limit_locked_memory(64 << 10);
@@ -194,7 +194,7 @@ fn what_a_closed_ring_had_locked_is_waited_for() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "limits its process and leaves root: run in a child by `what_a_closed_ring_had_locked_is_waited_for`"]
 fn child_ring_after_ring() {
     let allowed = ring_allowed();
     // Enough for one ring of this size, and not for two.
@@ -240,13 +240,13 @@ fn asks_again(errno: i32) {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "breaks waits by a seccomp filter: run in a child by `a_kernel_that_takes_nothing_now_is_asked_again`"]
 fn child_ebusy() {
     asks_again(libc::EBUSY);
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "breaks waits by a seccomp filter: run in a child by `a_kernel_that_takes_nothing_now_is_asked_again`"]
 fn child_eagain() {
     asks_again(libc::EAGAIN);
 }
@@ -260,7 +260,7 @@ fn the_environment_decides_unless_the_builder_does() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "reads an environment of its own: run in a child by `the_environment_decides_unless_the_builder_does`"]
 fn child_environment() {
     let driver = Driver::new(Config::default()).unwrap();
     assert_eq!(driver.handle().backend(), Backend::Epoll);
@@ -286,7 +286,7 @@ fn a_wrong_word_in_the_environment_is_an_error() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "reads an environment of its own: run in a child by `a_wrong_word_in_the_environment_is_an_error`"]
 fn child_wrong_word() {
     let error = Driver::new(Config::default()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);

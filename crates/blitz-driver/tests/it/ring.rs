@@ -330,7 +330,7 @@ fn a_forked_child_is_told_and_does_no_harm() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "forks its process: run in a child by `a_forked_child_is_told_and_does_no_harm`"]
 fn child_forks() {
     on_each(|driver| {
         let (socket, mut peer, counter) = armed(driver, 1).pop().unwrap();

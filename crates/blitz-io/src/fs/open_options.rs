@@ -54,7 +54,7 @@ pub struct OpenOptions {
 
 impl OpenOptions {
     /// None of the options set: at least reading, writing or appending must be.
-    #[allow(clippy::new_without_default)]
+    #[allow(clippy::new_without_default, reason = "as std's and tokio's")]
     pub fn new() -> Self {
         Self::of(std::fs::OpenOptions::new(), false)
     }

@@ -132,13 +132,13 @@ macro_rules! try_join {
 macro_rules! pin {
     ($($name:ident),* $(,)?) => {
         $(
-            #[allow(unused_mut)]
+            #[allow(unused_mut, reason = "not every caller polls it")]
             let mut $name = ::core::pin::pin!($name);
         )*
     };
     ($(let $name:ident = $future:expr;)*) => {
         $(
-            #[allow(unused_mut)]
+            #[allow(unused_mut, reason = "not every caller polls it")]
             let mut $name = ::core::pin::pin!($future);
         )*
     };

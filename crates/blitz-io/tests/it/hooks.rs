@@ -163,9 +163,16 @@ fn a_waker_that_panics_costs_the_driver_nothing() {
                 let (other, _) = listener.accept().await.unwrap();
                 let panics = Waker::from(Arc::new(Panics));
                 {
-                    let mut poisoned = pin!(sleep(Duration::from_millis(2)));
-                    assert!(is_pending_for(&panics, poisoned.as_mut()));
-                    sleep(Duration::from_millis(3)).await;
+                    // Longer where the machine is away for so long before the first poll.
+                    let mut after = Duration::from_millis(2);
+                    let poisoned = loop {
+                        let mut poisoned = Box::pin(sleep(after));
+                        if is_pending_for(&panics, poisoned.as_mut()) {
+                            break poisoned;
+                        }
+                        after *= 2;
+                    };
+                    sleep(2 * after).await;
                     poisoned.await;
                 }
                 {

@@ -598,7 +598,7 @@ fn the_environment_names_a_socket_for_each_runtime() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "reads an environment of its own: run in a child by `the_environment_names_a_socket_for_each_runtime`"]
 fn child_environment() {
     let path = PathBuf::from(std::env::var("BLITZ_IO_INSPECT").expect("it is set"));
     let first = Builder::new_current_thread().build().expect("a runtime");
@@ -627,7 +627,7 @@ fn what_the_environment_cannot_have_stops_no_program() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "reads an environment of its own: run in a child by `what_the_environment_cannot_have_stops_no_program`"]
 fn child_no_such_folder() {
     let runtime = Builder::new_current_thread()
         .build()

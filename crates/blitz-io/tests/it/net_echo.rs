@@ -114,15 +114,14 @@ fn messages_larger_than_the_kernels_buffers() {
     });
 }
 
-/// The kernel's queue holds a burst that nobody accepts yet: each client is connected, none waits a second for a SYN
-/// to be sent again.
+/// The kernel's queue holds a burst that nobody accepts yet: each client is connected. Beyond the queue its SYN would be dropped
+/// again and again, since nothing is accepted before all are there.
 #[test]
 fn a_burst_of_five_hundred_connects_loses_none() {
     on_both(|runtime| {
         within(runtime, LIMIT, async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let addr = listener.local_addr().unwrap();
-            let begun = std::time::Instant::now();
             let connects: Vec<_> = (0..500)
                 .map(|_| task::spawn(TcpStream::connect(addr)))
                 .collect();
@@ -130,7 +129,6 @@ fn a_burst_of_five_hundred_connects_loses_none() {
             for connect in connects {
                 clients.push(connect.await.unwrap().unwrap());
             }
-            let took = begun.elapsed();
             let mut accepted = Vec::new();
             for _ in 0..500 {
                 accepted.push(listener.accept().await.unwrap());
@@ -143,10 +141,6 @@ fn a_burst_of_five_hundred_connects_loses_none() {
             peers.sort_unstable();
             locals.sort_unstable();
             assert_eq!(peers, locals);
-            assert!(
-                took < Duration::from_millis(900),
-                "a SYN was sent again: {took:?}"
-            );
         });
     });
 }

@@ -46,7 +46,7 @@ alone! {
 }
 
 #[test]
-#[ignore = "runs in a process of its own"]
+#[ignore = "sends signals to its process: run in a child by the test that `alone!` names"]
 fn listeners() {
     on_every(|runtime| {
         within(runtime, LIMIT, async {
@@ -73,7 +73,7 @@ fn listeners() {
 }
 
 #[test]
-#[ignore = "runs in a process of its own"]
+#[ignore = "sends signals to its process: run in a child by the test that `alone!` names"]
 fn burst() {
     on_every(|runtime| {
         within(runtime, LIMIT, async {
@@ -95,7 +95,7 @@ fn burst() {
 }
 
 #[test]
-#[ignore = "runs in a process of its own"]
+#[ignore = "sends signals to its process: run in a child by the test that `alone!` names"]
 fn interrupt() {
     on_every(|runtime| {
         within(runtime, LIMIT, async {
@@ -112,7 +112,7 @@ fn interrupt() {
 }
 
 #[test]
-#[ignore = "runs in a process of its own"]
+#[ignore = "sends signals to its process: run in a child by the test that `alone!` names"]
 fn before() {
     on_every(|runtime| {
         within(runtime, LIMIT, async {
@@ -132,7 +132,7 @@ fn before() {
 }
 
 #[test]
-#[ignore = "runs in a process of its own"]
+#[ignore = "sends signals to its process: run in a child by the test that `alone!` names"]
 fn stays() {
     each_case(&FLAVORS, |case| {
         let runtime = case.runtime();

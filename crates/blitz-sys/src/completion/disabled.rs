@@ -51,7 +51,11 @@ pub fn enable(submissions: &Submissions) -> io::Result<()> {
     match submissions.0 {}
 }
 
-#[allow(clippy::missing_errors_doc, missing_docs)]
+#[allow(
+    clippy::missing_errors_doc,
+    missing_docs,
+    reason = "documented where there is such a thing"
+)]
 impl Submissions {
     /// # Safety
     /// Cannot be called: there is no ring.
@@ -105,7 +109,7 @@ impl Submissions {
     }
 }
 
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "documented where there is such a thing")]
 impl Completions {
     pub fn enter(&mut self, _to_submit: u32, _limit: Option<Duration>) -> Entered {
         match self.0 {}

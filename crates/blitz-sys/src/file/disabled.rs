@@ -166,7 +166,7 @@ pub const AT_SYMLINK_NOFOLLOW: i32 = 0;
 pub const AT_REMOVEDIR: i32 = 0;
 
 /// Flags that stand for nothing here, told apart all the same.
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "documented where there is such a thing")]
 pub mod open_flags {
     pub const O_RDONLY: i32 = 0;
     pub const O_WRONLY: i32 = 1;
@@ -204,7 +204,7 @@ pub const STATX_LEN: usize = 0;
 #[derive(Clone, Copy, Debug)]
 pub struct Statx;
 
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "documented where there is such a thing")]
 impl Statx {
     pub const fn zeroed() -> Self {
         Self

@@ -22,8 +22,10 @@ fn files() -> io::Result<libc::rlimit> {
 }
 
 fn plain(limit: libc::rlimit) -> Limit {
-    // Its width differs from system to system.
-    #[allow(clippy::unnecessary_cast)]
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "its width differs from system to system"
+    )]
     let value = |value: libc::rlim_t| (value != libc::RLIM_INFINITY).then_some(value as u64);
     Limit {
         soft: value(limit.rlim_cur),
@@ -54,7 +56,9 @@ pub(super) fn raise_open_files() -> io::Result<u64> {
             return Err(errno::last());
         }
     }
-    // Its width differs from system to system.
-    #[allow(clippy::unnecessary_cast)]
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "its width differs from system to system"
+    )]
     Ok(limit.rlim_cur as u64)
 }

@@ -69,8 +69,10 @@ fn resolution_ns() -> Option<u64> {
     if unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC, &mut step) } != 0 {
         return None;
     }
-    // Their widths differ from target to target.
-    #[allow(clippy::useless_conversion)]
+    #[allow(
+        clippy::useless_conversion,
+        reason = "their widths differ from target to target"
+    )]
     let (seconds, ns) = (i64::from(step.tv_sec), i64::from(step.tv_nsec));
     u64::try_from(seconds * 1_000_000_000 + ns).ok()
 }

@@ -6,7 +6,11 @@ use std::io;
 #[derive(Clone, Debug)]
 pub struct EventFd(std::convert::Infallible);
 
-#[allow(missing_docs, clippy::missing_errors_doc)]
+#[allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "documented where there is such a thing"
+)]
 impl EventFd {
     pub fn new() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())

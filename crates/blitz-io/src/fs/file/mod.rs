@@ -348,7 +348,7 @@ impl File {
     ///
     /// # Errors
     /// The file as it was, if something is.
-    #[allow(clippy::result_large_err)] // tokio's signature
+    #[allow(clippy::result_large_err, reason = "tokio's signature")]
     pub fn try_into_std(mut self) -> Result<std::fs::File, Self> {
         let mut state = std::mem::replace(&mut self.state, Mutex::new(State::new())).into_inner();
         if state.is_busy() {

@@ -114,6 +114,8 @@ impl TcpListener {
 
     /// Waits for a connection; returns it and the address of its other end.
     ///
+    /// While a stream of [`incoming`](TcpListener::incoming) lives, that takes the connections, and this waits.
+    ///
     /// # Cancel safety
     /// Safe: a dropped `accept` has accepted nothing.
     ///
@@ -165,6 +167,10 @@ impl TcpListener {
     /// Where the kernel can, one entry of the ring stays armed and accepts ahead of the reader, without a system call for each
     /// connection; those not taken are closed when the stream is dropped, and so is one that comes in the moment until the
     /// kernel has heard of it. Use [`accept`](TcpListener::accept) where no connection may be lost so.
+    ///
+    /// One listener is served in one of the two ways at a time. While a stream that was polled lives, it takes every connection: an
+    /// [`accept`](TcpListener::accept) beside it, or a second stream, may wait for as long as that one takes all, also those that
+    /// its reader never asks for. When the stream is dropped the others go on.
     ///
     /// # Examples
     /// ```

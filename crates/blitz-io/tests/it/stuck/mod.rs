@@ -431,7 +431,7 @@ fn a_task_that_lost_its_worker_goes_on_as_from_outside() {
             until("it is rescued", rescued);
             assert_eq!(blitz_io::runtime::worker_index(), None);
             // Timers and sockets that are first polled here, in this poll.
-            let mut timer = Box::pin(sleep(5 * MS));
+            let mut timer = Box::pin(sleep(200 * MS));
             assert!(futures::poll!(&mut timer).is_pending());
             let listener = {
                 let std = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -454,7 +454,7 @@ fn a_task_that_lost_its_worker_goes_on_as_from_outside() {
             assert!(!file.unwrap().is_empty());
             let there = {
                 let _other = elsewhere.enter();
-                let mut there = Box::pin(sleep(MS));
+                let mut there = Box::pin(sleep(200 * MS));
                 // No await under the guard: it belongs to this thread.
                 assert!(futures::FutureExt::now_or_never(&mut there).is_none());
                 (there, blitz_io::spawn(async { 6 }))

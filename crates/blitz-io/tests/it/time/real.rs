@@ -185,7 +185,8 @@ fn a_reset_sleep_ends_at_its_new_deadline_before_and_after_it_fired() {
         for _ in 0..3 {
             let deadline = Instant::now() + Duration::from_millis(1);
             sleep.as_mut().reset(deadline);
-            assert!(!sleep.is_elapsed());
+            // Another worker may fire it while this thread is kept from its processor.
+            assert!(!sleep.is_elapsed() || Instant::now() >= deadline);
             sleep.as_mut().await;
             assert!(sleep.is_elapsed());
             assert!(Instant::now() >= deadline);
