@@ -1,26 +1,40 @@
 //! What the drivers say of themselves, through the runtime's figures.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
 use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::runtime::Runtime;
+use blitz_io::sync::oneshot;
 
 use crate::harness::{on_every, run};
 
-/// One connection, one message back.
+/// One connection, one message back, for which the client waits: a socket that has its answer at once asks no driver.
 fn echo_once(runtime: &Runtime) {
     run(runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let (waits, answers) = oneshot::channel();
         let server = blitz_io::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut message = [0; 5];
             stream.read_exact(&mut message).await.unwrap();
+            answers.await.unwrap();
             stream.write_all(&message).await.unwrap();
         });
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"hello").await.unwrap();
         let mut back = [0; 5];
-        stream.read_exact(&mut back).await.unwrap();
+        {
+            let mut read = pin!(stream.read_exact(&mut back));
+            let waits_now = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_pending())).await;
+            assert!(waits_now);
+            waits.send(()).unwrap();
+            read.await.unwrap();
+        }
+        assert_eq!(&back, b"hello");
         server.await.unwrap();
     });
 }
