@@ -66,6 +66,17 @@ impl Idle {
         }
     }
 
+    /// The same, whoever else is counted as searching: one of those may be stuck on its way.
+    pub(in crate::scheduler) fn wake_another(&self) -> Option<usize> {
+        self.searching.fetch_add(1, Relaxed);
+        let index = self.claim();
+        if index.is_none() {
+            // Somebody may have relied on us for a moment; who comes here comes again.
+            self.searching.fetch_sub(1, Relaxed);
+        }
+        index
+    }
+
     fn claim(&self) -> Option<usize> {
         for (at, word) in self.sleepers.iter().enumerate() {
             let mut seen = word.load(Relaxed);
@@ -141,6 +152,27 @@ mod tests {
         assert!(idle.stop_search());
         assert!(!idle.awake(129), "it woke by itself");
         assert!(idle.awake(64));
+        assert_eq!(idle.wake_one(), None);
+    }
+
+    #[test]
+    fn another_is_woken_while_the_one_that_was_claimed_does_not_come() {
+        let idle = Idle::new(2);
+        idle.sleep(0, false);
+        idle.sleep(1, false);
+        assert_eq!(idle.wake_one(), Some(0));
+        // It is stuck on its way: a pusher relies on it.
+        assert_eq!(idle.wake_one(), None);
+        assert_eq!(idle.wake_another(), Some(1));
+        assert_eq!(idle.wake_another(), None);
+        assert!(idle.awake(1));
+        assert!(!idle.stop_search());
+        idle.sleep(1, false);
+        assert_eq!(idle.wake_another(), Some(1));
+        assert!(!idle.stop_search());
+        // It comes after all, and the count is as it should be.
+        assert!(idle.awake(0));
+        assert!(idle.stop_search());
         assert_eq!(idle.wake_one(), None);
     }
 

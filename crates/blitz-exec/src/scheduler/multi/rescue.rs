@@ -82,11 +82,14 @@ impl MultiThread {
         })
     }
 
-    /// A worker is stuck and nobody takes its place: another one comes for whatever can be taken, if all others sleep. A wake that
-    /// went to the stuck one, which in its driver's turn still counts as asleep, is made good by this.
+    /// A worker is stuck and nobody takes its place: another one comes for whatever can be taken. A wake that went to the stuck
+    /// one, which in its driver's turn still counts as asleep, and then as one that searches, is made good by this: it is to be
+    /// called again and again.
     pub fn help_out(&self) {
-        if self.shared.has_work() {
-            self.shared.wake_one();
+        if self.shared.has_work()
+            && let Some(index) = self.shared.idle.wake_another()
+        {
+            self.shared.remotes[index].unparker.unpark();
         }
     }
 

@@ -372,7 +372,7 @@ fn a_waker_that_spins_in_the_drivers_turn_is_reported() {
         }
         assert_eq!(runtime.metrics().num_replaced_threads(), 0);
         // The other worker runs whatever needs nothing of the first one's driver.
-        for _ in 0..4 {
+        for _ in 0..8 {
             run(&runtime, runtime.spawn(async {})).unwrap();
         }
         stop.stop();
