@@ -272,6 +272,7 @@ impl Shared {
         if watched.stuck >= settings.report_after && !watched.is_reported {
             watched.is_reported = true;
             let report = report(inner, worker, &beat, watched.stuck, StuckOutcome::Reported);
+            watched.task.clone_from(&report.task);
             self.teller.add(inner, News::of(report));
         }
         if watched.stuck < settings.rescue_after.saturating_add(watched.tried_at) {
@@ -279,7 +280,11 @@ impl Shared {
         }
         // Again after the same time, if it does not succeed.
         watched.tried_at = watched.stuck;
-        let report = report(inner, worker, &beat, watched.stuck, StuckOutcome::Rescued);
+        let mut report = report(inner, worker, &beat, watched.stuck, StuckOutcome::Rescued);
+        if report.task.is_none() {
+            // A shutdown has taken it off the list meanwhile.
+            report.task = watched.task.take();
+        }
         // The signal first: the thread is seen to be stuck now, and may be back when the rescue is under way.
         let stack = if std::mem::replace(&mut watched.is_asked, true) {
             Question::default()
@@ -380,6 +385,8 @@ struct Watched {
     stuck: Duration,
     is_reported: bool,
     is_refused: bool,
+    /// What it was in when it was reported.
+    task: Option<StuckTask>,
     /// For its stack.
     is_asked: bool,
     tried_at: Duration,

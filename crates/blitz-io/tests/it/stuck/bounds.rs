@@ -140,6 +140,15 @@ fn a_shutdown_leaves_stuck_tasks_behind_and_says_so() {
                     stick(&runtime, "spins", move || stop.spin())
                 })
                 .collect();
+            // A shutdown takes tasks off the list by which they are named.
+            until("both are reported", || {
+                let told = told.lock().unwrap();
+                let spins = told.iter().filter(|report| {
+                    let task = report.task.as_ref().and_then(|task| task.name.as_deref());
+                    task == Some("spins") && report.outcome == StuckOutcome::Reported
+                });
+                spins.count() == 2
+            });
             let limit = Duration::from_millis(500);
             guarded(GUARD, || {
                 if graceful {
