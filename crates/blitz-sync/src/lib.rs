@@ -2,7 +2,8 @@
 //!
 //! Nothing here knows a runtime: a wait is a [`Waker`](std::task::Waker) in a line, so the same types serve blitz-io, every
 //! other executor, and threads (the `blocking_` methods). Names, semantics and fairness are tokio's: who waits first is
-//! served first. No wait allocates: a future that waits *is* its place in the line.
+//! served first. What tokio has not, [`UnfairMutex`] and [`mpmc`], wakes in that order but lets who comes at that moment be faster.
+//! No wait allocates: a future that waits *is* its place in the line.
 //!
 //! This crate makes no promise of stability by itself: use it as `blitz_io::sync`.
 

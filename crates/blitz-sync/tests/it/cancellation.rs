@@ -168,6 +168,44 @@ fn a_dropped_wait_takes_nothing_with_it() {
     }
 }
 
+/// The same for the wait of a tracker, for a wait that keeps its token, and for a future under a token.
+#[test]
+fn other_dropped_waits_take_nothing_with_them() {
+    for polls in 0..3 {
+        for end_at in 0..3 {
+            let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+            let mut tracked = Some(tracker.token());
+            tracker.close();
+            let (mut wait, mut other) = (Hand::new(tracker.wait()), Hand::new(tracker.wait()));
+            let mut owned = Hand::new(token.child_token().cancelled_owned());
+            let mut run = Hand::new(token.run_until_cancelled(pending::<()>()));
+            for poll in 0..3 {
+                if poll == end_at {
+                    tracked = None;
+                    token.cancel();
+                }
+                if poll < polls {
+                    let is_over = poll >= end_at;
+                    assert_eq!(wait.poll().is_ready(), is_over);
+                    assert_eq!(other.poll().is_ready(), is_over);
+                    assert_eq!(owned.poll().is_ready(), is_over);
+                    assert_eq!(run.poll().is_ready(), is_over);
+                    if is_over {
+                        break;
+                    }
+                }
+            }
+            drop((wait, owned, run));
+            assert!(tracked.is_none());
+            if polls <= end_at {
+                other.done();
+            }
+            block_on(tracker.wait());
+            block_on(token.cancelled());
+        }
+    }
+}
+
 /// Threads that make, clone, cancel and drop tokens of one tree: whatever is below a cancelled one is cancelled.
 #[test]
 fn a_tree_under_many_hands() {

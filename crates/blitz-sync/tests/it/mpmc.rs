@@ -470,6 +470,26 @@ fn a_dropped_wait_takes_nothing_with_it() {
     }
 }
 
+/// A wait for many values, dropped before it has any, has taken none.
+#[test]
+fn a_dropped_wait_for_many_takes_nothing_with_it() {
+    for (sender, receiver) in both(4) {
+        for polls in 0..3 {
+            let mut buffer = Vec::new();
+            let mut recv = Hand::new(receiver.recv_many(&mut buffer, 10));
+            for _ in 0..polls {
+                recv.waits();
+            }
+            sender.try_send(1).unwrap();
+            sender.try_send(2).unwrap();
+            drop(recv);
+            assert!(buffer.is_empty());
+            assert_eq!(block_on(receiver.recv_many(&mut buffer, 10)), 2);
+            assert_eq!(buffer, [1, 2]);
+        }
+    }
+}
+
 /// The same for one that was woken, with another asleep behind it.
 #[test]
 fn a_dropped_wait_passes_its_wake_on() {
