@@ -221,3 +221,39 @@ fn no_value_is_displaced_and_received() {
         assert_eq!(sum, 11);
     });
 }
+
+/// A block that is used again is seen as it was cleared, also by a receiver that does not look at the tail, since another has found
+/// that it is further on, and that was led here by a third, which has not looked either.
+#[test]
+fn no_value_of_a_block_s_former_life_is_received() {
+    let mut model = loom::model::Builder::new();
+    // One after the other is enough for that; with more, five threads are too many.
+    model.preemption_bound = Some(0);
+    model.check(|| {
+        let (sender, receiver) = unbounded_channel();
+        // The first block is empty and kept. Of the second, one value is there, and the next is its last.
+        for value in [9, 9, 9, 9, 0] {
+            sender.try_send(value).unwrap();
+            if value != 0 {
+                receiver.try_recv().unwrap();
+            }
+        }
+        let sending = thread::spawn(move || {
+            for value in 1..6 {
+                sender.try_send(value).unwrap();
+            }
+        });
+        let receiving = [1, 2, 1].map(|count| {
+            let receiver = receiver.clone();
+            thread::spawn(move || receiver.try_iter().take(count).collect::<Vec<_>>())
+        });
+        sending.join().unwrap();
+        let mut got = Vec::new();
+        for receiving in receiving {
+            got.extend(receiving.join().unwrap());
+        }
+        got.extend(receiver.try_iter());
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3, 4, 5]);
+    });
+}
