@@ -21,6 +21,8 @@ pub mod fs;
 pub mod io;
 pub mod macros;
 pub mod net;
+#[cfg(unix)]
+pub mod process;
 pub mod runtime;
 pub mod signal;
 pub mod sync;

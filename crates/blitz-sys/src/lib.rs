@@ -14,6 +14,8 @@ pub mod limit;
 pub mod machine;
 #[cfg(unix)]
 pub mod pipe;
+#[cfg(unix)]
+pub mod process;
 pub mod readiness;
 pub mod signal;
 pub mod socket;

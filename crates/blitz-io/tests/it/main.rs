@@ -34,6 +34,8 @@ mod net_unix;
 #[cfg(unix)]
 mod net_unix_datagram;
 mod priority;
+#[cfg(unix)]
+mod process;
 mod prometheus;
 mod ring_metrics;
 mod runtime;

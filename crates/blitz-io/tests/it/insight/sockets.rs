@@ -1,10 +1,12 @@
 //! What the leaves beside TCP's say that they wait for.
 
 use std::io;
+use std::process::Stdio;
 
 use blitz_io::io::{AsyncReadExt, Interest};
 use blitz_io::net::unix::pipe;
 use blitz_io::net::{UdpSocket, UnixDatagram, UnixListener, UnixStream};
+use blitz_io::process::Command;
 use blitz_io::runtime::dump::Target;
 
 use super::tasks::assert_waits;
@@ -108,5 +110,23 @@ fn datagram_sockets_say_which_and_to_whom() {
             io::Result::Ok(())
         })
         .expect("sockets work");
+    });
+}
+
+#[test]
+fn a_wait_for_a_child_says_so() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let mut child = Command::new("cat").stdin(Stdio::piped()).spawn()?;
+            let stdin = child.stdin.take();
+            let line = line!() + 2;
+            let waits = blitz_io::spawn(async move {
+                child.wait().await.map(drop).unwrap_or(());
+            });
+            assert_waits(waits, "Child::wait", line).await;
+            drop(stdin);
+            io::Result::Ok(())
+        })
+        .expect("children can be started");
     });
 }
