@@ -15,6 +15,9 @@ use super::{Runtime, events};
 /// After a graceful shutdown has cut tasks, their threads have so long to drop them.
 const AFTER_CUT: Duration = Duration::from_millis(100);
 
+/// What was written to standard output or error has so long to get out.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(1);
+
 /// A task that a graceful shutdown did not wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -160,6 +163,10 @@ impl Runtime {
         // The pool first: its calls, and the tasks that its workers drop now, may still wait for a computation.
         let begun = Instant::now();
         let pool_ended = self.pool.shutdown(limit);
+        if waits {
+            let left = limit.map_or(OUTPUT_LIMIT, |limit| limit.saturating_sub(begun.elapsed()));
+            crate::io::drain(left.min(OUTPUT_LIMIT));
+        }
         if !pool_ended
             && waits
             && self.leaked() > 0

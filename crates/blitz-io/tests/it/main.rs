@@ -41,6 +41,8 @@ mod ring_metrics;
 mod runtime;
 mod signals;
 mod spawn_and_cancel;
+#[cfg(unix)]
+mod stdio;
 mod stuck;
 mod sync_timers;
 mod task;

@@ -7,6 +7,7 @@ use blitz_io::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use blitz_io::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 use blitz_io::net::{BufferPool, BufferView, Incoming, Lease, TcpListener, TcpSocket, TcpStream};
 use blitz_io::net::{UdpSocket, UnixDatagram, UnixListener, UnixSocket, UnixStream, udp, unix};
+use blitz_io::process;
 use blitz_io::signal::unix::{Signal, SignalKind};
 
 const fn shared<T: Send + Sync + Unpin>() {}
@@ -23,6 +24,17 @@ const _: () = {
     shared::<OwnedReadHalf>();
     shared::<OwnedWriteHalf>();
     shared::<ReuniteError>();
+    shared::<process::Child>();
+    shared::<process::ChildStdin>();
+    shared::<process::ChildStdout>();
+    shared::<process::Command>();
+    shared::<blitz_io::io::Stdin>();
+    shared::<blitz_io::io::Stdout>();
+    shared::<blitz_io::io::Stderr>();
+    reads::<blitz_io::io::Stdin>();
+    writes::<blitz_io::io::Stderr>();
+    has_descriptor::<blitz_io::io::Stdout>();
+    has_descriptor::<process::ChildStdin>();
     shared::<UdpSocket>();
     shared::<udp::Datagram<'static>>();
     shared::<udp::Received>();
@@ -127,6 +139,13 @@ fn futures_go_to_other_threads() {
         sent(&blitz_io::net::splice(&stream, &stream, 1));
         sent(&listener.accept());
         sent(&listener.incoming().accept());
+    };
+    let _ = uses;
+    let uses = async |mut child: process::Child| {
+        sent(&process::Command::new("true").output());
+        sent(&child.kill());
+        sent(&child.wait());
+        sent(&child.wait_with_output());
     };
     let _ = uses;
     let uses = async |socket: UdpSocket| {

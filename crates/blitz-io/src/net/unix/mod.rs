@@ -1,4 +1,4 @@
-//! Sockets within the machine, with a path, an abstract name or none: [`UnixStream`](super::UnixStream) and its kin; and
+//! Sockets within the machine, with a path, an abstract name or none: [`UnixStream`] and its kin; and
 //! [pipes](pipe).
 //!
 //! An abstract name (`unix(7)`; Linux alone) is written as tokio does: as a path that begins with a zero byte.
