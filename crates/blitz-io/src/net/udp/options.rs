@@ -36,7 +36,7 @@ macro_rules! options {
 
 impl UdpSocket {
     fn option(&self) -> SockRef<'_> {
-        SockRef::from(self)
+        SockRef::from(&**self.io.fd())
     }
 
     options! {
