@@ -146,6 +146,20 @@ pub(crate) fn guarded<R>(limit: Duration, f: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Tries until it fails: a descriptor that was closed may be held for a moment yet, by another thread's driver or by a process that
+/// was forked and has not begun its program.
+pub(crate) async fn until_refused<T, F>(mut attempt: impl FnMut() -> F) -> std::io::Error
+where
+    F: Future<Output = std::io::Result<T>>,
+{
+    loop {
+        match attempt().await {
+            Err(error) => return error,
+            Ok(_) => blitz_io::task::yield_now().await,
+        }
+    }
+}
+
 /// Ends the process after a while, since a thread that hangs in a poll cannot be stopped otherwise; until it is dropped.
 struct Watch {
     done: Option<mpsc::Sender<()>>,

@@ -12,7 +12,7 @@ use blitz_io::net::{UnixListener, UnixSocket, UnixStream};
 use blitz_io::task;
 
 use crate::child;
-use crate::harness::{on_every, run};
+use crate::harness::{on_every, run, until_refused};
 
 /// Runs a test with two connected streams on every back end and flavour.
 fn with_pair<F: Future<Output = ()>>(test: impl Fn(UnixStream, UnixStream) -> F) {
@@ -64,7 +64,7 @@ fn paths_and_their_errors() {
 
             // The name outlives the listener, and nobody answers there.
             drop(listener);
-            let error = UnixStream::connect(&path).await.unwrap_err();
+            let error = until_refused(|| UnixStream::connect(&path)).await;
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
             assert!(error.to_string().contains("nothing listens"), "{error}");
 

@@ -9,7 +9,7 @@ use std::task::Poll;
 use blitz_io::io::{Interest, ReadBuf};
 use blitz_io::net::{UnixDatagram, UnixSocket};
 
-use crate::harness::{on_every, run};
+use crate::harness::{on_every, run, until_refused};
 
 /// Runs a test with two sockets, each the other's peer, on every back end and flavour.
 fn with_pair<F: Future<Output = ()>>(test: impl Fn(UnixDatagram, UnixDatagram) -> F) {
@@ -68,6 +68,8 @@ fn names_and_their_errors() {
 
             // The name outlives the socket, and nobody answers there.
             drop(other);
+            let error = until_refused(|| one.send_to(b"x", &other_path)).await;
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
             for error in [
                 nobody.send(b"x").await.unwrap_err(),
                 one.send_to(b"x", &other_path).await.unwrap_err(),
