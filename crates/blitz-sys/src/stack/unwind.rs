@@ -41,6 +41,7 @@ pub(super) fn walk(copy: &Copy) -> Stack {
         addresses.push(within as usize);
         let step = match Module::step(within, &now, &piece) {
             Some(step) => step,
+            None if is_first => by_stub(&now, &piece).unwrap_or_else(|| by_frame(&now, &piece)),
             None => by_frame(&now, &piece),
         };
         match step {
@@ -78,6 +79,20 @@ impl Piece<'_> {
         let word = self.bytes.get(at..at.checked_add(8)?)?;
         word.try_into().ok().map(u64::from_ne_bytes)
     }
+}
+
+/// In a piece of code that the linker made to reach another library, which has no table: it has put nothing on the stack, so who
+/// called it is where a call leaves that. `None` if no table knows a caller there.
+fn by_stub(now: &Registers, piece: &Piece<'_>) -> Option<Step> {
+    let mut next = *now;
+    if cfg!(target_arch = "x86_64") {
+        next[PC] = piece.word(now[SP])?;
+        next[SP] = now[SP].wrapping_add(8);
+    } else {
+        next[PC] = now[RETURN] & CODE;
+    }
+    let is_known = Module::step(next[PC].wrapping_sub(1), &next, piece).is_some();
+    is_known.then_some(Step::Caller(next))
 }
 
 /// By the frame pointer: both machines keep the caller's and the address to return to there.
