@@ -91,6 +91,8 @@ struct State {
     thread: Option<thread::JoinHandle<()>>,
     /// Rescued and not back, each under its number.
     away: Vec<(u64, StuckReport, Instant)>,
+    /// The task that a worker was last reported in.
+    named: Vec<(usize, Beat, StuckTask)>,
     /// Back before anybody could say that they were rescued.
     back_early: Vec<u64>,
     next: u64,
@@ -129,7 +131,14 @@ impl Monitor {
         for worker in 0..inner.drivers.len() {
             let beat = inner.scheduler.beat(worker);
             if let Some(beat) = beat.filter(Beat::is_in_task) {
-                let report = report(inner, worker, &beat, Duration::ZERO, StuckOutcome::Leaked);
+                let mut report = report(inner, worker, &beat, Duration::ZERO, StuckOutcome::Leaked);
+                if report.task.is_none() {
+                    // The shutdown has taken it off the list.
+                    let state = self.0.state.lock();
+                    let mut named = state.named.iter();
+                    let named = named.find(|(of, seen, _)| *of == worker && *seen == beat);
+                    report.task = named.map(|(_, _, task)| task.clone());
+                }
                 self.0.teller.tell_now(inner, report);
             }
         }
@@ -273,6 +282,12 @@ impl Shared {
             watched.is_reported = true;
             let report = report(inner, worker, &beat, watched.stuck, StuckOutcome::Reported);
             watched.task.clone_from(&report.task);
+            let mut state = self.state.lock();
+            state.named.retain(|(of, ..)| *of != worker);
+            if let Some(task) = &report.task {
+                state.named.push((worker, beat, task.clone()));
+            }
+            drop(state);
             self.teller.add(inner, News::of(report));
         }
         if watched.stuck < settings.rescue_after.saturating_add(watched.tried_at) {
