@@ -137,7 +137,8 @@ fn build(root: &Path, folder: &Path) -> Result<Vec<Program>, String> {
         .env("CARGO_TARGET_DIR", folder)
         .env(
             "RUSTFLAGS",
-            "-C target-feature=+crt-static -C strip=debuginfo",
+            // Lines, for the tests that name code by them; no more, since all of it goes into the guest's memory.
+            "-C target-feature=+crt-static -C debuginfo=line-tables-only",
         );
     for name in CRATES {
         cargo.args(["-p", name]);

@@ -31,7 +31,7 @@ const REFUSALS: [i32; 8] = [
 /// Of a thousand operations so many meet a fault.
 const PER_MILLE: u32 = 80;
 const CONNECTIONS: usize = 8;
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(480);
 
 fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();

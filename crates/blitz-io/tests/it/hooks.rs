@@ -256,7 +256,7 @@ fn a_runtime_that_gets_no_thread_leaves_nothing_behind() {
 }
 
 fn refused(stack: usize, workers: usize) {
-    // What stays for good, once: the back ends' probing.
+    // What stays for good, once: the back ends' probing. A thread of theirs may still be on its way out.
     on_both(|_| ());
     let before = (child::open_descriptors(), threads());
     for case in crate::harness::cases(&[
@@ -276,7 +276,7 @@ fn refused(stack: usize, workers: usize) {
     let begun = std::time::Instant::now();
     loop {
         let after = (child::open_descriptors(), threads());
-        if after == before {
+        if after.0 <= before.0 && after.1 <= before.1 {
             return;
         }
         assert!(begun.elapsed() < GUARD, "{before:?}, and then {after:?}");

@@ -240,6 +240,10 @@ fn each_operation_meets_each_fault_in_a_child() {
         let refusals = REFUSALS.map(Fault::Refuse);
         for fault in refusals.into_iter().chain([Fault::Short, Fault::Late(3)]) {
             for Case { opcode, whole, run } in cases() {
+                if !driver.handle().supports(opcode) {
+                    // Truncation, before Linux 6.9.
+                    continue;
+                }
                 let what = format!("{} with {fault:?}", opcode.name());
                 let met = plan.injected_count();
                 plan.add(opcode, fault);
