@@ -108,39 +108,41 @@ mod plain {
 fn no_note_is_made_of_two() {
     use crate::primitive::sync::Arc;
 
-    loom::model(|| {
+    let first_line = Location::caller();
+    let second_line = Location::caller();
+    loom::model(move || {
         // Bit 0 of the state: somebody polls.
         let task = Arc::new((Place::new(), AtomicUsize::new(0)));
-        let poll = |task: &(Place, AtomicUsize), site: &'static Site, number: u64| {
-            task.1.fetch_add(1, Acquire);
-            task.0.begin_poll();
-            task.0.leave(site, number, null());
-            task.1.fetch_add(1, Release);
-        };
-        poll(&task, &FIRST, 1);
+        task.1.fetch_add(1, Acquire);
+        task.0.begin_poll();
+        task.0.leave(&FIRST, 1, first_line);
+        task.1.fetch_add(1, Release);
         let runner = {
             let task = Arc::clone(&task);
             loom::thread::spawn(move || {
                 task.1.fetch_add(1, Acquire);
                 task.0.begin_poll();
                 // Two leaves in one poll.
-                task.0.leave(&FIRST, 1, null());
-                task.0.leave(&SECOND, 2, null());
+                task.0.leave(&FIRST, 1, first_line);
+                task.0.leave(&SECOND, 2, second_line);
                 task.1.fetch_add(1, Release);
             })
         };
         if let Some(note) = task.0.read(|| task.1.load(Acquire) & 1 == 0) {
-            let whole = match note.resource {
-                1 => "first",
-                _ => "second",
+            let (what, line) = match note.resource {
+                1 => ("first", first_line),
+                _ => ("second", second_line),
             };
-            assert_eq!(note.site.what, whole);
+            assert_eq!((note.site.what, note.location), (what, Some(line)));
         }
         runner.join().unwrap();
         let note = task
             .0
             .read(|| task.1.load(Acquire) & 1 == 0)
             .expect("it waits");
-        assert_eq!((note.site.what, note.resource), ("second", 2));
+        assert_eq!(
+            (note.site.what, note.resource, note.location),
+            ("second", 2, Some(second_line))
+        );
     });
 }
