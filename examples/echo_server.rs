@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Prints one line, `listening on …`, once it accepts; ends on Ctrl-C or SIGTERM.
-//! With `BLITZ_IO_INSPECT=/tmp/echo.sock` in the environment it can be looked into while it runs: `blitz top /tmp/echo.sock`.
+//! With `BLITZ_IO_INSPECT=echo.sock` in the environment it can be looked into while it runs: `blitz top echo.sock`.
 //! `--workers N` sets the number of threads, `--flavor multi|current|per-core` the scheduler.
 
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};

@@ -394,7 +394,7 @@ fn one_of_several_processes_gets_the_name_of_a_dead_one() {
 }
 
 #[test]
-#[ignore = "runs in a child process"]
+#[ignore = "is one of several processes that want one name: run in children by the test that names it"]
 fn child_rival() {
     let path = PathBuf::from(std::env::var_os("BLITZ_TEST_SOCKET").expect("it is set"));
     println!("it is ready");

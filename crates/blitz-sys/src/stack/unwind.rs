@@ -196,7 +196,10 @@ impl Module<'_> {
         }
         // SAFETY: the loader's own list, of as many.
         let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, count) };
-        #[allow(clippy::unnecessary_cast)] // the fields' types are the system's
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "the fields' types are the system's"
+        )]
         let segment = |header: &libc::Elf64_Phdr| {
             let begin = (info.dlpi_addr as u64).wrapping_add(header.p_vaddr as u64);
             Segment {

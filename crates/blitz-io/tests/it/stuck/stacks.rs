@@ -347,7 +347,7 @@ fn a_waker_that_spins_in_the_drivers_turn_is_reported() {
         let waker = Arc::new(SpinsInWake(stop.clone(), AtomicBool::new(false)));
         let wakes = Waker::from(Arc::clone(&waker));
         let task = runtime.spawn(async move {
-            let mut timer = Box::pin(sleep(5 * MS));
+            let mut timer = Box::pin(sleep(200 * MS));
             assert!(
                 timer
                     .as_mut()
