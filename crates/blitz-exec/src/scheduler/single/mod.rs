@@ -69,6 +69,8 @@ pub(super) struct Core {
     park: Option<Box<dyn Park>>,
     /// Polls since the driver turned last.
     polls: u32,
+    /// Those of tasks that are not counted in the figures yet.
+    ran: u32,
     /// How many polls of tasks there were at the last wait.
     ran_at_wait: Option<u64>,
 }
@@ -82,6 +84,7 @@ impl Shared {
             queue: Classes::new(config.patience),
             park: Some(park),
             polls: 0,
+            ran: 0,
             ran_at_wait: None,
         });
         let stats = core
@@ -116,7 +119,7 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.config.note_spawn(&info);
+        let info = self.config.note_spawn(info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         let (handle, task) = self.owned.bind(future, scheduler, info);
         if let Some(task) = task {
@@ -139,7 +142,7 @@ impl Shared {
             self.is_local_thread(),
             "spawn_local: this thread is not the one that runs the runtime's local tasks"
         );
-        self.config.note_spawn(&info);
+        let info = self.config.note_spawn(info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         // SAFETY: this is the one thread that runs the scheduler's tasks, here and at shutdown: `set_local_thread`.
         let (handle, task) = unsafe { self.owned.bind_local(future, scheduler, info) };
@@ -160,7 +163,7 @@ impl Shared {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        self.config.note_spawn(&info);
+        let info = self.config.note_spawn(info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         // SAFETY: a worker of `thread_per_core` runs and shuts down its tasks on its one thread, which `run_worker` claims.
         // Until the first poll there, the future is only `make`, which may be dropped anywhere, as a closed list does here;

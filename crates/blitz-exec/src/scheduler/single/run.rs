@@ -274,8 +274,8 @@ impl Context {
     }
 
     fn count(&self, polls: u32, of_tasks: u32) -> u32 {
-        self.shared.stats.ran(of_tasks.into());
         self.with_core(|core| {
+            core.ran = core.ran.wrapping_add(of_tasks);
             core.polls = core.polls.saturating_add(polls);
             core.polls
         })
@@ -309,6 +309,7 @@ impl Context {
         // ORDERING: Relaxed: a root that is woken from elsewhere leaves a token with the driver as well.
         let sleep = idle && !self.shared.root_woken.load(Relaxed);
         if sleep {
+            self.tell_polls();
             let ran = Some(self.shared.stats.polls());
             let noop = self.with_core(|core| std::mem::replace(&mut core.ran_at_wait, ran) == ran);
             if noop == Some(true) {
@@ -320,10 +321,16 @@ impl Context {
         call_hook(&hooks.after_unpark);
     }
 
+    fn tell_polls(&self) {
+        let ran = self.with_core(|core| std::mem::take(&mut core.ran));
+        self.shared.stats.ran(ran.unwrap_or(0).into());
+    }
+
     /// Before a turn, or the end of the run: tells what is not told at once, and learns what is to be measured.
     #[inline]
     fn publish(&self) {
         let shared = &*self.shared;
+        self.tell_polls();
         let lens = self.with_core(|core| core.queue.lens());
         for (figure, len) in shared.queue_lens.iter().zip(lens.unwrap_or_default()) {
             // ORDERING: Relaxed: a figure.
