@@ -20,13 +20,15 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use blitz_driver::completion::{
-    Accepts, BufferConfig, BufferPool, FixedPool, Leases, Links, Op, Outcome, Request, accept,
-    allocate, close, connect, make_dir, open, read_at, read_fixed, receive, rename, send, send_zc,
-    send_zc_vectored, shut_down, splice, stat, sync, truncate, unlink, write_at, write_fixed,
+    Accepts, BufferConfig, BufferPool, FixedPool, Leases, Links, Op, Outcome, Request, ToFill,
+    ToWrite, accept, advise, allocate, close, connect, link, make_dir, open, read_at, read_fixed,
+    read_vectored_at, receive, rename, send, send_zc, send_zc_vectored, shut_down, splice, stat,
+    symlink, sync, sync_range, truncate, unlink, write_at, write_fixed, write_vectored_at,
 };
 use blitz_driver::{Backend, Config, Driver, Handle, Registration, RingUse};
 use blitz_sys::completion::faults::{Kernel, Mercy};
 use blitz_sys::completion::{Faults, Opcode, Sqe, cqe_flags};
+use blitz_sys::file::{Advice, WriteBack};
 
 // The allocator.
 
@@ -212,6 +214,7 @@ fn succeed(kernel: &Kernel, sqe: &Sqe, mut deliver: impl FnMut()) {
         }
         Opcode::POLL_ADD => 1,
         Opcode::READ | Opcode::READ_FIXED | Opcode::RECV => len,
+        Opcode::READV => 40,
         Opcode::WRITE | Opcode::WRITE_FIXED | Opcode::SEND | Opcode::SPLICE => len,
         _ => 0,
     };
@@ -271,7 +274,21 @@ fn operations(handle: &Handle, fixed: &FixedPool) -> Vec<Box<dyn Flight>> {
         Box::new(write_at(handle, null(), bytes(), Some(0))),
         Box::new(read_fixed(fixed, null(), lease(), 0)),
         Box::new(write_fixed(fixed, null(), filled(), 0)),
+        Box::new(read_vectored_at(
+            handle,
+            null(),
+            ToFill::new(vec![vec![0; 10], Vec::new(), Vec::with_capacity(30)]),
+            0,
+        )),
+        Box::new(write_vectored_at(
+            handle,
+            null(),
+            ToWrite::new(vec![bytes(), Vec::new(), bytes()]),
+            0,
+        )),
         Box::new(sync(handle, null(), false)),
+        Box::new(sync_range(handle, null(), 0, 1, WriteBack::Begin)),
+        Box::new(advise(handle, null(), 0, 1, Advice::WillNeed)),
         Box::new(truncate(handle, null(), 1)),
         Box::new(allocate(handle, null(), 0, 0, 1)),
         Box::new(close(
@@ -281,6 +298,8 @@ fn operations(handle: &Handle, fixed: &FixedPool) -> Vec<Box<dyn Flight>> {
         Box::new(open(handle, path("opened"), 0, 0)),
         Box::new(stat(handle, path("asked about"), false)),
         Box::new(rename(handle, path("from"), path("to"), 0)),
+        Box::new(link(handle, path("original"), path("linked"))),
+        Box::new(symlink(handle, path("target"), path("symlink"))),
         Box::new(unlink(handle, path("unlinked"), false)),
         Box::new(make_dir(handle, path("made"), 0)),
         Box::new(receive(handle, null(), vec![0; 33], true)),
@@ -298,7 +317,7 @@ fn operations(handle: &Handle, fixed: &FixedPool) -> Vec<Box<dyn Flight>> {
     ]
 }
 
-const KINDS: usize = 22;
+const KINDS: usize = 28;
 
 /// A driver with one of each operation in its kernel's hands; `each` has them all, and what they are held by.
 fn in_flight(test: impl FnMut(Driver, Kernel, Vec<Box<dyn Flight>>, Vec<Sqe>)) {

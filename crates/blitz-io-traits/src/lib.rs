@@ -41,7 +41,7 @@ pub use ext::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 pub use memory::{
     DuplexStream, Empty, Repeat, SimplexStream, Sink, duplex, empty, repeat, simplex, sink,
 };
-pub use owned::{IoBuf, IoBufMut, Slice};
+pub use owned::{AlignedBuf, IoBuf, IoBufMut, Slice};
 pub use read_buf::ReadBuf;
 #[doc(no_inline)]
 pub use std::io::{Error, ErrorKind, Result, SeekFrom};

@@ -12,6 +12,7 @@ pub mod file;
 pub mod fork;
 pub mod limit;
 pub mod machine;
+pub mod map;
 #[cfg(unix)]
 pub mod pipe;
 #[cfg(unix)]

@@ -7,7 +7,7 @@ use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::completion::{CURRENT_POSITION, Opcode, Sqe};
 use blitz_sys::descriptor::{AsRawFd, IntoRawFd, OwnedFd};
 use blitz_sys::errno::{self, ECANCELED};
-use blitz_sys::file::{self, TRANSFER_MAX};
+use blitz_sys::file::{self, Advice, TRANSFER_MAX, WriteBack};
 
 use super::op::{Op, Request};
 use crate::flight::Outcome;
@@ -209,6 +209,59 @@ plain! {
     Allocate<F> { mode: i32, offset: u64, len: u64 } FALLOCATE,
     this => Sqe::fallocate(this.file.as_raw_fd(), this.mode, this.offset, this.len),
     file::fallocate(this.file.as_raw_fd(), this.mode, this.offset, this.len)
+}
+
+plain! {
+    /// What [`advise`] owns.
+    Advise<F> { offset: u64, len: u32, advice: Advice } FADVISE,
+    this => Sqe::fadvise(this.file.as_raw_fd(), this.offset, this.len, file::advice_number(this.advice)),
+    file::advise(this.file.as_raw_fd(), this.offset, u64::from(this.len), this.advice)
+}
+
+plain! {
+    /// What [`sync_range`] owns.
+    SyncRange<F> { offset: u64, len: u32, part: WriteBack } SYNC_FILE_RANGE,
+    this => Sqe::sync_file_range(this.file.as_raw_fd(), this.offset, this.len, this.part.flags()),
+    file::sync_range(this.file.as_raw_fd(), this.offset, u64::from(this.len), this.part.flags())
+}
+
+/// Says how the range will be used; a `len` of zero reaches to the end. An entry of a ring names no longer range.
+pub fn advise<F: Descriptor>(
+    handle: &Handle,
+    file: Arc<F>,
+    offset: u64,
+    len: u32,
+    advice: Advice,
+) -> Op<Advise<F>> {
+    Op::new(
+        handle,
+        Advise {
+            file,
+            offset,
+            len,
+            advice,
+        },
+    )
+}
+
+/// Brings the content of the range to the disk, or does a part of that; a `len` of zero reaches to the end. An entry of a ring
+/// names no longer range.
+pub fn sync_range<F: Descriptor>(
+    handle: &Handle,
+    file: Arc<F>,
+    offset: u64,
+    len: u32,
+    part: WriteBack,
+) -> Op<SyncRange<F>> {
+    Op::new(
+        handle,
+        SyncRange {
+            file,
+            offset,
+            len,
+            part,
+        },
+    )
 }
 
 /// Brings the file's data to the disk, and its metadata unless `data_only`.

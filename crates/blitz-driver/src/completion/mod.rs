@@ -22,22 +22,29 @@ mod seat;
 mod send_owned;
 mod socket;
 mod submit;
+mod vectored;
 mod zero_copy;
 
 pub use accept::Accepts;
 pub use file::{
-    Allocate, Close, Descriptor, ReadAt, Sync, Truncate, WriteAt, allocate, close, read_at, sync,
-    truncate, write_at,
+    Advise, Allocate, Close, Descriptor, ReadAt, Sync, SyncRange, Truncate, WriteAt, advise,
+    allocate, close, read_at, sync, sync_range, truncate, write_at,
 };
 pub use fixed::{FixedPool, ReadFixed, WriteFixed, read_fixed, write_fixed};
 pub use leases::Leases;
 pub use link::{Linked, Links};
 pub use op::{Op, Request};
-pub use path::{MakeDir, Open, Rename, Stat, Unlink, make_dir, open, rename, stat, unlink};
+pub use path::{
+    Link, MakeDir, Open, Rename, Stat, Symlink, Unlink, link, make_dir, open, rename, stat,
+    symlink, unlink,
+};
 pub use send_owned::{SendAllOwned, SendOwned, send_all_owned, send_owned};
 pub use socket::{
     Accept, Connect, Poll, Receive, Send, ShutDown, Splice, accept, connect, poll, receive,
     receive_owned, send, shut_down, splice,
+};
+pub use vectored::{
+    ReadVectored, ToFill, ToWrite, WriteVectored, read_vectored_at, write_vectored_at,
 };
 pub use zero_copy::{
     SendZc, SendZcVectored, Sent, send_zc, send_zc_owned, send_zc_vectored, send_zc_vectored_owned,

@@ -196,3 +196,63 @@ unsafe impl Request for MakeDir {
         outcome.and_then(Outcome::check).map(drop)
     }
 }
+
+/// Gives the file `original` one more name, `new`; a symbolic link gets it itself.
+pub fn link(handle: &Handle, original: CString, new: CString) -> Op<Link> {
+    Op::new(handle, Link { original, new })
+}
+
+/// What [`link`] owns.
+pub struct Link {
+    original: CString,
+    new: CString,
+}
+
+// SAFETY: the entry names the texts' bytes, which stand on the heap and are ours.
+unsafe impl Request for Link {
+    type Output = io::Result<()>;
+    const OPCODE: Opcode = Opcode::LINKAT;
+
+    fn entry(&mut self) -> Sqe {
+        let (original, new) = (self.original.as_ptr().cast(), self.new.as_ptr().cast());
+        Sqe::linkat(AT_FDCWD, original, AT_FDCWD, new, 0)
+    }
+
+    fn call(&mut self) -> i32 {
+        file::link(&self.original, &self.new)
+    }
+
+    fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
+        outcome.and_then(Outcome::check).map(drop)
+    }
+}
+
+/// Makes the symbolic link `new`, which says `target`.
+pub fn symlink(handle: &Handle, target: CString, new: CString) -> Op<Symlink> {
+    Op::new(handle, Symlink { target, new })
+}
+
+/// What [`symlink`] owns.
+pub struct Symlink {
+    target: CString,
+    new: CString,
+}
+
+// SAFETY: the entry names the texts' bytes, which stand on the heap and are ours.
+unsafe impl Request for Symlink {
+    type Output = io::Result<()>;
+    const OPCODE: Opcode = Opcode::SYMLINKAT;
+
+    fn entry(&mut self) -> Sqe {
+        let (target, new) = (self.target.as_ptr().cast(), self.new.as_ptr().cast());
+        Sqe::symlinkat(target, AT_FDCWD, new)
+    }
+
+    fn call(&mut self) -> i32 {
+        file::symlink(&self.target, &self.new)
+    }
+
+    fn finish(self, outcome: io::Result<Outcome>) -> Self::Output {
+        outcome.and_then(Outcome::check).map(drop)
+    }
+}

@@ -99,20 +99,26 @@ impl Operations {
     /// True if an operation on a file is in flight: it ends without any event from outside.
     #[cold]
     pub(crate) fn has_file_in_flight(&self) -> bool {
-        const ON_FILES: [Opcode; 13] = [
+        const ON_FILES: [Opcode; 19] = [
             Opcode::READ,
             Opcode::WRITE,
+            Opcode::READV,
+            Opcode::WRITEV,
             Opcode::READ_FIXED,
             Opcode::WRITE_FIXED,
             Opcode::FSYNC,
             Opcode::FTRUNCATE,
             Opcode::FALLOCATE,
+            Opcode::FADVISE,
+            Opcode::SYNC_FILE_RANGE,
             Opcode::OPENAT,
             Opcode::CLOSE,
             Opcode::STATX,
             Opcode::RENAMEAT,
             Opcode::UNLINKAT,
             Opcode::MKDIRAT,
+            Opcode::LINKAT,
+            Opcode::SYMLINKAT,
         ];
         let mut entries = self.entries.iter();
         entries.any(|(_, entry)| entry.is_in_flight() && ON_FILES.contains(&entry.opcode))

@@ -5,8 +5,10 @@
 //! "my bytes stay where they are while I am moved", [`IoBufMut`] adds "and they may be written"; [`Slice`]
 //! narrows either to a range.
 
+mod aligned;
 mod slice;
 
+pub use aligned::AlignedBuf;
 pub use slice::Slice;
 
 use std::mem::MaybeUninit;

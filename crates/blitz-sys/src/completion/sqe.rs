@@ -26,7 +26,7 @@ macro_rules! opcodes {
 
 opcodes! {
     NOP = 0, READV = 1, WRITEV = 2, FSYNC = 3, READ_FIXED = 4, WRITE_FIXED = 5, POLL_ADD = 6, POLL_REMOVE = 7,
-    SENDMSG = 9, RECVMSG = 10, TIMEOUT = 11, TIMEOUT_REMOVE = 12, ACCEPT = 13, ASYNC_CANCEL = 14, LINK_TIMEOUT = 15,
+    SYNC_FILE_RANGE = 8, SENDMSG = 9, RECVMSG = 10, TIMEOUT = 11, TIMEOUT_REMOVE = 12, ACCEPT = 13, ASYNC_CANCEL = 14, LINK_TIMEOUT = 15,
     CONNECT = 16, FALLOCATE = 17, OPENAT = 18, CLOSE = 19, STATX = 21, READ = 22, WRITE = 23, FADVISE = 24,
     SEND = 26, RECV = 27, OPENAT2 = 28, SPLICE = 30, SHUTDOWN = 34, RENAMEAT = 35, UNLINKAT = 36, MKDIRAT = 37,
     SYMLINKAT = 38, LINKAT = 39, MSG_RING = 40, SOCKET = 45, SEND_ZC = 47, SENDMSG_ZC = 48, READ_MULTISHOT = 49,
@@ -214,12 +214,14 @@ impl Sqe {
         }
     }
 
-    /// The same transfer of half as many bytes; `None` if it is no transfer, or of one byte.
+    /// The same transfer of half as many bytes, or buffers; `None` if it is no transfer, or of one.
     pub fn halved(mut self) -> Option<Self> {
         let is_transfer = matches!(
             self.opcode(),
             Opcode::READ
                 | Opcode::WRITE
+                | Opcode::READV
+                | Opcode::WRITEV
                 | Opcode::READ_FIXED
                 | Opcode::WRITE_FIXED
                 | Opcode::RECV
@@ -272,6 +274,26 @@ impl Sqe {
         sqe
     }
 
+    /// `preadv`; `parts` are `count` times `iovec`.
+    pub fn readv(fd: i32, parts: *const u8, count: u32, offset: u64) -> Self {
+        Self::new(Opcode::READV, fd, parts as u64, count, offset)
+    }
+
+    /// `pwritev`; `parts` are `count` times `iovec`.
+    pub fn writev(fd: i32, parts: *const u8, count: u32, offset: u64) -> Self {
+        Self::new(Opcode::WRITEV, fd, parts as u64, count, offset)
+    }
+
+    /// `posix_fadvise`; kernels before 6.8 know no longer range than this.
+    pub const fn fadvise(fd: i32, offset: u64, len: u32, advice: i32) -> Self {
+        Self::new(Opcode::FADVISE, fd, 0, len, offset).with_op_flags(advice as u32)
+    }
+
+    /// `sync_file_range`.
+    pub const fn sync_file_range(fd: i32, offset: u64, len: u32, flags: u32) -> Self {
+        Self::new(Opcode::SYNC_FILE_RANGE, fd, 0, len, offset).with_op_flags(flags)
+    }
+
     /// `fsync`, or `fdatasync`.
     pub const fn fsync(fd: i32, data_only: bool) -> Self {
         Self::new(Opcode::FSYNC, fd, 0, 0, 0).with_op_flags(if data_only {
@@ -322,6 +344,23 @@ impl Sqe {
             new as u64,
         )
         .with_op_flags(flags)
+    }
+
+    /// `linkat`.
+    pub fn linkat(old_dir: i32, old: *const u8, new_dir: i32, new: *const u8, flags: i32) -> Self {
+        Self::new(
+            Opcode::LINKAT,
+            old_dir,
+            old as u64,
+            new_dir as u32,
+            new as u64,
+        )
+        .with_op_flags(flags as u32)
+    }
+
+    /// `symlinkat`: `link` says `target`.
+    pub fn symlinkat(target: *const u8, dir: i32, link: *const u8) -> Self {
+        Self::new(Opcode::SYMLINKAT, dir, target as u64, 0, link as u64)
     }
 
     /// `unlinkat`.

@@ -6,7 +6,7 @@ use std::io;
 use std::os::windows::fs::FileExt as _;
 use std::os::windows::io::FromRawHandle as _;
 
-use super::Answer;
+use super::{Advice, Answer, DirectAlignment};
 use crate::descriptor::RawFd;
 use crate::errno;
 
@@ -102,6 +102,84 @@ pub unsafe fn send_message(_fd: RawFd, _message: &Message) -> Answer {
     -errno::ENOSYS
 }
 
+/// Several buffers, which nothing transfers here.
+#[derive(Debug)]
+pub struct Parts(());
+
+impl Parts {
+    /// Forgets the parts.
+    pub fn new(_parts: impl IntoIterator<Item = (*const u8, usize)>) -> Self {
+        Self(())
+    }
+
+    /// Null.
+    pub fn as_ptr(&self) -> *const u8 {
+        std::ptr::null()
+    }
+
+    /// None.
+    pub fn count(&self) -> usize {
+        0
+    }
+}
+
+/// Refuses.
+///
+/// # Safety
+/// None is needed.
+pub unsafe fn read_vectored(_fd: RawFd, _parts: &Parts, _offset: u64) -> Answer {
+    -errno::ENOSYS
+}
+
+/// Refuses.
+///
+/// # Safety
+/// None is needed.
+pub unsafe fn write_vectored(_fd: RawFd, _parts: &Parts, _offset: u64) -> Answer {
+    -errno::ENOSYS
+}
+
+/// `advice` as the system numbers it: not at all.
+pub const fn advice_number(_advice: Advice) -> i32 {
+    0
+}
+
+/// Refuses.
+pub fn advise(_fd: RawFd, _offset: u64, _len: u64, _advice: Advice) -> Answer {
+    -errno::ENOSYS
+}
+
+/// Refuses.
+pub fn sync_range(_fd: RawFd, _offset: u64, _len: u64, _flags: u32) -> Answer {
+    -errno::ENOSYS
+}
+
+/// Refuses.
+pub fn copy_range(
+    _from: RawFd,
+    _from_offset: u64,
+    _to: RawFd,
+    _to_offset: u64,
+    _len: usize,
+) -> Answer {
+    -errno::ENOSYS
+}
+
+/// Not known here.
+pub fn direct_alignment(_fd: RawFd) -> Option<DirectAlignment> {
+    None
+}
+
+/// Refuses.
+pub fn link(_original: &CStr, _link: &CStr) -> Answer {
+    -errno::ENOSYS
+}
+
+/// Refuses.
+pub fn symlink(_target: &CStr, _link: &CStr) -> Answer {
+    -errno::ENOSYS
+}
+
 /// Refuses.
 pub fn sync(_fd: RawFd, _data_only: bool) -> Answer {
     -errno::ENOSYS
@@ -119,6 +197,11 @@ pub fn open(_path: &CStr, _flags: i32, _mode: u32) -> Answer {
 
 /// False: not known here.
 pub fn is_append(_fd: RawFd) -> bool {
+    false
+}
+
+/// False: not known here.
+pub fn is_direct(_fd: RawFd) -> bool {
     false
 }
 
@@ -178,6 +261,7 @@ pub mod open_flags {
     pub const O_TRUNC: i32 = 1 << 6;
     pub const O_CLOEXEC: i32 = 0;
     pub const O_LARGEFILE: i32 = 0;
+    pub const O_DIRECT: i32 = 0;
 }
 
 /// Flags of new sockets: none here.
@@ -234,7 +318,7 @@ impl Statx {
 
 /// Calls that never wait for a disk: none here.
 pub mod now {
-    use super::{Answer, CStr, RawFd};
+    use super::{Answer, CStr, Parts, RawFd};
     use crate::errno;
 
     /// Answers `EOPNOTSUPP`.
@@ -255,6 +339,22 @@ pub mod now {
         _len: usize,
         _offset: Option<u64>,
     ) -> Answer {
+        -errno::EOPNOTSUPP
+    }
+
+    /// Answers `EOPNOTSUPP`.
+    ///
+    /// # Safety
+    /// None is needed.
+    pub unsafe fn read_vectored(_fd: RawFd, _parts: &Parts, _offset: u64) -> Answer {
+        -errno::EOPNOTSUPP
+    }
+
+    /// Answers `EOPNOTSUPP`.
+    ///
+    /// # Safety
+    /// None is needed.
+    pub unsafe fn write_vectored(_fd: RawFd, _parts: &Parts, _offset: u64) -> Answer {
         -errno::EOPNOTSUPP
     }
 

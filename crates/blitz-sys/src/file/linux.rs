@@ -2,8 +2,8 @@
 
 use std::ffi::CStr;
 
-use super::Answer;
 use super::imp::answer;
+use super::{Advice, Answer, DirectAlignment, Parts};
 use crate::descriptor::RawFd;
 
 #[cfg(not(gnu))]
@@ -125,6 +125,99 @@ pub fn splice(
     answer(unsafe { libc::splice(from, place(from_offset), to, place(to_offset), len, 0) })
 }
 
+/// Reads into the parts, one after the other, at `offset`.
+///
+/// # Safety
+/// The bytes that they name are the caller's to write.
+pub unsafe fn read_vectored(fd: RawFd, parts: &Parts, offset: u64) -> Answer {
+    let vectors = parts.vectors();
+    // SAFETY: the vectors are ours; for their bytes, the caller's promise.
+    answer(unsafe { libc::preadv64(fd, vectors.as_ptr(), vectors.len() as i32, offset as i64) })
+}
+
+/// Writes the parts, one after the other, at `offset`.
+///
+/// # Safety
+/// The bytes that they name are initialised, and stay unchanged during the call.
+pub unsafe fn write_vectored(fd: RawFd, parts: &Parts, offset: u64) -> Answer {
+    let vectors = parts.vectors();
+    // SAFETY: the vectors are ours; for their bytes, the caller's promise.
+    answer(unsafe { libc::pwritev64(fd, vectors.as_ptr(), vectors.len() as i32, offset as i64) })
+}
+
+/// `advice` as the system numbers it.
+pub const fn advice_number(advice: Advice) -> i32 {
+    match advice {
+        Advice::Normal => libc::POSIX_FADV_NORMAL,
+        Advice::Sequential => libc::POSIX_FADV_SEQUENTIAL,
+        Advice::Random => libc::POSIX_FADV_RANDOM,
+        Advice::WillNeed => libc::POSIX_FADV_WILLNEED,
+        Advice::DontNeed => libc::POSIX_FADV_DONTNEED,
+        Advice::NoReuse => libc::POSIX_FADV_NOREUSE,
+    }
+}
+
+/// Says how the range will be used; a `len` of zero reaches to the end.
+pub fn advise(fd: RawFd, offset: u64, len: u64, advice: Advice) -> Answer {
+    // It answers with the error number itself.
+    // SAFETY: no memory is passed.
+    -unsafe { libc::posix_fadvise64(fd, offset as i64, len as i64, advice_number(advice)) }
+}
+
+/// Brings the range to the disk, as the flags of `sync_file_range` say; a `len` of zero reaches to the end.
+pub fn sync_range(fd: RawFd, offset: u64, len: u64, flags: u32) -> Answer {
+    #[cfg(not(android))]
+    {
+        // SAFETY: no memory is passed.
+        answer(unsafe { libc::sync_file_range(fd, offset as _, len as _, flags) } as isize)
+    }
+    #[cfg(android)]
+    {
+        let _not_in_its_library = (fd, offset, len, flags);
+        -crate::errno::ENOSYS
+    }
+}
+
+/// Copies within the kernel, from one place of a file to another's; the files' own positions stay.
+pub fn copy_range(from: RawFd, from_offset: u64, to: RawFd, to_offset: u64, len: usize) -> Answer {
+    let (mut from_offset, mut to_offset) = (from_offset as i64, to_offset as i64);
+    // SAFETY: both offsets are numbers of ours.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_copy_file_range,
+            from,
+            &raw mut from_offset,
+            to,
+            &raw mut to_offset,
+            len.min(super::TRANSFER_MAX),
+            0,
+        )
+    };
+    answer(result as isize)
+}
+
+/// What direct I/O on this file asks of memory and offsets, from Linux 6.1 on; `None` if the file system does not say.
+pub fn direct_alignment(fd: RawFd) -> Option<DirectAlignment> {
+    // SAFETY: plain numbers, for which zero is a value.
+    let mut facts: libc::statx = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is empty and ends in a zero; the call writes one `statx`.
+    let result = unsafe {
+        libc::statx(
+            fd,
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            libc::STATX_DIOALIGN,
+            &raw mut facts,
+        )
+    };
+    let (memory, offset) = (facts.stx_dio_mem_align, facts.stx_dio_offset_align);
+    let is_told = result == 0 && facts.stx_mask & libc::STATX_DIOALIGN != 0 && offset != 0;
+    is_told.then_some(DirectAlignment {
+        memory: memory as usize,
+        offset: offset as usize,
+    })
+}
+
 pub(super) fn data_sync(fd: RawFd) -> Answer {
     // SAFETY: no memory is passed.
     answer(unsafe { libc::fdatasync(fd) } as isize)
@@ -132,7 +225,7 @@ pub(super) fn data_sync(fd: RawFd) -> Answer {
 
 /// Calls that never wait for a disk.
 pub mod now {
-    use super::{Answer, CStr, RawFd, answer};
+    use super::{Answer, CStr, Parts, RawFd, answer};
     use crate::errno;
 
     /// Reads what the page cache holds at `offset` (`None`: at the file's own position).
@@ -167,6 +260,28 @@ pub mod now {
         let offset = offset.map_or(-1, |offset| offset as i64);
         // SAFETY: the vector names the caller's bytes, which the call only reads.
         answer(unsafe { super::pwritev2(fd, &vector, 1, offset, libc::RWF_NOWAIT) })
+    }
+
+    /// As [`read`], into several parts.
+    ///
+    /// # Safety
+    /// The bytes that they name are the caller's to write.
+    pub unsafe fn read_vectored(fd: RawFd, parts: &Parts, offset: u64) -> Answer {
+        let vectors = parts.vectors();
+        let (first, count) = (vectors.as_ptr(), vectors.len() as i32);
+        // SAFETY: the vectors are ours; for their bytes, the caller's promise.
+        answer(unsafe { super::preadv2(fd, first, count, offset as i64, libc::RWF_NOWAIT) })
+    }
+
+    /// As [`write`], of several parts.
+    ///
+    /// # Safety
+    /// The bytes that they name are initialised, and stay unchanged during the call.
+    pub unsafe fn write_vectored(fd: RawFd, parts: &Parts, offset: u64) -> Answer {
+        let vectors = parts.vectors();
+        let (first, count) = (vectors.as_ptr(), vectors.len() as i32);
+        // SAFETY: the vectors are ours; for their bytes, the caller's promise.
+        answer(unsafe { super::pwritev2(fd, first, count, offset as i64, libc::RWF_NOWAIT) })
     }
 
     /// Opens `path` if every name on it is in the kernel's cache; close-on-exec is added to `flags`.

@@ -3,11 +3,9 @@
 use std::fmt;
 
 use super::imp::answer;
-use super::{Answer, TRANSFER_MAX, message_flags};
+use super::parts::cut;
+use super::{Answer, message_flags};
 use crate::descriptor::RawFd;
-
-/// So many parts one call takes, on every system that is served here.
-const PARTS_MAX: usize = 1024;
 
 /// Where the parts of one message lie. The kernel reads it, so it stands on the heap and does not move.
 pub struct Message(Box<Inner>);
@@ -24,16 +22,7 @@ unsafe impl Send for Message {}
 impl Message {
     /// A message of `parts`, address and length each: the first 1,024 of them, and no more bytes than one call takes.
     pub fn new(parts: impl IntoIterator<Item = (*const u8, usize)>) -> Self {
-        let mut room = TRANSFER_MAX;
-        let parts = parts.into_iter().take(PARTS_MAX).map(|(start, len)| {
-            let len = len.min(room);
-            room -= len;
-            libc::iovec {
-                iov_base: start.cast_mut().cast(),
-                iov_len: len,
-            }
-        });
-        let mut parts: Box<[libc::iovec]> = parts.collect();
+        let mut parts = cut(parts);
         // SAFETY: all zeros is a header of nothing: null pointers and lengths of zero.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_iov = parts.as_mut_ptr();
@@ -63,19 +52,4 @@ pub unsafe fn send_message(fd: RawFd, message: &Message) -> Answer {
     let flags = message_flags::DONTWAIT | message_flags::NOSIGNAL;
     // SAFETY: the header is ours and names our parts; for their bytes, the caller's promise.
     answer(unsafe { libc::sendmsg(fd, &raw const message.0.header, flags) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_is_cut_to_what_one_call_takes() {
-        let byte = [0u8; 1];
-        let message = Message::new(std::iter::repeat_n((byte.as_ptr(), usize::MAX / 2), 3));
-        let lens: Vec<usize> = message.0.parts.iter().map(|part| part.iov_len).collect();
-        assert_eq!(lens, [TRANSFER_MAX, 0, 0]);
-        let message = Message::new(std::iter::repeat_n((byte.as_ptr(), 1), 5000));
-        assert_eq!(message.0.parts.len(), PARTS_MAX);
-    }
 }

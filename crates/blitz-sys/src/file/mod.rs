@@ -32,13 +32,20 @@ use imp as special;
 
 #[cfg(unix)]
 mod message;
+#[cfg(unix)]
+mod parts;
+mod ways;
 
 pub use imp::{
-    AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, Message, adopt, is_append, make_dir,
-    message_flags, open, open_flags, open_with, read, read_at, receive, send, send_message,
-    shutdown, socket_flags, sync, truncate, unlink, write, write_at,
+    AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, Message, Parts, adopt, is_append, is_direct, link,
+    make_dir, message_flags, open, open_flags, open_with, read, read_at, receive, send,
+    send_message, shutdown, socket_flags, symlink, sync, truncate, unlink, write, write_at,
 };
-pub use special::{STATX_BASIC, STATX_LEN, Statx, fallocate, now, rename, splice, statx};
+pub use special::{
+    STATX_BASIC, STATX_LEN, Statx, advice_number, advise, copy_range, direct_alignment, fallocate,
+    now, read_vectored, rename, splice, statx, sync_range, write_vectored,
+};
+pub use ways::{Advice, FallocateMode, WriteBack};
 
 /// The result of a call, or its negative error number, as a completion carries it.
 pub type Answer = i32;
@@ -82,6 +89,15 @@ pub fn open_now(path: &CStr, flags: i32) -> Option<io::Result<File>> {
 pub fn write_now(fd: RawFd, bytes: &[u8], offset: Option<u64>) -> Answer {
     // SAFETY: the bytes are borrowed for the call.
     unsafe { now::write(fd, bytes.as_ptr(), bytes.len(), offset) }
+}
+
+/// What a file that is opened for direct I/O asks of every transfer: each a power of two, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectAlignment {
+    /// The address of the memory is a multiple of it.
+    pub memory: usize,
+    /// Offset and length are multiples of it.
+    pub offset: usize,
 }
 
 /// The last resort for `len` bytes that were taken, and that nobody waits for: a line on the standard error stream.

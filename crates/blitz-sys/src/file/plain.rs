@@ -2,8 +2,8 @@
 
 use std::ffi::CStr;
 
-use super::Answer;
 use super::imp::answer;
+use super::{Advice, Answer, DirectAlignment, Parts};
 use crate::descriptor::RawFd;
 use crate::errno;
 
@@ -92,6 +92,76 @@ pub fn splice(
     -errno::ENOSYS
 }
 
+/// `advice` as the system numbers it: not at all.
+pub const fn advice_number(_advice: Advice) -> i32 {
+    0
+}
+
+/// Refuses.
+pub fn advise(_fd: RawFd, _offset: u64, _len: u64, _advice: Advice) -> Answer {
+    -errno::ENOSYS
+}
+
+/// Refuses.
+pub fn sync_range(_fd: RawFd, _offset: u64, _len: u64, _flags: u32) -> Answer {
+    -errno::ENOSYS
+}
+
+/// Refuses.
+pub fn copy_range(
+    _from: RawFd,
+    _from_offset: u64,
+    _to: RawFd,
+    _to_offset: u64,
+    _len: usize,
+) -> Answer {
+    -errno::ENOSYS
+}
+
+/// Not known here.
+pub fn direct_alignment(_fd: RawFd) -> Option<DirectAlignment> {
+    None
+}
+
+/// Reads into the parts, one after the other, at `offset`.
+///
+/// # Safety
+/// The bytes that they name are the caller's to write.
+pub unsafe fn read_vectored(fd: RawFd, parts: &Parts, offset: u64) -> Answer {
+    one_by_one(parts, |start, len, done| {
+        // SAFETY: a part; for its bytes, the caller's promise.
+        unsafe { super::read(fd, start, len, Some(offset + done)) }
+    })
+}
+
+/// Writes the parts, one after the other, at `offset`.
+///
+/// # Safety
+/// The bytes that they name are initialised, and stay unchanged during the call.
+pub unsafe fn write_vectored(fd: RawFd, parts: &Parts, offset: u64) -> Answer {
+    one_by_one(parts, |start, len, done| {
+        // SAFETY: a part; for its bytes, the caller's promise.
+        unsafe { super::write(fd, start, len, Some(offset + done)) }
+    })
+}
+
+/// Not every system has both calls, so each part is one: until one is done by half.
+fn one_by_one(parts: &Parts, mut transfer: impl FnMut(*mut u8, usize, u64) -> Answer) -> Answer {
+    let mut done = 0;
+    for part in parts.vectors() {
+        match transfer(part.iov_base.cast(), part.iov_len, done as u64) {
+            error if error < 0 => return if done > 0 { done } else { error },
+            count => {
+                done += count;
+                if (count as usize) < part.iov_len {
+                    break;
+                }
+            }
+        }
+    }
+    done
+}
+
 pub(super) fn data_sync(fd: RawFd) -> Answer {
     // SAFETY: no memory is passed.
     answer(unsafe { libc::fsync(fd) } as isize)
@@ -99,7 +169,7 @@ pub(super) fn data_sync(fd: RawFd) -> Answer {
 
 /// Calls that never wait for a disk: none here.
 pub mod now {
-    use super::{Answer, CStr, RawFd};
+    use super::{Answer, CStr, Parts, RawFd};
     use crate::errno;
 
     /// Answers `EOPNOTSUPP`.
@@ -120,6 +190,22 @@ pub mod now {
         _len: usize,
         _offset: Option<u64>,
     ) -> Answer {
+        -errno::EOPNOTSUPP
+    }
+
+    /// Answers `EOPNOTSUPP`.
+    ///
+    /// # Safety
+    /// None is needed.
+    pub unsafe fn read_vectored(_fd: RawFd, _parts: &Parts, _offset: u64) -> Answer {
+        -errno::EOPNOTSUPP
+    }
+
+    /// Answers `EOPNOTSUPP`.
+    ///
+    /// # Safety
+    /// None is needed.
+    pub unsafe fn write_vectored(_fd: RawFd, _parts: &Parts, _offset: u64) -> Answer {
         -errno::EOPNOTSUPP
     }
 

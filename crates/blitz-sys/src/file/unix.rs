@@ -10,6 +10,7 @@ use crate::descriptor::{FromRawFd as _, OwnedFd, RawFd};
 use crate::errno;
 
 pub use super::message::{Message, send_message};
+pub use super::parts::Parts;
 
 #[cfg(not(linux))]
 use libc::{ftruncate, off_t, pread, pwrite};
@@ -87,6 +88,13 @@ pub fn is_append(fd: RawFd) -> bool {
     flags >= 0 && flags & libc::O_APPEND != 0
 }
 
+/// True if its transfers go past the page cache.
+pub fn is_direct(fd: RawFd) -> bool {
+    // SAFETY: no memory is passed.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags >= 0 && flags & open_flags::O_DIRECT != 0
+}
+
 /// Ends one direction of a connection, or both.
 pub fn shutdown(fd: RawFd, how: i32) -> Answer {
     // SAFETY: no memory is passed.
@@ -98,6 +106,19 @@ pub fn unlink(path: &CStr, is_dir: bool) -> Answer {
     let flags = if is_dir { AT_REMOVEDIR } else { 0 };
     // SAFETY: the path ends in a zero.
     answer(unsafe { libc::unlinkat(AT_FDCWD, path.as_ptr(), flags) } as isize)
+}
+
+/// Gives the file `original` one more name; a symbolic link is not followed.
+pub fn link(original: &CStr, link: &CStr) -> Answer {
+    let (original, link) = (original.as_ptr(), link.as_ptr());
+    // SAFETY: both paths end in a zero.
+    answer(unsafe { libc::linkat(AT_FDCWD, original, AT_FDCWD, link, 0) } as isize)
+}
+
+/// Makes the symbolic link `link`, which says `target`.
+pub fn symlink(target: &CStr, link: &CStr) -> Answer {
+    // SAFETY: both texts end in a zero.
+    answer(unsafe { libc::symlink(target.as_ptr(), link.as_ptr()) } as isize)
 }
 
 /// Makes a directory.
@@ -115,14 +136,17 @@ pub const AT_REMOVEDIR: i32 = libc::AT_REMOVEDIR;
 
 /// Flags of [`open`], in this platform's numbers.
 pub mod open_flags {
-    #[cfg(linux)]
-    pub use libc::O_LARGEFILE;
     pub use libc::{
         O_ACCMODE, O_APPEND, O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
     };
+    #[cfg(linux)]
+    pub use libc::{O_DIRECT, O_LARGEFILE};
     /// Files are large here without being asked.
     #[cfg(not(linux))]
     pub const O_LARGEFILE: i32 = 0;
+    /// Not known here.
+    #[cfg(not(linux))]
+    pub const O_DIRECT: i32 = 0;
 }
 
 /// Flags of new sockets, in this platform's numbers.

@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use blitz_driver::Driver;
 use blitz_driver::completion::{
-    BufferPool, FixedPool, accept, allocate, close, connect, make_dir, open, poll, read_at,
-    read_fixed, receive, rename, send, send_zc, send_zc_vectored, shut_down, splice, stat, sync,
-    truncate, unlink, write_at, write_fixed,
+    BufferPool, FixedPool, ToFill, ToWrite, accept, advise, allocate, close, connect, link,
+    make_dir, open, poll, read_at, read_fixed, read_vectored_at, receive, rename, send, send_zc,
+    send_zc_vectored, shut_down, splice, stat, symlink, sync, sync_range, truncate, unlink,
+    write_at, write_fixed, write_vectored_at,
 };
 use blitz_sys::completion::Opcode;
 use blitz_sys::completion::faults::Fault;
 use blitz_sys::errno::{self, EINTR, is_undone};
+use blitz_sys::file::{Advice, WriteBack};
 
 use super::{CONTENT, REFUSALS, c_path, content, descriptors, file, on_tampered, received};
 use crate::child;
@@ -77,6 +79,33 @@ fn cases() -> Vec<Case> {
             assert_eq!(pool.in_use(), 0);
             written
         }),
+        case(Opcode::READV, 16, |driver, dir| {
+            let buffers = ToFill::new(vec![Vec::with_capacity(8), Vec::with_capacity(8)]);
+            let op = read_vectored_at(driver.handle(), file(dir, CONTENT), buffers, 0);
+            let (read, buffers) = drive(driver, op);
+            assert_eq!(buffers.concat(), CONTENT[..*read.as_ref().unwrap_or(&0)]);
+            assert_eq!(buffers.len(), 2);
+            read
+        }),
+        case(Opcode::WRITEV, 16, |driver, dir| {
+            let (front, back) = CONTENT.split_at(8);
+            let buffers = ToWrite::new(vec![front.to_vec(), back.to_vec()]);
+            let op = write_vectored_at(driver.handle(), file(dir, b""), buffers, 0);
+            let (written, buffers) = drive(driver, op);
+            assert_eq!(buffers.concat(), CONTENT);
+            assert_eq!(content(dir), CONTENT[..*written.as_ref().unwrap_or(&0)]);
+            written
+        }),
+        case(Opcode::FADVISE, 0, |driver, dir| {
+            let file = file(dir, CONTENT);
+            let op = advise(driver.handle(), file, 0, 8, Advice::WillNeed);
+            drive(driver, op).map(|()| 0)
+        }),
+        case(Opcode::SYNC_FILE_RANGE, 0, |driver, dir| {
+            let file = file(dir, CONTENT);
+            let op = sync_range(driver.handle(), file, 0, 8, WriteBack::Whole);
+            drive(driver, op).map(|()| 0)
+        }),
         case(Opcode::FSYNC, 0, |driver, dir| {
             drive(driver, sync(driver.handle(), file(dir, b"x"), true)).map(|()| 0)
         }),
@@ -126,6 +155,26 @@ fn cases() -> Vec<Case> {
             let op = rename(driver.handle(), c_path(&from), c_path(&to), 0);
             let done = drive(driver, op);
             assert_eq!((from.exists(), to.exists()), (done.is_err(), done.is_ok()));
+            done.map(|()| 0)
+        }),
+        case(Opcode::LINKAT, 0, |driver, dir| {
+            drop(file(dir, CONTENT));
+            let (original, new) = (dir.join("file"), dir.join("linked"));
+            let op = link(driver.handle(), c_path(&original), c_path(&new));
+            let done = drive(driver, op);
+            assert_eq!(std::fs::read(&new).is_ok(), done.is_ok());
+            done.map(|()| 0)
+        }),
+        case(Opcode::SYMLINKAT, 0, |driver, dir| {
+            let (target, new) = (dir.join("nowhere"), dir.join("symlink"));
+            let done = drive(
+                driver,
+                symlink(driver.handle(), c_path(&target), c_path(&new)),
+            );
+            assert_eq!(
+                std::fs::read_link(&new).ok(),
+                done.is_ok().then_some(target)
+            );
             done.map(|()| 0)
         }),
         case(Opcode::UNLINKAT, 0, |driver, dir| {

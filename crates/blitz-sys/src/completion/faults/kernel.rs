@@ -171,6 +171,21 @@ impl Kernel {
                     })
                     .fold(0, u64::wrapping_add)
             }
+            Opcode::READV | Opcode::WRITEV => (0..len as usize)
+                .map(|n| {
+                    let part = address.cast::<libc::iovec>().wrapping_add(n);
+                    // SAFETY: the caller's.
+                    let part = unsafe { part.read_volatile() };
+                    let start = part.iov_base.cast();
+                    if sqe.opcode() == Opcode::READV {
+                        // SAFETY: the caller's.
+                        unsafe { fill(start, part.iov_len, byte) }
+                    } else {
+                        // SAFETY: the caller's.
+                        unsafe { sum(start, part.iov_len) }
+                    }
+                })
+                .fold(0, u64::wrapping_add),
             // SAFETY: the caller's.
             Opcode::CONNECT => unsafe { sum(address, offset as usize) },
             Opcode::STATX => {
@@ -181,7 +196,7 @@ impl Kernel {
             }
             // SAFETY: the caller's.
             Opcode::OPENAT | Opcode::UNLINKAT | Opcode::MKDIRAT => unsafe { text(address) },
-            Opcode::RENAMEAT => {
+            Opcode::RENAMEAT | Opcode::LINKAT | Opcode::SYMLINKAT => {
                 // SAFETY: the caller's.
                 let from = unsafe { text(address) };
                 // SAFETY: the caller's.
