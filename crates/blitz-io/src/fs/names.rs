@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use blitz_core::waiting::{Resource, Site, UNKNOWN};
-use blitz_driver::completion::{rename as rename_op, unlink};
+use blitz_driver::completion::{link as link_op, rename as rename_op, unlink};
 
 use super::error::{at, to_c};
 use super::job::{Job, check_runtime, on_pool};
@@ -220,7 +220,7 @@ pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Path
 /// Gives the file `original` one more name, `link`.
 ///
 /// # Cancel safety
-/// Not safe: a dropped call goes on.
+/// Not safe: whether a dropped call has made it is not known.
 ///
 /// # Errors
 /// Those of `link(2)`, with the new path.
@@ -231,10 +231,11 @@ pub fn hard_link(
 ) -> impl Future<Output = io::Result<()>> {
     static CALL: Site = Site::new("fs::hard_link", Resource::None);
     call(&CALL, UNKNOWN, async move {
-        let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
-        on_pool("fs::hard_link", move || {
-            at(std::fs::hard_link(&original, &link), "make the link", &link)
-        })
-        .await
+        let (original, link) = (original.as_ref(), link.as_ref());
+        let result = async {
+            let (original, link) = (to_c(original)?, to_c(link)?);
+            Job::new("fs::hard_link", |driver| link_op(driver, original, link)).await?
+        };
+        at(result.await, "make the link", link)
     })
 }

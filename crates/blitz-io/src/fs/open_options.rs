@@ -6,7 +6,7 @@ use std::path::Path;
 use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::completion::open;
 use blitz_sys::file::open_flags::{
-    O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
+    O_ACCMODE, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
 };
 use blitz_sys::file::open_now;
 
@@ -50,11 +50,11 @@ pub struct OpenOptions {
     create_new: bool,
     pub(super) mode: u32,
     pub(super) custom_flags: i32,
+    pub(super) is_direct: bool,
 }
 
 impl OpenOptions {
     /// None of the options set: at least reading, writing or appending must be.
-    #[allow(clippy::new_without_default, reason = "as std's and tokio's")]
     pub fn new() -> Self {
         Self::of(std::fs::OpenOptions::new(), false)
     }
@@ -71,6 +71,7 @@ impl OpenOptions {
             create_new: false,
             mode: 0o666,
             custom_flags: 0,
+            is_direct: false,
         }
     }
 
@@ -128,9 +129,12 @@ impl OpenOptions {
         static CALL: Site = Site::new("fs::OpenOptions::open", Resource::None);
         call(&CALL, UNKNOWN, async move {
             let path = path.as_ref();
-            self.open_std(path)
-                .await
-                .map(|(file, _)| File::from_std(file))
+            let (file, _) = self.open_std(path).await?;
+            Ok(if self.is_opaque {
+                File::from_std(file)
+            } else {
+                File::opened(file, self.has_direct())
+            })
         })
     }
 
@@ -142,6 +146,12 @@ impl OpenOptions {
     async fn try_open(&self, path: &Path) -> io::Result<(std::fs::File, u64)> {
         let mut len = 0;
         check_runtime("fs::File::open")?;
+        if self.is_direct && O_DIRECT == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this system has no O_DIRECT",
+            ));
+        }
         let name = to_c(path)?;
         let flags = if self.is_opaque { 0 } else { self.flags()? };
         let makes = self.create || self.create_new;
@@ -199,12 +209,24 @@ impl OpenOptions {
                 (if create { O_CREAT } else { 0 }) | (if truncate { O_TRUNC } else { 0 })
             }
         };
-        Ok(access | makes | self.custom_flags & !O_ACCMODE)
+        let direct = if self.is_direct { O_DIRECT } else { 0 };
+        Ok(access | makes | direct | self.custom_flags & !O_ACCMODE)
+    }
+
+    /// By that option, or by its flag.
+    const fn has_direct(&self) -> bool {
+        self.is_direct || self.custom_flags & O_DIRECT != 0
     }
 }
 
 fn senseless(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl From<std::fs::OpenOptions> for OpenOptions {

@@ -252,7 +252,15 @@ async fn files(dir: &Path, who: usize) -> io::Result<()> {
             got.iter().all(|byte| *byte == round as u8),
             "{who}: at its position"
         );
+        ranges(&file, who).await?;
         drop(file);
+        let linked = dir.join(format!("{who}-linked"));
+        again!(fs::hard_link(&path, &linked).await)?;
+        again!(fs::remove_file(&linked).await)?;
+        again!(fs::symlink(&path, &linked).await)?;
+        let mut entries = again!(fs::read_dir(dir).await)?;
+        while again!(entries.next_entry().await)?.is_some() {}
+        again!(fs::remove_file(&linked).await)?;
 
         // What is in the buffer is written behind the caller's back: if that fails for good its bytes are gone, a later call
         // tells, and all of it is written anew.
@@ -269,6 +277,38 @@ async fn files(dir: &Path, who: usize) -> io::Result<()> {
         again!(fs::remove_file(&moved).await)?;
     }
     Ok(())
+}
+
+/// Several buffers at a position, and what is said of ranges.
+async fn ranges(file: &fs::File, who: usize) -> io::Result<()> {
+    let halves = [vec![who as u8; 100], vec![!who as u8; 100]];
+    let mut parts = halves.clone().map(Counted::new).into();
+    loop {
+        let written;
+        (written, parts) = file.write_vectored_at(parts, 200).await;
+        // A part alone is written again with the other.
+        if again_later(written)? == 200 {
+            break;
+        }
+    }
+    loop {
+        let rooms = (0..2).map(|_| Counted::new(Vec::with_capacity(100)));
+        let (read, rooms) = file.read_vectored_at(rooms.collect(), 200).await;
+        if again_later(read)? == 200 {
+            assert!(
+                rooms[0].0 == halves[0] && rooms[1].0 == halves[1],
+                "{who}: in parts"
+            );
+            break;
+        }
+    }
+    again!(file.fadvise(0, 0, fs::Advice::WillNeed).await)?;
+    again!(file.sync_file_range(0, 0, fs::WriteBack::Begin).await)?;
+    let mode = fs::FallocateMode::KeepSize;
+    match again!(file.fallocate(mode, 0, 10_000).await) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+        done => done,
+    }
 }
 
 /// Writes a file in small pieces, asking again for what says that it may succeed then.

@@ -450,10 +450,10 @@ fn many_share_one_flush() {
 }
 
 /// A file system of 64 KiB, unmounted when it is dropped; `None` where this user may not mount.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = std::process::Command::new("mount");
         mount
@@ -461,6 +461,10 @@ impl SmallDisk {
             .arg(dir.path());
         let mounted = mount.output().is_ok_and(|output| output.status.success());
         mounted.then(|| Self(dir))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 
@@ -480,7 +484,7 @@ fn what_a_full_disk_did_not_take_is_written_once_there_is_room() {
             eprintln!("no right to mount: nothing tested");
             return;
         };
-        let (path, ballast) = (disk.0.path().join("a"), disk.0.path().join("ballast"));
+        let (path, ballast) = (disk.path().join("a"), disk.path().join("ballast"));
         run(runtime, async {
             std::fs::write(&ballast, [0; 40_000]).unwrap();
             let bytes: Vec<u8> = (0..50_000).map(|n| n as u8).collect();

@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use blitz_io::fs::{File, OpenOptions};
+use blitz_io::fs::{self, FallocateMode, File, OpenOptions};
 use blitz_io::io::AsyncWriteExt;
 
-use crate::fs::{make_fifo, with_dir};
-use crate::harness::run;
+use crate::fs::{SmallDisk, make_fifo, with_dir};
+use crate::harness::{on_every, run};
 
 #[test]
 fn the_buffer_comes_back_from_a_runtime_that_has_shut_down() {
@@ -126,6 +126,126 @@ fn under_a_size_limit() {
         // Positioned writes have their own answer.
         let (written, _) = file.write_at(vec![1; 100], LIMIT as u64).await;
         assert_eq!(written.unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(file.metadata().await.unwrap().len(), LIMIT as u64);
+    });
+}
+
+/// What a write has left of `bytes` when it fails: each count is of bytes that are there.
+async fn until_refused(file: &File, bytes: &[u8]) -> (usize, std::io::Error) {
+    let mut at = 0;
+    loop {
+        let rest = &bytes[at..];
+        let parts: Vec<Vec<u8>> = rest.chunks(3_000).map(<[u8]>::to_vec).collect();
+        let (written, back) = file.write_vectored_at(parts, at as u64).await;
+        assert!(back.concat() == rest, "the buffers come back");
+        match written {
+            Ok(count) => at += count,
+            Err(error) => return (at, error),
+        }
+        assert!(at < bytes.len(), "there is no end");
+    }
+}
+
+#[test]
+fn every_way_to_write_says_that_the_disk_is_full() {
+    on_every(|runtime| {
+        let Some(disk) = SmallDisk::mount() else {
+            eprintln!("no right to mount: nothing tested");
+            return;
+        };
+        let (elsewhere, bytes) = (tempfile::tempdir().unwrap(), vec![7; 200_000]);
+        let source = elsewhere.path().join("source");
+        std::fs::write(&source, &bytes).unwrap();
+        run(runtime, async {
+            let path = disk.path().join("a");
+            let remove = async || fs::remove_file(&path).await.unwrap();
+            let written = fs::write(&path, &bytes).await.unwrap_err();
+            assert_eq!(written.kind(), ErrorKind::StorageFull);
+            remove().await;
+            let copied = fs::copy(&source, &path).await.unwrap_err();
+            assert_eq!(copied.kind(), ErrorKind::StorageFull);
+            remove().await;
+
+            let file = File::create(&path).await.unwrap();
+            let (len, error) = until_refused(&file, &bytes).await;
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            assert!(std::fs::read(&path).unwrap() == bytes[..len]);
+            assert!(len > 30_000);
+            remove().await;
+            drop(file);
+
+            let file = File::create(&path).await.unwrap();
+            let source = File::open(&source).await.unwrap();
+            let mut copied = 0;
+            let error = loop {
+                let rest = 200_000 - copied;
+                match source.copy_file_range(copied, &file, copied, rest).await {
+                    Ok(count) => copied += count,
+                    Err(error) => break error,
+                }
+                assert!(copied < 200_000);
+            };
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            assert!(std::fs::read(&path).unwrap() == bytes[..copied as usize]);
+            remove().await;
+            drop(file);
+
+            let file = File::create(&path).await.unwrap();
+            let reserved = file.fallocate(FallocateMode::Allocate, 0, 200_000).await;
+            let kind = reserved.unwrap_err().kind();
+            assert!(matches!(
+                kind,
+                ErrorKind::StorageFull | ErrorKind::Unsupported
+            ));
+            // What is reserved is there whatever others write.
+            if kind == ErrorKind::StorageFull {
+                file.fallocate(FallocateMode::Allocate, 0, 20_000)
+                    .await
+                    .unwrap();
+                assert!(fs::write(disk.path().join("b"), &bytes).await.is_err());
+                let (written, _) = file.write_at(vec![1; 20_000], 0).await;
+                assert_eq!(written.unwrap(), 20_000);
+            }
+        });
+    });
+}
+
+#[test]
+fn every_way_to_write_says_that_a_file_may_not_be_so_large() {
+    crate::child::run(
+        "trap '' XFSZ; ulimit -f 8",
+        "fs_faults::every_way_under_a_size_limit",
+    );
+}
+
+#[test]
+#[ignore = "run by every_way_to_write_says_that_a_file_may_not_be_so_large, under its limit"]
+fn every_way_under_a_size_limit() {
+    const LIMIT: usize = 8 * 512;
+    with_dir(async |dir| {
+        let too_large = |error: std::io::Error| assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        let path = dir.join("a");
+        let bytes = vec![7; 3 * LIMIT];
+        too_large(fs::write(&path, &bytes).await.unwrap_err());
+        let file = File::create(&path).await.unwrap();
+        let (len, error) = until_refused(&file, &bytes).await;
+        too_large(error);
+        assert_eq!(len, LIMIT);
+        assert!(std::fs::read(&path).unwrap() == bytes[..LIMIT]);
+        too_large(file.set_len(LIMIT as u64 + 1).await.unwrap_err());
+        let zeros = File::open("/dev/zero").await.unwrap();
+        let copied = zeros.copy_file_range(0, &file, 0, 3 * LIMIT as u64).await;
+        assert_eq!(copied.unwrap(), LIMIT as u64);
+        let more = zeros.copy_file_range(0, &file, LIMIT as u64, 1).await;
+        too_large(more.unwrap_err());
+        let reserved = file
+            .fallocate(FallocateMode::Allocate, 0, 2 * LIMIT as u64)
+            .await;
+        let kind = reserved.unwrap_err().kind();
+        assert!(
+            matches!(kind, ErrorKind::FileTooLarge | ErrorKind::Unsupported),
+            "{kind}"
+        );
         assert_eq!(file.metadata().await.unwrap().len(), LIMIT as u64);
     });
 }

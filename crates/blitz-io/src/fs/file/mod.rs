@@ -1,6 +1,9 @@
 //! An open file.
 
 mod bell;
+mod direct;
+mod positioned;
+mod space;
 mod state;
 mod streams;
 #[cfg(unix)]
@@ -19,13 +22,11 @@ use std::time::SystemTime;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::waiting::{Resource, Site, UNKNOWN};
 use blitz_driver::completion as ops;
-use blitz_io_traits::{IoBuf, IoBufMut};
 use blitz_sys::descriptor::AsRawFd as _;
-use blitz_sys::errno;
-use blitz_sys::file::{read_now, write_now};
+use blitz_sys::file::is_direct;
 
 use super::OpenOptions;
-use super::job::{Job, on_pool, on_ring_or_pool};
+use super::job::{Job, on_pool};
 use super::names::is_on_the_spot;
 use crate::context::call;
 use state::State;
@@ -34,7 +35,7 @@ use state::State;
 ///
 /// Reading and writing go through [`AsyncRead`](crate::io::AsyncRead), [`AsyncWrite`](crate::io::AsyncWrite) and
 /// [`AsyncSeek`](crate::io::AsyncSeek), at the position that the system keeps for the file and its clones. The positioned
-/// [`read_at`](Self::read_at) and [`write_at`](Self::write_at) take owned buffers and move nothing.
+/// [`read_at`](Self::read_at) and [`write_at`](Self::write_at) and their vectored kind take owned buffers and move nothing.
 ///
 /// # Nothing written is lost without an error
 /// A write may be taken before it is carried out. Then [`flush`](crate::io::AsyncWriteExt::flush) waits for it and reports its
@@ -67,6 +68,8 @@ use state::State;
 pub struct File {
     std: Arc<std::fs::File>,
     state: Mutex<State>,
+    /// Its transfers go past the page cache.
+    is_direct: bool,
 }
 
 impl File {
@@ -132,14 +135,20 @@ impl File {
 
     /// Takes over a file that std has opened.
     pub fn from_std(std: std::fs::File) -> Self {
+        let is_direct = is_direct(std.as_raw_fd());
+        Self::opened(std, is_direct)
+    }
+
+    pub(super) fn opened(std: std::fs::File, is_direct: bool) -> Self {
         Self {
             std: Arc::new(std),
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(is_direct)),
+            is_direct,
         }
     }
 
     /// Waits until what was written is with the system, and reports what went wrong since the last report.
-    async fn settle(&self) -> io::Result<()> {
+    pub(super) async fn settle(&self) -> io::Result<()> {
         poll_fn(|cx| {
             if self.state.lock().is_settled() {
                 return Poll::Ready(Ok(()));
@@ -158,6 +167,10 @@ impl File {
             flushed
         })
         .await
+    }
+
+    pub(super) fn std(&self) -> &std::fs::File {
+        &self.std
     }
 
     /// Brings content and metadata to the disk.
@@ -320,7 +333,7 @@ impl File {
         static CALL: Site = Site::new("fs::File::try_clone", Resource::None);
         call(&CALL, UNKNOWN, async move {
             self.settle().await?;
-            let mut clone = Self::from_std(self.std.try_clone()?);
+            let mut clone = Self::opened(self.std.try_clone()?, self.is_direct);
             clone.set_max_buf_size(self.max_buf_size());
             Ok(clone)
         })
@@ -350,7 +363,9 @@ impl File {
     /// The file as it was, if something is.
     #[allow(clippy::result_large_err, reason = "tokio's signature")]
     pub fn try_into_std(mut self) -> Result<std::fs::File, Self> {
-        let mut state = std::mem::replace(&mut self.state, Mutex::new(State::new())).into_inner();
+        let is_direct = self.is_direct;
+        let fresh = Mutex::new(State::new(is_direct));
+        let mut state = std::mem::replace(&mut self.state, fresh).into_inner();
         if state.is_busy() {
             self.state = Mutex::new(state);
             return Err(self);
@@ -362,6 +377,7 @@ impl File {
         Arc::try_unwrap(std).map_err(|std| Self {
             std,
             state: Mutex::new(state),
+            is_direct,
         })
     }
 
@@ -382,99 +398,6 @@ impl File {
     pub fn max_buf_size(&self) -> usize {
         self.state.lock().max_buf_size
     }
-
-    /// Reads into `buffer` at `offset`, wherever the file's position is, and returns the buffer with the count.
-    ///
-    /// Fewer bytes than there is room for come at the end of the file, and when the rest would have to be waited for.
-    ///
-    /// # Cancel safety
-    /// Safe for the file; the buffer is lost.
-    ///
-    /// # Errors
-    /// Those of `pread(2)`.
-    ///
-    /// # Examples
-    /// ```
-    /// # #[blitz_io::main]
-    /// # async fn main() -> std::io::Result<()> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("table");
-    /// use blitz_io::fs::File;
-    ///
-    /// let file = File::create_new(&path).await?;
-    /// let (written, _) = file.write_at(b"0123456789".to_vec(), 0).await;
-    /// assert_eq!(written?, 10);
-    /// let (read, buffer) = file.read_at(Vec::with_capacity(4), 3).await;
-    /// assert_eq!((read?, &buffer[..]), (4, &b"3456"[..]));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn read_at<B: IoBufMut>(
-        &self,
-        mut buffer: B,
-        offset: u64,
-    ) -> impl Future<Output = (io::Result<usize>, B)> {
-        static CALL: Site = Site::new("fs::File::read_at", Resource::None);
-        call(&CALL, UNKNOWN, async move {
-            let coop = poll_fn(blitz_core::budget::poll_proceed).await;
-            let fd = self.std.as_raw_fd();
-            let answer = buffer.fill(|room| {
-                room.clear();
-                read_now(fd, room, usize::MAX, Some(offset))
-            });
-            if !must_wait(answer) {
-                coop.made_progress();
-                return (errno::check(answer).map(|n| n as usize), buffer);
-            }
-            drop(coop);
-            let std = self.std.clone();
-            on_ring_or_pool("fs::File::read_at", |driver| {
-                ops::read_at(driver, std, buffer, Some(offset))
-            })
-            .await
-        })
-    }
-
-    /// Writes `buffer`'s bytes at `offset`, wherever the file's position is, and returns the buffer with the count.
-    ///
-    /// # Cancel safety
-    /// Not safe: whether a dropped call has written is not known.
-    ///
-    /// # Errors
-    /// Those of `pwrite(2)`.
-    #[track_caller]
-    pub fn write_at<B: IoBuf>(
-        &self,
-        buffer: B,
-        offset: u64,
-    ) -> impl Future<Output = (io::Result<usize>, B)> {
-        static CALL: Site = Site::new("fs::File::write_at", Resource::None);
-        call(&CALL, UNKNOWN, async move {
-            let coop = poll_fn(blitz_core::budget::poll_proceed).await;
-            if self.state.lock().may_write_now {
-                let answer = write_now(self.std.as_raw_fd(), buffer.init_bytes(), Some(offset));
-                if !must_wait(answer) {
-                    coop.made_progress();
-                    return (errno::check(answer).map(|n| n as usize), buffer);
-                }
-                if answer == -errno::EOPNOTSUPP {
-                    self.state.lock().may_write_now = false;
-                }
-            }
-            drop(coop);
-            let std = self.std.clone();
-            on_ring_or_pool("fs::File::write_at", |driver| {
-                ops::write_at(driver, std, buffer, Some(offset))
-            })
-            .await
-        })
-    }
-}
-
-/// Whether a call on the spot says that it is for the ring or the pool.
-fn must_wait(answer: i32) -> bool {
-    answer == -errno::EAGAIN || answer == -errno::EOPNOTSUPP || answer == -errno::EINTR
 }
 
 impl Drop for File {

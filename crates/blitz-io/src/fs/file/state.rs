@@ -79,7 +79,7 @@ enum UnderWay {
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_direct: bool) -> Self {
         Self {
             under_way: UnderWay::Idle,
             read: Vec::new(),
@@ -93,8 +93,9 @@ impl State {
             spare: Vec::new(),
             position: 0,
             max_buf_size: MAX_BUF_SIZE,
-            may_read_now: true,
-            may_write_now: true,
+            // Past the cache every call on the spot would wait for the disk.
+            may_read_now: !is_direct,
+            may_write_now: !is_direct,
             is_positioned: None,
             bell: Arc::default(),
         }
@@ -420,7 +421,7 @@ mod tests {
     #[test]
     fn what_a_failed_write_lost_is_counted_until_it_is_told() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let mut state = State::new();
+        let mut state = State::new(false);
         let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
         state.end_write(Err(broken()), b"taken".to_vec(), 2, None, &file);
         assert_eq!((state.lost, state.has_unsent()), (3, false));

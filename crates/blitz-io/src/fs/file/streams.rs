@@ -11,6 +11,7 @@ use blitz_sys::errno;
 use blitz_sys::file::{read_now, write_now};
 
 use super::File;
+use super::direct::explain;
 
 impl AsyncRead for File {
     fn poll_read(
@@ -20,6 +21,7 @@ impl AsyncRead for File {
     ) -> Poll<io::Result<()>> {
         let coop = ready!(budget::poll_proceed(cx));
         let this = self.get_mut();
+        let is_direct = this.is_direct;
         let state = this.state.get_mut();
         loop {
             if buf.remaining() == 0 || state.take_read(buf) {
@@ -27,7 +29,7 @@ impl AsyncRead for File {
                 return Poll::Ready(Ok(()));
             }
             // What was written comes first, also if it failed before.
-            ready!(state.poll_flush_alone(cx, &this.std))?;
+            ready!(state.poll_flush_alone(cx, &this.std)).map_err(explain(is_direct))?;
             if state.unread() > 0 {
                 continue;
             }
@@ -60,8 +62,9 @@ impl AsyncWrite for File {
     ) -> Poll<io::Result<usize>> {
         let coop = ready!(budget::poll_proceed(cx));
         let this = self.get_mut();
+        let is_direct = this.is_direct;
         let state = this.state.get_mut();
-        ready!(state.poll_flush_alone(cx, &this.std))?;
+        ready!(state.poll_flush_alone(cx, &this.std)).map_err(explain(is_direct))?;
         state.unread_to_position(&this.std)?;
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
@@ -110,7 +113,8 @@ impl AsyncWrite for File {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.state.get_mut().poll_flush_alone(cx, &this.std)
+        let flushed = this.state.get_mut().poll_flush_alone(cx, &this.std);
+        flushed.map_err(explain(this.is_direct))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
