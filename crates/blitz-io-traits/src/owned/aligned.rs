@@ -13,7 +13,7 @@ const ALIGNMENT: usize = 4096;
 
 /// Bytes in memory that is aligned and of a length that is a multiple of the alignment: what direct I/O (`O_DIRECT`) transfers.
 ///
-/// Its capacity is fixed. As with a `Vec`, a read fills it up to its capacity and then [`len`](<[u8]>::len) says how far, and a
+/// Its capacity is fixed. As with a `Vec`, a read fills it up to its capacity and then its length says how far, and a
 /// write takes what it holds.
 ///
 /// # Examples

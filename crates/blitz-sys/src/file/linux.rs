@@ -273,7 +273,7 @@ pub mod now {
         answer(unsafe { super::preadv2(fd, first, count, offset as i64, libc::RWF_NOWAIT) })
     }
 
-    /// As [`write`], of several parts.
+    /// As [`write()`], of several parts.
     ///
     /// # Safety
     /// The bytes that they name are initialised, and stay unchanged during the call.
