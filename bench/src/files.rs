@@ -321,6 +321,54 @@ pub fn run(row: &str, runtime: &str) -> Sample {
     }
 }
 
+/// Random blocks, each looked at whole: read into a buffer, or where they lie in a map of the file.
+pub fn summed(runtime: &str) -> Sample {
+    let folder = folder();
+    warm(&folder);
+    let path = folder.join("large");
+    let sum = |block: &[u8]| block.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    match runtime {
+        "tokio-pread" => crate::rt::tokio_mt::run(async move {
+            let mut file = Arc::new(std::fs::File::open(path).expect("open"));
+            let (mut buffer, mut total) = (vec![0; BLOCK], 0);
+            let started = Instant::now();
+            for offset in offsets(7).take(READS) {
+                (file, buffer) = tokio_pread(file, buffer, offset).await;
+                total += sum(&buffer);
+            }
+            std::hint::black_box(total);
+            per_op(started, READS)
+        }),
+        "blitz-mt" => crate::rt::blitz_mt::run(async move {
+            let mut file = blitz_io::fs::File::open(path).await.expect("open");
+            let (mut buffer, mut total) = (vec![0; BLOCK], 0);
+            let started = Instant::now();
+            for offset in offsets(7).take(READS) {
+                (file, buffer) = blitz_read_at(file, buffer, offset).await;
+                total += sum(&buffer);
+            }
+            std::hint::black_box(total);
+            per_op(started, READS)
+        }),
+        "blitz-mapped" => crate::rt::blitz_mt::run(async move {
+            let file = blitz_io::fs::File::open(path).await.expect("open");
+            let mut total = 0;
+            let started = Instant::now();
+            // Mapping it and bringing its pages into the address space are part of the price.
+            // SAFETY: the file is this program's, written before, and not again.
+            let map = unsafe { blitz_io::fs::Mmap::map(&file) }
+                .await
+                .expect("map");
+            for offset in offsets(7).take(READS) {
+                total += sum(&map[offset as usize..offset as usize + BLOCK]);
+            }
+            std::hint::black_box(total);
+            per_op(started, READS)
+        }),
+        other => panic!("no runtime {other}"),
+    }
+}
+
 /// The floor: the ring without a runtime.
 fn raw_ring(row: &str) -> Sample {
     use io_uring::{IoUring, opcode, types};

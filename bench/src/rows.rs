@@ -190,6 +190,11 @@ pub const ROWS: &[Row] = &[
     higher("csv_pipeline", "MB/s", PIPELINE),
     lower("random_read_1", "us per 4 KiB read", FILES),
     lower("random_read_32", "us per 4 KiB read, 32 in flight", FILES),
+    lower(
+        "blocks_summed",
+        "us per 4 KiB read and summed",
+        &["tokio-pread", "blitz-mt", "blitz-mapped"],
+    ),
     lower("small_files_1", "us per file", WHOLE_FILES),
     lower("small_files_64", "us per file, 64 at once", WHOLE_FILES),
     lower("large_file", "us per 256 KiB chunk", WHOLE_FILES),
@@ -209,7 +214,13 @@ pub const ROWS: &[Row] = &[
     lower(
         "send_file",
         "us per MiB from a file to a socket",
-        &["tokio-mt", "blitz-mt", "blitz-sendfile"],
+        &[
+            "tokio-mt",
+            "blitz-mt",
+            "blitz-sendfile",
+            "blitz-mapped",
+            "blitz-mapped-zc",
+        ],
     ),
     lower("mutex_1", "ns per lock and unlock", MUTEX),
     lower("mutex_4", "ns per lock and unlock, 4 tasks", MUTEX),
@@ -274,6 +285,7 @@ pub const ROWS: &[Row] = &[
 /// Runs one cell in this process.
 pub fn run(row: &str, runtime: &str) -> Sample {
     match row {
+        "blocks_summed" => files::summed(runtime),
         "random_read_1" | "random_read_32" | "small_files_1" | "small_files_64" | "large_file" => {
             files::run(row, runtime)
         }

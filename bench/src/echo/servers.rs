@@ -52,6 +52,8 @@ pub fn serve(runtime: &str, size: usize, ready: impl FnOnce(SocketAddr) + Send +
         "tokio-mt:file" => file_by_copy_tokio(ready),
         "blitz-mt:file" => file_by_copy_blitz(ready),
         "blitz-sendfile:file" => file_by_sendfile(ready),
+        "blitz-mapped:file" => file_by_map(ready, false),
+        "blitz-mapped-zc:file" => file_by_map(ready, true),
         other => panic!("no server {other}"),
     }
 }
@@ -211,5 +213,36 @@ fn file_by_sendfile(ready: impl FnOnce(SocketAddr) + Send + 'static) {
         let (socket, _) = listener.accept().await.expect("accept");
         let file = blitz_io::fs::File::open(served_file()).await.expect("open");
         while socket.send_file(&file, 0, FILE).await.is_ok() {}
+    })
+}
+
+/// A map that is made once and sent from again and again: by a write, or without a copy.
+fn file_by_map(ready: impl FnOnce(SocketAddr) + Send + 'static, is_zero_copy: bool) {
+    use blitz_io::fs::{File, Mmap};
+    use blitz_io::io::IoBuf;
+    const PIECE: usize = 256 << 10;
+    crate::rt::blitz_mt::run_on(1, async move {
+        let listener = blitz_io::net::TcpListener::bind(ANY).await.expect("bind");
+        ready(listener.local_addr().expect("bound"));
+        let (socket, _) = listener.accept().await.expect("accept");
+        let file = File::open(served_file()).await.expect("open");
+        // SAFETY: the file is this program's, written before, and not again.
+        let map = unsafe { Mmap::map(&file) }.await.expect("map");
+        map.load().await.expect("load");
+        loop {
+            let mut at = 0;
+            while at < map.len() {
+                let part = map.clone().slice(at..map.len().min(at + PIECE));
+                let (sent, _) = if is_zero_copy {
+                    socket.send_zc(part).await
+                } else {
+                    socket.write_owned(part).await
+                };
+                match sent {
+                    Ok(n) => at += n,
+                    Err(_the_client_has_seen_enough) => return,
+                }
+            }
+        }
     })
 }
