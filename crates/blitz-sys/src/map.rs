@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-use memmap2::{Advice as MapAdvice, MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw};
 
 use crate::errno;
 use crate::file::Advice;
@@ -75,18 +75,10 @@ impl Map {
     /// # Errors
     /// Those of `madvise(2)`.
     pub fn advise(&self, advice: Advice) -> io::Result<()> {
-        let advice = match advice {
-            Advice::Normal => MapAdvice::Normal,
-            Advice::Sequential => MapAdvice::Sequential,
-            Advice::Random => MapAdvice::Random,
-            Advice::WillNeed => MapAdvice::WillNeed,
-            // Of a map these would throw pages away, or mean nothing.
-            Advice::DontNeed | Advice::NoReuse => return Ok(()),
-        };
         if self.is_empty() {
             return Ok(());
         }
-        self.0.advise(advice)
+        advise(&self.0, advice)
     }
 
     /// Brings every page into memory, waiting for the disk: an access then waits for none, until the system wants the memory back.
@@ -100,6 +92,24 @@ impl Map {
         }
         load(self.0.as_mut_ptr(), self.len())
     }
+}
+
+#[cfg(unix)]
+fn advise(map: &MmapRaw, advice: Advice) -> io::Result<()> {
+    use memmap2::Advice as Said;
+    map.advise(match advice {
+        Advice::Normal => Said::Normal,
+        Advice::Sequential => Said::Sequential,
+        Advice::Random => Said::Random,
+        Advice::WillNeed => Said::WillNeed,
+        // Of a map these would throw pages away, or mean nothing.
+        Advice::DontNeed | Advice::NoReuse => return Ok(()),
+    })
+}
+
+#[cfg(not(unix))]
+fn advise(_map: &MmapRaw, _advice: Advice) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(linux)]
