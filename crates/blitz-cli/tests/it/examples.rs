@@ -153,6 +153,27 @@ fn file_copy_copies_every_byte_and_names_a_missing_file() {
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
 }
 
+#[test]
+fn journal_keeps_what_it_took_and_leaves_out_half_a_record() {
+    let path = std::env::temp_dir().join(format!("blitz-journal-{}", std::process::id()));
+    // Of a process of this number that was ended before its time.
+    let _ = std::fs::remove_file(&path);
+    let run = |words: &[&str]| {
+        let words = words.iter().map(std::ffi::OsStr::new);
+        let words: Vec<_> = std::iter::once(path.as_os_str()).chain(words).collect();
+        output_of("journal", &words)
+    };
+    assert!(run(&["append", "one", "two"]).contains("2 lines, 22 bytes"));
+    run(&["append", "three"]);
+    assert_eq!(run(&["list"]), "one\ntwo\nthree\n");
+    let file = std::fs::File::options().write(true).open(&path);
+    file.expect("it is there").set_len(34).expect("it is cut");
+    assert_eq!(run(&["list"]), "one\ntwo\n");
+    run(&["append", "four"]);
+    assert_eq!(run(&["list"]), "one\ntwo\nfour\n");
+    std::fs::remove_file(&path).expect("the file is ours");
+}
+
 /// Runs an example and gives what it printed.
 fn output_of(name: &str, words: &[&std::ffi::OsStr]) -> String {
     let output = Command::new(example(name))
