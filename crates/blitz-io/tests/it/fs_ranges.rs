@@ -71,6 +71,36 @@ fn several_buffers_are_one_transfer() {
     });
 }
 
+/// (`u64::MAX` was taken for the file's own position, and moved it.)
+#[test]
+fn an_offset_that_no_file_has_is_refused() {
+    with_dir(async |dir| {
+        let mut file = scratch(&dir.join("a")).await;
+        file.write_all(b"0123456789").await.unwrap();
+        file.seek(SeekFrom::Start(3)).await.unwrap();
+        for offset in [u64::MAX, 1 << 63] {
+            let (read, buffer) = file.read_at(Vec::with_capacity(4), offset).await;
+            assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert!(buffer.is_empty() && buffer.capacity() == 4);
+            let (written, buffer) = file.write_at("new", offset).await;
+            assert_eq!(written.unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(buffer, "new");
+            let (read, buffers) = file.read_vectored_at(vec![vec![1]], offset).await;
+            assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(buffers, [[1]]);
+            let (written, _) = file.write_vectored_at(vec!["a", "b"], offset).await;
+            assert_eq!(written.unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+        // The longest there can be is the system's to judge.
+        let (read, _) = file
+            .read_at(Vec::with_capacity(4), i64::MAX as u64 - 4)
+            .await;
+        assert!(read.is_ok_and(|count| count == 0));
+        assert_eq!(file.stream_position().await.unwrap(), 3);
+        assert_eq!(fs::read(dir.join("a")).await.unwrap(), b"0123456789");
+    });
+}
+
 #[test]
 fn no_more_buffers_are_used_than_one_call_takes() {
     with_dir(async |dir| {

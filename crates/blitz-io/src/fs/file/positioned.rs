@@ -23,7 +23,7 @@ impl File {
     /// Safe for the file; the buffer is lost.
     ///
     /// # Errors
-    /// Those of `pread(2)`.
+    /// Those of `pread(2)`; `InvalidInput` for an offset that no file can have.
     ///
     /// # Examples
     /// ```
@@ -49,6 +49,9 @@ impl File {
     ) -> impl Future<Output = (io::Result<usize>, B)> {
         static CALL: Site = Site::new("fs::File::read_at", Resource::None);
         call(&CALL, UNKNOWN, async move {
+            if let Err(error) = check(offset) {
+                return (Err(error), buffer);
+            }
             let coop = poll_fn(blitz_core::budget::poll_proceed).await;
             // Past the cache it would wait for the disk here.
             if !self.is_direct {
@@ -79,7 +82,7 @@ impl File {
     /// Not safe: whether a dropped call has written is not known.
     ///
     /// # Errors
-    /// Those of `pwrite(2)`: `StorageFull`, `QuotaExceeded` and `FileTooLarge` among them. What did not fit was not written: the count
+    /// Those of `pwrite(2)`: `StorageFull`, `QuotaExceeded` and `FileTooLarge` among them; `InvalidInput` for an offset that no file can have. What did not fit was not written: the count
     /// of the call before says how far it came.
     #[track_caller]
     pub fn write_at<B: IoBuf>(
@@ -89,6 +92,9 @@ impl File {
     ) -> impl Future<Output = (io::Result<usize>, B)> {
         static CALL: Site = Site::new("fs::File::write_at", Resource::None);
         call(&CALL, UNKNOWN, async move {
+            if let Err(error) = check(offset) {
+                return (Err(error), buffer);
+            }
             let coop = poll_fn(blitz_core::budget::poll_proceed).await;
             if self.state.lock().may_write_now {
                 let answer = write_now(self.std.as_raw_fd(), buffer.init_bytes(), Some(offset));
@@ -118,7 +124,7 @@ impl File {
     /// Safe for the file; the buffers are lost.
     ///
     /// # Errors
-    /// Those of `preadv(2)`.
+    /// Those of `preadv(2)`, as for [`read_at`](Self::read_at).
     ///
     /// # Examples
     /// ```
@@ -145,6 +151,9 @@ impl File {
     ) -> impl Future<Output = (io::Result<usize>, Vec<B>)> {
         static CALL: Site = Site::new("fs::File::read_vectored_at", Resource::None);
         call(&CALL, UNKNOWN, async move {
+            if let Err(error) = check(offset) {
+                return (Err(error), buffers);
+            }
             let coop = poll_fn(blitz_core::budget::poll_proceed).await;
             let mut buffers = ops::ToFill::new(buffers);
             if !self.is_direct {
@@ -183,6 +192,9 @@ impl File {
     ) -> impl Future<Output = (io::Result<usize>, Vec<B>)> {
         static CALL: Site = Site::new("fs::File::write_vectored_at", Resource::None);
         call(&CALL, UNKNOWN, async move {
+            if let Err(error) = check(offset) {
+                return (Err(error), buffers);
+            }
             let coop = poll_fn(blitz_core::budget::poll_proceed).await;
             let buffers = ops::ToWrite::new(buffers);
             if self.state.lock().may_write_now {
@@ -232,6 +244,17 @@ impl File {
             error
         }
     }
+}
+
+/// No file is longer, and what is beyond means the file's own position to some calls.
+fn check(offset: u64) -> io::Result<()> {
+    if i64::try_from(offset).is_ok() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "the offset is behind the longest file that there can be",
+    ))
 }
 
 /// Address and length of what is read into.
