@@ -91,7 +91,7 @@ fn check(kind: Kind, function: &Function) -> Option<Error> {
         );
     }
     if !sig.inputs.is_empty() {
-        if kind == Kind::Test {
+        if kind.is_test() {
             add(
                 &sig.inputs,
                 format!("a test has no arguments: nobody calls `{}`", sig.ident),
@@ -105,7 +105,7 @@ fn check(kind: Kind, function: &Function) -> Option<Error> {
     }
     let twin = function.attrs.iter().find(|attr| is_test(attr));
     if let Some(attr) = twin
-        && kind == Kind::Test
+        && kind.is_test()
     {
         add(
             attr,
@@ -140,7 +140,7 @@ fn plain(kind: Kind, function: Function, options: &Options) -> TokenStream {
     let (last, end) = last_statement(&body).unwrap_or((brace.span.close(), brace.span.close()));
     let krate = match &options.krate {
         Some(path) => path.to_token_stream(),
-        None => Ident::new("blitz_io", last).to_token_stream(),
+        None => Ident::new(kind.face(), last).to_token_stream(),
     };
     let runtime = builder(&krate, options, last);
     let future = Ident::new("body", Span::mixed_site());
@@ -151,9 +151,9 @@ fn plain(kind: Kind, function: Function, options: &Options) -> TokenStream {
             return #runtime #call;
         }
     };
-    let (header, pinned) = match kind {
-        Kind::Main => (None, None),
-        Kind::Test => {
+    let (header, pinned) = match kind.is_test() {
+        false => (None, None),
+        true => {
             let output = match &sig.output {
                 ReturnType::Default => quote! { () },
                 ReturnType::Type(_, ty) => ty.to_token_stream(),

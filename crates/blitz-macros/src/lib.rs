@@ -60,6 +60,18 @@ pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
     entry::expand(options::Kind::Test, options.into(), item.into()).into()
 }
 
+/// [`macro@main`] for the crate named tokio: the code names `tokio`, and nothing that tokio's macro refuses is taken.
+#[proc_macro_attribute]
+pub fn tokio_main(options: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(options::Kind::TokioMain, options.into(), item.into()).into()
+}
+
+/// [`macro@test`] for the crate named tokio: the code names `tokio`, and nothing that tokio's macro refuses is taken.
+#[proc_macro_attribute]
+pub fn tokio_test(options: TokenStream, item: TokenStream) -> TokenStream {
+    entry::expand(options::Kind::TokioTest, options.into(), item.into()).into()
+}
+
 /// What `blitz_io::select!` becomes: the face's path in parentheses, then the branches.
 #[doc(hidden)]
 #[proc_macro]

@@ -11,11 +11,13 @@ const KNOWN: &str =
     "`flavor`, `worker_threads`, `start_paused`, `unhandled_panic`, `name`, `crate`";
 const FLAVORS: &str = "`multi_thread`, `current_thread`, `thread_per_core`, `local`";
 
-/// Which of the two macros it is.
+/// Which of the macros it is: two under our name, and the same two under tokio's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Main,
     Test,
+    TokioMain,
+    TokioTest,
 }
 
 impl Kind {
@@ -23,7 +25,22 @@ impl Kind {
         match self {
             Self::Main => "blitz_io::main",
             Self::Test => "blitz_io::test",
+            Self::TokioMain => "tokio::main",
+            Self::TokioTest => "tokio::test",
         }
+    }
+
+    /// The crate that the code names, unless the option `crate` says another.
+    pub(crate) fn face(self) -> &'static str {
+        if self.is_tokio() { "tokio" } else { "blitz_io" }
+    }
+
+    pub(crate) fn is_test(self) -> bool {
+        matches!(self, Self::Test | Self::TokioTest)
+    }
+
+    fn is_tokio(self) -> bool {
+        matches!(self, Self::TokioMain | Self::TokioTest)
     }
 }
 
@@ -56,9 +73,10 @@ impl Options {
     /// What applies without options, and when they are wrong.
     pub(crate) fn default_of(kind: Kind) -> Self {
         Self {
-            flavor: match kind {
-                Kind::Main => Flavor::MultiThread,
-                Kind::Test => Flavor::CurrentThread,
+            flavor: if kind.is_test() {
+                Flavor::CurrentThread
+            } else {
+                Flavor::MultiThread
             },
             worker_threads: None,
             start_paused: None,
@@ -74,6 +92,7 @@ impl Options {
         let mut wrong = Wrong(None);
         let mut seen: Vec<String> = Vec::new();
         let mut workers_at = None;
+        let mut paused_at = None;
         for pair in Punctuated::<Pair, Token![,]>::parse_terminated(input)? {
             let option = pair.name.unraw().to_string();
             if seen.contains(&option) {
@@ -87,6 +106,9 @@ impl Options {
                 Some(value) => {
                     if option == "worker_threads" {
                         workers_at = Some(value.span());
+                    }
+                    if option == "start_paused" {
+                        paused_at = Some(value.span());
                     }
                     wrong.keep(options.set(kind, &pair.name, &option, &value));
                 }
@@ -110,12 +132,25 @@ impl Options {
                 ),
             );
         }
+        if let Some(span) = paused_at
+            && kind.is_tokio()
+            && options.flavor.has_workers()
+        {
+            let macro_name = kind.macro_name();
+            wrong.add(
+                span,
+                format!(
+                    "`start_paused` needs the flavor `current_thread`: tokio's time stands still there alone. Write \
+                     `#[{macro_name}(flavor = \"current_thread\", start_paused = …)]`, or use `blitz_io`, where every flavor can"
+                ),
+            );
+        }
         wrong.0.map_or(Ok(options), Err)
     }
 
     fn set(&mut self, kind: Kind, name: &Ident, option: &str, value: &Expr) -> Result<()> {
         match option {
-            "flavor" => self.flavor = flavor(value)?,
+            "flavor" => self.flavor = flavor(kind, value)?,
             "worker_threads" => {
                 let Expr::Lit(ExprLit {
                     lit: Lit::Int(number),
@@ -221,9 +256,13 @@ impl Wrong {
     }
 }
 
-fn flavor(value: &Expr) -> Result<Flavor> {
+fn flavor(kind: Kind, value: &Expr) -> Result<Flavor> {
     let hint = match string(value, "flavor")?.as_str() {
         "multi_thread" => return Ok(Flavor::MultiThread),
+        "thread_per_core" if kind.is_tokio() => {
+            let message = "tokio has no flavor `thread_per_core`: `blitz_io` has it";
+            return Err(Error::new(value.span(), message));
+        }
         "current_thread" => return Ok(Flavor::CurrentThread),
         "thread_per_core" => return Ok(Flavor::ThreadPerCore),
         "local" => return Ok(Flavor::Local),

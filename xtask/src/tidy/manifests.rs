@@ -54,11 +54,13 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>, String> {
 /// Every dependency from outside has a line in [`EXPLAINED`].
 fn is_explained(metadata: &Value, page: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
+    let packages = || metadata["packages"].as_array().into_iter().flatten();
+    for package in packages() {
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let name = dependency["name"].as_str().unwrap_or_default();
-            // What stands in this tree has a path and no source.
-            if !dependency["source"].is_null() && !page.contains(&format!("`{name}`")) {
+            // What stands in this tree has a path and no source, or is patched to ours by the root manifest.
+            let ours = dependency["source"].is_null() || packages().any(|own| own["name"] == name);
+            if !ours && !page.contains(&format!("`{name}`")) {
                 findings.push(Finding {
                     path: EXPLAINED.to_owned(),
                     line: 0,
@@ -258,6 +260,10 @@ mod tests {
             {"name": "bytes", "source": "registry"}, {"name": "blitz-core", "source": null}]))]});
         assert_eq!(is_explained(&graph, "nothing").len(), 1);
         assert_eq!(is_explained(&graph, "| `bytes` | for |"), []);
+        let patched = json!({"packages": [
+            package("facade-alone", json!([{"name": "tokio", "source": "registry"}])),
+            package("tokio", json!([]))]});
+        assert_eq!(is_explained(&patched, "nothing"), []);
     }
 
     #[test]
