@@ -395,6 +395,11 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
+/// The errors of this channel, under the path that tokio has for them.
+pub mod error {
+    pub use super::{RecvError, TryRecvError};
+}
+
 /// The sender is gone without a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecvError(());

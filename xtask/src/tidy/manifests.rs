@@ -35,6 +35,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>, String> {
     let own = metadata(root, &["--no-deps"])?;
     let mut findings = names_tokio(&own);
     findings.extend(is_explained(&own, &read(root, EXPLAINED)?));
+    findings.extend(facade_says_whose_it_is(&own));
     // Without a network and with an incomplete cache the whole graph is out of reach; CI has it.
     match metadata(root, &[]) {
         Ok(all) => findings.extend(reaches_tokio(&all)),
@@ -73,6 +74,26 @@ fn is_explained(metadata: &Value, page: &str) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The facade's version says which of ours it is: `1.x.y+blitz.` and the version of blitz-io.
+fn facade_says_whose_it_is(metadata: &Value) -> Vec<Finding> {
+    let version_of = |name: &str| {
+        let packages = metadata["packages"].as_array().into_iter().flatten();
+        let mut versions = packages.filter(|package| package["name"] == name);
+        versions.find_map(|package| package["version"].as_str())
+    };
+    match (version_of("tokio"), version_of("blitz-io")) {
+        (Some(facade), Some(ours)) if !facade.ends_with(&format!("+blitz.{ours}")) => {
+            vec![Finding {
+                path: "compat/tokio/Cargo.toml".to_owned(),
+                line: 0,
+                rule: "version",
+                says: format!("`{facade}` does not end with `+blitz.{ours}`"),
+            }]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn metadata(root: &Path, more: &[&str]) -> Result<Value, String> {
@@ -264,6 +285,15 @@ mod tests {
             package("facade-alone", json!([{"name": "tokio", "source": "registry"}])),
             package("tokio", json!([]))]});
         assert_eq!(is_explained(&patched, "nothing"), []);
+    }
+
+    #[test]
+    fn a_facade_of_another_version_is_found() {
+        let mut graph = json!({"packages": [
+            {"name": "blitz-io", "version": "0.2.0"}, {"name": "tokio", "version": "1.54.1+blitz.0.1.0"}]});
+        assert_eq!(facade_says_whose_it_is(&graph).len(), 1);
+        graph["packages"][1]["version"] = json!("1.54.1+blitz.0.2.0");
+        assert_eq!(facade_says_whose_it_is(&graph), []);
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl Builder {
         Builder::new(Inner::new_multi_thread(), true)
     }
 
-    fn new(inner: Inner, has_workers: bool) -> Builder {
+    fn new(mut inner: Inner, has_workers: bool) -> Builder {
+        inner.disable_all();
         Builder {
             inner,
             has_workers,

@@ -14,7 +14,7 @@ use blitz_exec::scheduler::warnings::Warning;
 use blitz_exec::scheduler::{self, Insight};
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, Priority, SpawnInfo};
 
-use super::info::{Id, RuntimeFlavor};
+use super::info::{Enabled, Id, RuntimeFlavor};
 use super::metrics::RuntimeMetrics;
 use super::random::Seeds;
 use super::stuck::StuckLog;
@@ -39,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) id: Id,
     pub(crate) name: Option<String>,
     pub(crate) flavor: RuntimeFlavor,
+    pub(crate) enabled: Enabled,
     pub(crate) scheduler: scheduler::Handle,
     pub(crate) blocking: blocking::Spawner,
     /// The way to the threads that compute; `crate::cpu` calls it.

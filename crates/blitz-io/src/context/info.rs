@@ -24,6 +24,24 @@ impl fmt::Display for Id {
     }
 }
 
+/// What a runtime lets be used: all of it, but where a facade asks to be refused what tokio refuses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Enabled {
+    pub(crate) io: bool,
+    pub(crate) time: bool,
+}
+
+impl Enabled {
+    pub(crate) const ALL: Self = Self {
+        io: true,
+        time: true,
+    };
+    pub(crate) const NOTHING: Self = Self {
+        io: false,
+        time: false,
+    };
+}
+
 /// Which kind of scheduler a runtime has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -17,6 +17,10 @@ pub struct RuntimeMetrics {
     pub(super) inner: Arc<Inner>,
 }
 
+// As for `Handle`.
+impl std::panic::UnwindSafe for RuntimeMetrics {}
+impl std::panic::RefUnwindSafe for RuntimeMetrics {}
+
 impl RuntimeMetrics {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
         Self { inner }

@@ -35,6 +35,7 @@ pub use histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram,
     LogHistogramBuilder,
 };
+pub(crate) use info::Enabled;
 pub use info::{Id, RuntimeFlavor, UnhandledPanic};
 pub use metrics::RuntimeMetrics;
 use presence::Presence;
@@ -103,13 +104,41 @@ pub(crate) fn with_handle<R>(what: &'static str, f: impl FnOnce(&Handle) -> R) -
 /// runtime's, in turn. Panics as [`handle`] does.
 #[track_caller]
 pub(crate) fn driver(what: &'static str) -> blitz_driver::Handle {
-    with_handle(what, |handle| {
-        let held = blitz_driver::with_current(|held| {
-            // Under the guard of another runtime this thread's driver is not the one to ask.
-            held.clock().same_as(handle.clock()).then(|| held.clone())
-        });
-        held.flatten().unwrap_or_else(|| handle.next_driver())
-    })
+    with_handle(what, home)
+}
+
+/// As [`driver`], for a socket or another descriptor. Panics too where I/O is not enabled, which only a facade can bring about.
+#[track_caller]
+pub(crate) fn io_driver(what: &'static str) -> blitz_driver::Handle {
+    let driver = with_handle(what, |handle| {
+        handle.inner().enabled.io.then(|| home(handle))
+    });
+    match driver {
+        Some(driver) => driver,
+        None => io_is_disabled(what),
+    }
+}
+
+/// As [`driver`], for a timer. Panics too where time is not enabled, which only a facade can bring about.
+#[track_caller]
+#[inline]
+pub(crate) fn time_driver(what: &'static str) -> blitz_driver::Handle {
+    let driver = with_handle(what, |handle| {
+        handle.inner().enabled.time.then(|| home(handle))
+    });
+    match driver {
+        Some(driver) => driver,
+        None => time_is_disabled(what),
+    }
+}
+
+/// This thread's driver if it is of this runtime, else one of the runtime's, in turn.
+fn home(handle: &Handle) -> blitz_driver::Handle {
+    let held = blitz_driver::with_current(|held| {
+        // Under the guard of another runtime this thread's driver is not the one to ask.
+        held.clock().same_as(handle.clock()).then(|| held.clone())
+    });
+    held.flatten().unwrap_or_else(|| handle.next_driver())
 }
 
 /// The clock of this thread's runtime, if it is in one.
@@ -144,7 +173,27 @@ fn no_runtime(what: &'static str) -> ! {
     panic!(
         "no runtime here: `{what}` was called on a thread that is not in a blitz-io runtime. Remedies: call it from async \
          code that a runtime polls (`#[blitz_io::main]`, `Runtime::block_on`, a spawned task); or enter a runtime on this \
-         thread first (`let _guard = runtime.enter();`); or keep a `runtime::Handle` and use its methods from other threads."
+         thread first (`let _guard = runtime.enter();`); or keep a `runtime::Handle` and use its methods from other threads. In tokio's \
+         words: there is no reactor running, must be called from the context of a Tokio 1.x runtime."
+    )
+}
+
+// These two are heard under tokio's name alone, and begin with the words that its programs' tests wait for.
+#[cold]
+#[track_caller]
+fn io_is_disabled(what: &'static str) -> ! {
+    panic!(
+        "A Tokio 1.x context was found, but IO is disabled. Call `enable_io` on the runtime builder to enable IO. \
+         (`{what}` needs it; `enable_all` does too.)"
+    )
+}
+
+#[cold]
+#[track_caller]
+fn time_is_disabled(what: &'static str) -> ! {
+    panic!(
+        "A Tokio 1.x context was found, but timers are disabled. Call `enable_time` on the runtime builder to enable timers. \
+         (`{what}` needs it; `enable_all` does too.)"
     )
 }
 

@@ -16,7 +16,7 @@ pub(super) fn into_fd(io: Registration) -> io::Result<OwnedFd> {
 /// Where a socket goes that came out of `parent`: this thread's driver, or the parent's outside a runtime.
 pub(super) fn driver_beside(parent: &Registration, what: &'static str) -> blitz_driver::Handle {
     match context::try_handle() {
-        Some(_) => context::driver(what),
+        Some(_) => context::io_driver(what),
         None => parent.home().clone(),
     }
 }
@@ -24,7 +24,7 @@ pub(super) fn driver_beside(parent: &Registration, what: &'static str) -> blitz_
 /// This runtime's driver for a new descriptor, if it takes any more.
 #[track_caller]
 pub(super) fn open_driver(what: &'static str) -> io::Result<blitz_driver::Handle> {
-    let driver = context::driver(what);
+    let driver = context::io_driver(what);
     driver.check_open()?;
     Ok(driver)
 }

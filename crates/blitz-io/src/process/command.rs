@@ -204,7 +204,7 @@ impl Command {
         with: impl FnOnce(&mut std::process::Command) -> io::Result<std::process::Child>,
     ) -> io::Result<Child> {
         // A child that could not be waited for is not started.
-        let driver = crate::context::driver("process::Command::spawn");
+        let driver = crate::context::io_driver("process::Command::spawn");
         driver.check_open()?;
         let std = with(&mut self.std)?;
         Child::new(std, driver, self.kill_on_drop)

@@ -130,6 +130,7 @@ pub(super) fn build(builder: &Builder, local: bool) -> io::Result<Runtime> {
         id: Id::next(),
         name: builder.name.clone(),
         flavor,
+        enabled: builder.enabled,
         scheduler,
         blocking: pool.spawner().clone(),
         bridge,

@@ -16,6 +16,7 @@ use super::assemble;
 use super::measures::Measures;
 use super::monitor::Settings;
 use super::{LocalOptions, LocalRuntime, RngSeed, Runtime, RuntimeFlavor, UnhandledPanic};
+use crate::context::Enabled;
 
 /// Builds a [`Runtime`] with limits of your own.
 ///
@@ -53,6 +54,7 @@ pub struct Builder {
     pub(super) measures: Measures,
     pub(super) stuck: Settings,
     pub(super) inspect: Option<PathBuf>,
+    pub(super) enabled: Enabled,
 }
 
 impl Builder {
@@ -73,6 +75,7 @@ impl Builder {
             measures: Measures::default(),
             stuck: Settings::default(),
             inspect: None,
+            enabled: Enabled::ALL,
         }
     }
 
@@ -106,23 +109,33 @@ impl Builder {
 
     /// Turns on I/O and time. Both always are: this is here so that programs written for tokio read the same.
     pub fn enable_all(&mut self) -> &mut Self {
+        self.enabled = Enabled::ALL;
         self
     }
 
     /// Turns on I/O, which always is: see [`enable_all`](Self::enable_all).
     pub fn enable_io(&mut self) -> &mut Self {
+        self.enabled.io = true;
         self
     }
 
     /// Turns on time, which always is: see [`enable_all`](Self::enable_all).
     pub fn enable_time(&mut self) -> &mut Self {
+        self.enabled.time = true;
+        self
+    }
+
+    /// Turns everything off until it is enabled: for the crate named tokio, whose programs may count on those panics.
+    #[doc(hidden)]
+    pub fn disable_all(&mut self) -> &mut Self {
+        self.enabled = Enabled::NOTHING;
         self
     }
 
     /// Turns on io_uring for files, which is used for everything wherever the kernel allows it:
     /// see [`driver_backend`](Self::driver_backend).
     pub fn enable_io_uring(&mut self) -> &mut Self {
-        self
+        self.enable_io()
     }
 
     /// Chooses tokio's newer timers. Here timers always are one wheel for each driver.

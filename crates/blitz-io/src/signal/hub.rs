@@ -59,7 +59,7 @@ impl Hub {
         }
         // Two threads may both make one; the second is dropped before anything was registered there.
         let inbox = Inbox::new()?;
-        let bell = Registration::new(Arc::clone(inbox.bell()), context::driver(what));
+        let bell = Registration::new(Arc::clone(inbox.bell()), context::io_driver(what));
         let listening = Listening {
             counts: Vec::new(),
             listeners: Slab::new(),

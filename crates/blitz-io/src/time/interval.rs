@@ -123,7 +123,7 @@ impl Interval {
         assert!(period > Duration::ZERO, "`period` must be non-zero.");
         Self {
             due: start,
-            timer: Timer::new(context::driver(what)),
+            timer: Timer::new(context::time_driver(what)),
             period,
             missed: MissedTickBehavior::default(),
         }

@@ -72,7 +72,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep {
         deadline,
-        timer: Timer::new(context::driver("time::sleep_until")),
+        timer: Timer::new(context::time_driver("time::sleep_until")),
         at: Location::caller(),
         _pinned: PhantomPinned,
     }
@@ -111,7 +111,7 @@ impl Sleep {
     #[track_caller]
     #[inline]
     pub(super) fn after(what: &'static str, duration: Duration) -> Self {
-        let home = context::driver(what);
+        let home = context::time_driver(what);
         let now = Instant::now();
         Self {
             deadline: now
@@ -132,7 +132,7 @@ impl Sleep {
     pub(super) fn until(what: &'static str, deadline: Instant) -> Self {
         Self {
             deadline,
-            timer: Timer::new(context::driver(what)),
+            timer: Timer::new(context::time_driver(what)),
             at: Location::caller(),
             _pinned: PhantomPinned,
         }

@@ -41,4 +41,5 @@ const _: () = {
     unwind_safe::<JoinHandle<std::cell::Cell<u8>>>();
     unwind_safe::<Runtime>();
     unwind_safe::<Handle>();
+    unwind_safe::<blitz_io::runtime::RuntimeMetrics>();
 };

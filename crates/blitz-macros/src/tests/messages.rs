@@ -208,6 +208,40 @@ fn options_must_fit_together() {
     );
 }
 
+/// The macros that the crate named tokio hands on.
+#[test]
+fn under_tokios_name_what_tokio_refuses_is_refused() {
+    let paused = "worker_threads = 1, flavor = \"multi_thread\", start_paused = true";
+    assert_eq!(messages(Kind::Test, paused, GOOD), []);
+    let hint = "`#[tokio::test(flavor = \"current_thread\", start_paused = …)]`";
+    says(Kind::TokioTest, paused, GOOD, hint, "true");
+    says(
+        Kind::TokioMain,
+        "start_paused = true",
+        GOOD,
+        "`current_thread`",
+        "true",
+    );
+    assert_eq!(messages(Kind::TokioTest, "start_paused = true", GOOD), []);
+    let per_core = "flavor = \"thread_per_core\"";
+    assert_eq!(messages(Kind::Main, per_core, GOOD), []);
+    says(
+        Kind::TokioMain,
+        per_core,
+        GOOD,
+        "`blitz_io` has it",
+        "\"thread_per_core\"",
+    );
+    let plain = "fn main() {}";
+    says(
+        Kind::TokioMain,
+        "",
+        plain,
+        "`#[tokio::main]` needs an async function",
+        "fn",
+    );
+}
+
 #[test]
 fn every_fault_is_told_at_once() {
     let said = messages(Kind::Test, "a = 1, flavor = \"x\"", "#[test] fn f() {}");

@@ -543,4 +543,10 @@ const _: () = {
     shared::<Sender<std::cell::Cell<u8>>>();
     shared::<WeakSender<std::cell::Cell<u8>>>();
     shared::<Receiver<std::cell::Cell<u8>>>();
+    const fn unwind_safe<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    unwind_safe::<Sender<std::cell::Cell<u8>>>();
+    unwind_safe::<WeakSender<std::cell::Cell<u8>>>();
+    unwind_safe::<Receiver<std::cell::Cell<u8>>>();
+    unwind_safe::<super::Permit<'_, std::cell::Cell<u8>>>();
+    unwind_safe::<super::OwnedPermit<std::cell::Cell<u8>>>();
 };

@@ -1,6 +1,7 @@
 //! What senders and the receiver share, bounded or not.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, Waker, ready};
 
 use blitz_core::budget;
@@ -80,6 +81,10 @@ struct Sleep {
     waits: AtomicBool,
     waker: WakeSlot,
 }
+
+// No value's code runs while a channel is half changed, so a panic elsewhere leaves it whole.
+impl<T, B> UnwindSafe for Channel<T, B> {}
+impl<T, B> RefUnwindSafe for Channel<T, B> {}
 
 /// A channel's two sides meet here.
 pub(super) struct Channel<T, B> {

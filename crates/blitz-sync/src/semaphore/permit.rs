@@ -43,6 +43,11 @@ impl<'a> SemaphorePermit<'a> {
         Some(Self::new(self.semaphore, count))
     }
 
+    /// The semaphore that they are of.
+    pub fn semaphore(&self) -> &Semaphore {
+        self.semaphore
+    }
+
     /// How many permits this is.
     pub fn num_permits(&self) -> usize {
         self.count as usize

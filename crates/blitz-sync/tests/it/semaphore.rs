@@ -172,6 +172,7 @@ fn permits_split_and_merge() {
     let mut merged = semaphore.try_acquire().unwrap();
     merged.merge(semaphore.try_acquire_many(2).unwrap());
     assert_eq!(merged.num_permits(), 3);
+    assert!(std::ptr::eq(merged.semaphore(), &*semaphore));
     drop(merged);
     assert!(Arc::ptr_eq(two.semaphore(), &semaphore));
     drop(two);

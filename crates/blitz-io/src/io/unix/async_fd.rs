@@ -101,7 +101,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         inner: T,
         interest: Interest,
     ) -> Result<Self, AsyncFdRegisterError<T>> {
-        let driver = context::driver("AsyncFd::new");
+        let driver = context::io_driver("AsyncFd::new");
         match blitz_sys::socket::duplicate(inner.as_raw_fd()) {
             Ok(fd) => {
                 let registration = Registration::with_interest(Arc::new(fd), driver, interest);
