@@ -9,6 +9,7 @@ mod bench;
 mod cross;
 mod kernels;
 mod loom;
+mod patched;
 mod programs;
 mod run;
 mod sanitize;
@@ -32,6 +33,7 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
       --only TEXT          only orderings whose file path contains TEXT
       --fresh              forget the results that are kept
       --report             write docs/weaken.md from the kept results, run nothing
+  patched                  a program with the README's patch line runs hyper on what was committed last
   kernels [NAME…] [-- FILTER…]
                            runs the tests of blitz-sys, blitz-driver and blitz-io on other Linux kernels, under qemu:
                            5.10, 6.1, 6.12, newest or all (default: all)
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Some("kernels") => kernels::main(&root(), rest),
         Some("cross") => cross::main(&root(), rest),
         Some("sanitize") => sanitize::main(&root(), rest),
+        Some("patched") => patched::main(&root()),
         Some("elsewhere") => elsewhere(&root()),
         Some("bench") => bench::main(&root(), rest),
         Some("help" | "--help" | "-h") => {
