@@ -137,6 +137,9 @@ fn what_is_enabled_works() {
             .ok()
             .unwrap();
     });
+    each_flavor(Builder::enable_alt_timer, |runtime| {
+        runtime.block_on(async { time::sleep(Duration::from_millis(1)).await });
+    });
     // Files, tasks and locks need nothing.
     each_flavor(
         |builder| builder,

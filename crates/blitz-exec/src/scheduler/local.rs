@@ -208,7 +208,7 @@ impl LocalSet {
             if shared.panicked.load(Relaxed) {
                 shared.owned.close_and_shutdown_all(0);
                 panic!(
-                    "a spawned task panicked and the LocalSet is configured to shut down on unhandled panic"
+                    "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic"
                 );
             }
             let inbox = shared.inbox.take();

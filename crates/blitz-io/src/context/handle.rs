@@ -236,7 +236,12 @@ impl Handle {
                 scheduler.spawn_local(Box::pin(future), info.boxed(size_of::<F>()))
             }
             Some(scheduler) => scheduler.spawn_local(future, info),
-            None => super::no_local_place(),
+            None => match &self.inner.scheduler {
+                scheduler::Handle::Single(single) if single.has_local_thread() => {
+                    super::local_place_elsewhere()
+                }
+                _ => super::no_local_place(),
+            },
         }
     }
 

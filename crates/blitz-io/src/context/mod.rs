@@ -209,6 +209,16 @@ pub(crate) fn no_local_place() -> ! {
 
 #[cold]
 #[track_caller]
+fn local_place_elsewhere() -> ! {
+    panic!(
+        "Local tasks can only be spawned on a LocalRuntime from the thread the runtime was created on: a task that is not \
+         `Send` stays there, and this is another. Remedies: spawn it in code that runs in the runtime; or make it `Send` and \
+         use `Handle::spawn`."
+    )
+}
+
+#[cold]
+#[track_caller]
 pub(crate) fn nested_block_on() -> ! {
     if budget::entered() == budget::Entered::Computing {
         panic!(

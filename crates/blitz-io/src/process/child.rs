@@ -103,17 +103,14 @@ impl Child {
         self.running.as_ref().map(|running| running.std.id())
     }
 
-    /// Kills the child (`SIGKILL`), and does not wait for its end.
+    /// Kills the child (`SIGKILL`), and does not wait for its end. A child whose end was waited for already is left alone.
     ///
     /// # Errors
-    /// `InvalidInput` if its end was waited for already; those of `kill(2)`.
+    /// Those of `kill(2)`.
     pub fn start_kill(&mut self) -> io::Result<()> {
         match &mut self.running {
             Some(running) => running.std.kill(),
-            None => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the child has ended already",
-            )),
+            None => Ok(()),
         }
     }
 

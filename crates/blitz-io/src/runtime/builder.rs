@@ -140,7 +140,7 @@ impl Builder {
 
     /// Chooses tokio's newer timers. Here timers always are one wheel for each driver.
     pub fn enable_alt_timer(&mut self) -> &mut Self {
-        self
+        self.enable_time()
     }
 
     /// Hands the driver on before a task is polled. Here each worker has a driver of its own, which nobody else waits for.

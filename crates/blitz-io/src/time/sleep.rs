@@ -218,7 +218,9 @@ impl Future for Sleep {
 pub(super) fn poll_timer(timer: &mut Timer, deadline: u64, cx: &mut Context<'_>) -> Poll<()> {
     match ready!(timer.poll(cx, deadline)) {
         Ok(()) => Poll::Ready(()),
-        Err(shutdown) => panic!("{shutdown}"),
+        Err(shutdown) => panic!(
+            "{shutdown} (in tokio's words: A Tokio 1.x context was found, but it is being shutdown.)"
+        ),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use blitz_io::fs::{File, FileTimes};
 use blitz_io::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
@@ -236,4 +237,94 @@ fn knobs_that_need_no_turning_here_are_accepted() {
         .build()
         .unwrap();
     run(&runtime, task::yield_now());
+}
+
+/// Nobody has to look for events first: nothing was sent yet.
+#[test]
+fn both_ends_of_a_pair_are_writable_from_the_start() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            let (one, mut other) = blitz_io::net::UnixStream::pair().unwrap();
+            assert!(pin!(one.writable()).poll(&mut context).is_ready());
+            assert!(pin!(one.readable()).poll(&mut context).is_pending());
+            assert_eq!(one.try_write(b"to").unwrap(), 2);
+            let mut got = [0; 2];
+            other.read_exact(&mut got).await.unwrap();
+            // And is waited for when there is no room any more.
+            let sent = std::iter::repeat_with(|| one.try_write(&[0; 4096]))
+                .map_while(Result::ok)
+                .sum::<usize>();
+            assert!(pin!(one.writable()).poll(&mut context).is_pending());
+            let mut all = vec![0; sent];
+            other.read_exact(&mut all).await.unwrap();
+            one.writable().await.unwrap();
+
+            let (one, other) = blitz_io::net::UnixDatagram::pair().unwrap();
+            assert!(one.poll_send_ready(&mut context).is_ready());
+            assert!(one.poll_recv_ready(&mut context).is_pending());
+            assert_eq!(other.try_send(b"to").unwrap(), 2);
+            assert_eq!(one.recv(&mut got).await.unwrap(), 2);
+        });
+    });
+}
+
+/// What a panic says, in the words that programs' tests wait for.
+#[test]
+fn some_panics_say_it_in_tokios_words_too() {
+    let says = |panics: Box<dyn FnOnce()>, words: &str| {
+        let payload = catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
+        let text = payload.downcast::<String>().map(|text| *text);
+        let text = text.unwrap_or_else(|other| (*other.downcast::<&str>().unwrap()).to_owned());
+        assert!(text.contains(words), "{text}");
+    };
+    says(
+        Box::new(|| drop(blitz_io::time::sleep(Duration::ZERO))),
+        "there is no reactor running, must be called from the context of a Tokio 1.x runtime",
+    );
+    each_case(&FLAVORS, |case| {
+        let runtime = case.runtime();
+        let mut sleep = {
+            let _inside = runtime.enter();
+            Box::pin(blitz_io::time::sleep(Duration::from_secs(3600)))
+        };
+        drop(runtime);
+        says(
+            Box::new(move || {
+                let mut context = Context::from_waker(std::task::Waker::noop());
+                assert!(sleep.as_mut().poll(&mut context).is_ready());
+            }),
+            "A Tokio 1.x context was found, but it is being shutdown.",
+        );
+    });
+    let (send, receive) = std::sync::mpsc::channel();
+    let (done, end) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread()
+            .build_local(Default::default())
+            .unwrap();
+        send.send(runtime.handle().clone()).unwrap();
+        // An error says that the other side is gone.
+        let _ = end.recv();
+    });
+    let elsewhere = receive.recv().unwrap();
+    let _inside = elsewhere.enter();
+    says(
+        Box::new(|| drop(task::spawn_local(async {}))),
+        "Local tasks can only be spawned on a LocalRuntime from the thread the runtime was created on",
+    );
+    drop(done);
+    thread.join().unwrap();
+    let mut set = LocalSet::new();
+    set.unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    let runtime = Builder::new_current_thread().build().unwrap();
+    says(
+        Box::new(move || {
+            runtime.block_on(set.run_until(async {
+                task::spawn_local(async { panic!("as this test wants it") });
+                std::future::pending::<()>().await;
+            }));
+        }),
+        "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic",
+    );
 }

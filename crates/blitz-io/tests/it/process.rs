@@ -117,8 +117,9 @@ fn bytes_go_there_and_back_and_dropped_waits_lose_nothing() {
             assert_eq!(child.wait().await.unwrap(), status);
             assert_eq!(child.try_wait().unwrap(), Some(status));
             assert_eq!(child.id(), None);
-            let error = child.start_kill().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            // Its number may be another's by now: nobody is killed, and that is no error.
+            child.start_kill().unwrap();
+            child.kill().await.unwrap();
             assert_eq!(stdout.read(&mut [0; 3]).await.unwrap(), 0);
         });
     });

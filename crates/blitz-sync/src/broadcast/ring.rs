@@ -165,15 +165,14 @@ impl<T> Shared<T> {
         tail.receivers -= 1;
         let (end, is_last) = (tail.position, tail.receivers == 0);
         drop(tail);
-        if is_last {
-            self.deserted.notify_waiters();
-        }
+        // Who waits for it finds the values gone too; it is woken also if a value's drop panics.
+        let _told = is_last.then(|| Deserted(&self.deserted));
         while next < end {
             match self.take(&mut next) {
                 // Dropped here, without a lock.
                 Ok(held) => drop(held),
                 Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
     }
@@ -250,6 +249,15 @@ impl<T> Shared<T> {
     pub(super) fn leave_weak(&self) {
         // ORDERING: Relaxed: a figure.
         self.weak_senders.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Tells, when it is dropped, that no receiver is left.
+struct Deserted<'a>(&'a Notify);
+
+impl Drop for Deserted<'_> {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
     }
 }
 

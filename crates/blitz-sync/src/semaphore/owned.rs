@@ -9,12 +9,16 @@ use super::Semaphore;
 #[must_use = "dropped at once, it gives its permits back"]
 pub struct OwnedSemaphorePermit {
     semaphore: Arc<Semaphore>,
-    count: u32,
+    // More than one request can take: permits are merged.
+    count: usize,
 }
 
 impl OwnedSemaphorePermit {
     pub(super) fn new(semaphore: Arc<Semaphore>, count: u32) -> Self {
-        Self { semaphore, count }
+        Self {
+            semaphore,
+            count: count as usize,
+        }
     }
 
     /// Keeps the permits for good: they do not go back.
@@ -37,16 +41,16 @@ impl OwnedSemaphorePermit {
 
     /// Gives `count` of the permits away as a value of their own; `None` if there are not so many.
     pub fn split(&mut self, count: usize) -> Option<Self> {
-        let count = u32::try_from(count)
-            .ok()
-            .filter(|count| *count <= self.count)?;
-        self.count -= count;
-        Some(Self::new(Arc::clone(&self.semaphore), count))
+        self.count = self.count.checked_sub(count)?;
+        Some(Self {
+            semaphore: Arc::clone(&self.semaphore),
+            count,
+        })
     }
 
     /// How many permits this is.
     pub fn num_permits(&self) -> usize {
-        self.count as usize
+        self.count
     }
 
     /// The semaphore that they are of.
@@ -58,7 +62,7 @@ impl OwnedSemaphorePermit {
 impl Drop for OwnedSemaphorePermit {
     #[inline]
     fn drop(&mut self) {
-        self.semaphore.permits.release(self.count as usize);
+        self.semaphore.permits.release(self.count);
     }
 }
 

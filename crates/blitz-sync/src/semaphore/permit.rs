@@ -8,12 +8,16 @@ use super::Semaphore;
 #[must_use = "dropped at once, it gives its permits back"]
 pub struct SemaphorePermit<'a> {
     semaphore: &'a Semaphore,
-    count: u32,
+    // More than one request can take: permits are merged.
+    count: usize,
 }
 
 impl<'a> SemaphorePermit<'a> {
     pub(super) fn new(semaphore: &'a Semaphore, count: u32) -> Self {
-        Self { semaphore, count }
+        Self {
+            semaphore,
+            count: count as usize,
+        }
     }
 
     /// Keeps the permits for good: they do not go back.
@@ -36,11 +40,11 @@ impl<'a> SemaphorePermit<'a> {
 
     /// Gives `count` of the permits away as a value of their own; `None` if there are not so many.
     pub fn split(&mut self, count: usize) -> Option<Self> {
-        let count = u32::try_from(count)
-            .ok()
-            .filter(|count| *count <= self.count)?;
-        self.count -= count;
-        Some(Self::new(self.semaphore, count))
+        self.count = self.count.checked_sub(count)?;
+        Some(Self {
+            semaphore: self.semaphore,
+            count,
+        })
     }
 
     /// The semaphore that they are of.
@@ -50,14 +54,14 @@ impl<'a> SemaphorePermit<'a> {
 
     /// How many permits this is.
     pub fn num_permits(&self) -> usize {
-        self.count as usize
+        self.count
     }
 }
 
 impl Drop for SemaphorePermit<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.semaphore.permits.release(self.count as usize);
+        self.semaphore.permits.release(self.count);
     }
 }
 

@@ -28,6 +28,30 @@ fn everyone_gets_everything_from_its_beginning_on() {
     assert_eq!(third.try_recv(), Err(TryRecvError::Closed));
 }
 
+/// Whoever is told that no receiver is left finds the values gone, too.
+#[test]
+fn no_value_is_left_when_the_last_receiver_is_seen_to_go() {
+    struct Asks(
+        broadcast::Sender<u8>,
+        std::sync::Mutex<Option<(usize, usize)>>,
+    );
+    impl std::task::Wake for Asks {
+        fn wake(self: Arc<Self>) {
+            *self.1.lock().unwrap() = Some((self.0.receiver_count(), self.0.len()));
+        }
+    }
+    let (sender, receiver) = channel(2);
+    assert_eq!(sender.send(1), Ok(1));
+    let asks = Arc::new(Asks(sender.clone(), Default::default()));
+    let waker = std::task::Waker::from(Arc::clone(&asks));
+    let mut closed = std::pin::pin!(sender.closed());
+    let mut context = std::task::Context::from_waker(&waker);
+    assert!(closed.as_mut().poll(&mut context).is_pending());
+    drop(receiver);
+    assert_eq!(*asks.1.lock().unwrap(), Some((0, 0)));
+    assert!(closed.poll(&mut context).is_ready());
+}
+
 #[test]
 fn all_who_wait_are_woken_by_a_value_and_by_the_end() {
     let (sender, receiver) = channel(2);

@@ -188,6 +188,33 @@ fn permits_of_two_semaphores_do_not_merge() {
         .merge(other.try_acquire().unwrap());
 }
 
+/// One request takes what a `u32` says, but permits that were merged may be more.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn merged_permits_are_more_than_one_request_takes() {
+    let semaphore = Arc::new(Semaphore::new(6_000_000_000));
+    let mut borrowed = semaphore.try_acquire_many(3_000_000_000).unwrap();
+    borrowed.merge(semaphore.try_acquire_many(3_000_000_000).unwrap());
+    assert_eq!(borrowed.num_permits(), 6_000_000_000);
+    assert_eq!(semaphore.available_permits(), 0);
+    drop(borrowed);
+    let take = || {
+        Arc::clone(&semaphore)
+            .try_acquire_many_owned(3_000_000_000)
+            .unwrap()
+    };
+    let mut owned = take();
+    owned.merge(take());
+    let part = owned.split(5_000_000_000).unwrap();
+    assert_eq!(
+        (owned.num_permits(), part.num_permits()),
+        (1_000_000_000, 5_000_000_000)
+    );
+    assert!(owned.split(1_000_000_001).is_none());
+    drop((owned, part));
+    assert_eq!(semaphore.available_permits(), 6_000_000_000);
+}
+
 #[test]
 fn owned_permits_keep_their_semaphore() {
     let semaphore = Arc::new(Semaphore::new(1));

@@ -197,6 +197,11 @@ impl Shared {
         *self.local_thread.lock() == Some(std::thread::current().id())
     }
 
+    /// Whether a thread, this or another, may spawn `!Send` tasks here.
+    pub fn has_local_thread(&self) -> bool {
+        self.local_thread.lock().is_some()
+    }
+
     /// Asks the worker that runs this to shut down.
     pub fn request_shutdown(&self) {
         // ORDERING: Relaxed: the root's wake, which comes next, publishes it.

@@ -16,7 +16,7 @@ use blitz_sys::socket::{self, SockAddr, local};
 
 use super::SocketAddr;
 use crate::context::call;
-use crate::io::Interest;
+use crate::io::{Interest, Ready};
 use crate::net::adopt::{driver_beside, into_fd, open_driver, refuse_blocking};
 use crate::net::datagrams::datagrams;
 use crate::net::error;
@@ -100,10 +100,14 @@ impl UnixDatagram {
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let driver = open_driver("UnixDatagram::pair")?;
         let (one, other) = local::datagram_pair()?;
-        Ok((
+        let ends = (
             UnixDatagram::new(one, driver.clone()),
             UnixDatagram::new(other, driver),
-        ))
+        );
+        // Nothing was sent yet: there is room.
+        ends.0.io.assume(Ready::WRITABLE);
+        ends.1.io.assume(Ready::WRITABLE);
+        Ok(ends)
     }
 
     /// A socket without a name: it can send, and be sent to by its peer alone.

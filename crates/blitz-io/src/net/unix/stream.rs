@@ -12,6 +12,7 @@ use blitz_sys::socket::{Connect, SockAddr};
 
 use super::{SocketAddr, UCred};
 use crate::context::call;
+use crate::io::Ready;
 use crate::net::adopt::{into_fd, open_driver, refuse_blocking};
 use crate::net::error;
 use crate::net::stream::Stream;
@@ -161,10 +162,14 @@ impl UnixStream {
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let driver = open_driver("UnixStream::pair")?;
         let (one, other) = local::stream_pair()?;
-        Ok((
+        let ends = (
             UnixStream::new(one, driver.clone()),
             UnixStream::new(other, driver),
-        ))
+        );
+        // Nothing was sent yet: there is room.
+        ends.0.io.source.assume(Ready::WRITABLE);
+        ends.1.io.source.assume(Ready::WRITABLE);
+        Ok(ends)
     }
 
     /// Takes over a stream of the standard library, which must be in non-blocking mode.
