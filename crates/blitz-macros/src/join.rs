@@ -95,30 +95,36 @@ impl Join {
                 }
             },
         });
-        let next = if biased {
-            quote! {}
+        let polls = names.iter().zip(looks).map(|(name, look)| {
+            quote! {{
+                is_pending |= #name.as_mut().poll_done(cx).is_pending();
+                #look
+            }}
+        });
+        let (state, polls) = if biased {
+            (quote! {}, quote! { #(#polls)* })
         } else {
-            quote! { first = #face::macros::support::turn(first, 1, #total); }
-        };
-        quote! {{
-            #(let mut #names = ::core::pin::pin!(#face::macros::support::MaybeDone::new(#exprs));)*
-            // Another one each time: one that uses up the budget does not always keep the same others from theirs.
-            #[allow(unused_mut)]
-            let mut first: u32 = 0;
-            ::core::future::poll_fn(move |cx| {
-                #[allow(unused_mut)]
-                let mut is_pending = false;
+            // Another one first each time: one that uses up the budget does not always keep the same others from theirs.
+            let state = quote! { let mut first: u32 = 0; };
+            let polls = quote! {
                 let begin = first;
-                #next
+                first = #face::macros::support::turn(first, 1, #total);
                 for step in 0..#total {
                     match #face::macros::support::turn(begin, step, #total) {
-                        #(#indices => {
-                            is_pending |= #names.as_mut().poll_done(cx).is_pending();
-                            #looks
-                        })*
+                        #(#indices => #polls)*
                         _ => ::core::unreachable!("there are no more futures"),
                     }
                 }
+            };
+            (state, polls)
+        };
+        quote! {{
+            #(let mut #names = ::core::pin::pin!(#face::macros::support::MaybeDone::new(#exprs));)*
+            #state
+            ::core::future::poll_fn(move |cx| {
+                #[allow(unused_mut)]
+                let mut is_pending = false;
+                #polls
                 if is_pending {
                     return ::core::task::Poll::Pending;
                 }

@@ -245,3 +245,16 @@ async fn join_begins_with_another_each_time() {
     join!(biased; order("a"), order("b"));
     assert_eq!(first.take(), ["a", "b", "a", "b"]);
 }
+
+/// In order there is nothing to remember between two polls.
+#[test]
+fn a_biased_join_holds_its_futures_and_no_more() {
+    let fair = async { join!(ready(0_i32), ready(0_i32)) };
+    let biased = async { join!(biased; ready(0_i32), ready(0_i32)) };
+    assert!(size_of_val(&biased) < size_of_val(&fair));
+    let (one, two) = (ready(Ok::<_, ()>(0_i32)), ready(Ok(0_i32)));
+    let fair = async { try_join!(one, two) };
+    let (one, two) = (ready(Ok::<_, ()>(0_i32)), ready(Ok(0_i32)));
+    let biased = async { try_join!(biased; one, two) };
+    assert!(size_of_val(&biased) < size_of_val(&fair));
+}
