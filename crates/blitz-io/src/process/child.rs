@@ -268,6 +268,47 @@ mod tests {
     use super::*;
     use crate::runtime::{Backend, Builder};
 
+    #[test]
+    fn an_end_is_heard_on_another_runtime_than_that_of_the_start() {
+        let runtime = |backend| {
+            let mut builder = Builder::new_current_thread();
+            builder.driver_backend(backend).build()
+        };
+        for backend in [Backend::IoUring, Backend::Epoll] {
+            let Ok(first) = runtime(backend) else {
+                continue; // This kernel refuses it.
+            };
+            let start = |by_signal: bool| {
+                let mut command = Command::new("sh");
+                command
+                    .args(["-c", "read line; exit 3"])
+                    .stdin(Stdio::piped());
+                let std = command.spawn().unwrap();
+                let exit = if by_signal {
+                    Exit::by_signal()
+                } else {
+                    Exit::of(std.id(), crate::context::driver("a test"))
+                };
+                Child::with_exit(std, exit, true).unwrap()
+            };
+            let children = first.block_on(async {
+                let mut children = [start(false), start(true)];
+                // They were waited for before, and so are known to the first runtime.
+                for child in &mut children {
+                    let waits = poll_fn(|cx| Poll::Ready(child.poll_end(cx).is_pending())).await;
+                    assert!(waits);
+                }
+                children
+            });
+            drop(first);
+            let second = runtime(backend).unwrap();
+            for mut child in children {
+                let status = second.block_on(async { child.wait().await.unwrap() });
+                assert_eq!(status.code(), Some(3));
+            }
+        }
+    }
+
     /// As on a kernel without descriptors of processes.
     #[test]
     fn ends_are_heard_by_signals_too() {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use blitz_driver::{Direction, Interest, Registration};
 use blitz_sys::descriptor::AsRawFd;
 
+use crate::context;
 use crate::signal::unix::{Signal, SignalKind, signal};
 
 /// Waits for the end of one child.
@@ -37,7 +38,40 @@ impl Exit {
     }
 
     /// Polls until the child may have ended since the last time; `try_wait` says whether it has.
+    ///
+    /// A child outlives the runtime that it was started on: the one on which it is waited for then hears of it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(self.poll_here(cx)) {
+            Err(error) => match self.on_this_runtime() {
+                Some(moved) => {
+                    *self = moved?;
+                    self.poll_here(cx)
+                }
+                None => Poll::Ready(Err(error)),
+            },
+            told => Poll::Ready(told),
+        }
+    }
+
+    /// The same on the runtime of this thread, if that runs, and the one before does not.
+    fn on_this_runtime(&self) -> Option<io::Result<Exit>> {
+        context::try_handle()?;
+        let driver = context::driver("process::Child::wait");
+        if driver.is_shut_down() {
+            return None;
+        }
+        match self {
+            Exit::Descriptor(before) => before.home().is_shut_down().then(|| {
+                let fd = Arc::clone(before.fd());
+                let here = Registration::with_interest(fd, driver, Interest::READABLE);
+                Ok(Exit::Descriptor(here))
+            }),
+            // Its stream has ended, which it does with its runtime.
+            Exit::Signal(_) => Some(Exit::by_signal()),
+        }
+    }
+
+    fn poll_here(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Exit::Descriptor(registration) => {
                 let event = ready!(registration.poll_ready(cx, Direction::Read))?;
