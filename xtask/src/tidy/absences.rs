@@ -63,8 +63,9 @@ const WORDS: [(&str, &[&str], &str); 5] = [
 ];
 
 /// The folders of the face that may ask which runtime they are on.
-const LEAVES: [&str; 11] = [
-    "net", "fs", "time", "process", "signal", "task", "pool", "cpu", "io", "runtime", "macros",
+const LEAVES: [&str; 12] = [
+    "net", "fs", "time", "process", "signal", "stream", "task", "pool", "cpu", "io", "runtime",
+    "macros",
 ];
 
 /// Every absence that is about names.

@@ -23,4 +23,5 @@ pub use clock::{advance, pause, resume};
 pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
+pub(crate) use timeout::poll_delay;
 pub use timeout::{Timeout, timeout, timeout_at};

@@ -144,7 +144,7 @@ impl<T: Future> Future for Timeout<T> {
 
 /// The part that is the same for every future.
 #[inline]
-fn poll_delay<T>(
+pub(crate) fn poll_delay<T>(
     had_budget: bool,
     delay: Pin<&mut Sleep>,
     cx: &mut Context<'_>,

@@ -48,6 +48,7 @@ mod signals;
 mod spawn_and_cancel;
 #[cfg(unix)]
 mod stdio;
+mod stream;
 mod stuck;
 mod sync_timers;
 mod task;

@@ -1,0 +1,81 @@
+//! Receivers of `mpsc` channels.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::wraps;
+use crate::sync::mpsc::{Receiver, UnboundedReceiver};
+
+/// The values of a bounded channel, until every sender is gone.
+///
+/// # Examples
+/// ```
+/// use blitz_io::stream::{StreamExt, wrappers::ReceiverStream};
+/// use blitz_io::sync::mpsc;
+///
+/// # #[blitz_io::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let (sender, receiver) = mpsc::channel(2);
+/// sender.send(1).await.unwrap();
+/// drop(sender);
+/// assert_eq!(ReceiverStream::new(receiver).collect::<Vec<_>>().await, [1]);
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct ReceiverStream<T> {
+    inner: Receiver<T>,
+}
+
+/// The values of an unbounded channel, until every sender is gone.
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct UnboundedReceiverStream<T> {
+    inner: UnboundedReceiver<T>,
+}
+
+wraps! {
+    [T] ReceiverStream<T>, of Receiver<T>;
+    [T] UnboundedReceiverStream<T>, of UnboundedReceiver<T>;
+}
+
+impl<T> ReceiverStream<T> {
+    /// Lets nothing more be sent; what was sent still comes.
+    pub fn close(&mut self) {
+        self.inner.close();
+    }
+}
+
+impl<T> UnboundedReceiverStream<T> {
+    /// Lets nothing more be sent; what was sent still comes.
+    pub fn close(&mut self) {
+        self.inner.close();
+    }
+}
+
+impl<T> Stream for ReceiverStream<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.inner.poll_recv(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // No upper bound, even once it is closed: a permit that was given out may still send.
+        (self.inner.len(), None)
+    }
+}
+
+impl<T> Stream for UnboundedReceiverStream<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.inner.poll_recv(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.inner.len(), None)
+    }
+}
