@@ -80,15 +80,32 @@ impl Parse for Select {
 impl Parse for Branch {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let pattern = Pat::parse_multi_with_leading_vert(input)?;
+        if !input.peek(Token![=]) || input.peek(Token![=>]) {
+            return Err(no_future(&pattern));
+        }
         input.parse::<Token![=]>()?;
         let future = input.parse()?;
         let condition = if input.peek(Token![,]) {
             input.parse::<Token![,]>()?;
+            if !input.peek(Token![if]) {
+                return Err(input.error(
+                    "expected `if` and a condition, then `=>` and the handler: `pattern = future, if condition => handler`",
+                ));
+            }
             input.parse::<Token![if]>()?;
             Some(input.parse()?)
         } else {
             None
         };
+        if !input.peek(Token![=>]) {
+            return Err(if condition.is_none() && input.peek(Token![if]) {
+                input.error(
+                    "expected a comma before `if`: `pattern = future, if condition => handler`",
+                )
+            } else {
+                input.error("expected `=>` and the handler: `pattern = future => handler`")
+            });
+        }
         input.parse::<Token![=>]>()?;
         Ok(Self {
             pattern,
@@ -99,11 +116,33 @@ impl Parse for Branch {
     }
 }
 
+/// A branch without its future; two of them are those of another `select!`.
+fn no_future(pattern: &Pat) -> Error {
+    let name = match pattern {
+        Pat::Ident(name) => name.ident.to_string(),
+        _ => String::new(),
+    };
+    let message = match &*name {
+        "complete" => {
+            "`complete` is a branch of `futures::select!`: here it is `else`, which runs when no branch can"
+        }
+        "default" => {
+            "`default` is a branch of `futures::select!`: here it is a last branch after `biased;` that is ready at once, `() = std::future::ready(()) => …`"
+        }
+        "biased" => "`biased;` comes first, with its semicolon",
+        _ => "expected `=` and a future after the pattern: `pattern = future => handler`",
+    };
+    Error::new_spanned(pattern, message)
+}
+
 /// A handler and the comma behind it, which a block need not have.
 fn handler(input: ParseStream<'_>) -> Result<Expr> {
     let handler = Expr::parse_with_earlier_boundary_rule(input)?;
     if input.is_empty() || (matches!(handler, Expr::Block(_)) && !input.peek(Token![,])) {
         return Ok(handler);
+    }
+    if !input.peek(Token![,]) {
+        return Err(input.error("expected a comma after the handler, which is no block"));
     }
     input.parse::<Token![,]>()?;
     Ok(handler)
@@ -274,3 +313,7 @@ fn begins_small(name: &Ident) -> bool {
     let name = name.strip_prefix("r#").unwrap_or(&name);
     name.starts_with(|first: char| first.is_lowercase() || first == '_')
 }
+
+#[cfg(test)]
+#[path = "tests/branches.rs"]
+mod tests;

@@ -58,6 +58,19 @@ pub use blitz_macros::{join_at, select_at, try_join_at};
 /// }
 /// # }
 /// ```
+///
+/// A branch that is not whole is told what is missing, and a result that must be used must be used:
+/// ```compile_fail
+/// # async fn f() {
+/// blitz_io::select! { complete => {} } // `complete` is a branch of `futures::select!`: here it is `else`…
+/// # }
+/// ```
+/// ```compile_fail
+/// # #![deny(unused_must_use)]
+/// # async fn f() {
+/// blitz_io::select! { result = async { Err::<(), ()>(()) } => result };
+/// # }
+/// ```
 #[macro_export]
 macro_rules! select {
     ($($input:tt)*) => {

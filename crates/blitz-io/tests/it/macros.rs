@@ -258,3 +258,74 @@ fn a_biased_join_holds_its_futures_and_no_more() {
     let biased = async { try_join!(biased; one, two) };
     assert!(size_of_val(&biased) < size_of_val(&fair));
 }
+
+/// The most that there may be, and each can win.
+#[blitz_io::test]
+async fn sixty_four_branches() {
+    macro_rules! branches {
+        ($chosen:ident; $($number:literal)*) => {
+            select! {
+                $(() = ready(()), if $chosen == $number => $number,)*
+                else => 64,
+            }
+        };
+    }
+    for chosen in 0..=64 {
+        let won = branches!(
+            chosen;
+            0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+            32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
+        );
+        assert_eq!(won, chosen);
+    }
+}
+
+/// Patterns that move, refer and change what came.
+#[blitz_io::test]
+async fn patterns_bind_as_in_a_match() {
+    let text = select! {
+        Some((mut text, ref count)) = ready(Some((String::from("a"), 2u8))) => {
+            text.push_str(&count.to_string());
+            text
+        }
+        else => unreachable!(),
+    };
+    assert_eq!(text, "a2");
+    const SEVEN: u8 = 7;
+    let which = select! {
+        biased;
+        SEVEN = ready(6) => "seven",
+        &[first, .., 3] = ready(&[1u8, 2, 4][..]) => { let _: u8 = first; "slice" }
+        (whole @ (1..=5 | 9), _) = ready((9u8, "x")) => { assert_eq!(whole, 9); "range" }
+    };
+    assert_eq!(which, "range");
+}
+
+/// What a macro makes must not trip the lints of whoever uses it.
+#[deny(warnings, unused, unused_results, clippy::all, clippy::pedantic)]
+#[blitz_io::test]
+async fn the_users_lints_are_quiet() {
+    let number = || ready(3u8);
+    select! {
+        value = number() => assert_eq!(value, 3),
+    }
+    let both = join!(number(), number());
+    assert_eq!(both, (3, 3));
+    let checked: Result<_, ()> = try_join!(async { Ok(number().await) });
+    assert_eq!(checked, Ok((3,)));
+    let future = number();
+    pin!(future);
+    assert_eq!(future.await, 3);
+}
+
+#[blitz_io::test]
+async fn branches_that_never_return_have_any_type() {
+    let value: u8 = loop {
+        select! {
+            () = ready(()), if false => return,
+            () = ready(()), if false => continue,
+            value = ready(4) => break value,
+        }
+    };
+    assert_eq!(value, 4);
+}
