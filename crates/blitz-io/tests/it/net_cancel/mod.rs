@@ -1,0 +1,52 @@
+//! Whoever is dropped after any of its polls has taken nothing and sent nothing, where its documentation says so.
+//!
+//! Each operation runs again and again, and is dropped when it has been polled so many times (none at all, once, twice, …) and is
+//! still pending. The other side counts what it sends or gets: nothing may be missing, twice, or out of order.
+
+mod connections;
+mod datagrams;
+mod streams;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+/// The polls that an operation is given, from one try to the next. None is given to an operation that is dropped unpolled.
+pub(crate) struct Polls(usize);
+
+impl Polls {
+    pub(crate) fn new() -> Self {
+        Self(0)
+    }
+
+    /// What `future` comes to, or `None` if it is pending after as many polls as it is its turn to have; it is dropped then.
+    pub(crate) async fn give<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let mut left = self.0 % 5;
+        self.0 += 1;
+        let output = {
+            let mut future = pin!(future);
+            poll_fn(|cx| {
+                if left == 0 {
+                    return Poll::Ready(None);
+                }
+                left -= 1;
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(output) => Poll::Ready(Some(output)),
+                    Poll::Pending if left == 0 => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }
+            })
+            .await
+        };
+        if output.is_none() {
+            // Others go on: one that was polled once might be dropped before anything can come.
+            blitz_io::task::yield_now().await;
+        }
+        output
+    }
+}
+
+/// The byte that stands at a place of a stream: its neighbours, and those at every power of two from it, are others.
+pub(crate) fn byte_at(place: usize) -> u8 {
+    ((place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
