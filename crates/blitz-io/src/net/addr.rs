@@ -119,18 +119,37 @@ pub fn resolve_within(
     limit: Duration,
 ) -> impl Future<Output = io::Result<Vec<IpAddr>>> + use<> {
     static CALL: Site = Site::new("net::resolve_within", Resource::None);
+    call(
+        &CALL,
+        UNKNOWN,
+        within(host, limit, Resolving::host(host, 0)),
+    )
+}
+
+#[track_caller]
+fn within<F>(
+    host: &str,
+    limit: Duration,
+    resolving: F,
+) -> impl Future<Output = io::Result<Vec<IpAddr>>> + use<F>
+where
+    F: Future<Output = io::Result<Addrs>>,
+{
     let asked = host.to_owned();
-    let found = crate::time::timeout(limit, addresses_of(Resolving::host(host, 0)));
-    call(&CALL, UNKNOWN, async move {
+    // From here on, not from the first poll.
+    let found = crate::time::timeout(limit, addresses_of(resolving));
+    async move {
         found.await.unwrap_or_else(|_| {
             let late = format!("the resolver has not answered after {limit:?}");
             let error = io::Error::new(io::ErrorKind::TimedOut, late);
             Err(super::error::on_host(&asked, error))
         })
-    })
+    }
 }
 
-async fn addresses_of(resolving: Resolving) -> io::Result<Vec<IpAddr>> {
+async fn addresses_of(
+    resolving: impl Future<Output = io::Result<Addrs>>,
+) -> io::Result<Vec<IpAddr>> {
     let mut found: Vec<IpAddr> = Vec::new();
     for addr in resolving.await? {
         if !found.contains(&addr.ip()) {
@@ -342,5 +361,60 @@ impl ToSocketAddrs for (String, u16) {}
 impl Resolve for (String, u16) {
     fn resolve(&self) -> Resolving {
         Resolving::host(&self.0, self.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::runtime::Builder;
+
+    /// A resolver that hangs for as long as the sender lives; then it has found nothing.
+    fn hanging() -> (Resolving, mpsc::Sender<()>) {
+        let (end, ends) = mpsc::channel::<()>();
+        let asking = resolver::ask(move || {
+            let _ = ends.recv();
+            Ok(Vec::new())
+        });
+        let way = Way::Asking(asking, "slow.example".to_owned(), None);
+        (Resolving(way), end)
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_is_given_up_in_time() {
+        let limit = Duration::from_millis(20);
+        for runtime in [
+            Builder::new_current_thread().build().unwrap(),
+            Builder::new_multi_thread()
+                .worker_threads(1)
+                .build()
+                .unwrap(),
+        ] {
+            let (resolving, _end) = hanging();
+            let begun = std::time::Instant::now();
+            let error = runtime
+                .block_on(async { within("slow.example", limit, resolving).await })
+                .unwrap_err();
+            assert!(begun.elapsed() >= limit);
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            let text = error.to_string();
+            assert!(
+                text.contains("slow.example") && text.contains("20ms"),
+                "{text}"
+            );
+            // Dropped, it was not answered: what comes later is nobody's.
+            drop(runtime);
+        }
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let (resolving, end) = hanging();
+        let answered = async {
+            let found = within("slow.example", Duration::from_secs(60), resolving);
+            drop(end);
+            found.await
+        };
+        let answer = runtime.block_on(answered);
+        assert!(answer.is_ok_and(|found| found.is_empty()), "it was in time");
     }
 }

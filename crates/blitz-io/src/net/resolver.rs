@@ -14,8 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
+
+use crate::context::start_process_thread;
 
 /// So many look-ups of the process are under way at once.
 const THREADS_MAX: usize = 16;
@@ -104,8 +105,8 @@ impl Crew {
 
     /// Starts a thread that was counted. If that fails and there is no other, those in line are told.
     fn start(&'static self) {
-        let thread = thread::Builder::new().name("blitz-io-resolver".to_owned());
-        let Err(error) = thread.spawn(move || self.work()) else {
+        let started = start_process_thread("blitz-io-resolver".to_owned(), move || self.work());
+        let Err(error) = started else {
             return;
         };
         let mut state = self.lock();

@@ -237,6 +237,9 @@ impl Builder {
 
     /// Called on each thread the runtime starts, before its work. It may wait for the runtime's other threads.
     ///
+    /// Threads of the process, which ask the resolver, read and write the standard streams and reap children, are no runtime's: no hook
+    /// is called there.
+    ///
     /// A hook that panics, here and below, has told so by the panic hook, and counts as having returned.
     pub fn on_thread_start<F: Fn() + Send + Sync + 'static>(&mut self, hook: F) -> &mut Self {
         self.pool.on_start = Some(Arc::new(hook));

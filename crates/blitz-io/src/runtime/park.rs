@@ -9,6 +9,8 @@ use blitz_exec::scheduler::insight;
 use blitz_exec::stats::WorkerStats;
 use blitz_sys::cpu;
 
+use crate::context;
+
 /// Real time, whatever the runtime's clock does: figures are of what a program costs.
 fn now_ns() -> u64 {
     blitz_driver::clock::to_ns(std::time::Instant::now())
@@ -53,6 +55,7 @@ impl Park for DriverPark {
         if !self.cpus.is_empty() {
             // Where threads cannot be tied, or these processors are gone, the worker runs where it may.
             self.before = cpu::affinity().ok();
+            context::remember_place(self.before.clone());
             // As above.
             let _ = cpu::set_affinity(&self.cpus);
         }
@@ -64,6 +67,7 @@ impl Park for DriverPark {
     fn unbind(&mut self) {
         self.stats.end(now_ns());
         if let Some(allowed) = self.before.take() {
+            context::remember_place(None);
             // They were this thread's a moment ago; if they are gone it stays where it is.
             let _ = cpu::set_affinity(&allowed);
         }

@@ -4,11 +4,12 @@ use std::io;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::thread;
 
 use blitz_core::budget;
 use blitz_core::waiting::{self, Resource, Site};
 use blitz_io_traits::ReadBuf;
+
+use crate::context::start_process_thread;
 
 static READ: Site = Site::new("stdin", Resource::None);
 
@@ -109,14 +110,13 @@ impl<F: Fn(&mut [u8]) -> io::Result<usize> + Sync> Input<F> {
 
     /// Starts the thread; if that fails the next read tries again.
     fn start(&'static self) -> io::Result<()> {
-        let thread = thread::Builder::new().name(format!("blitz-io-{}", self.name));
-        let started = thread.spawn(move || self.run());
+        let started = start_process_thread(format!("blitz-io-{}", self.name), move || self.run());
         if started.is_err() {
             let mut state = self.lock();
             state.process = 0;
             state.is_asked = false;
         }
-        started.map(drop)
+        started
     }
 
     fn run(&self) {

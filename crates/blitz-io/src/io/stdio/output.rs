@@ -4,11 +4,12 @@ use std::io;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::thread;
 use std::time::Duration;
 
 use blitz_core::budget;
 use blitz_core::waiting::{self, Resource, Site};
+
+use crate::context::start_process_thread;
 
 static WRITE: Site = Site::new("stdout or stderr", Resource::None);
 
@@ -127,14 +128,13 @@ impl<F: Fn(&[u8]) -> io::Result<()> + Sync> Output<F> {
 
     /// Starts the thread. If that fails nothing was taken.
     fn start(&'static self) -> io::Result<()> {
-        let thread = thread::Builder::new().name(format!("blitz-io-{}", self.name));
-        let started = thread.spawn(move || self.run());
+        let started = start_process_thread(format!("blitz-io-{}", self.name), move || self.run());
         if started.is_err() {
             let mut state = self.lock();
             state.process = 0;
             state.bytes.clear();
         }
-        started.map(drop)
+        started
     }
 
     fn run(&self) {
