@@ -21,4 +21,5 @@ pub mod readiness;
 pub mod signal;
 pub mod socket;
 pub mod stack;
+pub mod tunnel;
 pub mod wakeup;

@@ -7,3 +7,4 @@ mod doctor;
 mod examples;
 #[cfg(unix)]
 mod inspect;
+mod services;
