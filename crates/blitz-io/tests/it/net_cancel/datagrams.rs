@@ -1,5 +1,6 @@
 //! Datagrams: each that a send says it has sent arrives, once and in order, and no other does.
 
+use std::io::IoSliceMut;
 use std::sync::Arc;
 
 use blitz_io::net::UdpSocket;
@@ -93,6 +94,37 @@ fn udp_by_messages() {
         |receiver, buffer| {
             let received = receiver.recv_message(buffer).await.unwrap();
             vec![number(&buffer[..received.len()])]
+        });
+    });
+}
+
+/// Many in one call: all that are there come, or none is taken.
+#[test]
+fn udp_by_many_at_once() {
+    on_every(|runtime| {
+        survives!(runtime: pair().await;
+        |sender, bytes| async { sender.send_many(&[Datagram::to_peer(&bytes)]).await };
+        |receiver, buffer| {
+            let mut bufs: Vec<_> = buffer.chunks_mut(8).map(IoSliceMut::new).collect();
+            let mut received = Vec::new();
+            let count = receiver.recv_many(&mut bufs, &mut received).await.unwrap();
+            assert_eq!(count, received.len());
+            let numbers = bufs.iter().zip(&received).map(|(buf, received)| number(&buf[..received.len()]));
+            numbers.collect()
+        });
+    });
+}
+
+#[test]
+fn udp_into_a_buffer_that_grows() {
+    on_every(|runtime| {
+        survives!(runtime: pair().await;
+        |sender, bytes| sender.send(&bytes);
+        |receiver, _buffer| {
+            let mut grows = Vec::with_capacity(64);
+            let (len, _) = receiver.recv_buf_from(&mut grows).await.unwrap();
+            assert_eq!(len, grows.len());
+            vec![number(&grows)]
         });
     });
 }

@@ -50,3 +50,34 @@ impl Polls {
 pub(crate) fn byte_at(place: usize) -> u8 {
     ((place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
 }
+
+/// An operation that takes something in one poll and gives it in another loses it, and the harness shows that.
+#[blitz_io::test]
+async fn what_is_not_safe_is_found_out() {
+    let (sender, mut receiver) = blitz_io::sync::mpsc::unbounded_channel();
+    for number in 0..20 {
+        sender.send(number).unwrap();
+    }
+    drop(sender);
+    let (mut polls, mut received) = (Polls::new(), Vec::new());
+    loop {
+        let unsafe_to_drop = async {
+            let number = receiver.recv().await;
+            blitz_io::task::yield_now().await;
+            number
+        };
+        match polls.give(unsafe_to_drop).await {
+            Some(Some(number)) => received.push(number),
+            Some(None) => break,
+            None => {}
+        }
+    }
+    assert!(
+        received.len() < 20,
+        "one in five was polled once, and dropped"
+    );
+    assert!(
+        received.is_sorted() && !received.is_empty(),
+        "the others were not"
+    );
+}

@@ -194,3 +194,46 @@ fn a_childs_streams_and_its_end() {
         });
     });
 }
+
+/// By waiting for readiness, and what is then tried.
+#[cfg(unix)]
+#[test]
+fn pipe_by_readiness() {
+    use std::io::ErrorKind::WouldBlock;
+    on_every(|runtime| {
+        run(runtime, async {
+            let (sender, receiver) = blitz_io::net::unix::pipe::pipe().unwrap();
+            let task = blitz_io::spawn(async move {
+                let (mut polls, mut place) = (Polls::new(), 0);
+                while place < TOTAL {
+                    if polls.give(sender.writable()).await.is_none() {
+                        continue;
+                    }
+                    let end = TOTAL.min(place + 5000);
+                    let bytes: Vec<u8> = (place..end).map(byte_at).collect();
+                    match sender.try_write(&bytes) {
+                        Ok(written) => place += written,
+                        Err(error) => assert_eq!(error.kind(), WouldBlock),
+                    }
+                }
+            });
+            let (mut polls, mut place, mut buffer) = (Polls::new(), 0, [0; 3001]);
+            loop {
+                if polls.give(receiver.readable()).await.is_none() {
+                    continue;
+                }
+                match receiver.try_read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(read) => {
+                        let expected = (place..place + read).map(byte_at);
+                        assert!(buffer[..read].iter().copied().eq(expected), "at {place}");
+                        place += read;
+                    }
+                    Err(error) => assert_eq!(error.kind(), WouldBlock),
+                }
+            }
+            assert_eq!(place, TOTAL);
+            task.await.unwrap();
+        });
+    });
+}
