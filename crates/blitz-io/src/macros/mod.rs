@@ -141,6 +141,13 @@ macro_rules! try_join {
 /// assert_eq!(second.await, 2);
 /// # }
 /// ```
+///
+/// What has no name is told how to get one:
+/// ```compile_fail
+/// # async fn f() {
+/// blitz_io::pin!(async { 1 }); // `pin!` keeps the name that a future has: write `pin! { let name = …; }`
+/// # }
+/// ```
 #[macro_export]
 macro_rules! pin {
     ($($name:ident),* $(,)?) => {
@@ -154,5 +161,10 @@ macro_rules! pin {
             #[allow(unused_mut, reason = "not every caller polls it")]
             let mut $name = ::core::pin::pin!($future);
         )*
+    };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "`pin!` keeps the name that a future has: write `pin!(name)`, or `pin! { let name = future; }` for one that has none"
+        )
     };
 }

@@ -28,6 +28,13 @@ use pin_project_lite::pin_project;
 /// assert!(NAME.try_with(|_| ()).is_err());
 /// # }
 /// ```
+///
+/// A value comes with its scope and not with its declaration:
+/// ```compile_fail
+/// blitz_io::task_local! {
+///     static REQUEST: u64 = 7; // a task-local has no value outside of a scope: …
+/// }
+/// ```
 #[macro_export]
 macro_rules! task_local {
     () => {};
@@ -37,6 +44,16 @@ macro_rules! task_local {
     };
     ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty) => {
         $crate::__task_local_inner!($(#[$attr])* $vis $name, $t);
+    };
+    ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty = $($rest:tt)*) => {
+        ::core::compile_error!(::core::concat!(
+            "a task-local has no value outside of a scope: declare `static ",
+            ::core::stringify!($name),
+            "` without one, and give it by `scope` or `sync_scope`"
+        ));
+    };
+    ($($other:tt)*) => {
+        ::core::compile_error!("a task-local is declared as `static NAME: Type;`, with attributes and `pub` before it");
     };
 }
 
