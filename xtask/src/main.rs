@@ -1,11 +1,12 @@
 //! The project's own commands: `cargo run -p xtask -- tidy`, `loom`, `weaken`,
-//! `kernels`, `cross`, `sanitize`, `bench`.
+//! `kernels`, `cross`, `sanitize`, `bench`, `conformance`.
 //!
 //! Each command stands in a module of its own; what they share is [`source`], which splits a Rust
 //! file into code and comments, and [`run`], which starts child processes.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod conformance;
 mod cross;
 mod kernels;
 mod loom;
@@ -44,6 +45,10 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
   elsewhere                kernels, cross and each sanitizer, one after the other, whatever fails
   bench [ARGS]             runs bench/ and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
+  conformance [ARGS]       runs tokio's own tests on blitz-io and on tokio, and writes docs/conformance.md
+      --tenth              a fixed tenth of them, on blitz-io alone; --help has the rest
+  conformance programs [PACKAGE…]
+                           tests the programs of the ecosystem on both back ends
 ";
 
 /// What a command ends with: an error is printed, and the exit code is 1.
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         Some("patched") => patched::main(&root()),
         Some("elsewhere") => elsewhere(&root()),
         Some("bench") => bench::main(&root(), rest),
+        Some("conformance") => conformance::main(&root(), rest),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             Ok(())
