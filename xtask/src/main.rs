@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo run -p xtask -- tidy`, `loom`, `weaken`,
-//! `kernels`, `cross`, `sanitize`, `bench`, `conformance`.
+//! `kernels`, `cross`, `sanitize`, `fuzz`, `bench`, `conformance`.
 //!
 //! Each command stands in a module of its own; what they share is [`source`], which splits a Rust
 //! file into code and comments, and [`run`], which starts child processes.
@@ -8,6 +8,7 @@
 mod bench;
 mod conformance;
 mod cross;
+mod fuzz;
 mod kernels;
 mod loom;
 mod patched;
@@ -42,6 +43,8 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
                            (windows mac-x86_64 mac-aarch64 freebsd); default: all
       --quick              type checks alone, for the targets whose std is installed
   sanitize NAME [CRATE…]   runs the tests of the runtime crates under a sanitizer: address, leak or thread
+  fuzz [TARGET…]           runs the fuzz targets: requests, chunks, responses, events, json (default: all)
+      --seconds N          each for N seconds (default 30)
   elsewhere                kernels, cross and each sanitizer, one after the other, whatever fails
   bench [ARGS]             runs bench/ and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Some("cross") => cross::main(&root(), rest),
         Some("sanitize") => sanitize::main(&root(), rest),
         Some("patched") => patched::main(&root()),
+        Some("fuzz") => fuzz::main(&root(), rest),
         Some("elsewhere") => elsewhere(&root()),
         Some("bench") => bench::main(&root(), rest),
         Some("conformance") => conformance::main(&root(), rest),

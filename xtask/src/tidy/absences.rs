@@ -14,7 +14,23 @@ const UNSAFE_CRATES: [&str; 6] = [
 ];
 
 /// Words that a crate never says outside its tests.
-const WORDS: [(&str, &[&str], &str); 5] = [
+const WORDS: [(&str, &[&str], &str); 6] = [
+    (
+        "crates/blitz-http-proto/",
+        &[
+            "async",
+            "await",
+            "Future",
+            "Context",
+            "Waker",
+            "Instant",
+            "SystemTime",
+            "TcpStream",
+            "thread",
+            "blitz_io",
+        ],
+        "the protocol takes bytes and gives events; sockets, clocks and tasks are blitz-http's",
+    ),
     (
         "crates/blitz-driver/",
         &[
@@ -291,6 +307,14 @@ mod tests {
             at(path, "#[cfg(test)]\nmod tests { use std::time::Instant; }"),
             0
         );
+    }
+
+    #[test]
+    fn a_protocol_that_waits_or_asks_a_clock_is_found() {
+        let path = "crates/blitz-http-proto/src/a.rs";
+        assert_eq!(at(path, "async fn a() {}"), 1);
+        assert_eq!(at(path, "let now = std::time::Instant::now();"), 1);
+        assert_eq!(at(path, "use std::time::Duration;"), 0);
     }
 
     #[test]

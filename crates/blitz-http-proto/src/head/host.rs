@@ -1,0 +1,114 @@
+//! For whom a request is (RFC 9112 §3.2): one Host field, and one that can be a host.
+
+use crate::Error;
+use crate::error::Kind;
+use http::header::HOST;
+use http::{HeaderMap, Version};
+use std::net::Ipv6Addr;
+
+pub(super) fn check(version: Version, fields: &HeaderMap) -> Result<(), Error> {
+    let mut all = fields.get_all(HOST).iter();
+    let Some(host) = all.next() else {
+        return if version < Version::HTTP_11 {
+            Ok(())
+        } else {
+            Err(Kind::NoHost.into())
+        };
+    };
+    if all.next().is_some() {
+        return Err(Kind::ManyHosts.into());
+    }
+    if is_authority(host.as_bytes(), false) {
+        Ok(())
+    } else {
+        Err(Kind::BadHost.into())
+    }
+}
+
+/// Whether this is `host` or `host:port` (RFC 3986 §3.2.2): no user, nothing empty but, after a colon, the port.
+pub(super) fn is_authority(bytes: &[u8], port_needed: bool) -> bool {
+    let (host, port) = if bytes.first() == Some(&b'[') {
+        let Some(end) = memchr::memchr(b']', bytes) else {
+            return false;
+        };
+        let inside = str::from_utf8(&bytes[1..end]).unwrap_or_default();
+        if inside.parse::<Ipv6Addr>().is_err() {
+            return false;
+        }
+        match &bytes[end + 1..] {
+            [] => return !port_needed,
+            [b':', port @ ..] => (&b"v6"[..], Some(port)),
+            _ => return false,
+        }
+    } else {
+        match memchr::memchr(b':', bytes) {
+            Some(colon) => (&bytes[..colon], Some(&bytes[colon + 1..])),
+            None => (bytes, None),
+        }
+    };
+    let port_fits = match port {
+        None => !port_needed,
+        Some([]) => !port_needed,
+        Some(digits) => {
+            digits.len() <= 5
+                && digits.iter().all(u8::is_ascii_digit)
+                && digits
+                    .iter()
+                    .fold(0u32, |port, digit| port * 10 + u32::from(digit - b'0'))
+                    <= u32::from(u16::MAX)
+        }
+    };
+    port_fits && is_name(host)
+}
+
+/// A name of RFC 3986: unreserved, sub-delims and whole percent codes.
+fn is_name(host: &[u8]) -> bool {
+    let mut at = 0;
+    while at < host.len() {
+        match host[at] {
+            b'%' => {
+                let whole = host
+                    .get(at + 1..at + 3)
+                    .is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
+                if !whole {
+                    return false;
+                }
+                at += 3;
+            }
+            byte if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte) => at += 1,
+            _ => return false,
+        }
+    }
+    !host.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_authority;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_maybe_a_port() {
+        for good in [
+            "a",
+            "a:80",
+            "a:",
+            "1.2.3.4:5",
+            "[::1]",
+            "[::1]:80",
+            "x_y",
+            "a%20b",
+            "a.:1",
+        ] {
+            assert!(is_authority(good.as_bytes(), false), "{good}");
+        }
+        for bad in [
+            "", ":80", "a b", "a:b", "a:65536", "a:000080", "u@a", "a/b", "[::1", "[x]", "[::1]x",
+            "a%2", "a,b c", "a?b", "a#", "a:1:2", "::1", "[]",
+        ] {
+            assert!(!is_authority(bad.as_bytes(), false), "{bad}");
+        }
+        assert!(!is_authority(b"a", true));
+        assert!(!is_authority(b"a:", true));
+        assert!(!is_authority(b"[::1]", true));
+    }
+}

@@ -1,0 +1,19 @@
+//! Heads: where one ends ([`scan`]), what a request ([`request`]) and a response ([`response`]) says, how long the body is
+//! ([`framing`]), for whom it is ([`host`]).
+
+mod fields;
+mod framing;
+mod host;
+mod request;
+mod response;
+mod scan;
+
+pub use framing::Framing;
+pub use request::ReceivedRequest;
+pub use response::ReceivedResponse;
+
+pub(crate) use fields::{field, has_element, into_map};
+pub(crate) use framing::Asked;
+pub(crate) use request::parse as parse_request;
+pub(crate) use response::parse as parse_response;
+pub(crate) use scan::{Bounds, Scan};

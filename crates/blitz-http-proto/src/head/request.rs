@@ -1,0 +1,173 @@
+//! A request's head, read and checked.
+
+use super::fields::{has_element, into_map, parsed_fields};
+use super::framing::{self, Framing};
+use super::host;
+use super::scan::METHOD_MAX;
+use crate::error::Kind;
+use crate::{Error, Limits};
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, UPGRADE};
+use http::{HeaderMap, Method, Uri, Version};
+
+/// A request's head as it came, and what follows from it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ReceivedRequest {
+    /// What to do.
+    pub method: Method,
+    /// To what: a path, a whole address, `*` (of OPTIONS), or a host and port (of CONNECT).
+    pub uri: Uri,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// The fields, in their order.
+    pub headers: HeaderMap,
+    /// How long the body is.
+    pub framing: Framing,
+    /// Whether the connection may serve another request after this one, as far as the client goes.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// Whether the client asks for another protocol, by Upgrade or CONNECT. What follows must wait for the answer.
+    pub upgrade: bool,
+}
+
+/// Reads `head`, which ends with its empty line. `headers` is empty and lends its memory.
+pub(crate) fn parse(
+    head: &Bytes,
+    limits: &Limits,
+    mut headers: HeaderMap,
+) -> Result<ReceivedRequest, Error> {
+    let (method, uri, version) = parsed_fields(limits.fields, |room| {
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(head, room) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => return Err(Kind::RequestLine.into()),
+            Err(error) => return Err(refused(error, head, limits)),
+        }
+        // All three are there in a head that is complete.
+        let (method, path) = (
+            request.method.unwrap_or_default(),
+            request.path.unwrap_or_default(),
+        );
+        let version = if request.version == Some(1) {
+            Version::HTTP_11
+        } else {
+            Version::HTTP_10
+        };
+        if method.len() > METHOD_MAX {
+            return Err(Kind::Method.into());
+        }
+        if path.len() > limits.uri_bytes {
+            return Err(Kind::UriTooLong.into());
+        }
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Kind::RequestLine)?;
+        let uri = target(head, path.as_bytes(), &method)?;
+        into_map(head, request.headers, &mut headers)?;
+        Ok::<_, Error>((method, uri, version))
+    })?;
+    host::check(version, &headers)?;
+    let framing = framing::of_request(version, &headers)?;
+    // Content of CONNECT means nothing (RFC 9110 §9.3.6), and whether it is there would decide where the tunnel begins.
+    if method == Method::CONNECT && framing != Framing::None {
+        return Err(Kind::ContentOfConnect.into());
+    }
+    let new = version >= Version::HTTP_11;
+    let named = headers.contains_key(CONNECTION);
+    let keep_alive = if new {
+        !(named && has_element(&headers, &CONNECTION, b"close"))
+    } else {
+        named
+            && has_element(&headers, &CONNECTION, b"keep-alive")
+            && !has_element(&headers, &CONNECTION, b"close")
+    };
+    // An HTTP/1.0 client does not know what to expect (RFC 9110 §10.1.1).
+    let expects_continue = new && expects(&headers)? && framing != Framing::None;
+    let asks = new
+        && named
+        && headers.contains_key(UPGRADE)
+        && has_element(&headers, &CONNECTION, b"upgrade");
+    Ok(ReceivedRequest {
+        upgrade: asks || method == Method::CONNECT,
+        method,
+        uri,
+        version,
+        headers,
+        framing,
+        keep_alive,
+        expects_continue,
+    })
+}
+
+fn expects(headers: &HeaderMap) -> Result<bool, Error> {
+    let mut expects = false;
+    for value in headers.get_all(EXPECT) {
+        if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+            return Err(Kind::Expectation.into());
+        }
+        expects = true;
+    }
+    Ok(expects)
+}
+
+/// The target, of the one form that belongs to the method (RFC 9112 §3.2).
+fn target(head: &Bytes, path: &[u8], method: &Method) -> Result<Uri, Error> {
+    // A fragment is never sent, and a parser that drops it reads another target than one that does not.
+    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+    if !path.iter().all(plain) {
+        return Err(Kind::Target.into());
+    }
+    let uri = Uri::from_maybe_shared(head.slice_ref(path)).map_err(|_| Kind::Target)?;
+    let fits = if *method == Method::CONNECT {
+        host::is_authority(path, true) && uri.authority().is_some()
+    } else if path.first() == Some(&b'/') {
+        true
+    } else if path == b"*" {
+        *method == Method::OPTIONS
+    } else {
+        uri.scheme().is_some()
+            && uri
+                .authority()
+                .is_some_and(|authority| host::is_authority(authority.as_str().as_bytes(), false))
+    };
+    if fits {
+        Ok(uri)
+    } else {
+        Err(Kind::Target.into())
+    }
+}
+
+/// Which of ours an error of the parser is.
+fn refused(error: httparse::Error, head: &[u8], limits: &Limits) -> Error {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    match error {
+        httparse::Error::HeaderName | httparse::Error::NewLine => Kind::FieldName.into(),
+        httparse::Error::HeaderValue => Kind::FieldValue.into(),
+        httparse::Error::TooManyHeaders => Kind::TooManyFields.into(),
+        httparse::Error::Version => {
+            let words = line.split(|byte| *byte == b' ').count();
+            let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+            match version {
+                // Well-formed, and another one (RFC 9112 §2.3).
+                [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+                    if major.is_ascii_digit() && minor.is_ascii_digit() && words == 3 =>
+                {
+                    Kind::UnknownVersion.into()
+                }
+                _ => Kind::Version.into(),
+            }
+        }
+        httparse::Error::Token => {
+            let method = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+            let path = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+            if path.len() > limits.uri_bytes {
+                Kind::UriTooLong.into()
+            } else if method.iter().all(|byte| byte.is_ascii_alphanumeric()) && !path.is_empty() {
+                Kind::Target.into()
+            } else {
+                Kind::RequestLine.into()
+            }
+        }
+        _ => Kind::RequestLine.into(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Responses, taken out of what a server sends.
+
+use crate::error::Kind;
+use crate::head::{Asked, Bounds, Framing, ReceivedResponse, Scan, parse_response};
+use crate::{BodyDecoder, BodyEvent, Error, Limits};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method};
+use std::collections::VecDeque;
+
+/// What comes of a server.
+#[derive(Debug)]
+// As of requests.
+#[allow(clippy::large_enum_variant)]
+pub enum ResponseEvent {
+    /// A head that only informs, such as `100 Continue` or `103 Early Hints`; the response is yet to come.
+    Informational(ReceivedResponse),
+    /// A response's head.
+    Head(ReceivedResponse),
+    /// Some of its body, never empty.
+    Data(Bytes),
+    /// The fields behind its body.
+    Trailers(HeaderMap),
+    /// The response is whole; the next may follow.
+    End,
+    /// From here on the stream belongs to another protocol, the next of its bytes included.
+    Tunnel,
+}
+
+/// A client's side of the stream: responses, in the order of what was [`asked`](ResponseDecoder::asked).
+#[derive(Clone, Debug, Default)]
+pub struct ResponseDecoder {
+    limits: Limits,
+    state: State,
+    scan: Scan,
+    asked: VecDeque<Asked>,
+    informed: u32,
+    bodies_looked_at: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+enum State {
+    #[default]
+    Head,
+    Body(BodyDecoder),
+    BeforeTunnel,
+    Tunnel,
+    Failed(Error),
+}
+
+/// Heads that only inform before one response: a server that sends them for ever makes no progress.
+const INFORMATIONAL_MAX: u32 = 64;
+
+impl ResponseDecoder {
+    /// A decoder that refuses what is larger than `limits`.
+    pub fn new(limits: Limits) -> ResponseDecoder {
+        ResponseDecoder {
+            limits,
+            ..ResponseDecoder::default()
+        }
+    }
+
+    /// A request was sent: its method tells what follows the head of its response.
+    pub fn asked(&mut self, method: &Method) {
+        self.asked.push_back(Asked::from(method));
+    }
+
+    /// The next event that `input` has, or `None` where it takes more bytes. What the event was made of has left `input`.
+    ///
+    /// # Errors
+    /// When what comes is no response, is too large, or answers nothing. The same error comes ever after.
+    pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<ResponseEvent>, Error> {
+        let answer = self.advance(input);
+        if let Err(error) = answer {
+            self.state = State::Failed(error);
+        }
+        answer
+    }
+
+    fn advance(&mut self, input: &mut BytesMut) -> Result<Option<ResponseEvent>, Error> {
+        match &mut self.state {
+            State::Failed(error) => Err(*error),
+            State::Tunnel => Ok(None),
+            State::BeforeTunnel => {
+                self.state = State::Tunnel;
+                Ok(Some(ResponseEvent::Tunnel))
+            }
+            State::Head => self.head(input),
+            State::Body(body) => {
+                let Some(event) = body.decode(input, &self.limits)? else {
+                    return Ok(None);
+                };
+                Ok(Some(match event {
+                    BodyEvent::Data(data) => ResponseEvent::Data(data),
+                    BodyEvent::Trailers(fields) => ResponseEvent::Trailers(fields),
+                    BodyEvent::End => {
+                        self.bodies_looked_at += body.looked_at();
+                        self.state = State::Head;
+                        ResponseEvent::End
+                    }
+                }))
+            }
+        }
+    }
+
+    fn head(&mut self, input: &mut BytesMut) -> Result<Option<ResponseEvent>, Error> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let asked = *self.asked.front().ok_or(Kind::Unsolicited)?;
+        if !b"HTTP/".starts_with(&input[..input.len().min(5)]) {
+            return Err(Kind::StatusLine.into());
+        }
+        let bounds = Bounds::response(&self.limits);
+        let Some(end) = self.scan.end(input, &bounds)? else {
+            return Ok(None);
+        };
+        let head = input.split_to(end).freeze();
+        let response = parse_response(&head, &self.limits, asked, HeaderMap::new())?;
+        if response.status.is_informational() && response.framing != Framing::Tunnel {
+            self.informed += 1;
+            if self.informed > INFORMATIONAL_MAX {
+                return Err(Kind::TooManyFields.into());
+            }
+            return Ok(Some(ResponseEvent::Informational(response)));
+        }
+        self.informed = 0;
+        self.asked.pop_front();
+        self.state = if response.framing == Framing::Tunnel {
+            State::BeforeTunnel
+        } else {
+            State::Body(BodyDecoder::new(response.framing))
+        };
+        Ok(Some(ResponseEvent::Head(response)))
+    }
+
+    /// The server will send no more. `true` if that was the end of a body, for which [`decode`](ResponseDecoder::decode) now has its
+    /// `End`; `false` if it was between two responses.
+    ///
+    /// # Errors
+    /// When a response is cut off, or one that was asked for has not come; `input` is what of it has not been taken.
+    pub fn finish(&mut self, input: &[u8]) -> Result<bool, Error> {
+        match &mut self.state {
+            State::Failed(error) => Err(*error),
+            State::Head if input.is_empty() && self.asked.is_empty() => Ok(false),
+            State::Head => Err(Kind::Truncated.into()),
+            State::BeforeTunnel | State::Tunnel => Ok(false),
+            State::Body(body) => body.finish().map(|()| true),
+        }
+    }
+
+    /// How many bytes of heads, trailers and chunk grammar were looked at, ever: never more than came.
+    pub fn looked_at(&self) -> u64 {
+        let body = match &self.state {
+            State::Body(body) => body.looked_at(),
+            _ => 0,
+        };
+        self.scan.looked_at() + self.bodies_looked_at + body
+    }
+}

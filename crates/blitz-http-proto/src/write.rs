@@ -1,0 +1,191 @@
+//! Heads, written. How the body is framed is decided here and nowhere else: a handler that says otherwise is corrected.
+
+use crate::head::{Asked, Framing, field, has_element};
+use crate::{BodyEncoder, HttpDate};
+use bytes::{BufMut, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use std::fmt::Write;
+
+/// A response's head on its way out.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// What came of the request.
+    pub status: StatusCode,
+    /// The handler's fields. What frames the body is left out of them: that follows from `length` and from the request.
+    pub headers: &'a HeaderMap,
+    /// The method that is answered: after HEAD and CONNECT there is no body.
+    pub method: &'a Method,
+    /// The version that was asked in: chunks are for HTTP/1.1 only.
+    pub version: Version,
+    /// How long the body is, if that is known.
+    pub length: Option<u64>,
+    /// Whether the connection goes on after the answer.
+    pub keep_alive: bool,
+    /// The `Date`, where the handler gave none.
+    pub date: Option<HttpDate>,
+}
+
+impl ResponseHead<'_> {
+    /// Writes the head, and returns what writes the body and whether the connection may go on after it.
+    ///
+    /// It may not where `keep_alive` is false, where the handler's fields say `Connection: close`, and where the body's end is
+    /// the connection's.
+    pub fn write(&self, out: &mut BytesMut) -> (BodyEncoder, bool) {
+        out.reserve(256);
+        let (framing, announced) = self.framing();
+        let mut keep = self.keep_alive && framing != Framing::UntilClose;
+        let named = self.headers.contains_key(CONNECTION);
+        let says_close = named && has_element(self.headers, &CONNECTION, b"close");
+        keep &= !says_close;
+        if self.status == StatusCode::OK {
+            out.put_slice(b"HTTP/1.1 200 OK\r\n");
+        } else {
+            out.put_slice(b"HTTP/1.1 ");
+            out.put_slice(self.status.as_str().as_bytes());
+            out.put_u8(b' ');
+            out.put_slice(self.status.canonical_reason().unwrap_or("").as_bytes());
+            out.put_slice(b"\r\n");
+        }
+        // A length that the handler gave for a body that is not sent is worth keeping (RFC 9110 §8.6).
+        let bodiless = matches!(framing, Framing::None)
+            && (self.method == Method::HEAD || self.status == StatusCode::NOT_MODIFIED);
+        for (name, value) in self.headers {
+            let ours = name == TRANSFER_ENCODING
+                || (name == CONTENT_LENGTH && (!bodiless || announced.is_some()));
+            if !ours {
+                field(out, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+        if let Some(length) = announced {
+            out.put_slice(b"content-length: ");
+            decimal(out, length);
+            out.put_slice(b"\r\n");
+        }
+        if framing == Framing::Chunked {
+            out.put_slice(b"transfer-encoding: chunked\r\n");
+        }
+        let tunnel = framing == Framing::Tunnel;
+        if !keep && !says_close && !tunnel && !self.status.is_informational() {
+            out.put_slice(b"connection: close\r\n");
+        } else if keep && self.version < Version::HTTP_11 && !named {
+            out.put_slice(b"connection: keep-alive\r\n");
+        }
+        if let Some(date) = self.date
+            && !self.headers.contains_key(DATE)
+        {
+            field(out, b"date", date.as_bytes());
+        }
+        out.put_slice(b"\r\n");
+        (BodyEncoder::new(framing), keep)
+    }
+
+    /// How the body is framed, and the length that the head names.
+    fn framing(&self) -> (Framing, Option<u64>) {
+        let asked = Asked::from(self.method);
+        if self.status == StatusCode::SWITCHING_PROTOCOLS
+            || (asked == Asked::Connect && self.status.is_success())
+        {
+            return (Framing::Tunnel, None);
+        }
+        if self.status.is_informational() || self.status == StatusCode::NO_CONTENT {
+            return (Framing::None, None);
+        }
+        if self.status == StatusCode::NOT_MODIFIED {
+            return (Framing::None, None);
+        }
+        // Who streams and knows the length says so in the field.
+        let length = self.length.or_else(|| {
+            let digits = self.headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+            digits.parse().ok()
+        });
+        if asked == Asked::Head {
+            // An empty body is what handlers give for HEAD whatever GET would say: not a length to name, but theirs is.
+            return (Framing::None, length.filter(|length| *length > 0));
+        }
+        match length {
+            Some(0) => (Framing::None, Some(0)),
+            Some(length) => (Framing::Length(length), Some(length)),
+            None if self.version >= Version::HTTP_11 => (Framing::Chunked, None),
+            None => (Framing::UntilClose, None),
+        }
+    }
+}
+
+/// A request's head on its way out.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// What to do.
+    pub method: &'a Method,
+    /// To what. Written as a path, after CONNECT as host and port, and whole for a proxy.
+    pub uri: &'a Uri,
+    /// The fields. `Host` comes from the address if it is not among them; what frames the body is left out.
+    pub headers: &'a HeaderMap,
+    /// How long the body is, if that is known; without it the body goes in chunks.
+    pub length: Option<u64>,
+    /// Whether the request goes to a proxy, which needs the whole address.
+    pub to_proxy: bool,
+}
+
+impl RequestHead<'_> {
+    /// Writes the head, and returns what writes the body.
+    pub fn write(&self, out: &mut BytesMut) -> BodyEncoder {
+        out.reserve(256);
+        out.put_slice(self.method.as_str().as_bytes());
+        out.put_u8(b' ');
+        let authority = self.uri.authority().map(|authority| {
+            let text = authority.as_str();
+            text.rsplit_once('@').map_or(text, |(_, host)| host)
+        });
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        if self.method == Method::CONNECT {
+            out.put_slice(authority.unwrap_or_default().as_bytes());
+        } else {
+            if let (true, Some(scheme), Some(host)) =
+                (self.to_proxy, self.uri.scheme_str(), authority)
+            {
+                out.put_slice(scheme.as_bytes());
+                out.put_slice(b"://");
+                out.put_slice(host.as_bytes());
+            }
+            if path.starts_with('?') {
+                out.put_u8(b'/');
+            }
+            out.put_slice(path.as_bytes());
+        }
+        out.put_slice(b" HTTP/1.1\r\n");
+        if !self.headers.contains_key(HOST) {
+            field(out, b"host", authority.unwrap_or_default().as_bytes());
+        }
+        for (name, value) in self.headers {
+            if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
+                field(out, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+        let framing = match self.length {
+            Some(0) => {
+                // Who sends something names its length, even if that is none (RFC 9110 §8.6).
+                if matches!(*self.method, Method::POST | Method::PUT | Method::PATCH) {
+                    out.put_slice(b"content-length: 0\r\n");
+                }
+                Framing::None
+            }
+            Some(length) => {
+                out.put_slice(b"content-length: ");
+                decimal(out, length);
+                out.put_slice(b"\r\n");
+                Framing::Length(length)
+            }
+            None => {
+                out.put_slice(b"transfer-encoding: chunked\r\n");
+                Framing::Chunked
+            }
+        };
+        out.put_slice(b"\r\n");
+        BodyEncoder::new(framing)
+    }
+}
+
+fn decimal(out: &mut BytesMut, number: u64) {
+    write!(out, "{number}").expect("a buffer that grows takes a number");
+}

@@ -1,0 +1,11 @@
+//! The public face of blitz-http-proto: what a stream of bytes becomes, however it is cut.
+
+mod bodies;
+mod checks;
+mod corpus;
+mod notation;
+mod pieces;
+mod requests;
+mod responses;
+mod smoke;
+mod sse;

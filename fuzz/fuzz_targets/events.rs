@@ -1,0 +1,10 @@
+//! A stream of server-sent events: the same comes out however it is cut, each byte looked at once.
+#![no_main]
+#![allow(dead_code)]
+
+#[path = "../../crates/blitz-http-proto/tests/it/checks.rs"]
+mod checks;
+#[path = "../../crates/blitz-http-proto/tests/it/pieces.rs"]
+mod pieces;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::check_events(data));
