@@ -1,6 +1,7 @@
 //! Streams of what this crate receives, accepts and reads.
 
 mod channels;
+mod entries;
 mod listeners;
 mod produced;
 mod text;
@@ -8,6 +9,7 @@ mod ticks;
 mod values;
 
 pub use channels::{ReceiverStream, UnboundedReceiverStream};
+pub use entries::ReadDirStream;
 pub use listeners::TcpListenerStream;
 #[cfg(unix)]
 pub use listeners::UnixListenerStream;

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use blitz_io::fs;
 use blitz_io::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::stream::wrappers::errors::BroadcastStreamRecvError::Lagged;
 use blitz_io::stream::wrappers::{
-    BroadcastStream, IntervalStream, LinesStream, ReceiverStream, SplitStream, TcpListenerStream,
-    UnboundedReceiverStream, WatchStream,
+    BroadcastStream, IntervalStream, LinesStream, ReadDirStream, ReceiverStream, SplitStream,
+    TcpListenerStream, UnboundedReceiverStream, WatchStream,
 };
 use blitz_io::stream::{Stream, StreamExt};
 use blitz_io::sync::{broadcast, mpsc, watch};
@@ -86,6 +87,25 @@ fn signals() {
                 .status();
             assert!(sent.unwrap().success());
             assert_eq!(signals.next().await, Some(()));
+        });
+    });
+}
+
+#[test]
+fn entries_of_a_directory_come_once_each() {
+    on_every(|runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        // More than one look at the directory brings.
+        let names: HashSet<String> = (0..500).map(|number| number.to_string()).collect();
+        for name in &names {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        run(runtime, async {
+            let entries = ReadDirStream::new(fs::read_dir(folder.path()).await.unwrap());
+            let seen = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let seen: Vec<String> = seen.collect().await;
+            assert_eq!(seen.len(), names.len());
+            assert_eq!(seen.into_iter().collect::<HashSet<_>>(), names);
         });
     });
 }
