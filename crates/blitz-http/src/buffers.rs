@@ -1,0 +1,39 @@
+//! Buffers, kept by each thread for the connections that have something to read or write just now.
+//!
+//! A connection takes one when bytes come and gives it back when they are used up, so ten thousand that wait own none.
+
+use bytes::BytesMut;
+use std::cell::RefCell;
+
+/// What a read is offered.
+pub(crate) const SIZE: usize = 16 * 1024;
+/// Buffers that a thread keeps.
+const KEPT: usize = 64;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty buffer of at least [`SIZE`].
+pub(crate) fn take() -> BytesMut {
+    // A thread that is ending has no buffers any more.
+    let kept = BUFFERS.try_with(|kept| kept.borrow_mut().pop());
+    kept.ok()
+        .flatten()
+        .unwrap_or_else(|| BytesMut::with_capacity(SIZE))
+}
+
+/// Gives a buffer back, unless pieces of it are still in use or it has grown.
+pub(crate) fn give(mut buffer: BytesMut) {
+    buffer.clear();
+    if !buffer.try_reclaim(SIZE) || buffer.capacity() > 2 * SIZE {
+        return;
+    }
+    // As above.
+    let _ = BUFFERS.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT {
+            kept.push(buffer);
+        }
+    });
+}

@@ -1,0 +1,67 @@
+//! What a server allows: sizes, times and numbers, each with a default that holds on the open net.
+
+use blitz_http_proto::Limits;
+use std::time::Duration;
+
+/// The limits of a server. The defaults are meant to be used.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Sizes of heads, targets and trailers. 64 KiB, 100 fields, 8 KiB. `body_bytes` counts for nothing here.
+    pub limits: Limits,
+    /// Bytes of a request's body, where a route says nothing else. 2 MiB.
+    pub body_bytes: u64,
+    /// How long each phase may take.
+    pub timeouts: Timeouts,
+    /// Connections at a time; further ones wait in the kernel's queue. 65,536.
+    pub connections_max: usize,
+    /// Whether answers carry `Date`. Yes.
+    pub date: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            limits: Limits::default(),
+            body_bytes: 2 * 1024 * 1024,
+            timeouts: Timeouts::default(),
+            connections_max: 65_536,
+            date: true,
+        }
+    }
+}
+
+/// How long the server waits for a client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// For a whole head, from its first byte; for the first head from the connection's beginning. 30 s.
+    pub head: Duration,
+    /// For the next request on a connection that was answered. 75 s.
+    pub idle: Duration,
+    /// For more of a request's body, while somebody waits for it. 60 s.
+    pub body: Duration,
+    /// For the client to take more of an answer. 60 s.
+    pub response: Duration,
+    /// Bytes a second that a client has to send or take while the server waits for it, after
+    /// [`rate_grace`](Timeouts::rate_grace). 240; 0 turns it off.
+    pub rate_min: u32,
+    /// How long a client may be slower than that. 5 s.
+    pub rate_grace: Duration,
+    /// For a client to close after the last answer, so that it is not lost to a reset. 2 s.
+    pub linger: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            head: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            body: Duration::from_secs(60),
+            response: Duration::from_secs(60),
+            rate_min: 240,
+            rate_grace: Duration::from_secs(5),
+            linger: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How answers begin: a handler's head, or an answer of our own.
+
+use super::core::{Core, DISCARD_MAX, Life};
+use crate::Peer;
+use crate::incoming::Demand;
+use blitz_http_proto::{BodyEncoder, Framing, HttpDate, ResponseHead};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, response};
+use std::cell::Cell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+impl<I> Core<I> {
+    /// Writes a response's head, and says whether its body is sent.
+    pub(super) fn respond(&mut self, mut parts: response::Parts, length: Option<u64>) {
+        let stopping = self.handle.is_stopping();
+        let Some(turn) = &mut self.turn else { return };
+        if let Some(status) = turn.refused.filter(|_| parts.status.is_server_error()) {
+            return self.answer(status, "");
+        }
+        let connected = turn.method == Method::CONNECT && parts.status.is_success();
+        let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+        if (switched && turn.offer.is_none()) || (parts.status.is_informational() && !switched) {
+            tracing::error!(
+                status = parts.status.as_u16(),
+                "a handler gave a status that ends no request"
+            );
+            return self.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
+        }
+        turn.upgrading = (switched || connected) && turn.body_taken;
+        let left = self.decoder.body().map_or(Some(0), |body| body.remaining());
+        let read = turn
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.demand() != Demand::Gone);
+        // The body is going to be read while the answer goes out, so the client must not wait for the answer's end.
+        if read && std::mem::take(&mut turn.expects) {
+            self.out
+                .tail()
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        let much = left.is_some_and(|left| left > DISCARD_MAX);
+        let unread = !turn.body_taken && !read && (turn.expects || much);
+        // A tunnel that was refused may have been used already.
+        let refused_tunnel = turn.method == Method::CONNECT && !connected;
+        let keep = turn.keep && !stopping && !unread && !refused_tunnel;
+        let (encoder, keep) = ResponseHead {
+            status: parts.status,
+            headers: &parts.headers,
+            method: &turn.method,
+            version: turn.version,
+            length,
+            keep_alive: keep,
+            date: self.handle.config().date.then(now),
+        }
+        .write(self.out.tail());
+        turn.keep = keep;
+        turn.head_sent = true;
+        turn.encoder = Some(encoder);
+        self.unflushed = true;
+        self.decoder.recycle(std::mem::take(&mut parts.headers));
+        if parts.extensions.len() == 1 && parts.extensions.get::<Peer>() == Some(&self.peer) {
+            self.spare = Some(parts.extensions);
+        }
+    }
+
+    /// A response of our own, whole.
+    pub(super) fn answer(&mut self, status: StatusCode, why: &str) {
+        let mut status = status;
+        let (method, version, keep) = match &self.turn {
+            Some(turn) if turn.head_sent => return,
+            Some(turn) => {
+                if let Some(refused) = turn.refused {
+                    status = refused;
+                }
+                let keep = turn.keep && (turn.body_taken || !turn.expects);
+                (turn.method.clone(), turn.version, keep)
+            }
+            None => (Method::GET, Version::HTTP_11, false),
+        };
+        let text = match why {
+            "" => status.canonical_reason().unwrap_or_default(),
+            why => why,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        let (encoder, keep) = ResponseHead {
+            status,
+            headers: &headers,
+            method: &method,
+            version,
+            length: Some(text.len() as u64 + 1),
+            keep_alive: keep && !self.handle.is_stopping(),
+            date: self.handle.config().date.then(now),
+        }
+        .write(self.out.tail());
+        if encoder.sends() {
+            self.out.push(Bytes::copy_from_slice(text.as_bytes()));
+            self.out.push(Bytes::from_static(b"\n"));
+        }
+        self.unflushed = true;
+        if let Some(turn) = &mut self.turn {
+            turn.keep = keep;
+            turn.head_sent = true;
+            turn.encoder = Some(BodyEncoder::new(Framing::None));
+        }
+    }
+
+    /// Answers what is no request, and takes no other.
+    pub(super) fn refuse(&mut self, status: StatusCode, why: &str) {
+        if let Some(turn) = &mut self.turn {
+            turn.keep = false;
+        }
+        self.answer(status, why);
+        self.life = Life::Flushing;
+    }
+}
+
+thread_local! {
+    /// The second that was written last.
+    static DATE: Cell<(u64, HttpDate)> = Cell::new((0, HttpDate::from_unix(0)));
+}
+
+/// The moment, written once a second and thread.
+fn now() -> HttpDate {
+    // A clock before 1970 is wrong in every way there is.
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let second = since.as_secs();
+    let kept = DATE.try_with(|date| {
+        let (of, text) = date.get();
+        if of == second {
+            return text;
+        }
+        let text = HttpDate::from_unix(second);
+        date.set((second, text));
+        text
+    });
+    // A thread that is ending keeps nothing.
+    kept.unwrap_or_else(|_| HttpDate::from_unix(second))
+}

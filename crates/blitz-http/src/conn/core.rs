@@ -1,0 +1,487 @@
+//! A connection without its service: bytes in, requests out, responses in, bytes out. What is here knows no handler's types.
+
+use super::out::Out;
+use super::waits::Waits;
+use crate::counters::{Phase, add};
+use crate::handle::Seat;
+use crate::incoming::{Channel, Demand, Incoming};
+use crate::upgrade::{Offer, Upgraded};
+use crate::{Body, Error, Handle, Peer, Request, buffers};
+use blitz_http_proto::{BodyEncoder, ReceivedRequest, RequestDecoder, RequestEvent};
+use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use bytes::BytesMut;
+use http::{Extensions, Method, StatusCode, Version};
+use http_body::Frame;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// What is written before it is known whether more follows; what a client that does not read may make us keep.
+pub(super) const HIGH: usize = 64 * 1024;
+/// Of a body that nobody wants, so much is read so that the connection can go on.
+pub(super) const DISCARD_MAX: u64 = 256 * 1024;
+/// After the last answer, so much is read before the connection is closed on a client that still sends.
+const LINGER_MAX: u64 = 1024 * 1024;
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Serving,
+    /// No request follows; what is to be written is.
+    Flushing,
+    /// The client is told that nothing follows.
+    Ending,
+    /// The client is given time to read the last answer, and to close.
+    Lingering,
+    Ended,
+}
+
+/// The request that is being served.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) keep: bool,
+    /// The client waits for `100 Continue`.
+    pub(super) expects: bool,
+    pub(super) offer: Option<Offer>,
+    pub(super) channel: Option<Arc<Channel>>,
+    pub(super) seen: Demand,
+    pub(super) body_taken: bool,
+    pub(super) discarded: u64,
+    /// The body takes bytes that have not come.
+    pub(super) starved: bool,
+    /// The body was refused so.
+    pub(super) refused: Option<StatusCode>,
+    pub(super) head_sent: bool,
+    pub(super) encoder: Option<BodyEncoder>,
+    pub(super) upgrading: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Core<I> {
+    pub(super) io: Option<I>,
+    pub(super) life: Life,
+    pub(super) turn: Option<Turn>,
+    pub(super) decoder: RequestDecoder,
+    pub(super) input: BytesMut,
+    pub(super) out: Out,
+    pub(super) eof: bool,
+    pub(super) blocked: bool,
+    pub(super) unflushed: bool,
+    pub(super) lingered: u64,
+    pub(super) requests: u64,
+    pub(super) waits: Waits,
+    pub(super) handle: Handle,
+    pub(super) peer: Peer,
+    /// The extensions of a request that came back, with the peer in them and nothing else.
+    pub(super) spare: Option<Extensions>,
+    pub(super) seat: Option<Seat>,
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
+    pub(super) fn new(io: I, handle: &Handle, peer: Peer) -> Core<I> {
+        Core {
+            io: Some(io),
+            life: Life::Serving,
+            turn: None,
+            decoder: RequestDecoder::new(handle.config().limits),
+            input: BytesMut::new(),
+            out: Out::default(),
+            eof: false,
+            blocked: false,
+            unflushed: false,
+            lingered: 0,
+            requests: 0,
+            waits: Waits::default(),
+            seat: Some(handle.seat(peer)),
+            handle: handle.clone(),
+            peer,
+            spare: None,
+        }
+    }
+
+    /// The next request, if all of its head is here.
+    pub(super) fn next_request(&mut self) -> Option<Request> {
+        match self.decoder.decode(&mut self.input) {
+            Ok(Some(RequestEvent::Head(head))) => Some(self.begin(head)),
+            Ok(Some(_)) => unreachable!("a head comes first"),
+            Ok(None) if self.eof => {
+                match self.decoder.finish(&self.input) {
+                    Ok(()) => self.life = Life::Flushing,
+                    Err(error) => self.refuse(error.status(), &error.to_string()),
+                }
+                None
+            }
+            Ok(None) => None,
+            Err(error) => {
+                add(&self.handle.counters().refused);
+                self.refuse(error.status(), &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn begin(&mut self, head: ReceivedRequest) -> Request {
+        add(&self.handle.counters().requests);
+        self.requests += 1;
+        self.waits.begin_request();
+        let mut turn = Turn {
+            keep: head.keep_alive,
+            expects: head.expects_continue,
+            offer: None,
+            channel: None,
+            seen: Demand::None,
+            body_taken: false,
+            discarded: 0,
+            starved: false,
+            refused: None,
+            head_sent: false,
+            encoder: None,
+            upgrading: false,
+            version: head.version,
+            method: head.method.clone(),
+        };
+        let mut extensions = self.spare.take().unwrap_or_else(|| {
+            let mut extensions = Extensions::new();
+            extensions.insert(self.peer);
+            extensions
+        });
+        if head.upgrade {
+            let (offer, wish) = Offer::new();
+            turn.offer = Some(offer);
+            extensions.insert(wish);
+        }
+        let remaining = self.decoder.body().and_then(|body| body.remaining());
+        let body = if remaining == Some(0) {
+            // Its end is there already.
+            let _end = self.decoder.decode(&mut self.input);
+            turn.body_taken = true;
+            if head.upgrade {
+                self.decoder.pause();
+            }
+            Body::empty()
+        } else {
+            let channel = Channel::new(self.handle.config().body_bytes, remaining);
+            turn.channel = Some(Arc::clone(&channel));
+            Body::incoming(Incoming(channel))
+        };
+        self.turn = Some(turn);
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method;
+        *request.uri_mut() = head.uri;
+        *request.version_mut() = head.version;
+        *request.headers_mut() = head.headers;
+        *request.extensions_mut() = extensions;
+        request
+    }
+
+    /// Gives the body's reader what it asks for, as far as it is here. `true` if that was anything.
+    pub(super) fn pump(&mut self) -> bool {
+        let Some(turn) = &mut self.turn else {
+            return false;
+        };
+        turn.starved = false;
+        if turn.body_taken {
+            return false;
+        }
+        let Some(channel) = &turn.channel else {
+            return false;
+        };
+        turn.seen = channel.demand();
+        let Demand::Frame { limit } = turn.seen else {
+            return false;
+        };
+        self.decoder.set_body_limit(limit);
+        let event = self.decoder.decode(&mut self.input);
+        let remaining = self.decoder.body().and_then(|body| body.remaining());
+        match event {
+            Ok(Some(RequestEvent::Data(data))) => channel.frame(Frame::data(data), remaining),
+            Ok(Some(RequestEvent::Trailers(map))) => channel.frame(Frame::trailers(map), remaining),
+            Ok(Some(RequestEvent::End)) => {
+                channel.end();
+                self.body_is_taken();
+            }
+            Ok(Some(RequestEvent::Head(_))) => unreachable!("a body has no head in it"),
+            Ok(None) if self.eof => self.body_fails(blitz_http_proto::Error::truncated()),
+            Ok(None) => {
+                if std::mem::take(&mut turn.expects) && !turn.head_sent {
+                    self.out
+                        .tail()
+                        .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                }
+                turn.starved = true;
+                return false;
+            }
+            Err(error) => self.body_fails(error),
+        }
+        true
+    }
+
+    fn body_is_taken(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.body_taken = true;
+            if turn.offer.is_some() {
+                self.decoder.pause();
+            }
+        }
+    }
+
+    fn body_fails(&mut self, error: blitz_http_proto::Error) {
+        if !error.is_truncated() {
+            add(&self.handle.counters().refused);
+        }
+        if let Some(turn) = &mut self.turn {
+            turn.refused = Some(error.status());
+            turn.body_taken = true;
+            turn.keep = false;
+            if let Some(channel) = &turn.channel {
+                channel.fail(Error::message(error));
+            }
+        }
+    }
+
+    /// The answer is on its way, and the body may not have been read: sees to that. `true` while there is something to do at once.
+    pub(super) fn after_answer(&mut self) -> bool {
+        let Some(turn) = &mut self.turn else {
+            return false;
+        };
+        if turn.upgrading {
+            return false;
+        }
+        if !turn.keep {
+            self.life = Life::Flushing;
+            return true;
+        }
+        if turn.body_taken {
+            if turn.offer.is_some() {
+                // It was not accepted: what follows is HTTP.
+                self.decoder.resume();
+            }
+            self.turn = None;
+            return true;
+        }
+        let gone = turn
+            .channel
+            .as_ref()
+            .is_none_or(|channel| channel.demand() == Demand::Gone);
+        if !gone {
+            return self.pump();
+        }
+        turn.seen = Demand::Gone;
+        self.decoder.set_body_limit(u64::MAX);
+        match self.decoder.decode(&mut self.input) {
+            Ok(Some(RequestEvent::Data(data))) => {
+                turn.discarded += data.len() as u64;
+                if turn.discarded > DISCARD_MAX {
+                    self.life = Life::Flushing;
+                }
+            }
+            Ok(Some(RequestEvent::End)) => self.body_is_taken(),
+            Ok(Some(_)) => {}
+            Ok(None) if !self.eof => {
+                turn.starved = true;
+                return false;
+            }
+            Ok(None) | Err(_) => self.life = Life::Flushing,
+        }
+        true
+    }
+
+    /// Writes what there is if `now`, or if it is much. `true` if anything went.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, now: bool) -> io::Result<bool> {
+        self.blocked = false;
+        if self.out.is_empty() && !self.unflushed || !now && self.out.len() < HIGH {
+            return Ok(false);
+        }
+        let Some(io) = &mut self.io else {
+            return Ok(false);
+        };
+        let mut progress = false;
+        while !self.out.is_empty() {
+            match self.out.poll_write(io, cx) {
+                Poll::Ready(n) => self.waits.to_client.count(n?),
+                Poll::Pending => {
+                    self.blocked = true;
+                    return Ok(progress);
+                }
+            }
+            (progress, self.unflushed) = (true, true);
+        }
+        match Pin::new(io).poll_flush(cx) {
+            Poll::Ready(flushed) => {
+                flushed?;
+                self.unflushed = false;
+                Ok(true)
+            }
+            Poll::Pending => {
+                self.blocked = true;
+                Ok(progress)
+            }
+        }
+    }
+
+    /// Whether all that was to be written has gone.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.out.is_empty() && !self.unflushed
+    }
+
+    /// Reads, where bytes are needed. `true` if something came, or the end.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let wanted = match (&self.turn, self.life) {
+            (None, Life::Serving) => true,
+            (Some(turn), Life::Serving) => turn.starved,
+            (_, Life::Lingering) => true,
+            _ => false,
+        };
+        let Some(io) = self.io.as_mut().filter(|_| wanted && !self.eof) else {
+            return Ok(false);
+        };
+        if self.input.capacity() == 0 {
+            self.input = buffers::take();
+        } else if self.input.capacity() - self.input.len() < 1024 {
+            self.input.reserve(buffers::SIZE);
+        }
+        let Poll::Ready(n) = pin!(io.read_buf(&mut self.input)).poll(cx) else {
+            return Ok(false);
+        };
+        let n = n?;
+        self.eof = n == 0;
+        if self.turn.is_some() {
+            self.waits.from_client.count(n);
+        }
+        if self.life == Life::Lingering {
+            self.input.clear();
+            self.lingered += n as u64;
+        }
+        Ok(true)
+    }
+
+    /// The steps after the last answer. `true` if one was taken.
+    pub(super) fn end(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        match self.life {
+            Life::Flushing if self.is_flushed() => self.life = Life::Ending,
+            Life::Ending => {
+                let Some(io) = &mut self.io else {
+                    return Ok(false);
+                };
+                match Pin::new(io).poll_shutdown(cx) {
+                    Poll::Ready(end) => end?,
+                    Poll::Pending => return Ok(false),
+                }
+                self.input.clear();
+                self.life = Life::Lingering;
+            }
+            Life::Lingering if self.eof || self.lingered > LINGER_MAX => self.life = Life::Ended,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What the connection waits for now.
+    pub(super) fn phase(&self) -> Phase {
+        match (self.life, &self.turn) {
+            (Life::Ending | Life::Lingering | Life::Ended, _) => Phase::Linger,
+            _ if self.blocked => Phase::Response,
+            (_, Some(turn)) if turn.starved => Phase::Body,
+            (_, Some(_)) => Phase::Handler,
+            (_, None) if self.input.is_empty() && self.requests > 0 => Phase::Idle,
+            (_, None) => Phase::Head,
+        }
+    }
+
+    /// Waits, and answers or ends when that takes too long. `true` if it did.
+    pub(super) fn wait(&mut self, cx: &mut Context<'_>) -> bool {
+        let phase = self.phase();
+        if let Some(seat) = &self.seat {
+            seat.is_in(phase);
+        }
+        let timeouts = &self.handle.config().timeouts;
+        let Poll::Ready(fired) = self.waits.poll(cx, phase, self.requests, timeouts) else {
+            if self.input.is_empty() && self.input.capacity() > 0 {
+                buffers::give(std::mem::take(&mut self.input));
+            }
+            self.out.release();
+            return false;
+        };
+        self.handle.counters().timed_out(fired);
+        match fired {
+            Phase::Idle => self.life = Life::Flushing,
+            // Nothing was said, so there is nothing to answer.
+            Phase::Head if self.input.is_empty() => self.life = Life::Flushing,
+            Phase::Head => self.refuse(StatusCode::REQUEST_TIMEOUT, ""),
+            Phase::Body | Phase::BodyRate => {
+                let sent = self.turn.as_ref().is_some_and(|turn| turn.head_sent);
+                self.give_up_body();
+                if sent {
+                    self.life = Life::Ended;
+                } else {
+                    self.refuse(StatusCode::REQUEST_TIMEOUT, "");
+                }
+            }
+            _ => self.life = Life::Ended,
+        }
+        true
+    }
+
+    /// Tells the body's reader that the connection is of no use any more.
+    pub(super) fn give_up_body(&mut self) {
+        if let Some(turn) = &mut self.turn
+            && !turn.body_taken
+        {
+            turn.body_taken = true;
+            if let Some(channel) = &turn.channel {
+                channel.fail(Error::gone());
+            }
+        }
+    }
+
+    /// The connection is about to poll its service.
+    pub(super) fn poll_begins(&self) {
+        if let Some(channel) = self.turn.as_ref().and_then(|turn| turn.channel.as_ref()) {
+            channel.poll_begins();
+        }
+    }
+
+    /// The connection is about to wait. `true` if a body's reader has asked for something meanwhile.
+    pub(super) fn poll_ends(&mut self, cx: &Context<'_>) -> bool {
+        match &mut self.turn {
+            Some(Turn {
+                channel: Some(channel),
+                seen,
+                body_taken: false,
+                ..
+            }) => {
+                let now = channel.poll_ends(cx.waker());
+                std::mem::replace(seen, now) != now
+            }
+            _ => false,
+        }
+    }
+
+    /// Between two requests, with nothing begun.
+    pub(super) fn is_between(&self) -> bool {
+        self.life == Life::Serving && self.turn.is_none() && self.input.is_empty()
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Core<I> {
+    /// Hands the stream to who asked for another protocol, once the head that says so is gone. `true` if that is done.
+    pub(super) fn hand_over(&mut self) -> bool {
+        let ready = self.is_flushed();
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.upgrading && ready) else {
+            return false;
+        };
+        if let (Some(offer), Some(io)) = (turn.offer.take(), self.io.take()) {
+            let seat = self.seat.take();
+            offer.accept(Upgraded::new(
+                io,
+                std::mem::take(&mut self.input).freeze(),
+                seat,
+            ));
+        }
+        self.life = Life::Ended;
+        true
+    }
+}

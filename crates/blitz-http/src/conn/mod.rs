@@ -1,0 +1,339 @@
+//! One connection: [`Connection`] polls the service and the bodies of its answers; [`core`] does what has nothing to do with them;
+//! [`out`] is what is to be written, [`waits`] how long a wait may be, [`answer`] how answers begin.
+
+mod answer;
+mod core;
+mod out;
+mod waits;
+
+use self::core::{Core, HIGH, Life};
+use crate::counters::add;
+use crate::{BoxError, Handle, Peer, Request};
+use blitz_io::io::{AsyncRead, AsyncWrite};
+use bytes::Buf;
+use http::{Response, StatusCode};
+use http_body::Body;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use tower_service::Service;
+
+/// Requests that are begun before other tasks get their turn.
+const REQUESTS_A_POLL: u32 = 128;
+
+pin_project_lite::pin_project! {
+    /// A connection being served: a future that is ready when it has ended.
+    ///
+    /// [`Server`](crate::Server) makes them; for a stream of another kind, make one and await it.
+    ///
+    /// # Cancel safety
+    /// **Not safe**: a dropped connection is closed, and what it was answering is lost.
+    #[must_use = "a connection is served while it is polled"]
+    pub struct Connection<I, S, B>
+    where
+        S: Service<Request>,
+    {
+        service: S,
+        waiting: Option<Request>,
+        #[pin]
+        exchange: Exchange<S::Future, B>,
+        core: Core<I>,
+        stop: Stop,
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// What the service is doing.
+    #[project = ExchangeProjected]
+    enum Exchange<F, B> {
+        None,
+        Handling {
+            #[pin]
+            future: F,
+        },
+        Responding {
+            #[pin]
+            body: B,
+        },
+    }
+}
+
+impl<I, S, B> Connection<I, S, B>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    /// Serves `io` by `service`, with the limits and for the lifetime of `handle`.
+    pub fn new(io: I, service: S, handle: &Handle, peer: Peer) -> Self {
+        Connection {
+            service,
+            waiting: None,
+            exchange: Exchange::None,
+            core: Core::new(io, handle, peer),
+            stop: Stop::default(),
+        }
+    }
+
+    /// Its place at the handle.
+    pub(crate) fn seat_number(&self) -> usize {
+        self.core
+            .seat
+            .as_ref()
+            .map_or(usize::MAX, |seat| seat.number)
+    }
+
+    /// Lets the service do what it can. `true` if that was anything.
+    fn serve(self: Pin<&mut Self>, cx: &mut Context<'_>, begun: &mut u32) -> bool {
+        let mut this = self.project();
+        let core = this.core;
+        match this.exchange.as_mut().project() {
+            ExchangeProjected::None => {
+                if this.waiting.is_none() {
+                    if core.turn.is_some() {
+                        return core.after_answer();
+                    }
+                    if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL {
+                        return false;
+                    }
+                    *this.waiting = core.next_request();
+                    if this.waiting.is_none() {
+                        return core.life != Life::Serving;
+                    }
+                    *begun += 1;
+                }
+                let service = &mut *this.service;
+                match catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx))) {
+                    Ok(Poll::Pending) => return false,
+                    Ok(Poll::Ready(Ok(()))) => {}
+                    Ok(Poll::Ready(Err(error))) => {
+                        *this.waiting = None;
+                        fails(core, error.into());
+                        return true;
+                    }
+                    Err(_) => {
+                        *this.waiting = None;
+                        panicked(core);
+                        return true;
+                    }
+                }
+                let Some(request) = this.waiting.take() else {
+                    return false;
+                };
+                let service = &mut *this.service;
+                match catch_unwind(AssertUnwindSafe(|| service.call(request))) {
+                    Ok(future) => this.exchange.set(Exchange::Handling { future }),
+                    Err(_) => panicked(core),
+                }
+                true
+            }
+            ExchangeProjected::Handling { future } => {
+                match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+                    Ok(Poll::Pending) => return core.pump(),
+                    Ok(Poll::Ready(Ok(response))) => {
+                        let (parts, body) = response.into_parts();
+                        core.respond(parts, body.size_hint().exact());
+                        this.exchange.set(Exchange::Responding { body });
+                    }
+                    Ok(Poll::Ready(Err(error))) => {
+                        this.exchange.set(Exchange::None);
+                        fails(core, error.into());
+                    }
+                    Err(_) => {
+                        this.exchange.set(Exchange::None);
+                        panicked(core);
+                    }
+                }
+                true
+            }
+            ExchangeProjected::Responding { body } => {
+                if core.out.len() >= HIGH {
+                    return false;
+                }
+                match catch_unwind(AssertUnwindSafe(|| send(core, body, cx))) {
+                    Ok(Sent::Some) => true,
+                    Ok(Sent::Nothing) => core.pump(),
+                    Ok(Sent::All) => {
+                        this.exchange.set(Exchange::None);
+                        true
+                    }
+                    // What was sent is not whole: the connection's end has to say so.
+                    Ok(Sent::Broken) => {
+                        this.exchange.set(Exchange::None);
+                        core.life = Life::Flushing;
+                        true
+                    }
+                    Err(_) => {
+                        this.exchange.set(Exchange::None);
+                        add(&core.handle.counters().panics);
+                        core.life = Life::Flushing;
+                        true
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How far a body went in one step.
+enum Sent {
+    Some,
+    Nothing,
+    All,
+    Broken,
+}
+
+/// Sends the next frame of a body.
+fn send<I, B>(core: &mut Core<I>, body: Pin<&mut B>, cx: &mut Context<'_>) -> Sent
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let Some(turn) = &mut core.turn else {
+        return Sent::All;
+    };
+    let Some(encoder) = turn.encoder.as_mut().filter(|encoder| encoder.sends()) else {
+        // Nobody is told what a body would have been.
+        return Sent::All;
+    };
+    let frame = match body.poll_frame(cx) {
+        Poll::Pending => return Sent::Nothing,
+        Poll::Ready(None) => {
+            return match encoder.finish(None, core.out.tail()) {
+                Ok(()) => Sent::All,
+                Err(error) => broken(&error),
+            };
+        }
+        Poll::Ready(Some(Err(error))) => return broken(&*error.into()),
+        Poll::Ready(Some(Ok(frame))) => frame,
+    };
+    match frame.into_data() {
+        Ok(mut data) => {
+            let len = data.remaining();
+            if len == 0 {
+                return Sent::Some;
+            }
+            if let Err(error) = encoder.before(len, core.out.tail()) {
+                return broken(&error);
+            }
+            core.out.push(data.copy_to_bytes(len));
+            encoder.after(core.out.tail());
+            Sent::Some
+        }
+        Err(frame) => match encoder.finish(frame.trailers_ref(), core.out.tail()) {
+            Ok(()) => Sent::All,
+            Err(error) => broken(&error),
+        },
+    }
+}
+
+fn broken(error: &(dyn std::error::Error + 'static)) -> Sent {
+    tracing::debug!(error, "a response's body failed");
+    Sent::Broken
+}
+
+fn fails<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>, error: BoxError) {
+    tracing::error!(
+        error = &*error as &dyn std::error::Error,
+        "a service failed"
+    );
+    core.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
+}
+
+fn panicked<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>) {
+    add(&core.handle.counters().panics);
+    core.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
+}
+
+impl<I, S, B> Future for Connection<I, S, B>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut begun = 0;
+        self.core.poll_begins();
+        loop {
+            let mut progress = false;
+            if self.core.life == Life::Serving {
+                progress = self.as_mut().serve(cx, &mut begun);
+            }
+            let this = self.as_mut().project();
+            let core = this.core;
+            let wrote = core.write(cx, !progress);
+            let read = wrote.and_then(|wrote| Ok(wrote | core.read(cx)? | core.end(cx)?));
+            match read {
+                Ok(moved) => progress |= moved,
+                Err(error) => {
+                    core.give_up_body();
+                    return Poll::Ready(Err(error));
+                }
+            }
+            if core.hand_over() {
+                return Poll::Ready(Ok(()));
+            }
+            if core.life == Life::Ended {
+                core.give_up_body();
+                return Poll::Ready(Ok(()));
+            }
+            if progress {
+                continue;
+            }
+            if begun >= REQUESTS_A_POLL {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if core.poll_ends(cx) {
+                core.poll_begins();
+                continue;
+            }
+            if this.stop.poll(cx, &core.handle) && core.is_between() {
+                core.life = Life::Flushing;
+            } else if !core.wait(cx) {
+                return Poll::Pending;
+            }
+            if core.life != Life::Serving {
+                // Whatever it was doing, nobody is going to be told.
+                let mut exchange = self.as_mut().project().exchange;
+                exchange.set(Exchange::None);
+            }
+            self.core.poll_begins();
+        }
+    }
+}
+
+/// The wait for the server's end: asked for once, not at every poll.
+#[derive(Default)]
+struct Stop {
+    wait: Option<Pin<Box<blitz_io::sync::WaitForCancellationFutureOwned>>>,
+    waker: Option<Waker>,
+}
+
+impl Stop {
+    /// Whether the server is ending; if not, the task is woken when it does.
+    fn poll(&mut self, cx: &mut Context<'_>, handle: &Handle) -> bool {
+        if handle.is_stopping() {
+            return true;
+        }
+        if self
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            return false;
+        }
+        self.waker = Some(cx.waker().clone());
+        let wait = self.wait.get_or_insert_with(|| Box::pin(handle.stopping()));
+        wait.as_mut().poll(cx).is_ready()
+    }
+}

@@ -1,0 +1,88 @@
+//! What a server has done, and which of its limits fired.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What a connection waits for; what a timeout is counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// A head, the first byte of the first one included.
+    Head,
+    /// The next request.
+    Idle,
+    /// A request's body.
+    Body,
+    /// A request's body that comes too slowly.
+    BodyRate,
+    /// The handler.
+    Handler,
+    /// The client, to take its answer.
+    Response,
+    /// The client, that takes its answer too slowly.
+    ResponseRate,
+    /// The client's end of the connection, after the last answer.
+    Linger,
+    /// Another protocol has the connection.
+    Upgraded,
+}
+
+const PHASES: usize = 9;
+
+/// The counters of a server, all from its beginning.
+#[derive(Debug, Default)]
+pub struct Counters {
+    timeouts: [AtomicU64; PHASES],
+    pub(crate) connections: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) accept_errors: AtomicU64,
+}
+
+// ORDERING: Relaxed throughout: these are numbers for people, and nothing is read by their order.
+impl Counters {
+    /// How often a client exceeded the time of a phase.
+    pub fn timeouts(&self, phase: Phase) -> u64 {
+        // ORDERING: a count.
+        self.timeouts[phase as usize].load(Relaxed)
+    }
+
+    /// Connections that were accepted.
+    pub fn connections(&self) -> u64 {
+        // ORDERING: a count.
+        self.connections.load(Relaxed)
+    }
+
+    /// Requests whose heads were taken.
+    pub fn requests(&self) -> u64 {
+        // ORDERING: a count.
+        self.requests.load(Relaxed)
+    }
+
+    /// Messages that were refused as malformed or too large.
+    pub fn refused(&self) -> u64 {
+        // ORDERING: a count.
+        self.refused.load(Relaxed)
+    }
+
+    /// Handlers that panicked.
+    pub fn panics(&self) -> u64 {
+        // ORDERING: a count.
+        self.panics.load(Relaxed)
+    }
+
+    /// Accepts that failed, for want of descriptors mostly.
+    pub fn accept_errors(&self) -> u64 {
+        // ORDERING: a count.
+        self.accept_errors.load(Relaxed)
+    }
+
+    pub(crate) fn timed_out(&self, phase: Phase) {
+        add(&self.timeouts[phase as usize]);
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64) {
+    // ORDERING: a count.
+    counter.fetch_add(1, Relaxed);
+}

@@ -1,0 +1,70 @@
+//! An HTTP/1.1 server on blitz-io, strict, timed and bounded without being asked to.
+//!
+//! [`Server`] accepts connections, and hands each request to a [`tower_service::Service`] of [`http::Request`]: the
+//! small [`Router`] here, a function through [`service_fn`], or whatever else is one. What a request is, where its body ends and
+//! what is refused is `blitz-http-proto`'s; the types of messages are those of `http` and `http-body`.
+//!
+//! Every wait for a client has a limit ([`Config`]), and every limit that fires is counted by its phase ([`Counters`]). A
+//! connection that waits holds no buffer. Requests that came together are answered together, in one write.
+//!
+//! ```
+//! use blitz_http::{Request, Router, Server};
+//! use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
+//! use blitz_io::net::TcpStream;
+//! use std::time::Duration;
+//!
+//! # #[blitz_io::main]
+//! # async fn main() -> std::io::Result<()> {
+//! let router = Router::new().get("/hello/{name}", |request: Request| async move {
+//!     let name = blitz_http::param(&request, "name").unwrap_or("nobody").to_owned();
+//!     format!("Hello, {name}!")
+//! });
+//! let server = Server::bind("127.0.0.1:0").await?;
+//! let (addr, handle) = (server.local_addrs()[0], server.handle());
+//! let serving = blitz_io::spawn(server.serve(router));
+//!
+//! let mut client = TcpStream::connect(addr).await?;
+//! client.write_all(b"GET /hello/you HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer).await?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nHello, you!"));
+//!
+//! handle.shut_down(Duration::from_secs(1));
+//! assert!(serving.await.unwrap().cut.is_empty());
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod body;
+mod buffers;
+mod config;
+mod conn;
+mod counters;
+mod error;
+mod handle;
+mod incoming;
+mod peer;
+mod reply;
+mod router;
+mod server;
+mod service;
+mod upgrade;
+
+pub use body::Body;
+pub use config::{Config, Timeouts};
+pub use conn::Connection;
+pub use counters::{Counters, Phase};
+pub use error::{BoxError, Error};
+pub use handle::{Cut, Handle, Report};
+pub use peer::Peer;
+pub use reply::{Reply, reply};
+pub use router::{Handler, Limited, Now, Router, RouterFuture, limited, now, param};
+pub use server::Server;
+pub use service::{ServiceFn, Sure, service_fn};
+pub use upgrade::{Upgraded, upgrade};
+
+/// A request as a handler gets it.
+pub type Request = http::Request<Body>;
+/// A response as the router's handlers give it.
+pub type Response = http::Response<Body>;
