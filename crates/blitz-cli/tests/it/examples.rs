@@ -283,3 +283,104 @@ fn timers_prints_what_it_measured() {
         "{text}"
     );
 }
+
+#[test]
+fn hello_http_says_hello_on_every_flavor() {
+    for flavor in ["multi", "current", "per-core"] {
+        let words = [
+            "--addr",
+            "127.0.0.1:0",
+            "--flavor",
+            flavor,
+            "--workers",
+            "2",
+        ];
+        let server = Running::start("hello_http", &words);
+        let get = |path: &str| {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            String::from_utf8(exchange(&server.address, request.as_bytes())).expect("text")
+        };
+        let answer = get("/");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("content-length: 13\r\n"), "{answer}");
+        assert!(answer.contains("content-type: text/plain\r\n"), "{answer}");
+        assert!(answer.contains("\r\ndate: "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nHello, World!"), "{answer}");
+        assert!(get("/json").ends_with("{\"message\":\"Hello, World!\"}"));
+        assert!(get("/else").starts_with("HTTP/1.1 404 "));
+    }
+}
+
+#[test]
+fn http_tour_has_a_route_for_each_ability() {
+    let server = Running::start("http_tour", &["--addr", "127.0.0.1:0"]);
+    let ask = |request: &str| exchange(&server.address, request.as_bytes());
+    let text = |request: &str| String::from_utf8(ask(request)).expect("text");
+    let get = |path: &str| text(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert!(get("/").ends_with("Hello from blitz-http\n"));
+    let chunks = "HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n";
+    assert!(text(&format!("POST /echo {chunks}")).ends_with("3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n"));
+    assert!(text(&format!("POST /collect {chunks}")).ends_with("\r\n\r\nabc"));
+    assert!(text(&format!("POST /both {chunks}")).ends_with("3 bytes came\n"));
+    assert!(get("/both").ends_with("0 bytes came\n"));
+    assert!(get("/204").starts_with("HTTP/1.1 204 "));
+    assert!(get("/304").starts_with("HTTP/1.1 304 "));
+    assert!(get("/slow?ms=5").ends_with("after 5 ms\n"));
+    assert!(get("/slow").starts_with("HTTP/1.1 400 "));
+    assert!(get("/else").starts_with("HTTP/1.1 404 "));
+    assert!(
+        text("DELETE /both HTTP/1.1\r\nHost: a\r\n\r\n")
+            .contains("allow: GET, HEAD, OPTIONS, POST\r\n")
+    );
+    let big = ask("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(
+        big.iter().filter(|byte| **byte == b'.').count(),
+        64 * 1024 * 1024 + 1
+    );
+
+    let mut events = TcpStream::connect(&server.address).expect("the server accepts");
+    events
+        .write_all(b"GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 6\r\n\r\n")
+        .expect("the server reads");
+    let mut lines = BufReader::new(events)
+        .lines()
+        .map(|line| line.expect("a line"));
+    assert!(lines.any(|line| line == "id: 7"));
+    assert_eq!(lines.next().as_deref(), Some("data: event 7"));
+}
+
+#[cfg(unix)]
+#[test]
+fn http_tour_finishes_what_was_begun_and_says_what_it_cut() {
+    for (grace, wait, said) in [
+        ("30", 300, "ended; nothing was cut"),
+        ("0.1", 60_000, "ended; cut 1: "),
+    ] {
+        let mut server = Running::start("http_tour", &["--addr", "127.0.0.1:0", "--grace", grace]);
+        let mut client = TcpStream::connect(&server.address).expect("the server accepts");
+        // The second answer comes only after the second request was taken.
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /slow?ms={wait} HTTP/1.1\r\nHost: a\r\n\r\n"
+        );
+        client
+            .write_all(request.as_bytes())
+            .expect("the server reads");
+        let mut first = [0; 100];
+        let n = client.read(&mut first).expect("the first answer");
+        assert!(first[..n].starts_with(b"HTTP/1.1 200 OK"));
+        let pid = server.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(told.expect("kill is there").success());
+        let mut rest = Vec::new();
+        // A connection that is cut may be reset.
+        let _ = client.read_to_end(&mut rest);
+        assert_eq!(rest.ends_with(b"after 300 ms\n"), grace == "30");
+        let mut output = String::new();
+        let stdout = server.child.stdout.as_mut().expect("its output is piped");
+        stdout
+            .read_to_string(&mut output)
+            .expect("it says how it ended");
+        assert!(output.starts_with(said), "{output}");
+        assert!(server.child.wait().expect("it ends").success());
+    }
+}

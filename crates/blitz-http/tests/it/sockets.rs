@@ -197,6 +197,7 @@ fn a_unix_socket_serves_beside_tcp() {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.expect("an answer");
         assert!(answer.ends_with("hello"));
+        drop(client);
         assert!(ask(addr, "GET / HTTP/1.0\r\n\r\n").await.ends_with("hello"));
         handle.shut_down(Duration::from_secs(10));
         serving.await.expect("no panic");

@@ -1,0 +1,187 @@
+//! One server with a route for each ability of `blitz-http`, all limits at their defaults.
+//!
+//! ```text
+//! cargo run --release --example http_tour -- --addr 127.0.0.1:8080
+//! curl -i http://127.0.0.1:8080/
+//! curl -T README.md -X POST http://127.0.0.1:8080/echo
+//! curl -N http://127.0.0.1:8080/events
+//! ```
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `GET /` | a short fixed body |
+//! | `POST /echo` | streams the request's body and trailers back as they arrive |
+//! | `POST /collect` | echoes the body after all of it has arrived |
+//! | `GET`, `POST /both` | reads the body and answers a short text |
+//! | `GET /big` | 64 MiB from one shared buffer |
+//! | `GET /204`, `GET /304` | those |
+//! | `GET /events` | server-sent events with ids, one a second, from where `Last-Event-ID` left off |
+//! | `GET /slow?ms=N` | answers after N ms |
+//!
+//! Prints one line, `listening on …`, once it accepts. On Ctrl-C or SIGTERM it finishes what was begun, for `--grace SECONDS` (10) at
+//! most, and prints one line of what it cut.
+
+use blitz_http::{Body, Request, Response, Router, Server, now};
+use blitz_http_proto::sse::Event;
+use blitz_io::runtime::Builder;
+use blitz_io::time::{interval, sleep};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http_body::Frame;
+use std::error::Error;
+use std::future::Ready;
+use std::io::{self, Write};
+use std::task::ready;
+use std::time::Duration;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut addr = "127.0.0.1:8080".to_owned();
+    let mut workers: Option<usize> = None;
+    let mut grace = Duration::from_secs(10);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let value = args
+            .next()
+            .ok_or_else(|| format!("{arg} wants a value, or is unknown"))?;
+        match arg.as_str() {
+            "--addr" => addr = value,
+            "--workers" => workers = Some(value.parse()?),
+            "--grace" => grace = Duration::try_from_secs_f64(value.parse()?)?,
+            other => {
+                let known = "--addr, --workers, --grace";
+                return Err(format!("unknown option {other}: use {known}").into());
+            }
+        }
+    }
+    // A server wants as many descriptors as it may have; without them it serves fewer connections.
+    let _ = blitz_sys::limit::raise_open_files();
+    let mut builder = Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers);
+    }
+    let runtime = builder.enable_all().build()?;
+    runtime.block_on(async {
+        let server = Server::bind(&addr)
+            .await
+            .map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+        let handle = server.handle();
+        // Before the line that says we are there: who reads it may stop us at once.
+        let stop = stop_signal()?;
+        for addr in server.local_addrs() {
+            println!("listening on {addr}");
+        }
+        io::stdout().flush()?;
+        let serving = blitz_io::spawn(server.serve(router()));
+        stop.await;
+        handle.shut_down(grace);
+        let report = serving.await?;
+        let cut: Vec<String> = report
+            .cut
+            .iter()
+            .map(|cut| match cut.peer.addr {
+                Some(addr) => format!("{addr} in {:?}", cut.phase),
+                None => format!("{:?}", cut.phase),
+            })
+            .collect();
+        match cut.as_slice() {
+            [] => println!("ended; nothing was cut"),
+            cut => println!("ended; cut {}: {}", cut.len(), cut.join(", ")),
+        }
+        Ok(())
+    })
+}
+
+fn router() -> Router {
+    let big = Bytes::from(vec![b'.'; 64 * 1024 * 1024]);
+    Router::new()
+        .get("/", now(|_| "Hello from blitz-http\n"))
+        .post("/echo", echo)
+        .post("/collect", |request: Request| request.into_body().collect())
+        .post("/both", both)
+        .get("/both", both)
+        .get("/big", now(move |_| Body::from(big.clone())))
+        .get("/204", now(|_| StatusCode::NO_CONTENT))
+        .get("/304", now(not_modified))
+        .get("/events", now(events))
+        .get("/slow", slow)
+}
+
+/// The body becomes the answer's: its frames go back as they come, and no faster than the client takes them.
+fn echo(request: Request) -> Ready<Response> {
+    std::future::ready(Response::new(request.into_body()))
+}
+
+async fn both(request: Request) -> Result<String, blitz_http::Error> {
+    let body = request.into_body().collect().await?;
+    Ok(format!("{} bytes came\n", body.len()))
+}
+
+fn not_modified(_: Request) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let tag = http::HeaderValue::from_static("\"tour\"");
+    response.headers_mut().insert(ETAG, tag);
+    response
+}
+
+fn events(request: Request) -> Response {
+    let last = request.headers().get("last-event-id");
+    let last = last.and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
+    let mut next = last.map_or(0, |last| last.wrapping_add(1));
+    let mut every = interval(Duration::from_secs(1));
+    let body = Body::from_fn(move |cx| {
+        ready!(every.poll_tick(cx));
+        let event = Event::new()
+            .id(next.to_string())?
+            .data(format!("event {next}"));
+        next = next.wrapping_add(1);
+        std::task::Poll::Ready(Some(Ok(Frame::data(event.encode()))))
+    });
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        http::HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
+    response
+}
+
+async fn slow(request: Request) -> Result<String, StatusCode> {
+    let query = request.uri().query().unwrap_or_default();
+    let ms = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("ms="))
+        .and_then(|ms| ms.parse().ok())
+        .ok_or(StatusCode::BAD_REQUEST)?;
+    sleep(Duration::from_millis(ms)).await;
+    Ok(format!("after {ms} ms\n"))
+}
+
+/// Listens for Ctrl-C, and on Unix for SIGTERM as well, from now on; the future ends when one comes.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use blitz_io::signal::unix::{SignalKind, signal};
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(poll_fn(move |cx| {
+        if interrupt.poll_recv(cx).is_ready() || terminate.poll_recv(cx).is_ready() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }))
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if let Err(error) = blitz_io::signal::ctrl_c().await {
+            eprintln!("cannot listen for Ctrl-C: {error}");
+        }
+    })
+}
