@@ -20,7 +20,9 @@ impl<I> Core<I> {
         }
         let connected = turn.method == Method::CONNECT && parts.status.is_success();
         let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-        if (switched && turn.offer.is_none()) || (parts.status.is_informational() && !switched) {
+        if (switched && (turn.offer.is_none() || !turn.body_taken))
+            || (parts.status.is_informational() && !switched)
+        {
             tracing::error!(
                 status = parts.status.as_u16(),
                 "a handler gave a status that ends no request"

@@ -330,7 +330,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
     /// Reads, where bytes are needed. `true` if something came, or the end.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let wanted = match (&self.turn, self.life) {
-            (None, Life::Serving) => true,
+            // Requests whose answers nobody takes wait in the kernel.
+            (None, Life::Serving) => self.out.len() < HIGH,
             (Some(turn), Life::Serving) => turn.starved,
             (_, Life::Lingering) => true,
             _ => false,

@@ -271,7 +271,12 @@ where
             let this = self.as_mut().project();
             let core = this.core;
             let wrote = core.write(cx, !progress);
-            let read = wrote.and_then(|wrote| Ok(wrote | core.read(cx)? | core.end(cx)?));
+            // What it will not begin in this poll, it does not read either.
+            let full = begun >= REQUESTS_A_POLL && core.turn.is_none();
+            let read = wrote.and_then(|wrote| {
+                let read = !full && core.read(cx)?;
+                Ok(wrote | read | core.end(cx)?)
+            });
             match read {
                 Ok(moved) => progress |= moved,
                 Err(error) => {
@@ -289,7 +294,7 @@ where
             if progress {
                 continue;
             }
-            if begun >= REQUESTS_A_POLL {
+            if full && core.life == Life::Serving && core.out.len() < HIGH {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -264,3 +264,33 @@ async fn a_status_that_ends_nothing_is_a_fault() {
         client.expect("HTTP/1.1 500 ").await;
     }
 }
+
+/// A client that asks and asks and reads nothing costs what fits into the buffers, and no more.
+#[blitz_io::test(start_paused = true)]
+async fn no_more_requests_are_taken_than_answers() {
+    use blitz_io::io::AsyncWriteExt;
+    let client = connect_with(hello(), without_date(), 4096);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let (reads, mut writes) = blitz_io::io::split(client.io);
+    blitz_io::spawn(async move {
+        // Until the server gives up.
+        while writes.write_all(GET.repeat(10).as_bytes()).await.is_ok() {
+            counted.fetch_add(10 * GET.len(), SeqCst);
+        }
+    });
+    blitz_io::time::sleep(std::time::Duration::from_secs(4)).await;
+    assert!(
+        sent.load(SeqCst) < 100_000,
+        "{sent:?} bytes of requests were taken"
+    );
+    assert!(client.handle.counters().requests() < 2000);
+    drop(reads);
+}
+
+/// More requests at once than one poll begins are all answered.
+#[blitz_io::test(start_paused = true)]
+async fn a_thousand_requests_at_once_are_answered() {
+    let answers = connect(hello()).ask(GET.repeat(1000)).await;
+    assert_eq!(answers, HELLO.repeat(1000));
+}

@@ -96,3 +96,14 @@ async fn what_was_upgraded_holds_its_place_until_it_ends() {
     blitz_io::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(client.handle.open(), 0);
 }
+
+/// Where a body has not been read, it would be taken for the other protocol.
+#[blitz_io::test(start_paused = true)]
+async fn an_upgrade_with_its_body_unread_is_a_fault() {
+    let mut client = connect(Router::new().post("/", now(|_| StatusCode::SWITCHING_PROTOCOLS)));
+    let head = UPGRADE
+        .replace("GET", "POST")
+        .replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\n");
+    client.send(format!("{head}abc")).await;
+    client.expect("HTTP/1.1 500 ").await;
+}
