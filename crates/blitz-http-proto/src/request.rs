@@ -183,6 +183,11 @@ impl RequestDecoder {
         }
     }
 
+    /// Takes the memory back that was lent and not used.
+    pub fn take_spare(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.spare)
+    }
+
     /// How many bytes of heads, trailers and chunk grammar were looked at, ever: never more than came.
     pub fn looked_at(&self) -> u64 {
         let body = match &self.state {

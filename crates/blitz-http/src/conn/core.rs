@@ -341,6 +341,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         };
         if self.input.capacity() == 0 {
             self.input = buffers::take();
+            self.decoder.recycle(buffers::take_map());
         } else if self.input.capacity() - self.input.len() < 1024 {
             self.input.reserve(buffers::SIZE);
         }
@@ -402,6 +403,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         let Poll::Ready(fired) = self.waits.poll(cx, phase, self.requests, timeouts) else {
             if self.input.is_empty() && self.input.capacity() > 0 {
                 buffers::give(std::mem::take(&mut self.input));
+                buffers::give_map(self.decoder.take_spare());
             }
             self.out.release();
             return false;

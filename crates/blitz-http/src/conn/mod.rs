@@ -342,3 +342,17 @@ impl Stop {
         wait.as_mut().poll(cx).is_ready()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Connection;
+    use crate::{Body, Router};
+    use blitz_io::net::TcpStream;
+
+    /// Ten thousand idle connections are ten thousand of these, and little else.
+    #[test]
+    fn a_connection_is_small() {
+        let size = size_of::<Connection<TcpStream, Router, Body>>();
+        assert!(size <= 1536, "{size} bytes");
+    }
+}
