@@ -247,6 +247,8 @@ fn fails<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>, error: BoxError)
 
 fn panicked<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>) {
     add(&core.handle.counters().panics);
+    // What it said, the process's panic hook has told.
+    tracing::error!(peer = ?core.peer.addr, "a handler panicked");
     core.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
 }
 
