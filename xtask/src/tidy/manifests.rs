@@ -28,6 +28,10 @@ const TOKIO: [&str; 5] = [
     "tokio-test",
 ];
 
+/// Systems that are not followed: what a dependency brings along there alone is not built for anybody who uses us. The bridge to Java of the
+/// platform's verifier brings a parser that offers tokio, and only `blitz-tls` has it, on which no part of the runtime stands.
+const NOT_FOLLOWED: [&str; 1] = ["cfg(target_os = \"android\")"];
+
 /// The page with a line for each dependency.
 const EXPLAINED: &str = "docs/dependencies.md";
 
@@ -199,8 +203,12 @@ fn reaches_tokio(metadata: &Value) -> Vec<Finding> {
                 .into_iter()
                 .flatten()
                 .collect();
-            let only_dev = !kinds.is_empty() && kinds.iter().all(|kind| kind["kind"] == "dev");
-            if let (false, Some(next)) = (only_dev, dependency["pkg"].as_str()) {
+            let is_left_out = |kind: &Value| {
+                let target = kind["target"].as_str().unwrap_or_default();
+                kind["kind"] == "dev" || NOT_FOLLOWED.contains(&target)
+            };
+            let left_out = !kinds.is_empty() && kinds.iter().all(|kind| is_left_out(kind));
+            if let (false, Some(next)) = (left_out, dependency["pkg"].as_str()) {
                 waiting.push((next.to_owned(), format!("{way} -> {}", name_of(next))));
             }
         }
@@ -273,6 +281,10 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, "blitz-io -> between -> tower");
         assert_eq!(reaches_tokio(&graph(json!("dev"))), []);
+        let mut elsewhere = graph(Value::Null);
+        let edge = &mut elsewhere["resolve"]["nodes"][1]["deps"][0]["dep_kinds"][0];
+        *edge = json!({"kind": null, "target": NOT_FOLLOWED[0]});
+        assert_eq!(reaches_tokio(&elsewhere), []);
     }
 
     #[test]
