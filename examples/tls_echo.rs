@@ -22,6 +22,7 @@ use blitz_tls::{
 };
 use std::error::Error;
 use std::io::{self, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long a client may say nothing.
@@ -78,7 +79,17 @@ impl Options {
     }
 }
 
-fn main() -> Outcome {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
     let mut args = std::env::args().skip(1);
     let mode = args.next().unwrap_or_default();
     let options = Options::parse(args)?;

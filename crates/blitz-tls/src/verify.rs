@@ -44,9 +44,13 @@ impl ServerCertVerifier for Explained {
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verdict {
-            // A self-signed certificate that says it is an authority is refused as one, which is `Other`.
+            // One that says it is an authority is refused as one, which is `Other`; one that has a root's name, by a signature that
+            // is not the root's.
             Err(rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::Other(_),
+                CertificateError::UnknownIssuer
+                | CertificateError::BadSignature
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+                | CertificateError::Other(_),
             )) if is_self_signed(end_entity) => Err(rustls::Error::InvalidCertificate(
                 CertificateError::Other(OtherError(Arc::new(SelfSigned))),
             )),

@@ -206,6 +206,23 @@ fn a_self_signed_certificate_among_the_roots_is_trusted() {
 }
 
 #[test]
+fn a_self_signed_certificate_with_the_name_of_a_root_is_still_self_signed() {
+    let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    for key in [key, KeyPair::generate().unwrap()] {
+        let root = params(&["localhost"]).self_signed(&key).unwrap().pem();
+        let mut roots = Roots::new();
+        roots.add_pem(root.as_bytes()).unwrap();
+        let connector = TlsConnector::builder().only_roots(roots).build().unwrap();
+        let (client, _) = verdict(&self_signed(false), &connector, "localhost");
+        assert_eq!(
+            client.certificate_problem(),
+            Some(CertificateProblem::SelfSigned),
+            "{client:?}"
+        );
+    }
+}
+
+#[test]
 fn a_client_without_roots_is_not_built() {
     let error = TlsConnector::builder()
         .only_roots(Roots::new())
