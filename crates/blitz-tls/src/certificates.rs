@@ -29,7 +29,7 @@ use crate::pem::CredentialError;
 /// # std::fs::write(&cert, made.cert.pem())?;
 /// # std::fs::write(&key, made.signing_key.serialize_pem())?;
 /// let store = CertificateStore::new(Identity::from_files(&cert, &key)?);
-/// // A client without the new certificate yet, a key that is not its own: the old ones stay in use.
+/// // Half of a renewal, or a slip: the old pair stays in use.
 /// std::fs::write(&key, "not a key")?;
 /// let error = store.reload().unwrap_err();
 /// assert!(error.to_string().contains("key.pem: is not PEM"), "{error}");
