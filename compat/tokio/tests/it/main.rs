@@ -14,6 +14,7 @@ macro_rules! trait_methods {
     };
 }
 
+mod calls;
 mod methods_files;
 mod methods_io;
 mod methods_net;
