@@ -42,7 +42,10 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>, String> {
     findings.extend(facade_says_whose_it_is(&own));
     // Without a network and with an incomplete cache the whole graph is out of reach; CI has it.
     match metadata(root, &[]) {
-        Ok(all) => findings.extend(reaches_tokio(&all)),
+        Ok(all) => {
+            findings.extend(reaches_tokio(&all));
+            findings.extend(another_tokio(&all));
+        }
         Err(why) => println!("tidy: the graph of dependencies was not walked: {why}"),
     }
     for package in own["packages"].as_array().into_iter().flatten() {
@@ -216,6 +219,23 @@ fn reaches_tokio(metadata: &Value) -> Vec<Finding> {
     findings
 }
 
+/// The patch of the root manifest holds: no tokio but ours is built here.
+fn another_tokio(metadata: &Value) -> Vec<Finding> {
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    packages
+        .filter(|package| package["name"] == "tokio" && !package["source"].is_null())
+        .map(|package| Finding {
+            path: "Cargo.toml".to_owned(),
+            line: 0,
+            rule: "tokio",
+            says: format!(
+                "the patch does not hold: tokio {} is in the graph (`cargo tree -i tokio`)",
+                package["version"].as_str().unwrap_or_default()
+            ),
+        })
+        .collect()
+}
+
 /// A manifest that says `target_os` is that of blitz-sys.
 fn asks_for_the_system(path: &str, text: &str) -> Vec<Finding> {
     if path.starts_with("crates/blitz-sys/") {
@@ -297,6 +317,15 @@ mod tests {
             package("facade-alone", json!([{"name": "tokio", "source": "registry"}])),
             package("tokio", json!([]))]});
         assert_eq!(is_explained(&patched, "nothing"), []);
+    }
+
+    #[test]
+    fn a_tokio_that_is_not_ours_is_found() {
+        let mut graph =
+            json!({"packages": [{"name": "tokio", "version": "1.55.0", "source": "registry"}]});
+        assert_eq!(another_tokio(&graph).len(), 1);
+        graph["packages"][0]["source"] = Value::Null;
+        assert_eq!(another_tokio(&graph), []);
     }
 
     #[test]
