@@ -1,7 +1,7 @@
 //! Wakers collected under a lock, called after it.
 
 use std::fmt;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::task::Waker;
 
 use crate::quiet::quietly;
@@ -26,7 +26,8 @@ const BATCH_LEN: usize = 32;
 /// assert!(batch.is_empty());
 /// ```
 pub struct WakeBatch {
-    wakers: [Option<Waker>; BATCH_LEN],
+    /// The first `len` are there. The rest is neither made nor looked at: most batches are of one.
+    wakers: [MaybeUninit<Waker>; BATCH_LEN],
     len: usize,
 }
 
@@ -35,7 +36,7 @@ impl WakeBatch {
     #[inline]
     pub const fn new() -> Self {
         Self {
-            wakers: [const { None }; BATCH_LEN],
+            wakers: [const { MaybeUninit::uninit() }; BATCH_LEN],
             len: 0,
         }
     }
@@ -50,7 +51,7 @@ impl WakeBatch {
             self.len < BATCH_LEN,
             "a wake batch holds {BATCH_LEN} wakers"
         );
-        self.wakers[self.len] = Some(waker);
+        self.wakers[self.len].write(waker);
         self.len += 1;
     }
 
@@ -77,16 +78,16 @@ impl WakeBatch {
     /// One that panics has told so by the panic hook: the rest are woken all the same.
     #[inline]
     pub fn wake_all(&mut self) {
-        let wakers = &mut self.wakers[..mem::take(&mut self.len)];
+        let len = mem::take(&mut self.len);
         let mut first = 0;
-        while first < wakers.len() {
+        while first < len {
             // Once for all of them: only a panic begins another round, behind the one that panicked.
             quietly(|| {
-                while let Some(waker) = wakers.get_mut(first) {
+                while first < len {
+                    let waker = &self.wakers[first];
                     first += 1;
-                    if let Some(waker) = waker.take() {
-                        waker.wake();
-                    }
+                    // SAFETY: one of the first `len`, and nobody else reads it: `len` was taken, and `first` is past it.
+                    unsafe { waker.assume_init_read() }.wake();
                 }
             });
         }
