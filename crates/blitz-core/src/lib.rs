@@ -11,6 +11,7 @@ pub mod primitive;
 pub mod question;
 pub mod queue;
 pub mod quiet;
+pub mod register;
 pub mod sharded;
 pub mod slab;
 pub mod waiting;

@@ -76,6 +76,8 @@ pub struct Note {
 ///
 /// The runner writes, one at a time; anyone reads.
 pub struct Place {
+    /// The task's id; 0 for none that has one.
+    task: u64,
     /// How often it was polled. Also the note's version: see `read`.
     polls: AtomicUsize,
     /// How often it was woken while it was polled.
@@ -88,10 +90,16 @@ pub struct Place {
 }
 
 impl Place {
-    /// Of a task that was not polled yet.
-    #[inline]
+    /// Of a task that was not polled yet, and has no id.
     pub fn new() -> Self {
+        Self::of(0)
+    }
+
+    /// Of the task with that id, not polled yet.
+    #[inline]
+    pub fn of(task: u64) -> Self {
         Self {
+            task,
             polls: AtomicUsize::new(0),
             self_wakes: Count::new(0),
             since: Figure::new(0),
@@ -99,6 +107,12 @@ impl Place {
             resource: AtomicU64::new(0),
             location: AtomicPtr::new(null_mut()),
         }
+    }
+
+    /// The task's id; 0 for none that has one.
+    #[inline]
+    pub fn task(&self) -> u64 {
+        self.task
     }
 
     /// A poll begins: it is counted, and the last one's note is void. For the runner, who is the only one.
@@ -366,6 +380,13 @@ impl Drop for Entered<'_> {
 pub fn current() -> Option<NonNull<Place>> {
     let current = here();
     NonNull::new(current.map_addr(|addr| addr & !COLD).cast_mut())
+}
+
+/// The id of the task that this thread works for; 0 outside of a task.
+#[inline]
+pub fn current_task() -> u64 {
+    // SAFETY: the guard of whoever entered it still lives, further up this thread's stack, and the place with it.
+    current().map_or(0, |place| unsafe { place.as_ref() }.task)
 }
 
 /// What the leaves of this thread's last traced poll have left, in the order in which they were polled. `None` if it was taken

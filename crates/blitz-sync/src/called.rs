@@ -73,6 +73,22 @@ macro_rules! called {
 }
 pub(crate) use called;
 
+/// `call!("Type::method")`: that method, called where the caller of the function around this was called, which is
+/// `#[track_caller]`; or, with a word in front, at that place. For waits in a line, which leave their notes themselves.
+macro_rules! call {
+    ($what:literal) => {
+        $crate::called::call!(::std::panic::Location::caller(), $what)
+    };
+    ($at:expr, $what:literal) => {{
+        static SITE: ::blitz_core::waiting::Site = $crate::called::site($what);
+        ::blitz_core::register::Call {
+            site: &SITE,
+            at: $at,
+        }
+    }};
+}
+pub(crate) use call;
+
 /// The task waits in what `what` names, for `object`, which is told from others by its address.
 ///
 /// Out of the way of those who do not wait.

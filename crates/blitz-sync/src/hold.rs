@@ -51,7 +51,9 @@ where
     pub(crate) fn keep_one(&mut self) {
         let rest = self.count - 1;
         self.count = 1;
-        self.lock.permits().release(rest);
+        let permits = self.lock.permits();
+        permits.let_go();
+        permits.release(rest);
     }
 }
 
@@ -72,7 +74,9 @@ where
 {
     #[inline]
     fn drop(&mut self) {
-        self.lock.permits().release(self.count);
+        let permits = self.lock.permits();
+        permits.let_go();
+        permits.release(self.count);
     }
 }
 

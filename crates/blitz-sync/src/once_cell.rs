@@ -6,7 +6,7 @@ use std::future::Future;
 use std::panic::Location;
 
 use crate::acquire_error::TryAcquireError;
-use crate::called::called;
+use crate::called::call;
 use crate::filled::Filled;
 use crate::hold::Hold;
 use crate::permits::Permits;
@@ -156,7 +156,7 @@ impl<T> OnceCell<T> {
                 return Ok(value);
             }
             // The wait alone: what `f` waits for says so itself.
-            let turn = called!(at, "OnceCell::get_or_init", self.maker.acquire(1));
+            let turn = self.maker.acquire(1, call!(at, "OnceCell::get_or_init"));
             if turn.await.is_ok() {
                 // Given back if `f` fails, panics or is dropped.
                 let turn = Hold::new(&self.maker, 1);

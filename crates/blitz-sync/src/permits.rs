@@ -7,8 +7,11 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::panic::Location;
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
+// Plain std for what orders nothing: loom need not explore who is said to hold a lock.
+use std::sync::atomic::{AtomicPtr as Pointer, AtomicU64 as Figure};
 use std::task::{Context, Poll, Waker, ready};
 
 use blitz_core::budget;
@@ -17,7 +20,8 @@ use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
-use blitz_core::waiting::Site;
+use blitz_core::register::{self, Call, Holder, Record};
+use blitz_core::waiting;
 use blitz_core::wake::WakeBatch;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
@@ -174,6 +178,11 @@ struct Place {
     /// How many permits it still lacks; 0 or TOLD is the answer, and the last that the line does with it.
     missing: AtomicUsize,
     waker: UnsafeCell<Option<Waker>>,
+    /// What others see of it, while it is in the line and until its owner has seen the answer; as the waker is touched.
+    record: UnsafeCell<Option<&'static Record>>,
+    call: Call,
+    /// Whether who gets these permits is the holder of a lock, until that is [said otherwise](Permits::let_go).
+    is_holding: bool,
     _pin: PhantomPinned,
 }
 
@@ -212,6 +221,47 @@ type Line = List<InLine>;
 pub(crate) struct Permits {
     word: Word,
     line: Mutex<Line>,
+    holder: Held,
+}
+
+/// Which task has the lock that these permits are of, and where it asked, if one has it alone and that is known.
+struct Held {
+    task: Figure,
+    /// Null: nobody, or not known.
+    at: Pointer<Location<'static>>,
+}
+
+impl Held {
+    const fn new() -> Self {
+        Self {
+            task: Figure::new(0),
+            at: Pointer::new(null_mut()),
+        }
+    }
+
+    /// For who has just got all permits, or holds the lock of the line and gives them.
+    #[inline]
+    fn set(&self, task: u64, at: &'static Location<'static>) {
+        // ORDERING: Relaxed, here and below: figures; between two holders is the word's own order.
+        self.task.store(task, Relaxed);
+        // ORDERING: as above.
+        self.at.store(std::ptr::from_ref(at).cast_mut(), Relaxed);
+    }
+
+    #[inline]
+    fn clear(&self) {
+        // ORDERING: as in `set`.
+        self.at.store(null_mut(), Relaxed);
+    }
+
+    fn get(&self) -> Option<Holder> {
+        // ORDERING: as in `set`.
+        let at = self.at.load(Relaxed).cast_const();
+        // SAFETY: null, or a `&'static Location`: nothing else is stored.
+        let at = unsafe { at.as_ref() }?;
+        // ORDERING: as in `set`.
+        Some((self.task.load(Relaxed), at))
+    }
 }
 
 // SAFETY: the pointers in the line are followed under its lock, and lead to places that are `Send` and `Sync`.
@@ -219,12 +269,19 @@ unsafe impl Send for Permits {}
 // SAFETY: as above.
 unsafe impl Sync for Permits {}
 
+/// For locks, whose permits nobody closes.
+#[cold]
+pub(crate) fn never_closed() -> ! {
+    unreachable!("nobody closes a lock's permits")
+}
+
 impl Permits {
     #[cfg(not(loom))]
     pub(crate) const fn new(count: usize) -> Self {
         Self {
             word: Word(AtomicUsize::new(count * ONE)),
             line: Mutex::new(List::new()),
+            holder: Held::new(),
         }
     }
 
@@ -234,6 +291,7 @@ impl Permits {
         Self {
             word: Word(AtomicUsize::new(CLOSED)),
             line: Mutex::new(List::new()),
+            holder: Held::new(),
         }
     }
 
@@ -242,6 +300,7 @@ impl Permits {
         Self {
             word: Word(AtomicUsize::new(count * ONE)),
             line: Mutex::new(List::new()),
+            holder: Held::new(),
         }
     }
 
@@ -267,7 +326,24 @@ impl Permits {
 
     /// Waits for `count`.
     #[inline]
-    pub(crate) fn acquire(&self, count: usize) -> Wait<'_> {
+    pub(crate) fn acquire(&self, count: usize, call: Call) -> Wait<'_> {
+        self.wait(count, call, false)
+    }
+
+    /// Waits for all permits of a lock, whose holder the caller is said to be until it [says otherwise](Self::let_go).
+    #[inline]
+    pub(crate) fn acquire_alone(&self, count: usize, call: Call) -> Wait<'_> {
+        self.wait(count, call, true)
+    }
+
+    /// The holder is about to give permits back.
+    #[inline]
+    pub(crate) fn let_go(&self) {
+        self.holder.clear();
+    }
+
+    #[inline]
+    fn wait(&self, count: usize, call: Call, is_holding: bool) -> Wait<'_> {
         Wait {
             permits: self,
             step: Step::Fresh,
@@ -276,6 +352,9 @@ impl Permits {
                 wanted: count,
                 missing: AtomicUsize::new(count),
                 waker: UnsafeCell::new(None),
+                record: UnsafeCell::new(None),
+                call,
+                is_holding,
                 _pin: PhantomPinned,
             },
         }
@@ -321,8 +400,20 @@ impl Permits {
                 line = self.line.lock();
             }
         }
+        self.tell_front(&line);
         drop(line);
         wakers.wake_all();
+    }
+
+    /// The first in line, if there is one, is seen to wait for the holder. To be called whenever either changes.
+    fn tell_front(&self, line: &Line) {
+        let Some(front) = line.front() else { return };
+        // SAFETY: it is in the line and we hold the lock, so its future has not gone.
+        let front = unsafe { front.as_ref() };
+        // SAFETY: the lock is held, and it is in the line.
+        if let Some(record) = front.record.with(|record| unsafe { *record }) {
+            record.lead(self.holder.get());
+        }
     }
 
     /// Takes `front` out of the line with its `answer`.
@@ -342,6 +433,19 @@ impl Permits {
         let place = unsafe { front.as_ref() };
         // SAFETY: the lock is held and the owner has no answer yet: see `Place`.
         let waker = place.waker.with_mut(|waker| unsafe { (*waker).take() });
+        // SAFETY: as above.
+        let record = place.record.with(|record| unsafe { *record });
+        if let Some(record) = record
+            && answer == 0
+        {
+            record.serve();
+        }
+        if place.is_holding {
+            match record.and_then(Record::as_holder) {
+                Some((task, at)) => self.holder.set(task, at),
+                None => self.holder.clear(),
+            }
+        }
         // ORDERING: Release pairs with the Acquire in `poll` and in the drop: the owner's next touch, which may be the end of
         // the place, comes after ours; and it carries on what `take_up_to` acquired.
         place.missing.store(answer, Release);
@@ -376,7 +480,7 @@ impl Permits {
     #[cold]
     fn queue(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
         // Foreign code, so before the lock; and declared before it, so dropped after it.
-        let mut waker = Some(waker.clone());
+        let mut kept = Some(waker.clone());
         let mut line = self.line.lock();
         match self.word.queue(place.wanted) {
             Queued::Served => Poll::Ready(Ok(())),
@@ -385,7 +489,16 @@ impl Permits {
                 // ORDERING: Relaxed: it changes under this lock from here on.
                 place.missing.store(missing, Relaxed);
                 // SAFETY: it is in no line yet.
-                place.waker.with_mut(|slot| unsafe { *slot = waker.take() });
+                place.waker.with_mut(|slot| unsafe { *slot = kept.take() });
+                let holder = if line.is_empty() {
+                    self.holder.get()
+                } else {
+                    None
+                };
+                let object = std::ptr::from_ref(self).addr();
+                let record = register::enter(place.call, object, waker, holder);
+                // SAFETY: as above.
+                place.record.with_mut(|slot| unsafe { *slot = record });
                 line.push_back(NonNull::from(place.get_ref()));
                 Poll::Pending
             }
@@ -394,15 +507,20 @@ impl Permits {
 
     /// Still in line, unless answered: leaves `waker` there.
     fn stay(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
-        if let Some(answer) = place.answer() {
-            return Poll::Ready(answer);
-        }
         let mut new = None;
         loop {
-            let line = self.line.lock();
             if let Some(answer) = place.answer() {
-                drop(line);
+                place.strike();
                 return Poll::Ready(answer);
+            }
+            let line = self.line.lock();
+            if place.is_answered() {
+                continue;
+            }
+            // SAFETY: it is in the line, and we hold the lock.
+            let record = place.record.with(|record| unsafe { *record });
+            if let Some(record) = record {
+                record.stay();
             }
             let same = place.waker.with(|slot| {
                 // SAFETY: it is in the line, and we hold the lock.
@@ -418,6 +536,9 @@ impl Permits {
                 new = Some(waker.clone());
                 continue;
             };
+            if let Some(record) = record {
+                record.replace_waker(&new);
+            }
             // SAFETY: as above.
             let old = place.waker.with_mut(|slot| unsafe { (*slot).replace(new) });
             drop(line);
@@ -435,8 +556,12 @@ impl Permits {
                 return self.step_out(line, place);
             }
         }
+        place.strike();
         // Answered, and nobody has seen it: the permits go to the next.
         if let Some(Ok(())) = place.answer() {
+            if place.is_holding {
+                self.let_go();
+            }
             self.release(place.wanted);
         }
     }
@@ -451,6 +576,7 @@ impl Permits {
         let in_hand = place.wanted - place.missing.load(Relaxed);
         // SAFETY: it is in no line any more.
         let waker = place.waker.with_mut(|slot| unsafe { (*slot).take() });
+        place.strike();
         // Also with nothing in hand: those behind may want less than this one did.
         self.word.give(in_hand);
         self.serve(line);
@@ -468,6 +594,14 @@ impl fmt::Debug for Permits {
 }
 
 impl Place {
+    /// Takes it off the register. For its owner, while it is in no line.
+    fn strike(&self) {
+        // SAFETY: nobody else touches it then: see `Place`.
+        if let Some(record) = self.record.with_mut(|record| unsafe { (*record).take() }) {
+            record.leave();
+        }
+    }
+
     fn is_answered(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `dismiss`.
         matches!(self.missing.load(Acquire), 0 | TOLD)
@@ -483,9 +617,6 @@ impl Place {
         }
     }
 }
-
-/// What waits says which it is by the call around it.
-static WAITS: Site = called::site("permits");
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -524,7 +655,14 @@ impl Future for Wait<'_> {
         let place = this.place.as_ref();
         let answer = match this.step {
             Step::Fresh => match this.permits.word.take(place.wanted) {
-                Ok(()) => Poll::Ready(Ok(())),
+                Ok(()) => {
+                    if place.is_holding {
+                        this.permits
+                            .holder
+                            .set(waiting::current_task(), place.call.at);
+                    }
+                    Poll::Ready(Ok(()))
+                }
                 Err(TryAcquireError::Closed) => Poll::Ready(Err(AcquireError::closed())),
                 Err(TryAcquireError::NoPermits) => this.permits.queue(place, cx.waker()),
             },
@@ -533,7 +671,7 @@ impl Future for Wait<'_> {
         };
         if answer.is_pending() {
             *this.step = Step::InLine;
-            called::note(&WAITS, *this.permits, None);
+            called::note(place.call.site, *this.permits, Some(place.call.at));
             return Poll::Pending;
         }
         *this.step = Step::Done;

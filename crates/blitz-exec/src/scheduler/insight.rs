@@ -82,6 +82,7 @@ pub struct Insight {
     clock: Arc<dyn Clock>,
     measures: AtomicU8,
     long_poll_ns: AtomicU64,
+    stuck_wait_ns: AtomicU64,
     poll_time_layout: Layout,
     latency_layout: Layout,
     /// By priority, the most urgent first: how long tasks are ready before they are polled.
@@ -132,6 +133,7 @@ impl Insight {
             clock,
             measures: AtomicU8::new(0),
             long_poll_ns: AtomicU64::new(10_000_000),
+            stuck_wait_ns: AtomicU64::new(1_000_000_000),
             poll_time_layout,
             latency_layout,
             classes: [const { OnceLock::new() }; 4],
@@ -201,6 +203,18 @@ impl Insight {
     pub fn set_long_poll_ns(&self, ns: u64) {
         // ORDERING: Relaxed: see `set`.
         self.long_poll_ns.store(ns, Relaxed);
+    }
+
+    /// A wait that is stuck for as long is worth a warning.
+    pub fn stuck_wait_ns(&self) -> u64 {
+        // ORDERING: Relaxed: see `set`.
+        self.stuck_wait_ns.load(Relaxed)
+    }
+
+    /// See [`stuck_wait_ns`](Self::stuck_wait_ns). 1 s at first.
+    pub fn set_stuck_wait_ns(&self, ns: u64) {
+        // ORDERING: Relaxed: see `set`.
+        self.stuck_wait_ns.store(ns, Relaxed);
     }
 
     /// What was noticed that should not be.

@@ -40,11 +40,66 @@ pub enum WarningKind {
         /// For how long it has waited.
         idle_for: Duration,
     },
+    /// A future of it was given the lock, the permits or the room that it waited for, and nobody has polled it since, though the task
+    /// went on: whoever wants the same waits for a future that is kept and not polled. `Warning::other` is one who does.
+    UnpolledWait {
+        /// The call that has waited.
+        what: &'static str,
+        /// The line of code that made it.
+        at: &'static Location<'static>,
+        /// The address of what it waited for.
+        object: usize,
+        /// For how long, at least.
+        unpolled_for: Duration,
+    },
+    /// It waits for a lock whose holder waits as well, in the end for this very task, and nobody else can wake either. The holder,
+    /// `Warning::other`, is mostly this task: the guard is in a future of it that is kept and not polled.
+    Deadlock {
+        /// The call that waits.
+        what: &'static str,
+        /// The line of code that made it.
+        at: &'static Location<'static>,
+        /// The address of what it waits for.
+        object: usize,
+        /// For how long it has waited.
+        idle_for: Duration,
+    },
     /// Its future is so large that it was moved to the heap at its spawn: make it smaller, or box its largest parts.
     LargeFuture {
         /// The future's size.
         bytes: usize,
     },
+}
+
+/// Another task that a warning speaks of, or another future of the same task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Other {
+    /// The task's id.
+    pub task: Id,
+    /// Its name, if it was spawned with one.
+    pub name: Option<String>,
+    /// Where it was spawned.
+    pub spawned_at: &'static Location<'static>,
+    /// The line of its code that matters: where it waits, or got what it holds.
+    pub at: &'static Location<'static>,
+}
+
+impl Other {
+    /// The task with that id, name and spawn site, of whose code `at` matters.
+    pub fn new(
+        task: Id,
+        name: Option<&str>,
+        spawned_at: &'static Location<'static>,
+        at: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            task,
+            name: name.map(str::to_owned),
+            spawned_at,
+            at,
+        }
+    }
 }
 
 /// A task about which something was noticed.
@@ -59,6 +114,8 @@ pub struct Warning {
     pub name: Option<String>,
     /// Where it was spawned.
     pub spawned_at: &'static Location<'static>,
+    /// Who else has to do with it.
+    pub other: Option<Other>,
 }
 
 impl Warning {
@@ -74,17 +131,37 @@ impl Warning {
             task,
             name: name.map(str::to_owned),
             spawned_at,
+            other: None,
         }
     }
+
+    /// The same, which has to do with another task too.
+    pub fn with(mut self, other: Option<Other>) -> Self {
+        self.other = other;
+        self
+    }
+}
+
+fn name_task(
+    f: &mut fmt::Formatter<'_>,
+    task: Id,
+    name: Option<&str>,
+    spawned_at: &Location<'_>,
+) -> fmt::Result {
+    write!(f, "task {task}")?;
+    if let Some(name) = name {
+        write!(f, " ({name})")?;
+    }
+    write!(f, ", spawned at {spawned_at}")
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {}", self.task)?;
-        if let Some(name) = &self.name {
-            write!(f, " ({name})")?;
-        }
-        write!(f, ", spawned at {}: ", self.spawned_at)?;
+        name_task(f, self.task, self.name.as_deref(), self.spawned_at)?;
+        f.write_str(": ")?;
+        let other = self.other.as_ref();
+        // Whether the other is but another future of this task.
+        let is_own = other.is_some_and(|other| other.task == self.task);
         match self.kind {
             WarningKind::LongPoll { took } => write!(
                 f,
@@ -101,6 +178,58 @@ impl fmt::Display for Warning {
                 f,
                 "it has waited for {idle_for:?} and nobody has its waker, so nothing can wake it"
             ),
+            WarningKind::UnpolledWait {
+                what,
+                at,
+                object,
+                unpolled_for,
+            } => {
+                write!(
+                    f,
+                    "{what} ({object:#x}) at {at} was given what it waited for at least {unpolled_for:?} ago and has not been polled \
+                     since, though its task went on; poll it, or drop it"
+                )?;
+                match other {
+                    Some(other) if is_own => {
+                        write!(f, "; the same task waits for it at {}", other.at)
+                    }
+                    Some(other) => {
+                        f.write_str("; ")?;
+                        name_task(f, other.task, other.name.as_deref(), other.spawned_at)?;
+                        write!(f, ", waits for it at {}", other.at)
+                    }
+                    None => Ok(()),
+                }
+            }
+            WarningKind::Deadlock {
+                what,
+                at,
+                object,
+                idle_for,
+            } => {
+                write!(
+                    f,
+                    "it has waited for {idle_for:?} in {what} ({object:#x}) at {at}"
+                )?;
+                match other {
+                    Some(other) if is_own => write!(
+                        f,
+                        ", which it has itself, since the call at {}, and nothing else can wake it; the guard is in this future, or in one \
+                         that is kept and not polled",
+                        other.at
+                    ),
+                    Some(other) => {
+                        f.write_str(", which ")?;
+                        name_task(f, other.task, other.name.as_deref(), other.spawned_at)?;
+                        write!(
+                            f,
+                            ", has since the call at {}; that task waits too, and nothing can wake either",
+                            other.at
+                        )
+                    }
+                    None => Ok(()),
+                }
+            }
             WarningKind::LargeFuture { bytes } => write!(
                 f,
                 "its future of {bytes} bytes was boxed; box its largest parts where they are made"
@@ -141,6 +270,7 @@ impl Warnings {
             };
             if let Some(kept) = list.kept.iter_mut().find(|kept| same(kept)) {
                 kept.kind = warning.kind;
+                kept.other = warning.other;
                 return;
             }
             if list.kept.len() == WARNINGS_KEPT {

@@ -27,7 +27,6 @@ pub struct Header {
     pub(super) shard: *const (),
     /// Its place in that shard, under the shard's lock.
     pub(super) owned_links: Links<Header>,
-    pub(super) id: Id,
     pub(super) location: &'static Location<'static>,
     /// What few tasks have: the others pay one word.
     pub(super) extra: Option<Box<Extra>>,
@@ -78,11 +77,17 @@ pub(super) struct Vtable {
 }
 
 impl Header {
+    /// Its id.
+    #[inline]
+    pub(super) fn id(&self) -> Id {
+        Id::of_u64(self.place.task())
+    }
+
     /// Its id, name, spawn site and priority.
     #[inline]
     pub fn meta(&self) -> TaskMeta<'_> {
         TaskMeta {
-            id: self.id,
+            id: self.id(),
             name: self.extra.as_ref().and_then(|extra| extra.name.as_deref()),
             location: self.location,
             schedule_latency: None,

@@ -51,7 +51,7 @@ pub fn id() -> Id {
 
 /// The id of the task that this is called from, or `None` outside one.
 pub fn try_id() -> Option<Id> {
-    with(|task| task.id)
+    with(Header::id)
 }
 
 /// How urgent the task is that this is called from; [`Priority::Normal`] outside a task, which is what `block_on`'s own future is

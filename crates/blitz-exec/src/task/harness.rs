@@ -57,14 +57,13 @@ pub(super) fn allocate<F: Future + 'static>(
     let extra = (name.is_some() || boxed_bytes != 0).then(|| Box::new(Extra { name, boxed_bytes }));
     let cell = Cell {
         header: Header {
-            place: Place::new(),
+            place: Place::of(id.as_u64()),
             state,
             vtable: vtable::<F>(),
             queue_link: Link::new(),
             scheduler,
             shard,
             owned_links: Links::new(),
-            id,
             location,
             extra,
         },
@@ -252,7 +251,7 @@ impl<F: Future> Drop for DropWhileUnwinding<'_, F> {
 #[cold]
 fn panicked<F: Future>(cell: &Cell<F>, payload: Box<dyn Any + Send>) -> JoinError {
     quietly(|| cell.header.scheduler.unhandled_panic());
-    JoinError::panicked(cell.header.id, payload)
+    JoinError::panicked(cell.header.id(), payload)
 }
 
 /// Drops the future or the output where it is.
@@ -301,7 +300,7 @@ unsafe fn cancel<F: Future>(task: NonNull<Header>) {
     // Not an argument: it is gone before we return.
     // SAFETY: the caller has a reference.
     let cell = unsafe { cell::<F>(task) };
-    let id = cell.header.id;
+    let id = cell.header.id();
     let current = current::enter(&cell.header);
     // SAFETY: RUNNING gives us the stage.
     let error = match unsafe { drop_stage(cell) } {

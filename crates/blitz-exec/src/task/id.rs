@@ -72,6 +72,12 @@ impl Id {
         Self(next::id())
     }
 
+    /// The id that has this number.
+    #[inline]
+    pub(super) fn of_u64(number: u64) -> Self {
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
+    }
+
     /// The number; never 0.
     pub fn as_u64(self) -> u64 {
         self.0.get()

@@ -106,7 +106,7 @@ impl<T> JoinHandle<T> {
 
     /// The task's id.
     pub fn id(&self) -> Id {
-        self.header().id
+        self.header().id()
     }
 
     /// The task's id, name and spawn site.
@@ -171,7 +171,7 @@ impl<T> Future for JoinHandle<T> {
                 } else {
                     &JOIN
                 };
-                (site, header.id.as_u64(), None)
+                (site, header.id().as_u64(), None)
             });
             return Poll::Pending;
         }
@@ -239,7 +239,7 @@ impl AbortHandle {
 
     /// The task's id.
     pub fn id(&self) -> Id {
-        self.task.header().id
+        self.task.header().id()
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+#[cfg(unix)]
+use std::time::Duration;
 
 use blitz_core::budget;
 use blitz_driver::{Capabilities, Clock};
@@ -21,6 +23,10 @@ use super::stuck::StuckLog;
 use super::tasks::{self, TaskInfo};
 use super::wait::ThreadWait;
 use super::{EnterGuard, TryCurrentError};
+
+/// The longest sleep between two looks at the tasks.
+#[cfg(unix)]
+const SECOND_LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// A handle of a runtime. Clones are cheap and all mean the same runtime.
 ///
@@ -345,9 +351,10 @@ impl Handle {
     }
 
     /// Looks at every task for what should not be: a poll that does not come back, tasks that wake themselves all the time,
-    /// tasks that nobody can wake.
+    /// tasks that nobody can wake, waits for locks and permits that are stuck.
     ///
-    /// Returns what it found, which is also added to the [warnings](Self::warnings).
+    /// Returns what it found, which is also added to the [warnings](Self::warnings). A stuck wait is told by the first look that comes
+    /// [so long](crate::runtime::Builder::stuck_wait_threshold) after one that found it so: no clock is asked where a task waits.
     ///
     /// # Examples
     /// ```
@@ -363,7 +370,18 @@ impl Handle {
     /// # }
     /// ```
     pub fn check_tasks(&self) -> Vec<Warning> {
-        tasks::check(&self.inner)
+        tasks::check(&self.inner).0
+    }
+
+    /// The same for a thread that may sleep: looks again where only a second look can tell.
+    #[cfg(unix)]
+    pub(crate) fn check_tasks_twice(&self) {
+        let (_, is_unsure) = tasks::check(&self.inner);
+        if is_unsure {
+            let bound = Duration::from_nanos(self.inner.insight.stuck_wait_ns());
+            std::thread::sleep(bound.min(SECOND_LOOK_MAX));
+            tasks::check(&self.inner);
+        }
     }
 
     /// Which back end the drivers have, with which features, and why.

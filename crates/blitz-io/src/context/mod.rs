@@ -13,6 +13,7 @@ mod process_thread;
 mod prometheus;
 mod random;
 mod stuck;
+mod stuck_waits;
 pub(crate) mod tasks;
 mod wait;
 

@@ -9,6 +9,7 @@ use blitz_exec::scheduler::warnings::{Warning, WarningKind};
 use blitz_exec::task::{Id, Seen, TaskState, Tracked};
 
 use super::handle::Inner;
+use super::stuck_waits;
 
 /// One task, as it was seen: plain data.
 #[derive(Clone, Debug)]
@@ -223,8 +224,8 @@ const NEVER_YIELDS: Duration = Duration::from_millis(100);
 /// A task that was polled so often can be judged by its habits.
 const POLLS_ENOUGH: u64 = 1_000;
 
-/// Looks for what should not be, and keeps what it finds.
-pub(crate) fn check(inner: &Inner) -> Vec<Warning> {
+/// Looks for what should not be, and keeps what it finds. Answers as well whether a later look may find more.
+pub(crate) fn check(inner: &Inner) -> (Vec<Warning>, bool) {
     let tasks = inner.scheduler.tasks();
     let now = Now::of(inner);
     let mut found = Vec::new();
@@ -253,10 +254,12 @@ pub(crate) fn check(inner: &Inner) -> Vec<Warning> {
             info.spawned_at,
         ));
     }
+    let bound = inner.insight.stuck_wait_ns();
+    let is_unsure = stuck_waits::find(&tasks, now.real, bound, &mut found);
     // Whoever drops the last reference frees a task: not while its runtime's hooks may look at it.
     drop(tasks);
     for warning in &found {
         inner.insight.warnings().add(warning.clone());
     }
-    found
+    (found, is_unsure)
 }

@@ -48,6 +48,12 @@ pub(super) fn warned(warning: &Warning) {
         WarningKind::LongPoll { took } => {
             tracing::warn!(target: TARGET, %task, name, %spawned_at, ?took, "long poll: {warning}");
         }
+        WarningKind::UnpolledWait { .. } | WarningKind::Deadlock { .. } => {
+            let other = warning.other.as_ref();
+            let other_task = other.map(|other| tracing::field::display(other.task));
+            let other_at = other.map(|other| tracing::field::display(other.at));
+            tracing::warn!(target: TARGET, %task, name, %spawned_at, other_task, other_at, "stuck wait: {warning}");
+        }
         _ => tracing::warn!(target: TARGET, %task, name, %spawned_at, "{warning}"),
     }
 }

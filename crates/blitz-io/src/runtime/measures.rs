@@ -24,6 +24,7 @@ pub(super) struct Measures {
     latency_layout: Layout,
     legacy: Legacy,
     long_poll: Duration,
+    stuck_wait: Duration,
     on_warning: Option<OnWarning>,
 }
 
@@ -67,6 +68,7 @@ impl Default for Measures {
                 buckets: 10,
             },
             long_poll: Duration::from_millis(10),
+            stuck_wait: Duration::from_secs(1),
             on_warning: None,
         }
     }
@@ -82,6 +84,7 @@ impl Measures {
         insight.set(Measure::Latency, self.latency);
         insight.set(Measure::LatencyForHooks, self.latency_for_hooks);
         insight.set_long_poll_ns(u64::try_from(self.long_poll.as_nanos()).unwrap_or(u64::MAX));
+        insight.set_stuck_wait_ns(u64::try_from(self.stuck_wait.as_nanos()).unwrap_or(u64::MAX));
         let on_warning = self.on_warning.clone();
         insight.warnings().set_callback(Arc::new(move |warning| {
             events::warned(warning);
@@ -173,6 +176,13 @@ impl Builder {
     /// A poll that takes as long is a [warning](super::Handle::warnings), while poll times are measured. Default: 10 ms.
     pub fn long_poll_threshold(&mut self, threshold: Duration) -> &mut Self {
         self.measures.long_poll = threshold;
+        self
+    }
+
+    /// A wait for a lock, for permits or for a channel's room that is stuck for as long is a [warning](super::Handle::warnings): it was
+    /// served and nobody has polled it since, or nobody can serve it any more. Default: 1 s.
+    pub fn stuck_wait_threshold(&mut self, threshold: Duration) -> &mut Self {
+        self.measures.stuck_wait = threshold;
         self
     }
 

@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use blitz_core::primitive::sync::Arc;
+use blitz_core::register::Call;
 
 use super::channel::{Bounded, Channel, Receiving};
 use super::error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 use super::permit::{OwnedPermit, Permit, PermitIterator};
 use crate::acquire_error::TryAcquireError;
 use crate::blocking::block_on;
-use crate::called::called;
+use crate::called::{call, called};
 use crate::cooperative::cooperative;
 use crate::permits::{self, Permits};
 use crate::sleep::within;
@@ -93,15 +94,16 @@ impl<T> Sender<T> {
     /// The value comes back if the receiver is gone or closed.
     #[track_caller]
     pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
-        called!("mpsc::Sender::send", async move {
-            match self.room(1).await {
+        let call = call!("mpsc::Sender::send");
+        async move {
+            match self.room(1, call).await {
                 Ok(()) => {
                     self.fill(value);
                     Ok(())
                 }
                 Err(SendError(())) => Err(SendError(value)),
             }
-        })
+        }
     }
 
     /// Sends `value` if there is room, and nobody waits for it.
@@ -132,17 +134,27 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     /// If it has to wait and there is no runtime.
-    pub async fn send_timeout(
+    #[track_caller]
+    pub fn send_timeout(
         &self,
         value: T,
         timeout: Duration,
+    ) -> impl Future<Output = Result<(), SendTimeoutError<T>>> {
+        self.send_within(value, timeout, call!("mpsc::Sender::send_timeout"))
+    }
+
+    async fn send_within(
+        &self,
+        value: T,
+        timeout: Duration,
+        call: Call,
     ) -> Result<(), SendTimeoutError<T>> {
         let value = match self.try_send(value) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(value)) => return Err(SendTimeoutError::Closed(value)),
             Err(TrySendError::Full(value)) => value,
         };
-        let room = pin!(self.room(1));
+        let room = pin!(self.room(1, call));
         match within("mpsc::Sender::send_timeout", timeout, room).await {
             Some(Ok(())) => {
                 self.fill(value);
@@ -186,10 +198,11 @@ impl<T> Sender<T> {
     /// ```
     #[track_caller]
     pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, SendError<()>>> {
-        called!("mpsc::Sender::reserve", async move {
-            self.room(1).await?;
+        let call = call!("mpsc::Sender::reserve");
+        async move {
+            self.room(1, call).await?;
             Ok(Permit::new(&self.channel))
-        })
+        }
     }
 
     /// Waits for room for `count` values at once, and keeps it.
@@ -204,13 +217,14 @@ impl<T> Sender<T> {
         &self,
         count: usize,
     ) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
-        called!("mpsc::Sender::reserve_many", async move {
+        let call = call!("mpsc::Sender::reserve_many");
+        async move {
             if count > self.max_capacity() {
                 return Err(SendError(()));
             }
-            self.room(count).await?;
+            self.room(count, call).await?;
             Ok(PermitIterator::new(&self.channel, count))
-        })
+        }
     }
 
     /// Waits for room for one value, and keeps it in place of the sender.
@@ -222,10 +236,11 @@ impl<T> Sender<T> {
     /// If the receiver is gone or closed.
     #[track_caller]
     pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
-        called!("mpsc::Sender::reserve_owned", async move {
-            self.room(1).await?;
+        let call = call!("mpsc::Sender::reserve_owned");
+        async move {
+            self.room(1, call).await?;
             Ok(OwnedPermit::new(self))
-        })
+        }
     }
 
     /// Takes room for one value, if there is some and nobody waits for it.
@@ -321,10 +336,10 @@ impl<T> Sender<T> {
         self.channel.weak_senders()
     }
 
-    async fn room(&self, count: usize) -> Result<(), SendError<()>> {
+    async fn room(&self, count: usize, call: Call) -> Result<(), SendError<()>> {
         // Dropped after the wait, which may give room back that it was promised.
         let waiting = Waiting(&self.channel);
-        let result = waiting.0.bound.permits.acquire(count).await;
+        let result = waiting.0.bound.permits.acquire(count, call).await;
         if result.is_ok() {
             mem::forget(waiting);
         }

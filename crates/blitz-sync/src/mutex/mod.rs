@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::blocking::block_on;
-use crate::called::called;
+use crate::called::call;
 use crate::hold::{Guarded, Hold, Value};
-use crate::permits::Permits;
+use crate::permits::{Permits, never_closed};
 
 pub use guard::{MappedMutexGuard, MutexGuard};
 pub use owned::{OwnedMappedMutexGuard, OwnedMutexGuard};
@@ -97,10 +97,14 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
-        called!("Mutex::lock", async move {
-            self.acquire().await;
+        let call = call!("Mutex::lock");
+        async move {
+            let wait = self.permits.acquire_alone(1, call);
+            if wait.await.is_err() {
+                never_closed();
+            }
             MutexGuard::new(self)
-        })
+        }
     }
 
     /// Waits for the lock, with a guard that keeps it alive instead of borrowing it.
@@ -109,10 +113,14 @@ impl<T: ?Sized> Mutex<T> {
     /// As for [`lock`](Self::lock).
     #[track_caller]
     pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
-        called!("Mutex::lock_owned", async move {
-            self.acquire().await;
+        let call = call!("Mutex::lock_owned");
+        async move {
+            let wait = self.permits.acquire(1, call);
+            if wait.await.is_err() {
+                never_closed();
+            }
             OwnedMutexGuard::new(self)
-        })
+        }
     }
 
     /// Waits for the lock on a thread that runs no tasks.
@@ -166,13 +174,6 @@ impl<T: ?Sized> Mutex<T> {
     /// The value, while nobody else can hold the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
-    }
-
-    #[inline]
-    async fn acquire(&self) {
-        if self.permits.acquire(1).await.is_err() {
-            unreachable!("nobody closes a lock's permits");
-        }
     }
 
     /// The caller has the permit.

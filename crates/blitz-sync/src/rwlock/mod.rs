@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::blocking::block_on;
-use crate::called::called;
+use crate::called::call;
 use crate::hold::{Guarded, Value};
 use crate::mutex::TryLockError;
-use crate::permits::Permits;
+use crate::permits::{Permits, never_closed};
 
 pub use owned_read::OwnedRwLockReadGuard;
 pub use owned_write::{OwnedRwLockMappedWriteGuard, OwnedRwLockWriteGuard};
@@ -120,10 +120,14 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
-        called!("RwLock::read", async move {
-            self.acquire(1).await;
+        let call = call!("RwLock::read");
+        async move {
+            let wait = self.permits.acquire(1, call);
+            if wait.await.is_err() {
+                never_closed();
+            }
             RwLockReadGuard::new(self)
-        })
+        }
     }
 
     /// Waits to share the value, with a guard that keeps the lock alive instead of borrowing it.
@@ -132,10 +136,14 @@ impl<T: ?Sized> RwLock<T> {
     /// As for [`read`](Self::read).
     #[track_caller]
     pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
-        called!("RwLock::read_owned", async move {
-            self.acquire(1).await;
+        let call = call!("RwLock::read_owned");
+        async move {
+            let wait = self.permits.acquire(1, call);
+            if wait.await.is_err() {
+                never_closed();
+            }
             OwnedRwLockReadGuard::new(self)
-        })
+        }
     }
 
     /// Waits to share the value, on a thread that runs no tasks.
@@ -172,10 +180,14 @@ impl<T: ?Sized> RwLock<T> {
     #[inline]
     #[track_caller]
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
-        called!("RwLock::write", async move {
-            self.acquire(self.readers_max).await;
+        let call = call!("RwLock::write");
+        async move {
+            let wait = self.permits.acquire_alone(self.readers_max as usize, call);
+            if wait.await.is_err() {
+                never_closed();
+            }
             RwLockWriteGuard::new(self)
-        })
+        }
     }
 
     /// Waits to have the value alone, with a guard that keeps the lock alive instead of borrowing it.
@@ -184,10 +196,14 @@ impl<T: ?Sized> RwLock<T> {
     /// As for [`write`](Self::write).
     #[track_caller]
     pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
-        called!("RwLock::write_owned", async move {
-            self.acquire(self.readers_max).await;
+        let call = call!("RwLock::write_owned");
+        async move {
+            let wait = self.permits.acquire(self.readers_max as usize, call);
+            if wait.await.is_err() {
+                never_closed();
+            }
             OwnedRwLockWriteGuard::new(self)
-        })
+        }
     }
 
     /// Waits to have the value alone, on a thread that runs no tasks.
@@ -220,13 +236,6 @@ impl<T: ?Sized> RwLock<T> {
     /// The value, while nobody else can hold the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
-    }
-
-    #[inline]
-    async fn acquire(&self, permits: u32) {
-        if self.permits.acquire(permits as usize).await.is_err() {
-            unreachable!("nobody closes a lock's permits");
-        }
     }
 
     fn try_acquire(&self, permits: u32) -> Result<(), TryLockError> {

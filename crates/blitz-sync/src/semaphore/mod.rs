@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
 use crate::blocking::block_on;
-use crate::called::called;
+use crate::called::call;
 use crate::permits::{self, Permits};
 
 pub use owned::OwnedSemaphorePermit;
@@ -104,10 +104,11 @@ impl Semaphore {
     /// If the semaphore is closed, before or meanwhile.
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        called!("Semaphore::acquire", async move {
-            self.permits.acquire(1).await?;
+        let call = call!("Semaphore::acquire");
+        async move {
+            self.permits.acquire(1, call).await?;
             Ok(SemaphorePermit::new(self, 1))
-        })
+        }
     }
 
     /// Waits for `count` permits at once.
@@ -132,10 +133,11 @@ impl Semaphore {
         &self,
         count: u32,
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        called!("Semaphore::acquire_many", async move {
-            self.permits.acquire(count as usize).await?;
+        let call = call!("Semaphore::acquire_many");
+        async move {
+            self.permits.acquire(count as usize, call).await?;
             Ok(SemaphorePermit::new(self, count))
-        })
+        }
     }
 
     /// Waits for a permit on a thread that runs no tasks.
@@ -190,10 +192,11 @@ impl Semaphore {
     pub fn acquire_owned(
         self: Arc<Self>,
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
-        called!("Semaphore::acquire_owned", async move {
-            self.permits.acquire(1).await?;
+        let call = call!("Semaphore::acquire_owned");
+        async move {
+            self.permits.acquire(1, call).await?;
             Ok(OwnedSemaphorePermit::new(self, 1))
-        })
+        }
     }
 
     /// Waits for `count` permits, which keep the semaphore alive instead of borrowing it.
@@ -208,10 +211,11 @@ impl Semaphore {
         self: Arc<Self>,
         count: u32,
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
-        called!("Semaphore::acquire_many_owned", async move {
-            self.permits.acquire(count as usize).await?;
+        let call = call!("Semaphore::acquire_many_owned");
+        async move {
+            self.permits.acquire(count as usize, call).await?;
             Ok(OwnedSemaphorePermit::new(self, count))
-        })
+        }
     }
 
     /// Waits on a thread that runs no tasks for a permit, which keeps the semaphore alive instead of borrowing it.

@@ -10,6 +10,12 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::Permits;
+use crate::called::call;
+
+#[track_caller]
+fn here() -> super::Call {
+    call!("a model")
+}
 
 /// Two who want the one permit are never inside together, and neither sleeps for ever.
 #[test]
@@ -17,7 +23,7 @@ fn no_two_hold_one_permit() {
     loom::model(|| {
         let shared = Arc::new((Permits::new(1), UnsafeCell::new(0)));
         let work = |shared: &(Permits, UnsafeCell<i32>)| {
-            block_on(shared.0.acquire(1)).unwrap();
+            block_on(shared.0.acquire(1, here())).unwrap();
             // SAFETY: the permit gives the cell; loom objects if it does not.
             shared.1.with_mut(|count| unsafe { *count += 1 });
             shared.0.release(1);
@@ -44,7 +50,7 @@ fn no_permit_goes_with_a_dropped_wait() {
             thread::spawn(move || permits.release(2))
         };
         {
-            let mut wait = pin!(permits.acquire(2));
+            let mut wait = pin!(permits.acquire(2, here()));
             let mut cx = Context::from_waker(Waker::noop());
             if wait.as_mut().poll(&mut cx).is_ready() {
                 permits.release(2);
@@ -62,12 +68,12 @@ fn no_one_behind_a_leaver_is_forgotten() {
     model.preemption_bound = Some(2);
     model.check(|| {
         let permits = Arc::new(Permits::new(0));
-        let mut large = Box::pin(permits.acquire(2));
+        let mut large = Box::pin(permits.acquire(2, here()));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(large.as_mut().poll(&mut cx).is_pending());
         let small = {
             let permits = Arc::clone(&permits);
-            thread::spawn(move || block_on(permits.acquire(1)).unwrap())
+            thread::spawn(move || block_on(permits.acquire(1, here())).unwrap())
         };
         let giver = {
             let permits = Arc::clone(&permits);
@@ -87,7 +93,7 @@ fn no_one_waits_for_closed_permits() {
         let permits = Arc::new(Permits::new(0));
         let waiter = {
             let permits = Arc::clone(&permits);
-            thread::spawn(move || block_on(permits.acquire(1)).is_err())
+            thread::spawn(move || block_on(permits.acquire(1, here())).is_err())
         };
         permits.close();
         assert!(waiter.join().unwrap());
@@ -103,7 +109,7 @@ fn no_wake_goes_to_a_waker_that_was_replaced() {
             let permits = Arc::clone(&permits);
             thread::spawn(move || permits.release(1))
         };
-        let mut wait = pin!(permits.acquire(1));
+        let mut wait = pin!(permits.acquire(1, here()));
         let mut cx = Context::from_waker(Waker::noop());
         let ready = wait.as_mut().poll(&mut cx).is_ready();
         if !ready {
@@ -124,7 +130,7 @@ fn no_permit_lies_free_beside_a_line() {
             thread::spawn(move || permits.release(1))
         };
         let got: Poll<()> = block_on(async {
-            permits.acquire(2).await.unwrap();
+            permits.acquire(2, here()).await.unwrap();
             Poll::Ready(())
         });
         assert!(got.is_ready());

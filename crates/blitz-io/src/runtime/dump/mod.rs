@@ -34,7 +34,7 @@ mod trace;
 
 pub use crate::context::tasks::{Awaited, Target, TaskInfo};
 pub use blitz_core::waiting::{Resource, Site, note};
-pub use blitz_exec::scheduler::warnings::{Warning, WarningKind};
+pub use blitz_exec::scheduler::warnings::{Other, Warning, WarningKind};
 pub use blitz_exec::task::TaskState;
 #[cfg(unix)]
 pub(super) use collect::dump_outside;

@@ -196,7 +196,7 @@ pub(super) fn write(handle: &Handle, request: &Request, out: &mut impl Write) ->
     }
     if dumps || get == Get::Warnings {
         // Who asks wants what is wrong now, too.
-        handle.check_tasks();
+        handle.check_tasks_twice();
         for warning in handle.warnings() {
             lines.line("warning", figures::warning(&warning))?;
         }

@@ -117,7 +117,16 @@ pub(super) fn ring(worker: usize, ring: &RingMetrics) -> Value {
 
 /// One warning about a task.
 pub(super) fn warning(warning: &Warning) -> Value {
+    let other = warning.other.as_ref().map(|other| {
+        fields! {
+            "task": other.task.to_string(),
+            "name": other.name.as_deref(),
+            "spawned_at": other.spawned_at.to_string(),
+            "at": other.at.to_string(),
+        }
+    });
     fields! {
+        "other": other,
         "task": warning.task.to_string(),
         "name": warning.name.as_deref(),
         "spawned_at": warning.spawned_at.to_string(),

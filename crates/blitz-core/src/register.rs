@@ -1,0 +1,393 @@
+//! Who stands in which line, as others see it: one [`Record`] for each wait of a task that could not have at once what it wants.
+//!
+//! The line's own lock orders whoever writes a record; anyone reads. A record's memory is never given back, so a reader needs no
+//! lock of any line, and finds out by the record's version whether what it read is of one moment. Threads keep records that nobody
+//! uses, so standing in a line costs some plain stores and no allocation; a wait that is served at once, and one under another
+//! executor, has no record.
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::ptr::null_mut;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use crate::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::primitive::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
+use crate::waiting::{self, Site};
+
+/// So many records are made at once.
+const CHUNK: usize = 32;
+/// So many a thread keeps that nobody uses; half of them go to the others when there are more.
+const KEPT: usize = 64;
+
+// What a record's state may be.
+const FREE: usize = 0;
+const IN_LINE: usize = 1;
+const SERVED: usize = 2;
+
+/// A call that may have to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// What is called.
+    pub site: &'static Site,
+    /// The line of code that calls it.
+    pub at: &'static Location<'static>,
+}
+
+/// Who was the last to get a lock that one has at a time: its task's id, and where it asked.
+pub type Holder = (u64, &'static Location<'static>);
+
+/// A figure of a record, whose version decides what it is worth.
+#[derive(Debug)]
+struct Figure<T>(T);
+
+impl Figure<AtomicUsize> {
+    #[inline]
+    fn set(&self, value: usize) {
+        // ORDERING: Relaxed: the version's stores and fences order it; see `Record::write` and `read`.
+        self.0.store(value, Relaxed);
+    }
+
+    #[inline]
+    fn get(&self) -> usize {
+        // ORDERING: as in `set`.
+        self.0.load(Relaxed)
+    }
+}
+
+impl Figure<AtomicU64> {
+    #[inline]
+    fn set(&self, value: u64) {
+        // ORDERING: as above.
+        self.0.store(value, Relaxed);
+    }
+
+    #[inline]
+    fn get(&self) -> u64 {
+        // ORDERING: as above.
+        self.0.load(Relaxed)
+    }
+}
+
+impl<T> Figure<AtomicPtr<T>> {
+    #[inline]
+    fn set(&self, value: Option<&'static T>) {
+        let value = value.map_or(null_mut(), |value| std::ptr::from_ref(value).cast_mut());
+        // ORDERING: as above.
+        self.0.store(value, Relaxed);
+    }
+
+    #[inline]
+    fn get(&self) -> Option<&'static T> {
+        // ORDERING: as above.
+        let value = self.0.load(Relaxed).cast_const();
+        // SAFETY: null, or a `&'static T`: nothing else is stored.
+        unsafe { value.as_ref() }
+    }
+}
+
+/// One wait, in a line or just served.
+#[derive(Debug)]
+pub struct Record {
+    /// Odd while it is written.
+    version: AtomicUsize,
+    state: Figure<AtomicUsize>,
+    object: Figure<AtomicUsize>,
+    /// Whether the line has the task's own waker: 1, else 0.
+    wakes_task: Figure<AtomicUsize>,
+    site: Figure<AtomicPtr<Site>>,
+    at: Figure<AtomicPtr<Location<'static>>>,
+    /// The task that polled the wait last, and the number of that poll.
+    task: Figure<AtomicU64>,
+    polls: Figure<AtomicUsize>,
+    /// Who has what it waits for, if it is the first in line and that is known.
+    holder: Figure<AtomicU64>,
+    holder_at: Figure<AtomicPtr<Location<'static>>>,
+    /// For those who look, one at a time: what was thought of it, of which version, when, and how often its task had been polled.
+    suspicion: Figure<AtomicUsize>,
+    suspected_version: Figure<AtomicUsize>,
+    suspected_at: Figure<AtomicU64>,
+    suspected_polls: Figure<AtomicUsize>,
+}
+
+/// What a record said at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    record: &'static Record,
+    version: usize,
+    /// The address of what it waits for.
+    pub object: usize,
+    /// The call.
+    pub call: Call,
+    /// The id of the task that polled it last.
+    pub task: u64,
+    /// The number of that poll.
+    pub polls: usize,
+    /// Whether it was given what it wants, and has not been polled since.
+    pub is_served: bool,
+    /// Whether the line has the waker of the task itself, and not one of a future between the two.
+    pub wakes_task: bool,
+    /// Who has what it waits for, if it is the first in line and that is known.
+    pub holder: Option<Holder>,
+}
+
+/// What is thought of a wait: see [`Standing::suspect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspected {
+    /// Since when, on the looker's clock.
+    pub since: u64,
+    /// How often its task had been polled by then.
+    pub polls: usize,
+}
+
+fn all() -> MutexGuard<'static, Vec<&'static [Record]>> {
+    static CHUNKS: Mutex<Vec<&'static [Record]>> = Mutex::new(Vec::new());
+    CHUNKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unused() -> MutexGuard<'static, Vec<&'static Record>> {
+    static UNUSED: Mutex<Vec<&'static Record>> = Mutex::new(Vec::new());
+    UNUSED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Records that nobody uses and a thread keeps.
+struct Pool(Vec<&'static Record>);
+
+impl Pool {
+    #[inline]
+    fn take(&mut self) -> &'static Record {
+        match self.0.pop() {
+            Some(record) => record,
+            None => self.refill(),
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, record: &'static Record) {
+        if self.0.len() >= KEPT {
+            unused().extend(self.0.drain(KEPT / 2..));
+        }
+        self.0.push(record);
+    }
+
+    #[cold]
+    fn refill(&mut self) -> &'static Record {
+        self.0.reserve(KEPT);
+        {
+            let mut unused = unused();
+            let left = unused.len().saturating_sub(CHUNK);
+            self.0.extend(unused.drain(left..));
+        }
+        if let Some(record) = self.0.pop() {
+            return record;
+        }
+        let chunk: Vec<Record> = (0..CHUNK).map(|_| Record::new()).collect();
+        let chunk: &'static [Record] = chunk.leak();
+        all().push(chunk);
+        self.0.extend(&chunk[1..]);
+        &chunk[0]
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        unused().append(&mut self.0);
+    }
+}
+
+std::thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool(Vec::new())) };
+}
+
+/// The current task begins to wait for `object`, and `waker` is what the line gets; `holder` is who has it, if the wait is the
+/// first in line and that is known. `None` outside of a task.
+///
+/// The record is the caller's until it gives it [back](Record::leave); who serves the wait may write to it before the wait knows.
+#[inline]
+pub fn enter(
+    call: Call,
+    object: usize,
+    waker: &Waker,
+    holder: Option<Holder>,
+) -> Option<&'static Record> {
+    let place = waiting::current()?;
+    // None at a thread's end.
+    let record = POOL.try_with(|pool| pool.borrow_mut().take()).ok()?;
+    // SAFETY: the guard of whoever entered the task lives, further up this thread's stack, and the place with it.
+    let task = unsafe { place.as_ref() };
+    let wakes_task = waker.data().addr() == place.addr().get();
+    record.write(|record| {
+        record.object.set(object);
+        record.wakes_task.set(usize::from(wakes_task));
+        record.site.set(Some(call.site));
+        record.at.set(Some(call.at));
+        record.task.set(task.task());
+        record.polls.set(task.polls());
+        record.set_holder(holder);
+        record.state.set(IN_LINE);
+    });
+    Some(record)
+}
+
+impl Record {
+    fn new() -> Self {
+        Self {
+            version: AtomicUsize::new(0),
+            state: Figure(AtomicUsize::new(FREE)),
+            object: Figure(AtomicUsize::new(0)),
+            wakes_task: Figure(AtomicUsize::new(0)),
+            site: Figure(AtomicPtr::new(null_mut())),
+            at: Figure(AtomicPtr::new(null_mut())),
+            task: Figure(AtomicU64::new(0)),
+            polls: Figure(AtomicUsize::new(0)),
+            holder: Figure(AtomicU64::new(0)),
+            holder_at: Figure(AtomicPtr::new(null_mut())),
+            suspicion: Figure(AtomicUsize::new(0)),
+            suspected_version: Figure(AtomicUsize::new(0)),
+            suspected_at: Figure(AtomicU64::new(0)),
+            suspected_polls: Figure(AtomicUsize::new(0)),
+        }
+    }
+
+    /// For the one who may write now: the line's lock, or the wait that is in no line, says who that is.
+    #[inline]
+    fn write(&self, f: impl FnOnce(&Self)) {
+        // ORDERING: Relaxed: who wrote last is before us, by the line's lock.
+        let version = self.version.load(Relaxed);
+        // ORDERING: Relaxed: the fence below puts it before what follows.
+        self.version.store(version.wrapping_add(1), Relaxed);
+        // ORDERING: Release pairs with the Acquire fence in `read`: who sees anything of what follows sees the odd version.
+        fence(Release);
+        f(self);
+        // ORDERING: Release pairs with the Acquire in `read`: who sees this version sees all that was written before it.
+        self.version.store(version.wrapping_add(2), Release);
+    }
+
+    fn set_waker(&self, waker: &Waker) {
+        let task = waiting::current().map_or(0, |place| place.addr().get());
+        let wakes_task = waker.data().addr() == task;
+        self.wakes_task.set(usize::from(wakes_task));
+    }
+
+    /// The wait was polled, by the task of this thread, and goes on.
+    pub fn stay(&self) {
+        if let Some(place) = waiting::current() {
+            // SAFETY: as in `enter`.
+            let place = unsafe { place.as_ref() };
+            self.task.set(place.task());
+            self.polls.set(place.polls());
+        }
+    }
+
+    /// The line has another waker now. For who holds the line's lock.
+    pub fn replace_waker(&self, waker: &Waker) {
+        self.write(|record| record.set_waker(waker));
+    }
+
+    /// The wait has what it wanted and is told next. For who holds the line's lock.
+    #[inline]
+    pub fn serve(&self) {
+        self.write(|record| record.state.set(SERVED));
+    }
+
+    #[inline]
+    fn set_holder(&self, holder: Option<Holder>) {
+        self.holder_at.set(holder.map(|(_, at)| at));
+        if let Some((task, _)) = holder {
+            self.holder.set(task);
+        }
+    }
+
+    /// The wait is the first in its line, and `holder` has what it waits for. For who holds the line's lock.
+    #[inline]
+    pub fn lead(&self, holder: Option<Holder>) {
+        // Nothing to say, and nothing said before.
+        if holder.is_none() && self.holder_at.get().is_none() {
+            return;
+        }
+        self.write(|record| record.set_holder(holder));
+    }
+
+    /// Who waits here, and where it asked: what it is the holder of, once it is served.
+    #[inline]
+    pub fn as_holder(&self) -> Option<Holder> {
+        Some((self.task.get(), self.at.get()?))
+    }
+
+    /// The wait is over, and in no line.
+    #[inline]
+    pub fn leave(&'static self) {
+        self.write(|record| record.state.set(FREE));
+        // At a thread's end the others get it.
+        if POOL.try_with(|pool| pool.borrow_mut().put(self)).is_err() {
+            unused().push(self);
+        }
+    }
+
+    fn read(&'static self) -> Option<Standing> {
+        // ORDERING: Acquire pairs with the Release at the end of `write`.
+        let version = self.version.load(Acquire);
+        let state = self.state.get();
+        if version & 1 != 0 || state == FREE {
+            return None;
+        }
+        let (site, at) = (self.site.get(), self.at.get());
+        let (holder, holder_at) = (self.holder.get(), self.holder_at.get());
+        let standing = Standing {
+            record: self,
+            version,
+            object: self.object.get(),
+            call: Call {
+                site: site?,
+                at: at?,
+            },
+            task: self.task.get(),
+            polls: self.polls.get(),
+            is_served: state == SERVED,
+            wakes_task: self.wakes_task.get() != 0,
+            holder: holder_at.map(|at| (holder, at)),
+        };
+        // ORDERING: pairs with the Release fence in `write`: had we read anything of a later one, we would see its version below.
+        fence(Acquire);
+        // ORDERING: Relaxed: after the fence.
+        (self.version.load(Relaxed) == version).then_some(standing)
+    }
+}
+
+/// Looks at all waits, of every runtime of the process. Only one at a time looks: what is [suspected](Standing::suspect) meanwhile is
+/// not overwritten.
+pub fn look<R>(f: impl FnOnce(&[Standing]) -> R) -> R {
+    let chunks = all();
+    let records = chunks.iter().flat_map(|chunk| chunk.iter());
+    let standing: Vec<Standing> = records.filter_map(Record::read).collect();
+    f(&standing)
+}
+
+impl Standing {
+    /// Remembers that something is suspected of this wait, of the kind `what`, by who looks at `now` and finds that its task was
+    /// polled so often. Answers what was remembered before, if nothing has happened to the wait since.
+    ///
+    /// For who is in [`look`].
+    pub fn suspect(&self, what: usize, now: u64, polls: usize) -> Option<Suspected> {
+        let record = self.record;
+        if record.suspicion.get() == what && record.suspected_version.get() == self.version {
+            return Some(Suspected {
+                since: record.suspected_at.get(),
+                polls: record.suspected_polls.get(),
+            });
+        }
+        record.suspicion.set(what);
+        record.suspected_version.set(self.version);
+        record.suspected_at.set(now);
+        record.suspected_polls.set(polls);
+        None
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "tests/register.rs"]
+mod tests;
+
+#[cfg(all(test, loom))]
+#[path = "tests/loom_register.rs"]
+mod models;

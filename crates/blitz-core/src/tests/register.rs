@@ -1,0 +1,144 @@
+//! A record says what its task did last, and nothing of two moments.
+
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Waker;
+use std::thread;
+
+use super::*;
+use crate::waiting::{Place, Resource};
+
+static SITE: Site = Site::new("a test", Resource::Object);
+
+#[track_caller]
+fn call() -> Call {
+    Call {
+        site: &SITE,
+        at: Location::caller(),
+    }
+}
+
+/// What the register says of the waits for `object`.
+fn standing(object: usize) -> Vec<Standing> {
+    look(|all| {
+        all.iter()
+            .filter(|one| one.object == object)
+            .copied()
+            .collect()
+    })
+}
+
+/// Stands in line for `object` as the task 7, in its poll number 1.
+fn enter_as_task(object: usize, f: impl FnOnce(&'static Record, &Place)) {
+    let place = Place::of(7);
+    place.begin_poll();
+    let task = waiting::enter(NonNull::from(&place));
+    let record = enter(call(), object, Waker::noop(), None).expect("in a task");
+    drop(task);
+    f(record, &place);
+    record.leave();
+}
+
+#[test]
+fn outside_of_a_task_there_is_no_record() {
+    assert!(enter(call(), 1, Waker::noop(), None).is_none());
+}
+
+#[test]
+fn a_wait_is_seen_until_it_leaves() {
+    enter_as_task(2, |record, place| {
+        let seen = standing(2);
+        assert_eq!(seen.len(), 1);
+        let one = &seen[0];
+        assert_eq!((one.task, one.polls, one.is_served), (7, 1, false));
+        assert!(!one.wakes_task, "the waker is nobody's");
+        assert!(one.holder.is_none());
+        place.begin_poll();
+        let task = waiting::enter(NonNull::from(place));
+        record.stay();
+        drop(task);
+        record.lead(Some((9, Location::caller())));
+        let one = standing(2)[0];
+        assert_eq!(one.polls, 2);
+        assert_eq!(one.holder.map(|(task, _)| task), Some(9));
+        record.serve();
+        assert!(standing(2)[0].is_served);
+        assert_eq!(record.as_holder().map(|(task, _)| task), Some(7));
+    });
+    assert!(standing(2).is_empty());
+}
+
+/// A suspicion stands as long as nothing happens to the wait.
+#[test]
+fn a_suspicion_is_of_one_version_and_one_kind() {
+    enter_as_task(3, |record, _| {
+        let suspect = |what, now, polls| {
+            look(|all| {
+                let one = all.iter().find(|one| one.object == 3);
+                one.expect("it stands in line").suspect(what, now, polls)
+            })
+        };
+        assert_eq!(suspect(1, 10, 4), None);
+        let first = Suspected {
+            since: 10,
+            polls: 4,
+        };
+        assert_eq!(suspect(1, 20, 5), Some(first));
+        record.serve();
+        assert_eq!(suspect(1, 30, 5), None, "something happened");
+        assert_eq!(suspect(2, 40, 6), None, "it is another suspicion");
+        let second = Suspected {
+            since: 40,
+            polls: 6,
+        };
+        assert_eq!(suspect(2, 50, 7), Some(second));
+    });
+}
+
+/// Records go round between threads, and none is made for each wait.
+#[test]
+fn records_are_used_again() {
+    let made = || all().len();
+    thread::spawn(|| enter_as_task(4, |_, _| ()))
+        .join()
+        .expect("no panic");
+    let before = made();
+    for _ in 0..1_000 {
+        thread::spawn(|| enter_as_task(4, |_, _| ()))
+            .join()
+            .expect("no panic");
+    }
+    // Other tests make some for themselves.
+    assert!(made() < before + 100, "{before}, then {}", made());
+}
+
+/// The halves of what a record says are of one moment: here they are the same number.
+#[test]
+fn what_is_read_is_of_one_moment() {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for task in 0..20_000 {
+                let place = Place::of(task);
+                for _ in 0..task % 3 {
+                    place.begin_poll();
+                }
+                let entered = waiting::enter(NonNull::from(&place));
+                let record = enter(call(), 5, Waker::noop(), None).expect("in a task");
+                drop(entered);
+                record.lead(Some((task + 1, Location::caller())));
+                record.leave();
+            }
+            done.store(true, Relaxed);
+        });
+        while !done.load(Relaxed) {
+            for one in standing(5) {
+                assert_eq!(one.polls as u64, one.task % 3);
+                if let Some((holder, _)) = one.holder {
+                    assert_eq!(holder, one.task + 1);
+                }
+            }
+        }
+    });
+}
