@@ -16,6 +16,22 @@ impl Wake for Count {
     }
 }
 
+impl Count {
+    /// How often that was.
+    pub(crate) fn wakes(&self) -> usize {
+        self.0.load(SeqCst)
+    }
+}
+
+/// Polls once, with a waker that counts.
+pub(crate) fn poll_counted<F: Future + ?Sized>(
+    future: Pin<&mut F>,
+    wakes: &Arc<Count>,
+) -> Poll<F::Output> {
+    let waker = Waker::from(Arc::clone(wakes));
+    future.poll(&mut Context::from_waker(&waker))
+}
+
 /// A future on its own task, polled by hand.
 pub(crate) struct Hand<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + 'a>>,
@@ -32,8 +48,7 @@ impl<'a, T> Hand<'a, T> {
 
     /// Polls once.
     pub(crate) fn poll(&mut self) -> Poll<T> {
-        let waker = Waker::from(Arc::clone(&self.wakes));
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+        poll_counted(self.future.as_mut(), &self.wakes)
     }
 
     /// Polls once; the future must not be ready.
@@ -54,6 +69,6 @@ impl<'a, T> Hand<'a, T> {
 
     /// How often it was woken so far.
     pub(crate) fn wakes(&self) -> usize {
-        self.wakes.0.load(SeqCst)
+        self.wakes.wakes()
     }
 }

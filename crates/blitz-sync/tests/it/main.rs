@@ -2,7 +2,9 @@
 
 mod allocations;
 mod broadcast;
+mod cancel_channels;
 mod cancel_everywhere;
+mod cancel_table;
 mod cancellation;
 mod executors;
 mod harness;
