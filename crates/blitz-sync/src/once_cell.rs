@@ -259,3 +259,7 @@ const _: () = {
     const fn shared<T: Send + Sync>() {}
     shared::<OnceCell<u8>>();
 };
+
+#[cfg(all(test, loom))]
+#[path = "tests/loom_once.rs"]
+mod models;

@@ -17,8 +17,8 @@ use std::task::{Context, Poll, Waker, ready};
 use blitz_core::budget;
 use blitz_core::list::{Links, List, Node};
 use blitz_core::primitive::cell::UnsafeCell;
-use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::{AtomicUsize, fence};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
 use blitz_core::register::{self, Call, Holder, Record};
 use blitz_core::waiting;
@@ -57,6 +57,8 @@ impl Word {
         let mut word = self.0.load(Relaxed);
         loop {
             if word & CLOSED != 0 {
+                // ORDERING: Acquire pairs with the Release in `close`: what was done before that is seen by who is told.
+                fence(Acquire);
                 return Err(TryAcquireError::Closed);
             }
             if count == 0 {
@@ -152,8 +154,8 @@ impl Word {
     }
 
     fn close(&self) {
-        // ORDERING: Relaxed: as in `empty`.
-        self.0.fetch_or(CLOSED, Relaxed);
+        // ORDERING: Release pairs with the fence in `take`; who is told in line knows by its place.
+        self.0.fetch_or(CLOSED, Release);
     }
 
     fn look(&self) -> usize {
