@@ -99,3 +99,7 @@ const _: () = {
     const fn shared<T: Send + Sync>() {}
     shared::<Barrier>();
 };
+
+#[cfg(all(test, loom))]
+#[path = "tests/loom_barrier.rs"]
+mod models;

@@ -214,3 +214,7 @@ const _: () = {
     shared::<OwnedMutexGuard<u8>>();
     shared::<OwnedMappedMutexGuard<u8, u8>>();
 };
+
+#[cfg(all(test, loom))]
+#[path = "../tests/loom_locks.rs"]
+mod models;

@@ -223,3 +223,7 @@ const _: () = {
     shared::<Sender<u8>>();
     shared::<Receiver<u8>>();
 };
+
+#[cfg(all(test, loom))]
+#[path = "../tests/loom_watch.rs"]
+mod models;
