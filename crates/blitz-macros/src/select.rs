@@ -210,7 +210,9 @@ impl Select {
                 #(#outputs(#outputs),)*
                 Nobody,
             }
-            let selected = {
+            // A pattern may borrow from it.
+            #[allow(unused_mut)]
+            let mut selected = {
                 // The branches that are out of the race: by their condition, or since what came did not fit their pattern.
                 #[allow(unused_mut)]
                 let mut out = 0u64;

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::ptr::{NonNull, null_mut};
 // Plain std for what orders nothing: loom need not explore who is said to hold a lock.
 use std::sync::atomic::{AtomicPtr as Pointer, AtomicU64 as Figure};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use blitz_core::budget;
 use blitz_core::list::{Links, List, Node};
@@ -653,8 +653,19 @@ impl Future for Wait<'_> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let coop = ready!(budget::poll_proceed(cx));
         let place = this.place.as_ref();
+        let Poll::Ready(coop) = budget::poll_proceed(cx) else {
+            // The task goes last, but not behind those who come to the line meanwhile.
+            if *this.step == Step::Fresh && this.permits.available() < place.wanted {
+                let answer = this.permits.queue(place, cx.waker());
+                *this.step = match answer {
+                    Poll::Pending => Step::InLine,
+                    Poll::Ready(_) => Step::Done,
+                };
+                return answer;
+            }
+            return Poll::Pending;
+        };
         let answer = match this.step {
             Step::Fresh => match this.permits.word.take(place.wanted) {
                 Ok(()) => {

@@ -1,5 +1,6 @@
 //! What programs written for tokio may rely on, found by running its published tests against this crate: a test per finding.
 
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -12,7 +13,7 @@ use blitz_io::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
 use blitz_io::runtime::{Builder, UnhandledPanic};
 use blitz_io::task::{self, LocalSet};
 
-use crate::harness::{FLAVORS, GUARD, each_case, guarded, on_both, on_every, run};
+use crate::harness::{FLAVORS, Flavor, GUARD, each_case, guarded, on_both, on_every, run};
 
 /// Notes, when it is dropped, whether its thread panics.
 struct Witness(Arc<Mutex<Vec<bool>>>);
@@ -128,6 +129,24 @@ fn tasks_of_a_local_set_may_not_block_when_it_ends() {
             set.run_until(task::yield_now()).await;
             drop(set);
             assert!(task.await.unwrap_err().is_panic());
+        });
+    });
+}
+
+/// (What was left of the poll had no bound.)
+#[test]
+fn a_task_that_has_blocked_yields_when_its_budget_is_spent() {
+    each_case(&[Flavor::MultiThread], |case| {
+        run(&case.runtime(), async {
+            let task = blitz_io::spawn(async {
+                task::block_in_place(|| {});
+                poll_fn(|cx| {
+                    let mut spent = || pin!(task::consume_budget()).poll(cx).is_pending();
+                    Poll::Ready((0..1000).any(|_| spent()))
+                })
+                .await
+            });
+            assert!(task.await.unwrap());
         });
     });
 }

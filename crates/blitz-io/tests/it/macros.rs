@@ -32,6 +32,18 @@ async fn the_first_that_is_ready_runs_and_the_others_are_dropped() {
 }
 
 #[blitz_io::test]
+async fn a_pattern_may_borrow_from_what_came() {
+    let len = select! {
+        Some(ref mut words) = async { Some("two".to_owned()) } => {
+            words.push_str(" words");
+            words.len()
+        }
+        else => 0,
+    };
+    assert_eq!(len, 9);
+}
+
+#[blitz_io::test]
 async fn handlers_use_what_the_futures_borrowed() {
     let (sender, mut receiver) = mpsc::channel(2);
     sender.send(1).await.unwrap();

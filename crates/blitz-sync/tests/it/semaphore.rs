@@ -216,6 +216,36 @@ fn merged_permits_are_more_than_one_request_takes() {
 }
 
 #[test]
+fn a_task_without_budget_stands_in_the_line_all_the_same() {
+    let semaphore = Semaphore::new(1);
+    let first = semaphore.try_acquire().unwrap();
+    let (mut second, mut third) = (
+        Hand::new(semaphore.acquire()),
+        Hand::new(semaphore.acquire()),
+    );
+    blitz_core::budget::with_budget(|| {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        while blitz_core::budget::has_remaining() {
+            let std::task::Poll::Ready(coop) = blitz_core::budget::poll_proceed(&mut cx) else {
+                break;
+            };
+            coop.made_progress();
+        }
+        second.waits();
+        // Free, and still not taken: the task has done enough for now.
+        let other = Semaphore::new(1);
+        Hand::new(other.acquire()).waits();
+        assert_eq!(other.available_permits(), 1);
+    });
+    third.waits();
+    drop(first);
+    let permit = second.done().unwrap();
+    third.waits();
+    drop(permit);
+    drop(third.done().unwrap());
+}
+
+#[test]
 fn owned_permits_keep_their_semaphore() {
     let semaphore = Arc::new(Semaphore::new(1));
     let permit = Hand::new(Arc::clone(&semaphore).acquire_owned())

@@ -459,8 +459,8 @@ pub(in crate::scheduler) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
         was_still: still.is_some(),
     };
     drop(still);
-    budget::stop();
-    budget::exit(f)
+    // It may do as much as it likes; what comes after it in this poll has what the budget was before.
+    budget::with_unconstrained(|| budget::exit(f))
 }
 
 /// Takes the core back after the call, if no other thread has got round to it. If one has, no driver knows that this thread
