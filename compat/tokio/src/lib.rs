@@ -34,5 +34,17 @@ pub mod time;
 /// Empty, as in tokio: streams are in the crate `tokio-stream`.
 pub mod stream {}
 
+/// What programs reach for although tokio promises nothing for it.
+#[doc(hidden)]
+pub mod macros {
+    #[doc(hidden)]
+    pub mod support {
+        pub use blitz_io::macros::support::random_below as thread_rng_n;
+        pub use std::future::{Future, IntoFuture, poll_fn};
+        pub use std::pin::Pin;
+        pub use std::task::{Context, Poll};
+    }
+}
+
 pub use blitz_io::{join, pin, select, spawn, task_local, try_join};
 pub use blitz_macros::{tokio_main as main, tokio_test as test};

@@ -468,6 +468,12 @@ pub fn is_traced(place: NonNull<Place>) -> bool {
     current == place.as_ptr().wrapping_byte_add(COLD)
 }
 
+/// Is what this thread polls traced, whichever task it is?
+pub fn is_tracing() -> bool {
+    let current = here();
+    current.addr() & COLD != 0 && current != NOBODY
+}
+
 /// Puts a call's name and line over the note of the leaf that it came to, or leaves a note if there is none: for an async function
 /// around leaves that do not know it. The leaf's number stays if it means the same and `number` is [`UNKNOWN`].
 #[inline]

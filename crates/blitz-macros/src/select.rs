@@ -217,7 +217,11 @@ impl Select {
                 #[allow(unused_mut)]
                 let mut out = 0u64;
                 #(#out)*
-                #(let mut #futures = ::core::pin::pin!(::core::future::IntoFuture::into_future(#exprs));)*
+                // A `let` of its own: what an expression borrows of a temporary lives as long as the block.
+                #(
+                    let #futures = #exprs;
+                    let mut #futures = ::core::pin::pin!(::core::future::IntoFuture::into_future(#futures));
+                )*
                 ::core::future::poll_fn(|cx| {
                     if #face::macros::support::has_no_budget(cx) {
                         return ::core::task::Poll::Pending;

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::ptr::{NonNull, null_mut};
 // Plain std for what orders nothing: loom need not explore who is said to hold a lock.
 use std::sync::atomic::{AtomicPtr as Pointer, AtomicU64 as Figure};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use blitz_core::budget;
 use blitz_core::list::{Links, List, Node};
@@ -654,18 +654,21 @@ impl Future for Wait<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let place = this.place.as_ref();
-        let Poll::Ready(coop) = budget::poll_proceed(cx) else {
-            // The task goes last, but not behind those who come to the line meanwhile.
-            if *this.step == Step::Fresh && this.permits.available() < place.wanted {
-                let answer = this.permits.queue(place, cx.waker());
-                *this.step = match answer {
-                    Poll::Pending => Step::InLine,
-                    Poll::Ready(_) => Step::Done,
-                };
-                return answer;
-            }
-            return Poll::Pending;
-        };
+        // Without budget the task goes last, but not behind those who come to the line meanwhile. There its turn wakes it.
+        if *this.step == Step::Fresh
+            && this.permits.available() < place.wanted
+            && !budget::has_remaining()
+        {
+            let answer = this.permits.queue(place, cx.waker());
+            *this.step = if answer.is_pending() {
+                called::note(place.call.site, *this.permits, Some(place.call.at));
+                Step::InLine
+            } else {
+                Step::Done
+            };
+            return answer;
+        }
+        let coop = ready!(budget::poll_proceed(cx));
         let answer = match this.step {
             Step::Fresh => match this.permits.word.take(place.wanted) {
                 Ok(()) => {

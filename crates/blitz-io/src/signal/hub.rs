@@ -51,6 +51,7 @@ pub(super) enum Heard {
 
 impl Hub {
     /// The hub of this thread's runtime, made if there is none yet.
+    #[track_caller]
     pub(super) fn current(what: &'static str) -> io::Result<Arc<Hub>> {
         let handle = context::handle(what);
         let slot = handle.signals();

@@ -341,3 +341,12 @@ async fn branches_that_never_return_have_any_type() {
     };
     assert_eq!(value, 4);
 }
+
+/// What a branch borrows of a temporary is there until the race is over.
+#[blitz_io::test]
+async fn a_branch_may_borrow_a_temporary() {
+    let value = select! {
+        value = &mut ready(5) => value,
+    };
+    assert_eq!(value, 5);
+}

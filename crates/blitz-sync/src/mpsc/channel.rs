@@ -411,6 +411,8 @@ impl<T, B: Bound> Receiving<T, B> {
 impl<T, B: Bound> Drop for Receiving<T, B> {
     fn drop(&mut self) {
         self.close();
+        // Senders that live on keep no waker of a task that may have ended. It goes last: its drop is foreign code.
+        let _waker = self.channel.receiver.waker.take();
         /// Goes on if the drop of a value panics.
         struct Drain<'a, T, B: Bound>(&'a mut Receiving<T, B>);
 

@@ -55,6 +55,26 @@ fn a_receiver_is_woken_by_a_value_and_by_the_end() {
 }
 
 #[test]
+fn a_receiver_that_goes_leaves_no_waker_behind() {
+    struct Nobody;
+    impl std::task::Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    let nobody = Arc::new(Nobody);
+    let waker = std::task::Waker::from(Arc::clone(&nobody));
+    let mut cx = std::task::Context::from_waker(&waker);
+    let (_sender, mut receiver) = channel::<()>(1);
+    assert!(receiver.poll_recv(&mut cx).is_pending());
+    assert_eq!(Arc::strong_count(&nobody), 3);
+    drop(receiver);
+    assert_eq!(Arc::strong_count(&nobody), 2);
+    let (_sender, mut receiver) = unbounded_channel::<()>();
+    assert!(receiver.poll_recv(&mut cx).is_pending());
+    drop(receiver);
+    assert_eq!(Arc::strong_count(&nobody), 2);
+}
+
+#[test]
 fn senders_wait_in_line_for_room() {
     let (sender, mut receiver) = channel(1);
     sender.try_send(0).unwrap();

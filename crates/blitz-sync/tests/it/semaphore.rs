@@ -232,6 +232,11 @@ fn a_task_without_budget_stands_in_the_line_all_the_same() {
             coop.made_progress();
         }
         second.waits();
+        assert_eq!(
+            second.wakes(),
+            0,
+            "its turn will wake it, and nothing before"
+        );
         // Free, and still not taken: the task has done enough for now.
         let other = Semaphore::new(1);
         Hand::new(other.acquire()).waits();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::waiting::Leaf;
+use blitz_core::waiting::{self, Leaf};
 use blitz_core::wake::WakeSlot;
 use blitz_exec::scheduler::insight::TraceSink;
 use blitz_exec::task::{Id, TaskState, Tracked};
@@ -218,6 +218,19 @@ pub(in crate::runtime) fn dump_outside(
 }
 
 impl Handle {
+    /// Is this poll one that [`dump`](Self::dump) takes a stack from?
+    ///
+    /// For a future that has something else to say or to do then; false outside of a task.
+    ///
+    /// # Examples
+    /// ```
+    /// assert!(!blitz_io::runtime::Handle::is_tracing());
+    /// ```
+    #[must_use]
+    pub fn is_tracing() -> bool {
+        waiting::is_tracing()
+    }
+
     /// Every task of the runtime that is alive, with the stacks of futures that each waits in.
     ///
     /// Each task is woken, and at its next poll leaves its stack wherever a leaf future takes hold of its waker, be the leaf of this

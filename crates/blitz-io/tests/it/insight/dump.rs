@@ -1,7 +1,9 @@
 //! Traces: every leaf's stack of futures, on request.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::mpsc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use blitz_io::runtime::Handle;
@@ -46,6 +48,27 @@ async fn traced(ids: &[blitz_io::task::Id]) -> Dump {
         }
         assert!(begun.elapsed() < GUARD, "a task is never traced");
     }
+}
+
+/// A future may end because it is traced: the dump ends all the same, and so does the task.
+#[test]
+fn a_future_knows_that_it_is_traced() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let task = blitz_io::spawn(poll_fn(|cx| {
+                if Handle::is_tracing() {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }));
+            assert!(!Handle::is_tracing());
+            while !task.is_finished() {
+                Handle::current().dump().await;
+            }
+            task.await.unwrap();
+        });
+    });
 }
 
 #[test]
