@@ -175,9 +175,11 @@ fn a_dropped_operation_keeps_its_map_for_as_long_as_the_kernel_writes() {
             assert!(futures::poll!(read.as_mut()).is_pending());
         }
         sender.write_all(b"ok").await.unwrap();
-        let mut got = [0; 2];
-        receiver.read_exact(&mut got).await.unwrap();
-        assert_eq!(&got, b"ok");
+        sender.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        receiver.read_to_end(&mut got).await.unwrap();
+        // What was dropped last may have taken them before the kernel heard of it.
+        assert!(got.is_empty() || got == b"ok", "{got:?}");
     });
 }
 

@@ -80,8 +80,18 @@ fn a_thread_that_spins_is_named_from_within_to_its_begin() {
     let (number, stop) = (Number::new(), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| calls_it(&number, &stop));
-        let stack = answer(ask(DEFAULT_SIGNAL, number.get()).unwrap());
+        let has_line = |stack: &Stack| {
+            stack.frames().iter().any(|frame| {
+                let name = frame.function.as_deref().unwrap_or_default();
+                name.contains("spins_here") && frame.line.is_some()
+            })
+        };
+        // A few instructions belong to no line: then the next look finds another.
+        let stack = (0..1_000)
+            .map(|_| answer(ask(DEFAULT_SIGNAL, number.get()).unwrap()))
+            .find(has_line);
         stop.store(true, SeqCst);
+        let stack = stack.expect("in a thousand looks there was no line of `spins_here`");
         let names = names(&stack);
         let at = |what: &str| {
             let at = names.iter().position(|name| name.contains(what));
@@ -94,7 +104,6 @@ fn a_thread_that_spins_is_named_from_within_to_its_begin() {
         let frames = stack.frames();
         let here = &frames[at("spins_here")];
         assert!(here.file.as_ref().unwrap().ends_with("stack/tests.rs"));
-        assert!(here.line.is_some());
     });
 }
 
