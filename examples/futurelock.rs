@@ -4,7 +4,7 @@
 //! cargo run --release --example futurelock
 //! ```
 //!
-//! With `BLITZ_IO_INSPECT=/tmp/x.sock` and an argument, which is how many seconds to stay, `blitz dump /tmp/x.sock` says it too.
+//! With `BLITZ_IO_INSPECT=x.sock` and an argument, which is how many seconds to stay, `blitz dump x.sock` says it too.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A body in chunks with trailers: the same comes out however it is cut, each byte looked at once.
 #![no_main]
-#![allow(dead_code)]
+#![allow(dead_code, reason = "of the shared checks each target calls one")]
 
 #[path = "../../crates/blitz-http-proto/tests/it/checks.rs"]
 mod checks;

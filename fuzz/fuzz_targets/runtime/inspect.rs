@@ -1,7 +1,6 @@
 //! Where the reader of requests stands in blitz-io: it is private there, and its visibility names this path.
 
-// Its words are for a request's handler; here they are only made.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "words for a handler, here only made")]
 #[path = "../../../crates/blitz-io/src/runtime/inspect/json/read.rs"]
 mod read;
 

@@ -1,7 +1,6 @@
 //! The public face of blitz-http. What needs no kernel runs over a pipe in memory, in virtual time; what does runs on each back end.
 
-// Of what it has a part is used here.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../../../blitz-io/tests/it/harness.rs"]
 mod backends;
 mod bodies;
