@@ -11,7 +11,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const TARGETS: [&str; 5] = ["requests", "chunks", "responses", "events", "json"];
+const TARGETS: [&str; 6] = [
+    "requests",
+    "chunks",
+    "responses",
+    "events",
+    "proxies",
+    "json",
+];
 const SECONDS: u64 = 30;
 /// Time to build a target, beside what it runs for.
 const BUILDING: Duration = Duration::from_secs(600);

@@ -43,7 +43,7 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
                            (windows mac-x86_64 mac-aarch64 freebsd); default: all
       --quick              type checks alone, for the targets whose std is installed
   sanitize NAME [CRATE…]   runs the tests of the runtime crates under a sanitizer: address, leak or thread
-  fuzz [TARGET…]           runs the fuzz targets: requests, chunks, responses, events, json (default: all)
+  fuzz [TARGET…]           runs the fuzz targets: requests, chunks, responses, events, proxies, json (default: all)
       --seconds N          each for N seconds (default 30)
   elsewhere                kernels, cross and each sanitizer, one after the other, whatever fails
   bench [ARGS]             runs bench/ and prints one table; the arguments are passed on

@@ -2,8 +2,8 @@
 //! tests here with the seeds of those and with the corpus.
 
 use crate::pieces::{cut, requests, responses};
-use blitz_http_proto::Limits;
 use blitz_http_proto::sse::Decoder;
+use blitz_http_proto::{Forwarded, Limits, Node, PROXY_HEADER_MAX, ProxyHeader, XForwardedFor};
 use http::Method;
 
 /// The first bytes say how the rest is cut.
@@ -67,4 +67,28 @@ pub(crate) fn check_events(data: &[u8]) {
         )
     };
     assert_eq!(read(&sizes), read(&[usize::MAX]));
+}
+
+/// A header of the PROXY protocol is whole at one length and at no shorter one, and what cannot become one stays so. Of what proxies say in
+/// fields, the last word is theirs, whatever stands before it.
+pub(crate) fn check_proxies(data: &[u8]) {
+    let whole = ProxyHeader::decode(data);
+    for end in 0..data.len().min(PROXY_HEADER_MAX + 1) {
+        match (ProxyHeader::decode(&data[..end]), whole) {
+            (Ok(None), _) => {}
+            (Ok(Some((_, taken))), _) if taken > end => panic!("{taken} bytes of {end}"),
+            (Ok(some), whole) => assert_eq!(Ok(some), whole),
+            (Err(_), whole) => assert!(whole.is_err(), "it was refused at {end} bytes"),
+        }
+    }
+    if data.len() > PROXY_HEADER_MAX {
+        assert_ne!(whole, Ok(None), "what waits is bounded");
+    }
+    let node = Node::Addr([192, 0, 2, 1].into(), None);
+    let extended = [data, b", 192.0.2.1"].concat();
+    assert_eq!(XForwardedFor::new(&extended).next(), Some(Some(node)));
+    assert!(XForwardedFor::new(&extended).count() <= data.len() + 1);
+    let extended = [data, b", for=192.0.2.1;proto=https"].concat();
+    assert_eq!(Forwarded::new(&extended).next(), Some(Some(node)));
+    assert!(Forwarded::new(&extended).count() <= data.len() + 1);
 }

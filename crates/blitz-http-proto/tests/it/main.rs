@@ -5,6 +5,7 @@ mod checks;
 mod corpus;
 mod notation;
 mod pieces;
+mod proxies;
 mod requests;
 mod responses;
 mod smoke;

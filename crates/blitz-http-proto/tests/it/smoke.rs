@@ -1,6 +1,6 @@
 //! The fuzz targets' checks, over their seeds and over the corpus: what they breed from is sound, and it needs no nightly.
 
-use crate::checks::{check_chunks, check_events, check_requests, check_responses};
+use crate::checks::{check_chunks, check_events, check_proxies, check_requests, check_responses};
 use crate::notation::cases;
 use std::fs;
 use std::path::Path;
@@ -56,4 +56,9 @@ fn responses() {
 #[test]
 fn events() {
     seeds("events", check_events);
+}
+
+#[test]
+fn proxies() {
+    seeds("proxies", check_proxies);
 }
