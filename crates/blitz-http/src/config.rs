@@ -1,5 +1,6 @@
 //! What a server allows: sizes, times and numbers, each with a default that holds on the open net.
 
+use crate::Proxies;
 use blitz_http_proto::Limits;
 use std::time::Duration;
 
@@ -13,10 +14,15 @@ pub struct Config {
     pub body_bytes: u64,
     /// How long each phase may take.
     pub timeouts: Timeouts,
-    /// Connections at a time; further ones wait in the kernel's queue. 65,536.
+    /// Connections at a time; further ones wait, all but one of each socket in the kernel's queue. 65,536.
     pub connections_max: usize,
     /// Whether answers carry `Date`. Yes.
     pub date: bool,
+    /// Whether a client that has shut its sending side still gets its answer. Yes; if not, it is taken for one that went away, and its
+    /// handler is dropped.
+    pub half_close: bool,
+    /// Proxies whose word is taken on where requests come from. None.
+    pub proxies: Proxies,
 }
 
 impl Default for Config {
@@ -27,6 +33,8 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             connections_max: 65_536,
             date: true,
+            half_close: true,
+            proxies: Proxies::default(),
         }
     }
 }
@@ -35,6 +43,10 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Timeouts {
+    /// For the handshake of TLS. 10 s.
+    pub handshake: Duration,
+    /// For the header in which a proxy says for whom it connects. 5 s.
+    pub proxy_header: Duration,
     /// For a whole head, from its first byte; for the first head from the connection's beginning. 30 s.
     pub head: Duration,
     /// For the next request on a connection that was answered. 75 s.
@@ -55,6 +67,8 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
+            handshake: blitz_tls::HANDSHAKE_TIMEOUT,
+            proxy_header: Duration::from_secs(5),
             head: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             body: Duration::from_secs(60),

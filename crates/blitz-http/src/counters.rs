@@ -24,9 +24,13 @@ pub enum Phase {
     Linger,
     /// Another protocol has the connection.
     Upgraded,
+    /// The handshake of TLS.
+    Handshake,
+    /// The header in which a proxy says for whom it connects.
+    ProxyHeader,
 }
 
-const PHASES: usize = 9;
+const PHASES: usize = 11;
 
 /// The counters of a server, all from its beginning.
 #[derive(Debug, Default)]
@@ -37,6 +41,10 @@ pub struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
+    pub(crate) full: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
+    pub(crate) proxy_headers_refused: AtomicU64,
+    pub(crate) gone: AtomicU64,
 }
 
 // ORDERING: Relaxed throughout: these are numbers for people, and nothing is read by their order.
@@ -75,6 +83,30 @@ impl Counters {
     pub fn accept_errors(&self) -> u64 {
         // ORDERING: a count.
         self.accept_errors.load(Relaxed)
+    }
+
+    /// How often [`connections_max`](crate::Config::connections_max) made a listener wait.
+    pub fn full(&self) -> u64 {
+        // ORDERING: a count.
+        self.full.load(Relaxed)
+    }
+
+    /// Handshakes of TLS that failed, for another reason than their time.
+    pub fn handshakes_failed(&self) -> u64 {
+        // ORDERING: a count.
+        self.handshakes_failed.load(Relaxed)
+    }
+
+    /// Connections of proxies that began without a PROXY header, or with one that is malformed.
+    pub fn proxy_headers_refused(&self) -> u64 {
+        // ORDERING: a count.
+        self.proxy_headers_refused.load(Relaxed)
+    }
+
+    /// Clients that were seen to go away before their answer was there.
+    pub fn gone(&self) -> u64 {
+        // ORDERING: a count.
+        self.gone.load(Relaxed)
     }
 
     pub(crate) fn timed_out(&self, phase: Phase) {

@@ -5,6 +5,7 @@ use crate::{Config, Counters, Peer};
 use blitz_io::sync::{CancellationToken, Notify, WaitForCancellationFutureOwned};
 use blitz_io::task::AbortHandle;
 use blitz_io::time::timeout;
+use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,7 +74,7 @@ impl Handle {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the server: it accepts no more, closes connections that wait for a request, lets those that are being answered finish, and
+    /// Ends the server: it accepts no more, closes connections that wait for a request or are in a handshake, lets those that are being answered finish, and
     /// cuts what is left after `grace`. Only the first call counts.
     pub fn shut_down(&self, grace: Duration) {
         self.state().grace.get_or_insert(grace);
@@ -102,6 +103,11 @@ impl Handle {
 
     pub(crate) fn stopping(&self) -> WaitForCancellationFutureOwned {
         self.0.stop.clone().cancelled_owned()
+    }
+
+    /// What `future` gives, or `None` if the server is told to end first.
+    pub(crate) async fn unless_stopping<F: Future>(&self, future: F) -> Option<F::Output> {
+        self.0.stop.run_until_cancelled(future).await
     }
 
     pub(crate) fn stopping_token(self) -> CancellationToken {
@@ -194,6 +200,13 @@ impl Seat {
         self.phase.store(phase as u8, Relaxed);
     }
 
+    /// A proxy has said who it is.
+    pub(crate) fn is_of(&self, peer: Peer) {
+        if let Some(taken) = &mut self.handle.state().seats[self.number] {
+            taken.peer = peer;
+        }
+    }
+
     /// The moment at which everything ends.
     pub(crate) fn cut(&self) -> WaitForCancellationFutureOwned {
         self.handle.0.cut.clone().cancelled_owned()
@@ -212,7 +225,7 @@ impl Drop for Seat {
 }
 
 fn phase(number: u8) -> Phase {
-    const ALL: [Phase; 9] = [
+    const ALL: [Phase; 11] = [
         Phase::Head,
         Phase::Idle,
         Phase::Body,
@@ -222,6 +235,8 @@ fn phase(number: u8) -> Phase {
         Phase::ResponseRate,
         Phase::Linger,
         Phase::Upgraded,
+        Phase::Handshake,
+        Phase::ProxyHeader,
     ];
     ALL.into_iter()
         .find(|phase| *phase as u8 == number)

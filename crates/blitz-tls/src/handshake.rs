@@ -104,6 +104,31 @@ impl<S> Handshake<S> {
         }
     }
 
+    /// Begins with bytes of the peer that the caller has read from the stream already, to see what they are.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io_traits::{AsyncReadExt, AsyncWriteExt, duplex};
+    /// use blitz_tls::{TlsAcceptor, TlsError};
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// # let identity = blitz_tls::Identity::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes()).unwrap();
+    /// # futures::executor::block_on(async {
+    /// let acceptor = TlsAcceptor::builder(identity).build()?;
+    /// let (mut client, mut stream) = duplex(1024);
+    /// client.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
+    /// let mut first = [0; 3];
+    /// stream.read_exact(&mut first).await?;
+    /// let failed = acceptor.accept(stream).having_read(&first).await.unwrap_err();
+    /// assert!(matches!(failed.error(), TlsError::PlainHttp));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    pub fn having_read(mut self, bytes: &[u8]) -> Self {
+        if let State::Going(going) = &mut self.state {
+            going.session.has_read(bytes);
+        }
+        self
+    }
+
     /// The stream below; none once it has ended.
     pub fn get_ref(&self) -> Option<&S> {
         match &self.state {

@@ -72,6 +72,11 @@ impl<S> Session<S> {
         }
     }
 
+    /// Ciphertext that somebody has read from the stream before.
+    pub(crate) fn has_read(&mut self, bytes: &[u8]) {
+        self.ahead.extend_from_slice(bytes);
+    }
+
     pub(crate) fn io(&self) -> &S {
         &self.io
     }
@@ -131,6 +136,12 @@ impl<S> Session<S> {
         }
         bytes.len() - rest.len()
     }
+
+    /// Hands to rustls what it takes of `bytes`, and keeps the rest.
+    fn feed_first(&mut self, bytes: &[u8]) {
+        let taken = self.feed(bytes);
+        self.ahead.extend_from_slice(&bytes[taken..]);
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -148,13 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     return Poll::Ready(Err(TlsError::from(error.clone()).into()));
                 }
             }
-            if self.ahead.is_empty() {
-                ready!(self.poll_receive(cx, |_| {}))?;
-            } else {
-                let ahead = std::mem::take(&mut self.ahead);
-                let taken = self.feed(&ahead);
-                self.ahead.extend_from_slice(&ahead[taken..]);
-            }
+            ready!(self.poll_receive(cx, |_| {}))?;
             if matches!(self.end, Some(End::Failed(_))) {
                 // The alert that says why.
                 self.send_aside(cx);
@@ -164,12 +169,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Poll::Pending
     }
 
-    /// Reads ciphertext once and decrypts it; `look` sees it before.
+    /// Reads ciphertext once, what was read before first, and decrypts it; `look` sees it before.
     pub(crate) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
         look: impl FnOnce(&[u8]),
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let ahead = std::mem::take(&mut self.ahead);
+            look(&ahead);
+            self.feed_first(&ahead);
+            return Poll::Ready(Ok(()));
+        }
         let mut memory = [const { MaybeUninit::uninit() }; READ_MAX];
         let mut bytes = ReadBuf::uninit(&mut memory);
         match Pin::new(&mut self.io).poll_read(cx, &mut bytes) {
@@ -185,8 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if bytes.is_empty() {
             self.end.get_or_insert(End::Truncated);
         } else {
-            let taken = self.feed(bytes);
-            self.ahead.extend_from_slice(&bytes[taken..]);
+            self.feed_first(bytes);
         }
         Poll::Ready(Ok(()))
     }

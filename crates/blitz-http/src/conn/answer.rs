@@ -1,7 +1,6 @@
 //! How answers begin: a handler's head, or an answer of our own.
 
 use super::core::{Core, DISCARD_MAX, Life};
-use crate::Peer;
 use crate::incoming::Demand;
 use blitz_http_proto::{BodyEncoder, Framing, HttpDate, ResponseHead};
 use bytes::Bytes;
@@ -61,7 +60,7 @@ impl<I> Core<I> {
         turn.encoder = Some(encoder);
         self.unflushed = true;
         self.decoder.recycle(std::mem::take(&mut parts.headers));
-        if parts.extensions.len() == 1 && parts.extensions.get::<Peer>() == Some(&self.peer) {
+        if self.ends.are(&parts.extensions) {
             self.spare = Some(parts.extensions);
         }
     }

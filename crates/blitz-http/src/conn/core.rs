@@ -2,11 +2,13 @@
 
 use super::out::Out;
 use super::waits::Waits;
+use super::watch::{Seen, Watch};
 use crate::counters::{Phase, add};
 use crate::handle::Seat;
 use crate::incoming::{Channel, Demand, Incoming};
+use crate::peer::Ends;
 use crate::upgrade::{Offer, Upgraded};
-use crate::{Body, Error, Handle, Peer, Request, buffers};
+use crate::{Body, ClientAddr, Error, Handle, Request, buffers};
 use blitz_http_proto::{BodyEncoder, ReceivedRequest, RequestDecoder, RequestEvent};
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use bytes::BytesMut;
@@ -52,11 +54,21 @@ pub(super) struct Turn {
     pub(super) discarded: u64,
     /// The body takes bytes that have not come.
     pub(super) starved: bool,
+    /// There is nothing to learn by looking at the client.
+    pub(super) unwatched: bool,
     /// The body was refused so.
     pub(super) refused: Option<StatusCode>,
     pub(super) head_sent: bool,
     pub(super) encoder: Option<BodyEncoder>,
     pub(super) upgrading: bool,
+}
+
+/// A connection that is about to be served: whose it is, its place, and bytes that came already.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) ends: Ends,
+    pub(crate) seat: Seat,
+    pub(crate) ahead: BytesMut,
 }
 
 #[derive(Debug)]
@@ -74,20 +86,23 @@ pub(super) struct Core<I> {
     pub(super) requests: u64,
     pub(super) waits: Waits,
     pub(super) handle: Handle,
-    pub(super) peer: Peer,
-    /// The extensions of a request that came back, with the peer in them and nothing else.
+    pub(super) ends: Ends,
+    /// The extensions of a request that came back, with the ends in them and nothing else.
     pub(super) spare: Option<Extensions>,
     pub(super) seat: Option<Seat>,
+    pub(super) watch: Option<Watch<I>>,
+    /// Why nothing can be read any more, while there are answers to be written.
+    pub(super) failed: Option<io::Error>,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
-    pub(super) fn new(io: I, handle: &Handle, peer: Peer) -> Core<I> {
+    pub(super) fn new(io: I, handle: &Handle, arrived: Arrived) -> Core<I> {
         Core {
             io: Some(io),
             life: Life::Serving,
             turn: None,
             decoder: RequestDecoder::new(handle.config().limits),
-            input: BytesMut::new(),
+            input: arrived.ahead,
             out: Out::default(),
             eof: false,
             blocked: false,
@@ -95,9 +110,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             lingered: 0,
             requests: 0,
             waits: Waits::default(),
-            seat: Some(handle.seat(peer)),
+            seat: Some(arrived.seat),
             handle: handle.clone(),
-            peer,
+            ends: arrived.ends,
+            watch: None,
+            failed: None,
             spare: None,
         }
     }
@@ -136,6 +153,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             body_taken: false,
             discarded: 0,
             starved: false,
+            unwatched: false,
             refused: None,
             head_sent: false,
             encoder: None,
@@ -143,11 +161,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             version: head.version,
             method: head.method.clone(),
         };
-        let mut extensions = self.spare.take().unwrap_or_else(|| {
-            let mut extensions = Extensions::new();
-            extensions.insert(self.peer);
-            extensions
-        });
+        let spare = self.spare.take();
+        let mut extensions = spare.unwrap_or_else(|| self.ends.extensions());
+        let proxies = &self.handle.config().proxies;
+        if let Some(client) = ClientAddr::told(&self.ends.peer, &head.headers, proxies) {
+            extensions.insert(client);
+        }
         if head.upgrade {
             let (offer, wish) = Offer::new();
             turn.offer = Some(offer);
@@ -348,7 +367,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         let Poll::Ready(n) = pin!(io.read_buf(&mut self.input)).poll(cx) else {
             return Ok(false);
         };
-        let n = n?;
+        let n = match n {
+            Ok(n) => n,
+            // What was asked before is answered: to a client of TLS, say, that ended without saying so.
+            Err(error) if self.turn.is_none() && !self.is_flushed() => {
+                self.failed = Some(error);
+                0
+            }
+            Err(error) => return Err(error),
+        };
         self.eof = n == 0;
         if self.turn.is_some() {
             self.waits.from_client.count(n);
@@ -426,6 +453,26 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             _ => self.life = Life::Ended,
         }
         true
+    }
+
+    /// Whether the client has gone away while its answer is being made; if not, the task is woken when it does, as far as that can be known.
+    pub(super) fn client_is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        let (Some(watch), Some(io), Some(turn)) = (self.watch, &mut self.io, &mut self.turn) else {
+            return false;
+        };
+        // A read or a write that waits hears of it by itself.
+        if turn.unwatched || turn.starved || self.blocked {
+            return false;
+        }
+        let Poll::Ready(seen) = watch(io, cx) else {
+            return false;
+        };
+        turn.unwatched = true;
+        match seen {
+            Seen::Data => false,
+            Seen::End => !self.handle.config().half_close,
+            Seen::Gone => true,
+        }
     }
 
     /// Tells the body's reader that the connection is of no use any more.

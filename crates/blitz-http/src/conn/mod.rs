@@ -1,16 +1,19 @@
 //! One connection: [`Connection`] polls the service and the bodies of its answers; [`core`] does what has nothing to do with them;
-//! [`out`] is what is to be written, [`waits`] how long a wait may be, [`answer`] how answers begin.
+//! [`out`] is what is to be written, [`waits`] how long a wait may be, [`answer`] how answers begin, [`watch`] whether anybody waits for them.
 
 mod answer;
 mod core;
 mod out;
 mod waits;
+pub(crate) mod watch;
 
+pub(crate) use self::core::Arrived;
 use self::core::{Core, HIGH, Life};
 use crate::counters::add;
+use crate::peer::Ends;
 use crate::{BoxError, Handle, Peer, Request};
 use blitz_io::io::{AsyncRead, AsyncWrite};
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use http::{Response, StatusCode};
 use http_body::Body;
 use std::future::Future;
@@ -70,21 +73,29 @@ where
 {
     /// Serves `io` by `service`, with the limits and for the lifetime of `handle`.
     pub fn new(io: I, service: S, handle: &Handle, peer: Peer) -> Self {
+        let arrived = Arrived {
+            ends: Ends::new(peer),
+            seat: handle.seat(peer),
+            ahead: BytesMut::new(),
+        };
+        Connection::arrived(io, service, handle, arrived)
+    }
+
+    /// As [`new`](Connection::new), with what is known already.
+    pub(crate) fn arrived(io: I, service: S, handle: &Handle, arrived: Arrived) -> Self {
         Connection {
             service,
             waiting: None,
             exchange: Exchange::None,
-            core: Core::new(io, handle, peer),
+            core: Core::new(io, handle, arrived),
             stop: Stop::default(),
         }
     }
 
-    /// Its place at the handle.
-    pub(crate) fn seat_number(&self) -> usize {
-        self.core
-            .seat
-            .as_ref()
-            .map_or(usize::MAX, |seat| seat.number)
+    /// Has its client looked at while it waits for an answer.
+    pub(crate) fn watched(mut self, by: watch::Watch<I>) -> Self {
+        self.core.watch = Some(by);
+        self
     }
 
     /// Lets the service do what it can. `true` if that was anything.
@@ -248,7 +259,7 @@ fn fails<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>, error: BoxError)
 fn panicked<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>) {
     add(&core.handle.counters().panics);
     // What it said, the process's panic hook has told.
-    tracing::error!(peer = ?core.peer.addr, "a handler panicked");
+    tracing::error!(peer = ?core.ends.peer.addr, "a handler panicked");
     core.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
 }
 
@@ -291,7 +302,7 @@ where
             }
             if core.life == Life::Ended {
                 core.give_up_body();
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(core.failed.take().map_or(Ok(()), Err));
             }
             if progress {
                 continue;
@@ -307,7 +318,14 @@ where
             if this.stop.poll(cx, &core.handle) && core.is_between() {
                 core.life = Life::Flushing;
             } else if !core.wait(cx) {
-                return Poll::Pending;
+                if !core.client_is_gone(cx) {
+                    return Poll::Pending;
+                }
+                core.give_up_body();
+                add(&core.handle.counters().gone);
+                // Who works for nobody may as well stop.
+                self.project().exchange.set(Exchange::None);
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             if core.life != Life::Serving {
                 // Whatever it was doing, nobody is going to be told.

@@ -1,118 +1,74 @@
-//! Accepting: one task a listener.
+//! Accepting: one task a socket.
 
+use super::door::Door;
+use super::listener::{Socket, Stream};
+use crate::conn::{Arrived, watch};
 use crate::counters::add;
-use crate::{BoxError, Connection, Handle, Peer, Request};
-use blitz_io::io::{AsyncRead, AsyncWrite};
-use blitz_io::net::TcpListener;
-#[cfg(unix)]
-use blitz_io::net::UnixListener;
+use crate::peer::Ends;
+use crate::{BoxError, Connection, Handle, Request};
 use blitz_io::sync::{OwnedSemaphorePermit, Semaphore};
+use blitz_io::task::AbortHandle;
 use blitz_io::time::sleep;
-use std::future::poll_fn;
+use bytes::BytesMut;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 use tower_service::Service;
-
-/// Where connections come from.
-#[derive(Debug)]
-pub(super) enum Listener {
-    Tcp(TcpListener),
-    #[cfg(unix)]
-    Unix(UnixListener),
-}
-
-/// A connection that came.
-enum Stream {
-    Tcp(blitz_io::net::TcpStream, Peer),
-    #[cfg(unix)]
-    Unix(blitz_io::net::UnixStream),
-}
 
 /// How long to wait when no connection can be accepted, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-impl Listener {
-    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
-        match self {
-            // One that has none is not listening.
-            Listener::Tcp(listener) => listener.local_addr().ok(),
-            #[cfg(unix)]
-            Listener::Unix(_) => None,
-        }
-    }
-
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-        match self {
-            Listener::Tcp(listener) => {
-                let (stream, addr) = ready!(listener.poll_accept(cx))?;
-                // Answers are written whole, and a client should not wait for what would be joined to them. A stream that
-                // takes no options is broken, as its first read will say.
-                let _ = stream.set_nodelay(true);
-                let local = stream.local_addr().unwrap_or(addr);
-                Poll::Ready(Ok(Stream::Tcp(stream, Peer::new(addr, local))))
-            }
-            #[cfg(unix)]
-            Listener::Unix(listener) => {
-                let (stream, _) = ready!(listener.poll_accept(cx))?;
-                Poll::Ready(Ok(Stream::Unix(stream)))
-            }
-        }
-    }
+/// What the sockets of a server share.
+#[derive(Clone)]
+pub(super) struct Serving<S> {
+    pub(super) service: S,
+    pub(super) handle: Handle,
+    pub(super) permits: Arc<Semaphore>,
+    /// Connections stay on the worker that accepts them.
+    pub(super) stay: bool,
 }
 
 /// Accepts until the server ends, and then what has connected already.
-pub(super) async fn run<S, B>(
-    listener: Listener,
-    service: S,
-    handle: Handle,
-    permits: Arc<Semaphore>,
-) where
+pub(super) async fn run<S, B>(socket: Socket, door: Door, serving: Serving<S>)
+where
     S: Service<Request, Response = http::Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
     B: http_body::Body + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let handle = &serving.handle;
     let mut wait = BACK_OFF.0;
     let stopping = handle.clone().stopping_token();
     loop {
-        let Some(Ok(permit)) = stopping
-            .run_until_cancelled(Arc::clone(&permits).acquire_owned())
-            .await
-        else {
-            return;
-        };
         let accepted = stopping
-            .run_until_cancelled(poll_fn(|cx| listener.poll_accept(cx)))
+            .run_until_cancelled(poll_fn(|cx| socket.poll_accept(cx)))
             .await;
         let accepted = match accepted {
             Some(accepted) => accepted,
-            None => match poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
+            None => match poll_fn(|cx| Poll::Ready(socket.poll_accept(cx))).await {
                 Poll::Ready(accepted) => accepted,
                 Poll::Pending => return,
             },
         };
         match accepted {
-            Ok(stream) => {
+            Ok((stream, peer)) => {
                 wait = BACK_OFF.0;
+                // It is asked for now and not before: a socket at which nobody knocks must not keep a place from the others.
+                let permit = permit(&serving.permits, handle);
+                let Some(permit) = stopping.run_until_cancelled(permit).await else {
+                    return;
+                };
                 add(&handle.counters().connections);
-                match stream {
-                    Stream::Tcp(stream, peer) => {
-                        spawn(stream, peer, service.clone(), &handle, permit);
-                    }
-                    #[cfg(unix)]
-                    Stream::Unix(stream) => {
-                        spawn(stream, Peer::default(), service.clone(), &handle, permit);
-                    }
-                }
+                let mut ends = Ends::new(peer);
+                ends.more = stream.extensions();
+                serving.begin(stream, ends, &door, permit);
             }
             // The client went away in between.
             Err(error) if is_the_clients(error.kind()) => {}
             Err(error) => {
-                drop(permit);
                 add(&handle.counters().accept_errors);
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -129,6 +85,16 @@ pub(super) async fn run<S, B>(
     }
 }
 
+/// The right to one more connection, when there is one.
+async fn permit(permits: &Arc<Semaphore>, handle: &Handle) -> OwnedSemaphorePermit {
+    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        return permit;
+    }
+    add(&handle.counters().full);
+    let permit = Arc::clone(permits).acquire_owned().await;
+    permit.expect("nobody closes it")
+}
+
 fn is_the_clients(kind: io::ErrorKind) -> bool {
     matches!(
         kind,
@@ -138,25 +104,58 @@ fn is_the_clients(kind: io::ErrorKind) -> bool {
     )
 }
 
-fn spawn<I, S, B>(io: I, peer: Peer, service: S, handle: &Handle, permit: OwnedSemaphorePermit)
+impl<S, B> Serving<S>
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request, Response = http::Response<B>> + Send + 'static,
+    S: Service<Request, Response = http::Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
     B: http_body::Body + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let connection = Connection::new(io, service, handle, peer);
-    let number = connection.seat_number();
-    let task = blitz_io::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "a connection failed"
-            );
+    /// Serves a connection in a task of its own.
+    fn begin(&self, stream: Stream, ends: Ends, door: &Door, permit: OwnedSemaphorePermit) {
+        let (service, handle) = (self.service.clone(), &self.handle);
+        let seat = handle.seat(ends.peer);
+        let number = seat.number;
+        let abort = if door.is_open() {
+            let ahead = BytesMut::new();
+            let arrived = Arrived { ends, seat, ahead };
+            match stream {
+                Stream::Tcp(stream) => {
+                    let connection = Connection::arrived(stream, service, handle, arrived);
+                    self.spawn(connection.watched(watch::tcp), permit)
+                }
+                #[cfg(unix)]
+                Stream::Unix(stream) => self.spawn(
+                    Connection::arrived(stream, service, handle, arrived),
+                    permit,
+                ),
+            }
+        } else {
+            let door = door.clone();
+            let entered = door.enter(stream, Stream::watch, ends, service, handle.clone(), seat);
+            self.spawn(entered, permit)
+        };
+        handle.can_abort(number, abort);
+    }
+
+    fn spawn(
+        &self,
+        connection: impl Future<Output = io::Result<()>> + Send + 'static,
+        permit: OwnedSemaphorePermit,
+    ) -> AbortHandle {
+        let served = async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection failed"
+                );
+            }
+            drop(permit);
+        };
+        match self.stay {
+            true => blitz_io::task::spawn_local(served).abort_handle(),
+            false => blitz_io::spawn(served).abort_handle(),
         }
-        drop(permit);
-    });
-    handle.can_abort(number, task.abort_handle());
+    }
 }

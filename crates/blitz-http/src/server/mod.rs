@@ -1,17 +1,22 @@
-//! The server: it accepts ([`accept`]), and ends in good order.
+//! The server: its sockets ([`listener`]), what stands before HTTP ([`door`]), how it accepts ([`accept`]), and its end in good order.
 
 mod accept;
+mod door;
+mod listener;
+#[cfg(test)]
+mod tests;
 
 use crate::{BoxError, Config, Handle, Report, Request};
-use accept::Listener;
-use blitz_io::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
+use accept::Serving;
+use blitz_io::net::ToSocketAddrs;
+use blitz_io::runtime::{Handle as Runtime, RuntimeFlavor};
+use blitz_io::sync::Semaphore;
+use blitz_io::task::JoinHandle;
+pub use listener::{ListenOptions, Listener, PortSharing};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tower_service::Service;
-
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 4096;
 
 /// A server: listeners, limits, and once it [`serve`](Server::serve)s, connections.
 ///
@@ -37,33 +42,24 @@ impl Server {
         }
     }
 
-    /// A server that listens at the first address that `addr` gives and that can be bound, with a queue of 4,096.
+    /// A server that listens at the first address that `addr` gives and that can be bound: [`Listener::bind`].
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is bound then.
     ///
     /// # Errors
     /// When no address can be bound.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Server> {
-        let mut last = None;
-        for addr in lookup_host(addr).await? {
-            match listen(addr) {
-                Ok(listener) => return Ok(Server::new().listen(listener)),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+        Ok(Server::new().listen(Listener::bind(addr).await?))
     }
 
-    /// Adds a listener; the same service answers what comes by any of them.
+    /// Adds a listener, of whatever kind; the same service answers what comes by any of them.
     #[must_use]
-    pub fn listen(mut self, listener: TcpListener) -> Server {
-        self.listeners.push(Listener::Tcp(listener));
-        self
-    }
-
-    /// Adds a listener on a Unix socket.
-    #[cfg(unix)]
-    #[must_use]
-    pub fn listen_unix(mut self, listener: blitz_io::net::UnixListener) -> Server {
-        self.listeners.push(Listener::Unix(listener));
+    pub fn listen(mut self, listener: impl Into<Listener>) -> Server {
+        self.listeners.push(listener.into());
         self
     }
 
@@ -101,35 +97,69 @@ impl Server {
         B: http_body::Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let handle = self.handle;
-        let permits = Arc::new(blitz_io::sync::Semaphore::new(
-            handle
-                .config()
-                .connections_max
-                .min(blitz_io::sync::Semaphore::MAX_PERMITS),
-        ));
-        let mut accepting = blitz_io::task::JoinSet::new();
+        let serving = Serving {
+            service,
+            permits: Arc::new(Semaphore::new(
+                self.handle
+                    .config()
+                    .connections_max
+                    .min(Semaphore::MAX_PERMITS),
+            )),
+            handle: self.handle,
+            stay: false,
+        };
+        let handle = serving.handle.clone();
+        let mut accepting = Accepting(Vec::new());
         for listener in self.listeners {
-            accepting.spawn(accept::run(
-                listener,
-                service.clone(),
-                handle.clone(),
-                Arc::clone(&permits),
-            ));
+            accepting.begin(listener, &serving);
         }
+        drop(serving);
         handle.stopping().await;
         // Each takes what is in its queue already, and no more.
-        while accepting.join_next().await.is_some() {}
+        accepting.end().await;
         handle.drain().await
     }
 }
 
-fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match addr {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(BACKLOG)
+/// The tasks that accept; they end with it.
+struct Accepting(Vec<JoinHandle<()>>);
+
+impl Accepting {
+    fn begin<S, B>(&mut self, listener: Listener, serving: &Serving<S>)
+    where
+        S: Service<Request, Response = http::Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Listener { sockets, door } = listener;
+        let runtime = Runtime::current();
+        let stay = sockets.len() > 1 && runtime.runtime_flavor() == RuntimeFlavor::ThreadPerCore;
+        let workers = runtime.metrics().num_workers();
+        for (at, socket) in sockets.into_iter().enumerate() {
+            let (door, mut serving) = (door.clone(), serving.clone());
+            serving.stay = stay;
+            self.0.push(if stay {
+                runtime.spawn_on(at % workers, move || accept::run(socket, door, serving))
+            } else {
+                runtime.spawn(accept::run(socket, door, serving))
+            });
+        }
+    }
+
+    async fn end(&mut self) {
+        for task in &mut self.0 {
+            // One that panicked accepts no more, which is what was wanted.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
 }

@@ -4,11 +4,19 @@
 #[path = "../../../blitz-io/tests/it/harness.rs"]
 mod backends;
 mod bodies;
+mod children;
 mod corpus;
 mod exchange;
+mod gone;
 mod harness;
+mod https;
+mod listeners;
+#[allow(dead_code, reason = "a part of it is used here")]
+#[path = "../../../blitz-tls/tests/it/made.rs"]
+mod made;
 #[path = "../../../blitz-http-proto/tests/it/notation.rs"]
 mod notation;
+mod proxied;
 mod routes;
 mod shutdown;
 mod sockets;

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// Runs a test on each flavour and back end.
-fn everywhere<F: Future<Output = ()>>(test: impl Fn() -> F) {
+pub(crate) fn everywhere<F: Future<Output = ()>>(test: impl Fn() -> F) {
     each_case(&FLAVORS, |case| {
         case.runtime()
             .block_on(async { timeout(GUARD, test()).await.expect("in time") });
@@ -184,7 +184,7 @@ fn a_unix_socket_serves_beside_tcp() {
         // One that an earlier run left.
         let _ = std::fs::remove_file(&path);
         let listener = blitz_io::net::UnixListener::bind(&path).expect("bound");
-        let server = server().await.listen_unix(listener);
+        let server = server().await.listen(listener);
         let (addr, handle) = (server.local_addrs()[0], server.handle());
         let serving = blitz_io::spawn(server.serve(router()));
         let mut client = blitz_io::net::UnixStream::connect(&path)

@@ -39,6 +39,7 @@ mod special;
 #[path = "linux.rs"]
 mod special;
 
+mod inherited;
 #[cfg(unix)]
 pub mod local;
 pub mod message;
@@ -50,6 +51,7 @@ pub use datagram::{
     recv_from, send_to, set_peer,
 };
 pub use imp::{describe, duplicate, is_blocking, is_out_of_descriptors, share_port};
+pub use inherited::{Inherited, take_inherited};
 pub use special::{
     Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, splice,
 };

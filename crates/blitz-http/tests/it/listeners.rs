@@ -1,0 +1,134 @@
+//! Sockets that listen: shared or one for each worker, full, out of descriptors, given by whoever started us.
+
+use crate::backends::{FLAVORS, Flavor, GUARD, each_case};
+use crate::harness::without_date;
+use crate::sockets::everywhere;
+use blitz_http::{ListenOptions, Listener, PortSharing, Router, Server, now};
+use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
+use blitz_io::net::TcpStream;
+use blitz_io::time::timeout;
+use std::time::Duration;
+
+fn router() -> Router {
+    Router::new().get("/", now(|_| "hello"))
+}
+
+async fn ask(addr: std::net::SocketAddr) -> String {
+    let mut client = TcpStream::connect(addr).await.expect("connected");
+    client
+        .write_all(b"GET / HTTP/1.0\r\n\r\n")
+        .await
+        .expect("sent");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}
+
+fn sharing(sharing: PortSharing) -> ListenOptions {
+    let mut options = ListenOptions::default();
+    options.sharing = sharing;
+    options
+}
+
+#[cfg(unix)]
+#[test]
+fn a_port_is_shared_as_it_is_asked_for() {
+    each_case(&FLAVORS, |case| {
+        let per_core = case.flavor == Flavor::ThreadPerCore;
+        case.runtime().block_on(async {
+            for (how, joined) in [
+                (PortSharing::Auto, per_core),
+                (PortSharing::One, false),
+                // Without a second worker there is nobody to share with.
+                (
+                    PortSharing::EachWorker,
+                    case.flavor != Flavor::CurrentThread,
+                ),
+            ] {
+                let test = async {
+                    let listener = Listener::bind_with("127.0.0.1:0", &sharing(how)).await;
+                    let listener = listener.expect("a port");
+                    let addr = listener.local_addr().expect("an address");
+                    let second = Listener::bind_with(addr, &sharing(PortSharing::EachWorker)).await;
+                    assert_eq!(second.is_ok(), joined, "{how:?}");
+                    drop(second);
+                    let server = Server::new().listen(listener).config(without_date());
+                    let handle = server.handle();
+                    assert_eq!(server.local_addrs(), [addr]);
+                    let serving = blitz_io::spawn(server.serve(router()));
+                    for _ in 0..20 {
+                        assert!(ask(addr).await.ends_with("hello"));
+                    }
+                    assert_eq!(handle.counters().connections(), 20);
+                    handle.shut_down(Duration::from_secs(30));
+                    assert_eq!(serving.await.expect("no panic").cut, []);
+                    assert!(TcpStream::connect(addr).await.is_err(), "all have closed");
+                };
+                timeout(GUARD, test).await.expect("in time");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_full_server_counts_that_it_was() {
+    everywhere(|| async {
+        let mut config = without_date();
+        config.connections_max = 2;
+        let server = Server::bind("127.0.0.1:0")
+            .await
+            .expect("a port")
+            .config(config);
+        let (addr, handle) = (server.local_addrs()[0], server.handle());
+        let serving = blitz_io::spawn(server.serve(router()));
+        let first = TcpStream::connect(addr).await.expect("connected");
+        let second = TcpStream::connect(addr).await.expect("connected");
+        let third = blitz_io::spawn(ask(addr));
+        while handle.counters().full() == 0 {
+            blitz_io::task::yield_now().await;
+        }
+        assert_eq!((handle.open(), handle.counters().connections()), (2, 2));
+        drop((first, second));
+        assert!(third.await.expect("no panic").ends_with("hello"));
+        handle.shut_down(Duration::from_secs(30));
+        serving.await.expect("no panic");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn who_comes_by_a_unix_socket_is_known() {
+    use blitz_http::{Body, Request, service_fn};
+    use blitz_io::net::unix::UCred;
+
+    everywhere(|| async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let listener = blitz_io::net::UnixListener::bind(&path).expect("bound");
+        let server = Server::new().listen(listener).config(without_date());
+        let handle = server.handle();
+        let serving = blitz_io::spawn(server.serve(service_fn(|request: Request| async move {
+            let credentials = request.extensions().get::<UCred>().copied();
+            let user = credentials.map(|credentials| credentials.uid());
+            http::Response::new(Body::from(format!("{user:?}")))
+        })));
+        let mut client = blitz_io::net::UnixStream::connect(&path)
+            .await
+            .expect("connected");
+        let own = client.peer_cred().expect("credentials").uid();
+        for _ in 0..2 {
+            let told = format!("Some({own})");
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", told.len());
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                .await
+                .expect("sent");
+            let mut answer = vec![0; head.len() + told.len()];
+            client.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(String::from_utf8_lossy(&answer), head + &told);
+        }
+        drop(client);
+        handle.shut_down(Duration::from_secs(30));
+        assert_eq!(serving.await.expect("no panic").cut, []);
+    });
+}
