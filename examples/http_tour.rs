@@ -21,18 +21,18 @@
 //! Prints one line, `listening on …`, once it accepts. On Ctrl-C or SIGTERM it finishes what was begun, for `--grace SECONDS` (10) at
 //! most, and prints one line of what it cut.
 
-use blitz_http::{Body, Request, Response, Router, Server, now};
-use blitz_http_proto::sse::Event;
+use blitz_http::sse::{Event, Events, last_event_id};
+use blitz_http::{Body, Reply, Request, Response, Router, Server, now};
 use blitz_io::runtime::Builder;
+use blitz_io::stream::StreamExt;
+use blitz_io::stream::wrappers::IntervalStream;
 use blitz_io::time::{interval, sleep};
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use http_body::Frame;
+use http::header::ETAG;
 use std::error::Error;
 use std::future::Ready;
 use std::io::{self, Write};
-use std::task::ready;
 use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -125,27 +125,16 @@ fn not_modified(_: Request) -> Response {
     response
 }
 
-fn events(request: Request) -> Response {
-    let last = request.headers().get("last-event-id");
-    let last = last.and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
-    let mut next = last.map_or(0, |last| last.wrapping_add(1));
-    let mut every = interval(Duration::from_secs(1));
-    let body = Body::from_fn(move |cx| {
-        ready!(every.poll_tick(cx));
-        let event = Event::new()
-            .id(next.to_string())?
-            .data(format!("event {next}"));
+fn events(request: Request) -> impl Reply {
+    let seen = last_event_id(&request).and_then(|id| id.parse::<u64>().ok());
+    let mut next = seen.map_or(0, |seen| seen.wrapping_add(1));
+    let ticks = IntervalStream::new(interval(Duration::from_secs(1)));
+    Events::new(ticks.map(move |_| {
+        let event = Event::new().id(next.to_string()).expect("digits");
+        let event = event.data(format!("event {next}"));
         next = next.wrapping_add(1);
-        std::task::Poll::Ready(Some(Ok(Frame::data(event.encode()))))
-    });
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        http::HeaderValue::from_static("text/event-stream"),
-    );
-    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
-    response
+        event
+    }))
 }
 
 async fn slow(request: Request) -> Result<String, StatusCode> {

@@ -50,6 +50,7 @@ mod reply;
 mod router;
 mod server;
 mod service;
+pub mod sse;
 mod upgrade;
 
 pub use body::Body;

@@ -6,6 +6,7 @@ mod backends;
 mod bodies;
 mod children;
 mod corpus;
+mod events;
 mod exchange;
 mod gone;
 mod harness;
