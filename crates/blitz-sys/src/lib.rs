@@ -3,6 +3,7 @@
 //! No stability promise: use `blitz-io`.
 
 pub mod barrier;
+pub mod beneath;
 pub mod completion;
 pub mod cpu;
 pub mod descriptor;
