@@ -1,13 +1,16 @@
 //! Bodies: those that come, and those that handlers give.
 
+use crate::file_body::{FileBody, Part, Watch};
 use crate::incoming::Incoming;
 use crate::{BoxError, Error};
+use blitz_io::fs::File;
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A request's or a response's body.
@@ -15,7 +18,10 @@ use std::task::{Context, Poll, ready};
 /// A request's is read as it comes, and no faster than it is read. A response's is nothing, bytes that are there, or any other
 /// [`http_body::Body`].
 #[derive(Default)]
-pub struct Body(Kind);
+pub struct Body {
+    kind: Kind,
+    watch: Option<Box<Watch>>,
+}
 
 #[derive(Default)]
 enum Kind {
@@ -23,13 +29,18 @@ enum Kind {
     Empty,
     Full(Bytes),
     Incoming(Incoming),
+    File(Box<FileBody>),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>),
 }
 
 impl Body {
+    const fn of(kind: Kind) -> Body {
+        Body { kind, watch: None }
+    }
+
     /// Nothing.
     pub const fn empty() -> Body {
-        Body(Kind::Empty)
+        Body::of(Kind::Empty)
     }
 
     /// Bytes that are there. Those that are shared or static are sent without a copy where they are many.
@@ -38,7 +49,7 @@ impl Body {
         if bytes.is_empty() {
             Body::empty()
         } else {
-            Body(Kind::Full(bytes))
+            Body::of(Kind::Full(bytes))
         }
     }
 
@@ -48,7 +59,51 @@ impl Body {
         B: http_body::Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Body(Kind::Boxed(Box::pin(Foreign { body })))
+        Body::of(Kind::Boxed(Box::pin(Foreign { body })))
+    }
+
+    /// `len` bytes of a file, from `offset` on.
+    ///
+    /// On a plain TCP connection the kernel sends them from the file to the socket, past this program's memory; elsewhere they are read in
+    /// pieces of at most 64 KiB, as fast as the client takes them. Where the file has become shorter meanwhile, the connection ends before
+    /// the message does, and so says that it is not whole.
+    ///
+    /// ```
+    /// use blitz_http::Body;
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("blitz-body-file-{}", std::process::id()));
+    /// std::fs::write(&path, "0123456789")?;
+    /// let file = blitz_io::fs::File::open(&path).await?;
+    /// # std::fs::remove_file(&path)?;
+    /// assert_eq!(Body::file(file, 3, 4).collect().await.unwrap(), "3456");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn file(file: impl Into<Arc<File>>, offset: u64, len: u64) -> Body {
+        Body::parts(FileBody::new(file.into(), [Part::Range { offset, len }]))
+    }
+
+    pub(crate) fn parts(file: FileBody) -> Body {
+        Body::of(Kind::File(Box::new(file)))
+    }
+
+    /// Calls `end` when the body is over, sent or given up, with the number of its bytes that were handed to the connection.
+    #[must_use]
+    pub fn watched(mut self, end: impl FnOnce(u64) + Send + 'static) -> Body {
+        self.watch = Some(Box::new(Watch::new(end)));
+        self
+    }
+
+    /// The parts of a file that this body is, and who watches it; the body is empty then.
+    pub(crate) fn take_file(&mut self) -> Option<(Box<FileBody>, Option<Box<Watch>>)> {
+        match std::mem::take(&mut self.kind) {
+            Kind::File(file) => Some((file, self.watch.take())),
+            other => {
+                self.kind = other;
+                None
+            }
+        }
     }
 
     /// Frames that a function makes: it is polled until it returns `None`.
@@ -63,7 +118,7 @@ impl Body {
     }
 
     pub(crate) fn incoming(incoming: Incoming) -> Body {
-        Body(Kind::Incoming(incoming))
+        Body::of(Kind::Incoming(incoming))
     }
 
     /// The next piece or the trailers; `None` at the end.
@@ -113,14 +168,14 @@ impl Body {
 
     /// Sets how many bytes a request's body may have; before its first read.
     pub fn set_limit(&mut self, bytes: u64) {
-        if let Kind::Incoming(incoming) = &mut self.0 {
+        if let Kind::Incoming(incoming) = &mut self.kind {
             incoming.set_limit(bytes);
         }
     }
 
     /// Whether a length that is known already exceeds the limit.
     pub(crate) fn is_too_large(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Incoming(incoming) => incoming.size_hint().lower() > incoming.limit(),
             _ => false,
         }
@@ -135,32 +190,41 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
+        let frame = match &mut self.kind {
+            Kind::Empty => return Poll::Ready(None),
             Kind::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
-                self.0 = Kind::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+                self.kind = Kind::Empty;
+                Some(Ok(Frame::data(bytes)))
             }
-            Kind::Incoming(incoming) => incoming.poll_frame(cx),
-            Kind::Boxed(body) => body.as_mut().poll_frame(cx),
+            Kind::Incoming(incoming) => ready!(incoming.poll_frame(cx)),
+            Kind::File(file) => {
+                ready!(file.poll_piece(cx)).map(|piece| piece.map_err(Error::other))
+            }
+            Kind::Boxed(body) => ready!(body.as_mut().poll_frame(cx)),
+        };
+        if let (Some(watch), Some(Ok(frame))) = (&mut self.watch, &frame) {
+            watch.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => true,
             Kind::Full(_) => false,
             Kind::Incoming(incoming) => incoming.is_end(),
+            Kind::File(file) => file.left() == 0,
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(incoming) => incoming.size_hint(),
+            Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::Boxed(body) => body.size_hint(),
         }
     }
@@ -168,10 +232,11 @@ impl http_body::Body for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match &self.0 {
+        let kind = match &self.kind {
             Kind::Empty => "empty",
             Kind::Full(_) => "full",
             Kind::Incoming(_) => "incoming",
+            Kind::File(_) => "file",
             Kind::Boxed(_) => "boxed",
         };
         f.debug_tuple("Body").field(&kind).finish()

@@ -42,6 +42,8 @@ mod config;
 mod conn;
 mod counters;
 mod error;
+mod file_body;
+pub mod files;
 mod handle;
 mod incoming;
 mod peer;

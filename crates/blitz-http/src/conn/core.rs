@@ -1,5 +1,6 @@
 //! A connection without its service: bytes in, requests out, responses in, bytes out. What is here knows no handler's types.
 
+use super::file::Sending;
 use super::out::Out;
 use super::waits::Waits;
 use super::watch::{Seen, Watch};
@@ -79,6 +80,8 @@ pub(super) struct Core<I> {
     pub(super) decoder: RequestDecoder,
     pub(super) input: BytesMut,
     pub(super) out: Out,
+    /// What the kernel sends behind `out`.
+    pub(super) file: Option<Box<Sending>>,
     pub(super) eof: bool,
     pub(super) blocked: bool,
     pub(super) unflushed: bool,
@@ -104,6 +107,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             decoder: RequestDecoder::new(handle.config().limits),
             input: arrived.ahead,
             out: Out::default(),
+            file: None,
             eof: false,
             blocked: false,
             unflushed: false,
@@ -343,7 +347,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
 
     /// Whether all that was to be written has gone.
     pub(super) fn is_flushed(&self) -> bool {
-        self.out.is_empty() && !self.unflushed
+        self.out.is_empty() && !self.unflushed && self.file.is_none()
     }
 
     /// Reads, where bytes are needed. `true` if something came, or the end.

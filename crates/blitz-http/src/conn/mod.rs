@@ -1,8 +1,10 @@
 //! One connection: [`Connection`] polls the service and the bodies of its answers; [`core`] does what has nothing to do with them;
-//! [`out`] is what is to be written, [`waits`] how long a wait may be, [`answer`] how answers begin, [`watch`] whether anybody waits for them.
+//! [`out`] is what is to be written, [`file`] what the kernel sends of files, [`waits`] how long a wait may be, [`answer`] how answers begin,
+//! [`watch`] whether anybody waits for them.
 
 mod answer;
 mod core;
+mod file;
 mod out;
 mod waits;
 pub(crate) mod watch;
@@ -68,7 +70,7 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request, Response = Response<B>>,
     S::Error: Into<BoxError>,
-    B: Body,
+    B: Body + 'static,
     B::Error: Into<BoxError>,
 {
     /// Serves `io` by `service`, with the limits and for the lifetime of `handle`.
@@ -146,8 +148,9 @@ where
                 match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
                     Ok(Poll::Pending) => return core.pump(),
                     Ok(Poll::Ready(Ok(response))) => {
-                        let (parts, body) = response.into_parts();
+                        let (parts, mut body) = response.into_parts();
                         core.respond(parts, body.size_hint().exact());
+                        core.take_file(&mut body);
                         this.exchange.set(Exchange::Responding { body });
                     }
                     Ok(Poll::Ready(Err(error))) => {
@@ -162,6 +165,9 @@ where
                 true
             }
             ExchangeProjected::Responding { body } => {
+                if core.file.is_some() {
+                    return core.pump();
+                }
                 if core.out.len() >= HIGH {
                     return false;
                 }
@@ -268,7 +274,7 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request, Response = Response<B>>,
     S::Error: Into<BoxError>,
-    B: Body,
+    B: Body + 'static,
     B::Error: Into<BoxError>,
 {
     type Output = io::Result<()>;
@@ -284,6 +290,7 @@ where
             let this = self.as_mut().project();
             let core = this.core;
             let wrote = core.write(cx, !progress);
+            let wrote = wrote.and_then(|wrote| Ok(wrote | core.send_file(cx)?));
             // What it will not begin in this poll, it does not read either.
             let full = begun >= REQUESTS_A_POLL && core.turn.is_none();
             let read = wrote.and_then(|wrote| {

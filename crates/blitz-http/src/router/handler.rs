@@ -127,6 +127,11 @@ impl RouterFuture {
     pub fn ready(response: Response) -> RouterFuture {
         RouterFuture(State::Now(Some(response)))
     }
+
+    /// A response that a future makes.
+    pub(crate) fn later(future: impl Future<Output = Response> + Send + 'static) -> RouterFuture {
+        RouterFuture(State::Later(Box::pin(future)))
+    }
 }
 
 impl Future for RouterFuture {

@@ -8,6 +8,7 @@ mod children;
 mod corpus;
 mod events;
 mod exchange;
+mod files;
 mod gone;
 mod harness;
 mod https;

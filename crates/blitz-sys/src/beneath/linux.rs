@@ -9,7 +9,6 @@ use std::os::unix::ffi::OsStringExt as _;
 use super::{Names, Purpose, walk};
 use crate::descriptor::RawFd;
 use crate::errno;
-use crate::file::adopt;
 
 /// A rename at the same moment makes the kernel ask for another try.
 const TRIES: usize = 16;
@@ -22,8 +21,7 @@ pub(super) fn open(root: &File, path: &CStr, purpose: Purpose) -> io::Result<Fil
                 return walk::open(root, path, purpose);
             }
             code if code == -errno::EAGAIN => {}
-            // SAFETY: the call made the descriptor for us.
-            code => return errno::check(code).map(|number| unsafe { adopt(number as RawFd) }),
+            code => return errno::check(code).map(|number| walk::made(number as RawFd)),
         }
     }
     Err(errno::error(errno::EAGAIN))
@@ -35,8 +33,7 @@ pub(super) fn open_now(root: &File, path: &CStr, purpose: Purpose) -> Option<io:
         code if [errno::ENOSYS, errno::EPERM, errno::EAGAIN, errno::EINVAL].contains(&-code) => {
             None
         }
-        // SAFETY: the call made the descriptor for us.
-        code => Some(errno::check(code).map(|number| unsafe { adopt(number as RawFd) })),
+        code => Some(errno::check(code).map(|number| walk::made(number as RawFd))),
     }
 }
 

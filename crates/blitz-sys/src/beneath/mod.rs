@@ -29,7 +29,7 @@ pub struct Root(File);
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be read. The opening waits for nobody: a pipe or a device gives a descriptor at once, or an error.
+    /// To be read. The opening waits for nobody: a pipe or a device gives a descriptor at once, or an error. Reads wait afterwards.
     Read,
     /// To be asked what it is, which needs no right to read it.
     Look,
@@ -82,6 +82,12 @@ impl Root {
 /// Those of `getdents(2)`; `Unsupported` where that is not.
 pub fn names(dir: &File, max: usize) -> io::Result<Names> {
     imp::names(dir, max)
+}
+
+/// Whether a path had more symbolic links on it than are followed, which may be none.
+#[must_use]
+pub fn is_loop(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ELOOP)
 }
 
 fn checked(path: &Path) -> io::Result<CString> {

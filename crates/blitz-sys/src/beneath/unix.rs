@@ -25,6 +25,20 @@ pub(super) fn flags(purpose: Purpose) -> i32 {
     flags | libc::O_CLOEXEC
 }
 
+/// What was opened without waiting is read with it, whatever the ring thinks of files that are not to wait.
+pub(super) fn made(number: RawFd) -> File {
+    // SAFETY: the caller's call made the descriptor for us.
+    let file = unsafe { adopt(number) };
+    // SAFETY: no memory is passed.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
+    if flags >= 0 && flags & libc::O_NONBLOCK != 0 {
+        // SAFETY: no memory is passed.
+        let _set = unsafe { libc::fcntl(number, libc::F_SETFL, flags & !libc::O_NONBLOCK) };
+        // If that fails, reads may find nothing at once, and say so.
+    }
+    file
+}
+
 pub(super) fn open(root: &File, path: &CStr, purpose: Purpose) -> io::Result<File> {
     let names: Vec<&[u8]> = path.to_bytes().split(|byte| *byte == b'/').collect();
     let mut here: Option<File> = None;
@@ -44,8 +58,7 @@ pub(super) fn open(root: &File, path: &CStr, purpose: Purpose) -> io::Result<Fil
         if number < 0 {
             return Err(errno::last());
         }
-        // SAFETY: the call made the descriptor for us.
-        here = Some(unsafe { adopt(number as RawFd) });
+        here = Some(made(number as RawFd));
     }
     here.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
