@@ -71,10 +71,14 @@ impl<'a> Args<'a> {
     /// # Errors
     /// When it is missing; the message names the command.
     pub(crate) fn name(&mut self, kind: &str) -> Result<String, String> {
-        match self.words.iter().position(|word| !word.starts_with("--")) {
-            Some(at) => Ok(self.words.remove(at).to_owned()),
-            None => Err(format!("`{}` wants {kind}", self.command)),
-        }
+        let name = self.optional_name();
+        name.ok_or_else(|| format!("`{}` wants {kind}", self.command))
+    }
+
+    /// The same, if it need not be given.
+    pub(crate) fn optional_name(&mut self) -> Option<String> {
+        let at = self.words.iter().position(|word| !word.starts_with("--"))?;
+        Some(self.words.remove(at).to_owned())
     }
 
     /// Nothing may be left.

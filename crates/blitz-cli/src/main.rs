@@ -1,6 +1,7 @@
-//! The `blitz` command: demonstrations of blitz-io that a newcomer can run at once, and tools that look at machines and programs.
+//! The `blitz` command: a server of files, demonstrations of blitz-io that a newcomer can run at once, and tools that look at machines and
+//! programs.
 //!
-//! [`args`] reads the command line, [`demo`] holds the demonstrations, [`doctor`] looks at the machine,
+//! [`args`] reads the command line, [`serve`] serves files, [`demo`] holds the demonstrations, [`doctor`] looks at the machine,
 //! [`top`] and [`dump`] look at a running program through [`client`].
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod doctor;
 mod dump;
 mod histogram;
 mod output;
+mod serve;
 #[cfg(unix)]
 mod top;
 
@@ -23,6 +25,7 @@ The command of blitz-io, an async runtime with tokio's API on io_uring.
 
 usage: blitz COMMAND [OPTIONS]
 
+  serve [DIR]   serves the files of a directory over HTTP, and shows the runtime at work in the browser
   demo echo     starts an echo server in a child process, drives it, and reports
   demo soak     the same for minutes, watching memory, descriptors and tasks
   doctor        says what this machine offers, what blitz-io does here, and what to do about it
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
+        ["serve", ref rest @ ..] => serve::main(rest),
         ["demo", "echo", ref rest @ ..] => demo::echo(rest),
         ["demo", "soak", ref rest @ ..] => demo::soak(rest),
         ["doctor", ref rest @ ..] => doctor::main(rest),

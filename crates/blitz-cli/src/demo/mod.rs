@@ -46,8 +46,8 @@ fn make_room(connections: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// The runtime that a demonstration runs on.
-fn runtime(workers: Option<usize>) -> Result<blitz_io::runtime::Runtime, String> {
+/// The runtime that a demonstration, or a server, runs on.
+pub(crate) fn runtime(workers: Option<usize>) -> Result<blitz_io::runtime::Runtime, String> {
     let mut builder = blitz_io::runtime::Builder::new_multi_thread();
     builder.enable_all();
     if let Some(workers) = workers {

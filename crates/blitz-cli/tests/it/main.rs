@@ -7,4 +7,5 @@ mod doctor;
 mod examples;
 #[cfg(unix)]
 mod inspect;
+mod serve;
 mod services;

@@ -85,7 +85,7 @@ impl Entries {
     pub fn html_table(&self) -> String {
         let mut html = String::from(
             "<table><thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th>\
-             <th scope=\"col\">Changed</th></tr></thead><tbody>\n",
+             <th scope=\"col\">Changed (UTC)</th></tr></thead><tbody>\n",
         );
         for entry in &self.entries {
             entry.row(&mut html);
@@ -121,11 +121,22 @@ impl Entry {
             .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         if let Some(since) = since {
             let date = HttpDate::from_unix(since.as_secs());
-            // `Sun, 06 Nov 1994 08:49:37 GMT` without its day of the week and its seconds.
-            let _infallible = write!(html, "<time>{}</time>", &date.as_str()[5..22]);
+            let (day, time) = day_and_time(&date);
+            let _infallible = write!(html, "<time datetime=\"{day}T{time}Z\">{day} {time}</time>");
         }
         html.push_str("</td></tr>\n");
     }
+}
+
+/// `1994-11-06` and `08:49`.
+fn day_and_time(date: &HttpDate) -> (String, &str) {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let date = date.as_str();
+    let month = MONTHS.find(&date[8..11]).map_or(0, |at| at / 3 + 1);
+    (
+        format!("{}-{month:02}-{}", &date[12..16], &date[5..7]),
+        &date[17..22],
+    )
 }
 
 const STYLE: &str = "\
@@ -255,7 +266,7 @@ mod tests {
         for wanted in [
             "<a href=\"./%3Cb%3E%26%22%27%0A%E2%80%AE/\">&lt;b&gt;&amp;&quot;&#39;\u{fffd}\u{fffd}/</a></td><td>–</td><td></td>",
             "<a href=\"./javascript%3Aa%20b%3F%23%25.txt\">javascript:a b?#%.txt</a></td><td>1.5 KiB</td>\
-             <td><time>06 Nov 1994 08:49</time></td>",
+             <td><time datetime=\"1994-11-06T08:49Z\">1994-11-06 08:49</time></td>",
             "There are more files",
         ] {
             assert!(html.contains(wanted), "{wanted} is not in {html}");
