@@ -1,7 +1,7 @@
 //! Requests, taken out of what a client sends.
 
 use crate::error::Kind;
-use crate::head::{Bounds, ReceivedRequest, Scan, parse_request};
+use crate::head::{Bounds, ReceivedRequest, Scan, parse_request, parse_request_at_once};
 use crate::{BodyDecoder, BodyEvent, Error, Limits};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method};
@@ -115,16 +115,30 @@ impl RequestDecoder {
             }
             _ => {}
         }
+        let len = input.len();
+        // What ends with an empty line has a whole head in it.
+        if self.scan.is_at_the_beginning()
+            && input.ends_with(b"\r\n\r\n")
+            && input.first().is_some_and(|byte| is_token(*byte))
+            && let Some(read) = parse_request_at_once(input, &self.limits, &mut self.spare)
+        {
+            self.scan.looked_at_once(len - input.len());
+            return Ok(Some(RequestEvent::Head(self.begin(read?))));
+        }
         let bounds = Bounds::request(&self.limits);
         let Some(end) = self.scan.end(input, &bounds)? else {
             return Ok(None);
         };
         let head = input.split_to(end).freeze();
         let request = parse_request(&head, &self.limits, std::mem::take(&mut self.spare))?;
+        Ok(Some(RequestEvent::Head(self.begin(request))))
+    }
+
+    fn begin(&mut self, request: ReceivedRequest) -> ReceivedRequest {
         self.empty_lines = 0;
         self.connect = request.method == Method::CONNECT;
         self.state = State::Body(BodyDecoder::new(request.framing));
-        Ok(Some(RequestEvent::Head(request)))
+        request
     }
 
     /// Raises or lowers the limit of the body that is on its way, and of those that follow.

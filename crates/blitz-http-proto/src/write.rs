@@ -1,11 +1,10 @@
 //! Heads, written. How the body is framed is decided here and nowhere else: a handler that says otherwise is corrected.
 
-use crate::head::{Asked, Framing, field, has_element};
+use crate::head::{Asked, Framing, Lines, is_listed};
 use crate::{BodyEncoder, HttpDate};
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
-use std::fmt::Write;
 
 /// A response's head on its way out.
 #[derive(Clone, Copy, Debug)]
@@ -32,51 +31,55 @@ impl ResponseHead<'_> {
     /// It may not where `keep_alive` is false, where the handler's fields say `Connection: close`, and where the body's end is
     /// the connection's.
     pub fn write(&self, out: &mut BytesMut) -> (BodyEncoder, bool) {
-        out.reserve(256);
+        let out = &mut Lines::new(out);
         let (framing, announced) = self.framing();
-        let mut keep = self.keep_alive && framing != Framing::UntilClose;
-        let named = self.headers.contains_key(CONNECTION);
-        let says_close = named && has_element(self.headers, &CONNECTION, b"close");
-        keep &= !says_close;
         if self.status == StatusCode::OK {
-            out.put_slice(b"HTTP/1.1 200 OK\r\n");
+            out.put(b"HTTP/1.1 200 OK\r\n");
         } else {
-            out.put_slice(b"HTTP/1.1 ");
-            out.put_slice(self.status.as_str().as_bytes());
-            out.put_u8(b' ');
-            out.put_slice(self.status.canonical_reason().unwrap_or("").as_bytes());
-            out.put_slice(b"\r\n");
+            out.put(b"HTTP/1.1 ");
+            out.put(self.status.as_str().as_bytes());
+            out.put(b" ");
+            out.put(self.status.canonical_reason().unwrap_or("").as_bytes());
+            out.put(b"\r\n");
         }
         // A length that the handler gave for a body that is not sent is worth keeping (RFC 9110 §8.6).
         let bodiless = matches!(framing, Framing::None)
             && (self.method == Method::HEAD || self.status == StatusCode::NOT_MODIFIED);
+        let (mut named, mut says_close, mut dated) = (false, false, false);
         for (name, value) in self.headers {
-            let ours = name == TRANSFER_ENCODING
-                || (name == CONTENT_LENGTH && (!bodiless || announced.is_some()));
-            if !ours {
-                field(out, name.as_str().as_bytes(), value.as_bytes());
+            if name == TRANSFER_ENCODING
+                || (name == CONTENT_LENGTH && (!bodiless || announced.is_some()))
+            {
+                // That is ours to say.
+                continue;
             }
+            if name == CONNECTION {
+                named = true;
+                says_close |= is_listed(value, b"close");
+            }
+            dated |= name == DATE;
+            out.field(name.as_str().as_bytes(), value.as_bytes());
         }
+        let keep = self.keep_alive && framing != Framing::UntilClose && !says_close;
         if let Some(length) = announced {
-            out.put_slice(b"content-length: ");
-            decimal(out, length);
-            out.put_slice(b"\r\n");
+            out.put(b"content-length: ");
+            out.decimal(length);
+            out.put(b"\r\n");
         }
         if framing == Framing::Chunked {
-            out.put_slice(b"transfer-encoding: chunked\r\n");
+            out.put(b"transfer-encoding: chunked\r\n");
         }
         let tunnel = framing == Framing::Tunnel;
         if !keep && !says_close && !tunnel && !self.status.is_informational() {
-            out.put_slice(b"connection: close\r\n");
+            out.put(b"connection: close\r\n");
         } else if keep && self.version < Version::HTTP_11 && !named {
-            out.put_slice(b"connection: keep-alive\r\n");
+            out.put(b"connection: keep-alive\r\n");
         }
-        if let Some(date) = self.date
-            && !self.headers.contains_key(DATE)
-        {
-            field(out, b"date", date.as_bytes());
+        if let Some(date) = self.date.filter(|_| !dated) {
+            out.field(b"date", date.as_bytes());
         }
-        out.put_slice(b"\r\n");
+        out.put(b"\r\n");
+        out.end();
         (BodyEncoder::new(framing), keep)
     }
 
@@ -130,62 +133,59 @@ pub struct RequestHead<'a> {
 impl RequestHead<'_> {
     /// Writes the head, and returns what writes the body.
     pub fn write(&self, out: &mut BytesMut) -> BodyEncoder {
-        out.reserve(256);
-        out.put_slice(self.method.as_str().as_bytes());
-        out.put_u8(b' ');
+        let out = &mut Lines::new(out);
+        out.put(self.method.as_str().as_bytes());
+        out.put(b" ");
         let authority = self.uri.authority().map(|authority| {
             let text = authority.as_str();
             text.rsplit_once('@').map_or(text, |(_, host)| host)
         });
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         if self.method == Method::CONNECT {
-            out.put_slice(authority.unwrap_or_default().as_bytes());
+            out.put(authority.unwrap_or_default().as_bytes());
         } else {
             if let (true, Some(scheme), Some(host)) =
                 (self.to_proxy, self.uri.scheme_str(), authority)
             {
-                out.put_slice(scheme.as_bytes());
-                out.put_slice(b"://");
-                out.put_slice(host.as_bytes());
+                out.put(scheme.as_bytes());
+                out.put(b"://");
+                out.put(host.as_bytes());
             }
             if path.starts_with('?') {
-                out.put_u8(b'/');
+                out.put(b"/");
             }
-            out.put_slice(path.as_bytes());
+            out.put(path.as_bytes());
         }
-        out.put_slice(b" HTTP/1.1\r\n");
+        out.put(b" HTTP/1.1\r\n");
         if !self.headers.contains_key(HOST) {
-            field(out, b"host", authority.unwrap_or_default().as_bytes());
+            out.field(b"host", authority.unwrap_or_default().as_bytes());
         }
         for (name, value) in self.headers {
             if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
-                field(out, name.as_str().as_bytes(), value.as_bytes());
+                out.field(name.as_str().as_bytes(), value.as_bytes());
             }
         }
         let framing = match self.length {
             Some(0) => {
                 // Who sends something names its length, even if that is none (RFC 9110 §8.6).
                 if matches!(*self.method, Method::POST | Method::PUT | Method::PATCH) {
-                    out.put_slice(b"content-length: 0\r\n");
+                    out.put(b"content-length: 0\r\n");
                 }
                 Framing::None
             }
             Some(length) => {
-                out.put_slice(b"content-length: ");
-                decimal(out, length);
-                out.put_slice(b"\r\n");
+                out.put(b"content-length: ");
+                out.decimal(length);
+                out.put(b"\r\n");
                 Framing::Length(length)
             }
             None => {
-                out.put_slice(b"transfer-encoding: chunked\r\n");
+                out.put(b"transfer-encoding: chunked\r\n");
                 Framing::Chunked
             }
         };
-        out.put_slice(b"\r\n");
+        out.put(b"\r\n");
+        out.end();
         BodyEncoder::new(framing)
     }
-}
-
-fn decimal(out: &mut BytesMut, number: u64) {
-    write!(out, "{number}").expect("a buffer that grows takes a number");
 }

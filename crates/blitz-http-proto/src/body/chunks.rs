@@ -13,7 +13,7 @@
 
 use super::decoder::BodyEvent;
 use crate::error::Kind;
-use crate::head::{Bounds, Scan, into_map};
+use crate::head::{Bounds, Scan, into_map, parsed};
 use crate::{Error, Limits};
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{
@@ -202,7 +202,9 @@ fn read_trailers(section: &Bytes, limits: &Limits) -> Result<HeaderMap, Error> {
     let mut map = HeaderMap::new();
     let mut room = vec![httparse::EMPTY_HEADER; limits.fields.min(section.len() / 4 + 1)];
     match httparse::parse_headers(section, &mut room) {
-        Ok(httparse::Status::Complete((_, fields))) => into_map(section, fields, &mut map)?,
+        Ok(httparse::Status::Complete((_, fields))) => {
+            into_map(parsed(section, fields), &mut map)?;
+        }
         Err(httparse::Error::TooManyHeaders) => return Err(Kind::TooManyFields.into()),
         _ => return Err(Kind::Trailer.into()),
     }

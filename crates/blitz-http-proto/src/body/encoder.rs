@@ -2,7 +2,7 @@
 
 use super::chunks::may_trail;
 use crate::error::Kind;
-use crate::head::field;
+use crate::head::Lines;
 use crate::{Error, Framing};
 use bytes::{BufMut, BytesMut};
 use http::HeaderMap;
@@ -84,13 +84,15 @@ impl BodyEncoder {
     ) -> Result<(), Error> {
         match self.0 {
             Framing::Chunked => {
-                out.put_slice(b"0\r\n");
+                let mut lines = Lines::new(out);
+                lines.put(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
                     if may_trail(name) {
-                        field(out, name.as_str().as_bytes(), value.as_bytes());
+                        lines.field(name.as_str().as_bytes(), value.as_bytes());
                     }
                 }
-                out.put_slice(b"\r\n");
+                lines.put(b"\r\n");
+                lines.end();
             }
             Framing::Length(left) if left > 0 => return Err(Kind::TooLittle.into()),
             _ => {}

@@ -61,6 +61,25 @@ pub(super) fn is_authority(bytes: &[u8], port_needed: bool) -> bool {
     port_fits && is_name(host)
 }
 
+/// The characters of a name that stand for themselves.
+const IN_NAMES: [bool; 256] = {
+    let mut table = [false; 256];
+    let others = b"-._~!$&'()*+,;=";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    let mut byte = 0;
+    while byte < 128u8 {
+        if byte.is_ascii_alphanumeric() {
+            table[byte as usize] = true;
+        }
+        byte += 1;
+    }
+    table
+};
+
 /// A name of RFC 3986: unreserved, sub-delims and whole percent codes.
 fn is_name(host: &[u8]) -> bool {
     let mut at = 0;
@@ -75,7 +94,7 @@ fn is_name(host: &[u8]) -> bool {
                 }
                 at += 3;
             }
-            byte if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte) => at += 1,
+            byte if IN_NAMES[usize::from(byte)] => at += 1,
             _ => return false,
         }
     }

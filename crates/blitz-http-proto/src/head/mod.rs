@@ -12,8 +12,8 @@ pub use framing::Framing;
 pub use request::ReceivedRequest;
 pub use response::ReceivedResponse;
 
-pub(crate) use fields::{field, has_element, into_map};
+pub(crate) use fields::{Lines, into_map, is_listed, parsed};
 pub(crate) use framing::Asked;
-pub(crate) use request::parse as parse_request;
+pub(crate) use request::{parse as parse_request, parse_at_once as parse_request_at_once};
 pub(crate) use response::parse as parse_response;
 pub(crate) use scan::{Bounds, Scan};

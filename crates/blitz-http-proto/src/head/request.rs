@@ -1,14 +1,15 @@
 //! A request's head, read and checked.
 
-use super::fields::{has_element, into_map, parsed_fields};
+use super::fields::{Present, has_element, into_map, parsed, parsed_fields};
 use super::framing::{self, Framing};
 use super::host;
 use super::scan::METHOD_MAX;
 use crate::error::Kind;
 use crate::{Error, Limits};
-use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, UPGRADE};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, EXPECT};
 use http::{HeaderMap, Method, Uri, Version};
+use std::mem::MaybeUninit;
 
 /// A request's head as it came, and what follows from it.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(crate) fn parse(
     limits: &Limits,
     mut headers: HeaderMap,
 ) -> Result<ReceivedRequest, Error> {
-    let (method, uri, version) = parsed_fields(limits.fields, |room| {
+    let (method, uri, version, present) = parsed_fields(limits.fields, |room| {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(head, room) {
             Ok(httparse::Status::Complete(_)) => {}
@@ -63,17 +64,92 @@ pub(crate) fn parse(
         }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| Kind::RequestLine)?;
         let uri = target(head, path.as_bytes(), &method)?;
-        into_map(head, request.headers, &mut headers)?;
-        Ok::<_, Error>((method, uri, version))
+        let present = into_map(parsed(head, request.headers), &mut headers)?;
+        Ok::<_, Error>((method, uri, version, present))
     })?;
-    host::check(version, &headers)?;
-    let framing = framing::of_request(version, &headers)?;
+    checked(method, uri, version, headers, present)
+}
+
+/// Fields that a head may have to be read at once.
+const AT_ONCE: usize = 32;
+
+/// Reads a head without a search for its end first, if it is here whole and as most are. `None` leaves it to [`parse`], which has the
+/// last word on what is refused; nothing has left `input` then.
+pub(crate) fn parse_at_once(
+    input: &mut BytesMut,
+    limits: &Limits,
+    headers: &mut HeaderMap,
+) -> Option<Result<ReceivedRequest, Error>> {
+    let mut room = [const { MaybeUninit::uninit() }; AT_ONCE];
+    let mut request = httparse::Request::new(&mut []);
+    let Ok(httparse::Status::Complete(end)) = request.parse_with_uninit_headers(input, &mut room)
+    else {
+        return None;
+    };
+    let (name, path) = (request.method?, request.path?);
+    let fits = end <= limits.head_bytes.min(usize::from(u16::MAX))
+        && request.headers.len() <= limits.fields
+        && name.len() <= METHOD_MAX
+        && path.len() <= limits.uri_bytes;
+    // The parser takes a bare LF for a line's end; every line has to end with both.
+    if !fits || !input[..end].ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let first = input.as_ptr().addr();
+    let place = |part: &[u8]| {
+        let at = part.as_ptr().addr() - first;
+        (at as u16, (at + part.len()) as u16)
+    };
+    let mut places = [((0, 0), (0, 0)); AT_ONCE];
+    for (places, field) in places.iter_mut().zip(&*request.headers) {
+        *places = (place(field.name.as_bytes()), place(field.value));
+        if !input[..usize::from(places.0.0)].ends_with(b"\r\n") {
+            return None;
+        }
+    }
+    let count = request.headers.len();
+    let method = Method::from_bytes(name.as_bytes()).ok()?;
+    let version = if request.version == Some(1) {
+        Version::HTTP_11
+    } else {
+        Version::HTTP_10
+    };
+    let path = place(path.as_bytes());
+    let head = input.split_to(end).freeze();
+    let range = |(from, to): (u16, u16)| usize::from(from)..usize::from(to);
+    let fields = places[..count].iter();
+    let fields = fields.map(|(name, value)| (&head[range(*name)], head.slice(range(*value))));
+    let read = target(&head, &head[range(path)], &method)
+        .and_then(|uri| Ok((uri, into_map(fields, headers)?)));
+    Some(
+        read.and_then(|(uri, present)| {
+            checked(method, uri, version, std::mem::take(headers), present)
+        }),
+    )
+}
+
+/// What follows from a head that was read.
+fn checked(
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    present: Present,
+) -> Result<ReceivedRequest, Error> {
+    if present.host || version >= Version::HTTP_11 {
+        host::check(version, &headers)?;
+    }
+    let framing = if present.length || present.encoding {
+        framing::of_request(version, &headers)?
+    } else {
+        Framing::None
+    };
     // Content of CONNECT means nothing (RFC 9110 §9.3.6), and whether it is there would decide where the tunnel begins.
     if method == Method::CONNECT && framing != Framing::None {
         return Err(Kind::ContentOfConnect.into());
     }
     let new = version >= Version::HTTP_11;
-    let named = headers.contains_key(CONNECTION);
+    let named = present.connection;
     let keep_alive = if new {
         !(named && has_element(&headers, &CONNECTION, b"close"))
     } else {
@@ -82,11 +158,8 @@ pub(crate) fn parse(
             && !has_element(&headers, &CONNECTION, b"close")
     };
     // An HTTP/1.0 client does not know what to expect (RFC 9110 §10.1.1).
-    let expects_continue = new && expects(&headers)? && framing != Framing::None;
-    let asks = new
-        && named
-        && headers.contains_key(UPGRADE)
-        && has_element(&headers, &CONNECTION, b"upgrade");
+    let expects_continue = new && present.expect && expects(&headers)? && framing != Framing::None;
+    let asks = new && named && present.upgrade && has_element(&headers, &CONNECTION, b"upgrade");
     Ok(ReceivedRequest {
         upgrade: asks || method == Method::CONNECT,
         method,

@@ -1,6 +1,6 @@
 //! A response's head, read and checked.
 
-use super::fields::{has_element, into_map, parsed_fields};
+use super::fields::{has_element, into_map, parsed, parsed_fields};
 use super::framing::{self, Asked, Framing};
 use crate::error::Kind;
 use crate::{Error, Limits};
@@ -52,7 +52,7 @@ pub(crate) fn parse(
         } else {
             Version::HTTP_10
         };
-        into_map(head, response.headers, &mut headers)?;
+        into_map(parsed(head, response.headers), &mut headers)?;
         Ok::<_, Error>((status, version))
     })?;
     let framing = framing::of_response(asked, status, version, &headers)?;

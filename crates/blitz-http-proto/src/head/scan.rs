@@ -103,6 +103,16 @@ impl Scan {
         Ok(())
     }
 
+    /// Nothing of the section that is looked for was searched yet.
+    pub(crate) fn is_at_the_beginning(&self) -> bool {
+        self.at == 0
+    }
+
+    /// A section of so many bytes was found without a search.
+    pub(crate) fn looked_at_once(&mut self, bytes: usize) {
+        self.looked_at += bytes as u64;
+    }
+
     /// The next section begins at the beginning of the input.
     pub(crate) fn begin(&mut self) {
         (self.at, self.line, self.lines) = (0, 0, 0);

@@ -13,6 +13,7 @@ impl<I> Core<I> {
     /// Writes a response's head, and says whether its body is sent.
     pub(super) fn respond(&mut self, mut parts: response::Parts, length: Option<u64>) {
         let stopping = self.handle.is_stopping();
+        let date = self.date();
         let Some(turn) = &mut self.turn else { return };
         if let Some(status) = turn.refused.filter(|_| parts.status.is_server_error()) {
             return self.answer(status, "");
@@ -52,7 +53,7 @@ impl<I> Core<I> {
             version: turn.version,
             length,
             keep_alive: keep,
-            date: self.handle.config().date.then(now),
+            date,
         }
         .write(self.out.tail());
         turn.keep = keep;
@@ -65,9 +66,18 @@ impl<I> Core<I> {
         }
     }
 
+    /// The date, where the server sends one: asked for once in a poll, whose answers go together.
+    fn date(&mut self) -> Option<HttpDate> {
+        if !self.handle.config().date {
+            return None;
+        }
+        Some(*self.date.get_or_insert_with(now))
+    }
+
     /// A response of our own, whole.
     pub(super) fn answer(&mut self, status: StatusCode, why: &str) {
         let mut status = status;
+        let date = self.date();
         let (method, version, keep) = match &self.turn {
             Some(turn) if turn.head_sent => return,
             Some(turn) => {
@@ -95,7 +105,7 @@ impl<I> Core<I> {
             version,
             length: Some(text.len() as u64 + 1),
             keep_alive: keep && !self.handle.is_stopping(),
-            date: self.handle.config().date.then(now),
+            date,
         }
         .write(self.out.tail());
         if encoder.sends() {

@@ -10,7 +10,7 @@ use crate::incoming::{Channel, Demand, Incoming};
 use crate::peer::Ends;
 use crate::upgrade::{Offer, Upgraded};
 use crate::{Body, ClientAddr, Error, Handle, Request, buffers};
-use blitz_http_proto::{BodyEncoder, ReceivedRequest, RequestDecoder, RequestEvent};
+use blitz_http_proto::{BodyEncoder, HttpDate, ReceivedRequest, RequestDecoder, RequestEvent};
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use bytes::BytesMut;
 use http::{Extensions, Method, StatusCode, Version};
@@ -87,6 +87,10 @@ pub(super) struct Core<I> {
     pub(super) unflushed: bool,
     pub(super) lingered: u64,
     pub(super) requests: u64,
+    /// Those of them that the server has not counted yet.
+    uncounted: u32,
+    /// The date of the answers of this poll.
+    pub(super) date: Option<HttpDate>,
     pub(super) waits: Waits,
     pub(super) handle: Handle,
     pub(super) ends: Ends,
@@ -113,6 +117,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             unflushed: false,
             lingered: 0,
             requests: 0,
+            uncounted: 0,
+            date: None,
             waits: Waits::default(),
             seat: Some(arrived.seat),
             handle: handle.clone(),
@@ -145,7 +151,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
     }
 
     fn begin(&mut self, head: ReceivedRequest) -> Request {
-        add(&self.handle.counters().requests);
+        self.uncounted += 1;
         self.requests += 1;
         self.waits.begin_request();
         let mut turn = Turn {
@@ -312,10 +318,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         true
     }
 
-    /// Writes what there is if `now`, or if it is much. `true` if anything went.
-    pub(super) fn write(&mut self, cx: &mut Context<'_>, now: bool) -> io::Result<bool> {
+    /// Tells the server how many requests were begun: once for many that came together.
+    pub(super) fn count_requests(&mut self) {
+        if self.uncounted > 0 {
+            self.handle.counters().add_requests(self.uncounted);
+            self.uncounted = 0;
+        }
+    }
+
+    /// Writes what there is. `true` if anything went.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         self.blocked = false;
-        if self.out.is_empty() && !self.unflushed || !now && self.out.len() < HIGH {
+        if self.out.is_empty() && !self.unflushed {
             return Ok(false);
         }
         let Some(io) = &mut self.io else {
@@ -492,7 +506,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
     }
 
     /// The connection is about to poll its service.
-    pub(super) fn poll_begins(&self) {
+    pub(super) fn poll_begins(&mut self) {
+        self.date = None;
         if let Some(channel) = self.turn.as_ref().and_then(|turn| turn.channel.as_ref()) {
             channel.poll_begins();
         }

@@ -106,37 +106,38 @@ where
         let core = this.core;
         match this.exchange.as_mut().project() {
             ExchangeProjected::None => {
-                if this.waiting.is_none() {
-                    if core.turn.is_some() {
-                        return core.after_answer();
+                let request = match this.waiting.take() {
+                    Some(request) => request,
+                    None => {
+                        if core.turn.is_some() {
+                            return core.after_answer();
+                        }
+                        if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL {
+                            return false;
+                        }
+                        let Some(request) = core.next_request() else {
+                            return core.life != Life::Serving;
+                        };
+                        *begun += 1;
+                        request
                     }
-                    if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL {
-                        return false;
-                    }
-                    *this.waiting = core.next_request();
-                    if this.waiting.is_none() {
-                        return core.life != Life::Serving;
-                    }
-                    *begun += 1;
-                }
+                };
                 let service = &mut *this.service;
                 match catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx))) {
-                    Ok(Poll::Pending) => return false,
+                    Ok(Poll::Pending) => {
+                        *this.waiting = Some(request);
+                        return false;
+                    }
                     Ok(Poll::Ready(Ok(()))) => {}
                     Ok(Poll::Ready(Err(error))) => {
-                        *this.waiting = None;
                         fails(core, error.into());
                         return true;
                     }
                     Err(_) => {
-                        *this.waiting = None;
                         panicked(core);
                         return true;
                     }
                 }
-                let Some(request) = this.waiting.take() else {
-                    return false;
-                };
                 let service = &mut *this.service;
                 match catch_unwind(AssertUnwindSafe(|| service.call(request))) {
                     Ok(future) => this.exchange.set(Exchange::Handling { future }),
@@ -205,7 +206,7 @@ enum Sent {
 }
 
 /// Sends the next frame of a body.
-fn send<I, B>(core: &mut Core<I>, body: Pin<&mut B>, cx: &mut Context<'_>) -> Sent
+fn send<I, B>(core: &mut Core<I>, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Sent
 where
     I: AsyncRead + AsyncWrite + Unpin,
     B: Body,
@@ -218,7 +219,7 @@ where
         // Nobody is told what a body would have been.
         return Sent::All;
     };
-    let frame = match body.poll_frame(cx) {
+    let frame = match body.as_mut().poll_frame(cx) {
         Poll::Pending => return Sent::Nothing,
         Poll::Ready(None) => {
             return match encoder.finish(None, core.out.tail()) {
@@ -240,7 +241,13 @@ where
             }
             core.out.push(data.copy_to_bytes(len));
             encoder.after(core.out.tail());
-            Sent::Some
+            if !body.is_end_stream() {
+                return Sent::Some;
+            }
+            match encoder.finish(None, core.out.tail()) {
+                Ok(()) => Sent::All,
+                Err(error) => broken(&error),
+            }
         }
         Err(frame) => match encoder.finish(frame.trailers_ref(), core.out.tail()) {
             Ok(()) => Sent::All,
@@ -281,29 +288,29 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut begun = 0;
-        self.core.poll_begins();
+        self.as_mut().project().core.poll_begins();
         loop {
-            let mut progress = false;
-            if self.core.life == Life::Serving {
-                progress = self.as_mut().serve(cx, &mut begun);
-            }
+            // All that can be done without the client, so that it goes in one write.
+            while self.core.life == Life::Serving && self.as_mut().serve(cx, &mut begun) {}
             let this = self.as_mut().project();
             let core = this.core;
-            let wrote = core.write(cx, !progress);
-            let wrote = wrote.and_then(|wrote| Ok(wrote | core.send_file(cx)?));
+            core.count_requests();
+            let crowded = core.out.len() >= HIGH;
             // What it will not begin in this poll, it does not read either.
             let full = begun >= REQUESTS_A_POLL && core.turn.is_none();
-            let read = wrote.and_then(|wrote| {
+            let moved = core.write(cx).and_then(|wrote| {
+                let sent = core.send_file(cx)?;
                 let read = !full && core.read(cx)?;
-                Ok(wrote | read | core.end(cx)?)
+                // Room in what is to be written lets the service go on.
+                Ok((wrote && crowded) | sent | read | core.end(cx)?)
             });
-            match read {
-                Ok(moved) => progress |= moved,
+            let moved = match moved {
+                Ok(moved) => moved,
                 Err(error) => {
                     core.give_up_body();
                     return Poll::Ready(Err(error));
                 }
-            }
+            };
             if core.hand_over() {
                 return Poll::Ready(Ok(()));
             }
@@ -311,7 +318,7 @@ where
                 core.give_up_body();
                 return Poll::Ready(core.failed.take().map_or(Ok(()), Err));
             }
-            if progress {
+            if moved {
                 continue;
             }
             if full && core.life == Life::Serving && core.out.len() < HIGH {
@@ -339,7 +346,7 @@ where
                 let mut exchange = self.as_mut().project().exchange;
                 exchange.set(Exchange::None);
             }
-            self.core.poll_begins();
+            self.as_mut().project().core.poll_begins();
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use super::Handler;
 use http::Method;
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -12,7 +11,8 @@ pub(super) type Take<'a> = dyn FnMut(&str, Option<&Method>, &Arc<dyn Handler>) +
 /// Where some paths go on.
 #[derive(Clone, Default)]
 pub(super) struct Node {
-    exact: HashMap<Box<str>, Node>,
+    /// By their segments, in order: a search takes a few comparisons, and a hash would take more than that.
+    exact: Vec<(Box<str>, Node)>,
     /// Any one segment.
     one: Option<Box<Node>>,
     /// All that follows.
@@ -53,7 +53,14 @@ impl Node {
                 if segment.contains(['{', '}']) {
                     return Err("a name is a whole segment");
                 }
-                node = node.exact.entry(segment.into()).or_default();
+                let at = match node.place(segment) {
+                    Ok(at) => at,
+                    Err(at) => {
+                        node.exact.insert(at, (segment.into(), Node::default()));
+                        at
+                    }
+                };
+                node = &mut node.exact[at].1;
                 continue;
             };
             let name = name.strip_suffix('}').ok_or("a name is not closed")?;
@@ -87,6 +94,12 @@ impl Node {
         Ok(())
     }
 
+    /// Where a segment stands among the exact ones, or would.
+    fn place(&self, segment: &str) -> Result<usize, usize> {
+        let known = self.exact.as_slice();
+        known.binary_search_by(|(known, _)| (**known).cmp(segment))
+    }
+
     pub(super) fn find<'p>(&self, path: &'p str) -> Option<Found<'_, 'p>> {
         let path = path.strip_prefix('/')?;
         let mut values = Vec::new();
@@ -103,8 +116,8 @@ impl Node {
             Some((segment, behind)) => (segment, Some(behind)),
             None => (path, None),
         };
-        if let Some(node) = self.exact.get(segment)
-            && let Some(leaf) = node.search(behind, values)
+        if let Ok(at) = self.place(segment)
+            && let Some(leaf) = self.exact[at].1.search(behind, values)
         {
             return Some(leaf);
         }
@@ -156,7 +169,11 @@ impl Node {
         let here = self.end.iter().chain(&self.rest);
         let here = here.filter_map(|leaf| leaf.names.get(at).cloned()).next();
         here.or_else(|| {
-            let below = self.exact.values().chain(self.one.as_deref());
+            let below = self
+                .exact
+                .iter()
+                .map(|(_, node)| node)
+                .chain(self.one.as_deref());
             below.filter_map(|node| node.first_name(at)).next()
         })
     }
