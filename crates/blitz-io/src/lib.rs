@@ -21,6 +21,7 @@ pub mod fs;
 pub mod io;
 pub mod macros;
 pub mod net;
+pub mod pool;
 #[cfg(unix)]
 pub mod process;
 pub mod runtime;

@@ -1,0 +1,186 @@
+//! The wait for a connection.
+
+use std::future::poll_fn;
+use std::panic::Location;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use blitz_core::budget;
+use blitz_core::waiting;
+
+use super::error::{AcquireError, AcquirePhase, ConnectError, TimedOut};
+use super::lease::{Lease, Slot};
+use super::manage::Manager;
+use super::metrics::ns;
+use super::shared::Shared;
+use super::state::Entered;
+use crate::time::{Instant, timeout_at};
+
+/// Waits for a connection until `deadline`, if there is one.
+pub(super) async fn acquire<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    key: &M::Key,
+    deadline: Option<Instant>,
+    place: &'static Location<'static>,
+) -> Result<Lease<M>, AcquireError<M::Error>> {
+    let mut ticket = Ticket {
+        shared,
+        key,
+        began: Instant::now(),
+        place,
+        waits: None,
+        again: None,
+        has_waited: false,
+        phase: AcquirePhase::Wait,
+    };
+    let lease = match deadline {
+        None => ticket.lease().await?,
+        Some(deadline) => match timeout_at(deadline, ticket.lease()).await {
+            Ok(lease) => lease?,
+            Err(_) => return Err(ticket.timed_out()),
+        },
+    };
+    ticket.count();
+    Ok(lease)
+}
+
+/// Somebody who wants a connection. Dropped in the line it leaves that, and what it was given goes to the next.
+struct Ticket<'a, M: Manager> {
+    shared: &'a Arc<Shared<M>>,
+    key: &'a M::Key,
+    began: Instant,
+    place: &'static Location<'static>,
+    /// Its number in the line.
+    waits: Option<(Arc<M::Key>, u64)>,
+    /// The number that it had; with it goes its place, if what it got is no good.
+    again: Option<u64>,
+    has_waited: bool,
+    phase: AcquirePhase,
+}
+
+impl<M: Manager> Ticket<'_, M> {
+    async fn lease(&mut self) -> Result<Lease<M>, AcquireError<M::Error>> {
+        loop {
+            self.phase = AcquirePhase::Wait;
+            let mut slot = poll_fn(|cx| self.poll_slot(cx)).await?;
+            let is_new = slot.member().uses == 0;
+            self.phase = AcquirePhase::Check;
+            if !is_new && !self.is_good(&mut slot).await {
+                continue;
+            }
+            let (key, connection) = slot.parts();
+            match self.shared.manager.before_acquire(&key, connection).await {
+                Ok(()) => return Ok(Lease::new(slot)),
+                Err(error) if is_new => {
+                    let error = Arc::new(ConnectError::Failed(error));
+                    return Err(AcquireError::Connect(error));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn is_good(&self, slot: &mut Slot<M>) -> bool {
+        if !slot.is_usable(self.shared) {
+            return false;
+        }
+        let now = Instant::now();
+        if now.duration_since(slot.member().seen) <= self.shared.times.check_after {
+            return true;
+        }
+        slot.check(self.shared).await
+    }
+
+    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot<M>, AcquireError<M::Error>>> {
+        let progress = ready!(budget::poll_proceed(cx));
+        let shared = self.shared;
+        let holder = (Instant::now(), self.place, waiting::current_task());
+        if self.waits.is_none() {
+            let entered =
+                shared.with(|state, work| state.enter(self.key, self.again, holder, work));
+            match entered {
+                Entered::Closed => {
+                    progress.made_progress();
+                    return Poll::Ready(Err(AcquireError::Closed));
+                }
+                Entered::Taken(key, member, holder) => {
+                    progress.made_progress();
+                    self.again.get_or_insert(holder);
+                    let slot = Slot::held(Arc::clone(shared), key, member, holder);
+                    return Poll::Ready(Ok(slot));
+                }
+                Entered::Waits(key, number) => {
+                    self.again = Some(number);
+                    self.has_waited = true;
+                    self.waits = Some((key, number));
+                }
+            }
+        }
+        let Some((key, number)) = &self.waits else {
+            return Poll::Pending;
+        };
+        let waker = Some(cx.waker().clone());
+        let (claimed, unused) =
+            shared.with(|state, work| state.claim(key, *number, waker, holder, work));
+        drop(unused);
+        let Some(claimed) = claimed else {
+            return Poll::Pending;
+        };
+        progress.made_progress();
+        let key = self
+            .waits
+            .take()
+            .map_or_else(|| unreachable!("it waited"), |(key, _)| key);
+        Poll::Ready(
+            claimed.map(|(member, holder)| Slot::held(Arc::clone(shared), key, member, holder)),
+        )
+    }
+
+    fn timed_out(&self) -> AcquireError<M::Error> {
+        let last = self.shared.with(|state, _| {
+            state.counters.timeouts += 1;
+            state.last_error(self.key)
+        });
+        AcquireError::TimedOut(TimedOut {
+            waited: self.began.elapsed(),
+            phase: self.phase,
+            last,
+        })
+    }
+
+    fn count(&self) {
+        let waited = self.began.elapsed();
+        self.shared.took.wait.record(ns(waited));
+        let is_slow = self
+            .shared
+            .times
+            .slow_acquire
+            .is_some_and(|limit| waited > limit);
+        let sizes = self.shared.with(|state, _| {
+            if self.has_waited {
+                state.counters.waited += 1;
+            } else {
+                state.counters.direct += 1;
+            }
+            is_slow.then(|| state.sizes())
+        });
+        if let Some(sizes) = sizes {
+            let (name, place) = (&*self.shared.name, self.place);
+            tracing::warn!(
+                target: "blitz_io",
+                pool = name, ?waited, %place,
+                in_use = sizes.in_use, idle = sizes.idle, connecting = sizes.connecting, waiting = sizes.waiting,
+                "a connection was long in coming"
+            );
+        }
+    }
+}
+
+impl<M: Manager> Drop for Ticket<'_, M> {
+    fn drop(&mut self) {
+        if let Some((key, number)) = self.waits.take() {
+            self.shared
+                .with(|state, work| state.leave(&key, number, Instant::now(), work));
+        }
+    }
+}

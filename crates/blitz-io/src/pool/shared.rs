@@ -1,0 +1,326 @@
+//! A pool's one lock, and the tasks that do what is decided under it: dials, pauses, checks, closings, and the keeper that looks
+//! after what is idle.
+
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use blitz_core::primitive::sync::Mutex;
+use blitz_sync::{CancellationToken, Notify};
+
+use super::Pool;
+use super::config::{Limits, Times};
+use super::error::ConnectError;
+use super::lease::Slot;
+use super::manage::Manager;
+use super::metrics::{self, CloseReason, ns};
+use super::state::{Member, State, Work};
+use crate::context::{Handle, random_below};
+use crate::time::{Instant, sleep, timeout, timeout_at};
+
+type StateOf<M> = State<<M as Manager>::Key, <M as Manager>::Connection, <M as Manager>::Error>;
+type WorkOf<M> = Work<<M as Manager>::Key, <M as Manager>::Connection, <M as Manager>::Error>;
+
+pub(super) struct Shared<M: Manager> {
+    pub(super) manager: M,
+    pub(super) times: Times,
+    pub(super) name: String,
+    pub(super) took: metrics::Times,
+    /// What `warm_up` and `close` wait for may have come.
+    pub(super) changed: Notify,
+    /// Cancelled when a close has waited long enough.
+    pub(super) revoked: CancellationToken,
+    state: Mutex<StateOf<M>>,
+    handle: Handle,
+    /// Calls the keeper.
+    bell: Arc<Notify>,
+}
+
+pub(super) fn start<M: Manager>(
+    manager: M,
+    limits: Limits,
+    times: Times,
+    name: String,
+    handle: Handle,
+) -> Pool<M> {
+    let shared = Arc::new(Shared {
+        manager,
+        times,
+        name,
+        took: metrics::Times::new(),
+        changed: Notify::new(),
+        revoked: CancellationToken::new(),
+        state: Mutex::new(State::new(limits)),
+        handle,
+        bell: Arc::new(Notify::new()),
+    });
+    let keeper = keep(Arc::downgrade(&shared), Arc::clone(&shared.bell));
+    drop(shared.handle.spawn(keeper));
+    Pool { shared }
+}
+
+/// Looks after a pool as long as there is one.
+async fn keep<M: Manager>(pool: Weak<Shared<M>>, bell: Arc<Notify>) {
+    loop {
+        let Some(shared) = pool.upgrade() else { return };
+        let next = shared.with(|state, work| state.look_after(Instant::now(), work));
+        drop(shared);
+        match next {
+            // Either way it is time to look.
+            Some(next) => drop(timeout_at(next, bell.notified()).await),
+            None => bell.notified().await,
+        }
+    }
+}
+
+impl<M: Manager> Shared<M> {
+    /// Makes a move under the lock, and does what it leaves after that.
+    pub(super) fn with<R>(
+        self: &Arc<Self>,
+        a_move: impl FnOnce(&mut StateOf<M>, &mut WorkOf<M>) -> R,
+    ) -> R {
+        let mut work = Work::default();
+        let result = a_move(&mut self.state.lock(), &mut work);
+        self.perform(work);
+        result
+    }
+
+    fn perform(self: &Arc<Self>, work: WorkOf<M>) {
+        for waker in work.wakers {
+            waker.wake();
+        }
+        for (key, generation) in work.dials {
+            let attempt = Attempt {
+                shared: Arc::clone(self),
+                key,
+                generation,
+                is_over: false,
+            };
+            drop(self.handle.spawn(attempt.run()));
+        }
+        for (key, failures) in work.pauses {
+            self.pause(key, failures);
+        }
+        for (key, member) in work.checks {
+            self.check(Slot::checked(Arc::clone(self), key, member));
+        }
+        for (key, connection) in work.closing {
+            self.close(key, connection);
+        }
+        for (held, place, task) in work.leaks {
+            let name = &*self.name;
+            tracing::warn!(target: "blitz_io", pool = name, ?held, %place, task, "a connection is out for long: is it leaked?");
+        }
+        if work.tick {
+            self.bell.notify_one();
+        }
+        if work.changed {
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn pause(self: &Arc<Self>, key: Arc<M::Key>, failures: u32) {
+        let (first, longest) = self.times.backoff;
+        let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(20));
+        let pause = Pause {
+            pool: Arc::downgrade(self),
+            key,
+            is_over: false,
+        };
+        drop(
+            self.handle
+                .spawn(pause.run(shortened(doubled.min(longest), 2))),
+        );
+    }
+
+    /// A task looks at an idle connection.
+    fn check(self: &Arc<Self>, mut slot: Slot<M>) {
+        let shared = Arc::clone(self);
+        drop(self.handle.spawn(async move {
+            if slot.check(&shared).await {
+                slot.seen(Instant::now());
+                slot.give_back(Instant::now());
+            }
+        }));
+    }
+
+    /// A task brings a connection into order.
+    pub(super) fn reset(self: &Arc<Self>, mut slot: Slot<M>) {
+        let shared = Arc::clone(self);
+        drop(self.handle.spawn(async move {
+            let (key, connection) = slot.parts();
+            let reset = timeout(shared.times.check, shared.manager.reset(&key, connection)).await;
+            if matches!(reset, Ok(Ok(()))) {
+                slot.come_back(Instant::now());
+            }
+        }));
+    }
+
+    fn close(self: &Arc<Self>, key: Arc<M::Key>, connection: M::Connection) {
+        let closing = Closing(Arc::clone(self));
+        drop(self.handle.spawn(async move {
+            let shared = &closing.0;
+            let leave = shared.manager.close(&key, connection);
+            if timeout(shared.times.check, leave).await.is_err() {
+                let name = &*shared.name;
+                tracing::debug!(target: "blitz_io", pool = name, "a connection was dropped: its peer took too long to take leave");
+            }
+        }));
+    }
+
+    /// A connection is a little younger than this when it has to go, by chance: those that were made together do not go together.
+    fn dies(&self, born: Instant, max_age: Option<Duration>) -> Option<Instant> {
+        born.checked_add(shortened(max_age?, 10))
+    }
+}
+
+/// The duration, or less by up to one part of so many, by chance.
+fn shortened(duration: Duration, parts: u32) -> Duration {
+    duration - (duration / parts / 1000) * random_below(1000)
+}
+
+impl<M: Manager> Drop for Shared<M> {
+    fn drop(&mut self) {
+        // The keeper sees that there is no pool any more.
+        self.bell.notify_one();
+    }
+}
+
+/// The task that makes a connection. If it is dropped the runtime is at its end, and with it the pool.
+struct Attempt<M: Manager> {
+    shared: Arc<Shared<M>>,
+    key: Arc<M::Key>,
+    generation: u64,
+    is_over: bool,
+}
+
+impl<M: Manager> Attempt<M> {
+    async fn run(mut self) {
+        let (shared, key) = (Arc::clone(&self.shared), Arc::clone(&self.key));
+        let began = Instant::now();
+        let limit = shared.times.connect;
+        let made = timeout(limit, shared.manager.connect(&key)).await;
+        let error = match made {
+            Ok(Ok(connection)) => {
+                self.is_over = true;
+                return self.made(connection, began);
+            }
+            Ok(Err(error)) => ConnectError::Failed(error),
+            Err(_) => ConnectError::TimedOut(limit),
+        };
+        let is_transient = shared.manager.is_transient(&key, &error);
+        let name = &*shared.name;
+        let cause = match &error {
+            ConnectError::Failed(cause) => cause as &dyn std::error::Error,
+            other => other,
+        };
+        tracing::debug!(target: "blitz_io", pool = name, is_transient, error = cause, "cannot connect");
+        self.is_over = true;
+        shared.with(|state, work| state.dial_failed(&key, error, is_transient, work));
+    }
+
+    fn made(&self, connection: M::Connection, began: Instant) {
+        let now = Instant::now();
+        self.shared
+            .took
+            .connect
+            .record(ns(now.duration_since(began)));
+        let max_age = self.shared.with(|state, _| state.limits.max_age);
+        let dies = self.shared.dies(now, max_age);
+        let member = Member::new(connection, now, dies, self.generation);
+        self.shared
+            .with(|state, work| state.born(&self.key, member, work));
+    }
+}
+
+impl<M: Manager> Drop for Attempt<M> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.shared.with(|state, work| {
+            if thread::panicking() {
+                state.dial_failed(&self.key, ConnectError::Panicked, true, work);
+            } else {
+                state.dial_cut(&self.key, work);
+                state.close_all(Instant::now(), work);
+            }
+        });
+    }
+}
+
+/// The task that waits before the next attempt.
+struct Pause<M: Manager> {
+    pool: Weak<Shared<M>>,
+    key: Arc<M::Key>,
+    is_over: bool,
+}
+
+impl<M: Manager> Pause<M> {
+    async fn run(mut self, how_long: Duration) {
+        sleep(how_long).await;
+        self.is_over = true;
+        if let Some(shared) = self.pool.upgrade() {
+            shared.with(|state, work| state.pause_over(&self.key, work));
+        }
+    }
+}
+
+impl<M: Manager> Drop for Pause<M> {
+    fn drop(&mut self) {
+        if let (false, Some(shared)) = (self.is_over, self.pool.upgrade()) {
+            shared.with(|state, work| state.close_all(Instant::now(), work));
+        }
+    }
+}
+
+/// A connection that is being closed counts until it is.
+struct Closing<M: Manager>(Arc<Shared<M>>);
+
+impl<M: Manager> Drop for Closing<M> {
+    fn drop(&mut self) {
+        self.0.with(|state, work| {
+            state.closing -= 1;
+            work.changed = true;
+        });
+    }
+}
+
+impl<M: Manager> Shared<M> {
+    /// Waits until `is_so` says something, asking it again after each change.
+    pub(super) async fn until<R>(
+        self: &Arc<Self>,
+        mut is_so: impl FnMut(&mut StateOf<M>) -> Option<R>,
+    ) -> R {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(result) = self.with(|state, _| is_so(state)) {
+                return result;
+            }
+            changed.await;
+        }
+    }
+
+    /// A connection goes for good.
+    pub(super) fn discard(
+        self: &Arc<Self>,
+        key: &Arc<M::Key>,
+        connection: M::Connection,
+        reason: CloseReason,
+        (holder, is_checked): (Option<u64>, bool),
+    ) {
+        let used = self.with(|state, work| {
+            if is_checked {
+                state.checked(key);
+            }
+            let holder = holder.and_then(|holder| state.holders.remove(&holder));
+            state.discard(key, connection, reason, work);
+            holder
+        });
+        if let Some(holder) = used {
+            self.took.usage.record(ns(holder.since.elapsed()));
+        }
+    }
+}

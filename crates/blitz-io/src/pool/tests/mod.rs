@@ -1,0 +1,363 @@
+//! The decisions, played at random: whatever happens in whichever order, the counts are right, the limits hold, each line is served in
+//! its order, and nobody waits for what will never come.
+
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::config::Limits;
+use super::error::ConnectError;
+use super::metrics::CloseReason;
+use super::state::{Entered, Member, State, Work};
+use crate::time::Instant;
+
+#[derive(Clone, Debug)]
+enum Move {
+    Enter(u8),
+    Claim(usize),
+    Leave(usize),
+    Dialled(usize),
+    Failed(usize, bool),
+    PauseOver(usize),
+    GiveBack(usize),
+    Broken(usize),
+    Detach(usize),
+    Checked(usize, bool),
+    Look(u64),
+    Limits {
+        per_key: usize,
+        total: usize,
+        min_idle: usize,
+        max_idle: usize,
+    },
+    Retire(Option<u8>),
+    Close,
+}
+
+fn any_move() -> impl Strategy<Value = Move> {
+    let index = 0..8_usize;
+    prop_oneof![
+        8 => (0..3_u8).prop_map(Move::Enter),
+        6 => index.clone().prop_map(Move::Claim),
+        2 => index.clone().prop_map(Move::Leave),
+        5 => index.clone().prop_map(Move::Dialled),
+        2 => (index.clone(), any::<bool>()).prop_map(|(at, transient)| Move::Failed(at, transient)),
+        2 => index.clone().prop_map(Move::PauseOver),
+        5 => index.clone().prop_map(Move::GiveBack),
+        1 => index.clone().prop_map(Move::Broken),
+        1 => index.clone().prop_map(Move::Detach),
+        2 => (index, any::<bool>()).prop_map(|(at, good)| Move::Checked(at, good)),
+        2 => (0..40_u64).prop_map(Move::Look),
+        1 => (1..4_usize, 1..6_usize, 0..3_usize, 0..4_usize).prop_map(|(per_key, total, min_idle, max_idle)| {
+            Move::Limits { per_key, total, min_idle, max_idle }
+        }),
+        1 => prop::option::of(0..3_u8).prop_map(Move::Retire),
+    ]
+}
+
+type Key = Arc<u8>;
+
+/// The pool and all around it.
+struct World {
+    state: State<u8, u32, ()>,
+    now: Instant,
+    dials: Vec<(Key, u64)>,
+    pauses: Vec<Key>,
+    checks: Vec<(Key, Member<u32>)>,
+    waiters: Vec<(Key, u64)>,
+    out: Vec<(Key, Member<u32>, u64)>,
+    made: u32,
+    /// The limits have changed: there may be more than they allow, until they come back.
+    has_shrunk: bool,
+}
+
+fn limits() -> Limits {
+    Limits {
+        max_per_key: 3,
+        max_total: 5,
+        idle_timeout: Some(Duration::from_secs(60)),
+        max_age: Some(Duration::from_secs(200)),
+        keepalive: Some(Duration::from_secs(25)),
+        ..Limits::default()
+    }
+}
+
+fn pick<T>(all: &mut Vec<T>, at: usize) -> Option<T> {
+    (!all.is_empty()).then(|| all.remove(at % all.len()))
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            state: State::new(limits()),
+            now: Instant::now(),
+            dials: Vec::new(),
+            pauses: Vec::new(),
+            checks: Vec::new(),
+            waiters: Vec::new(),
+            out: Vec::new(),
+            made: 0,
+            has_shrunk: false,
+        }
+    }
+
+    fn with<R>(
+        &mut self,
+        a_move: impl FnOnce(&mut State<u8, u32, ()>, Instant, &mut Work<u8, u32, ()>) -> R,
+    ) -> R {
+        let mut work = Work::default();
+        let result = a_move(&mut self.state, self.now, &mut work);
+        self.dials.extend(std::mem::take(&mut work.dials));
+        self.pauses.extend(
+            std::mem::take(&mut work.pauses)
+                .into_iter()
+                .map(|(key, _)| key),
+        );
+        self.checks.extend(std::mem::take(&mut work.checks));
+        self.state.closing -= work.closing.len();
+        result
+    }
+
+    #[track_caller]
+    fn holder(&self) -> (Instant, &'static Location<'static>, u64) {
+        (self.now, Location::caller(), 0)
+    }
+
+    fn play(&mut self, a_move: Move) {
+        let holder = self.holder();
+        match a_move {
+            Move::Enter(key) => {
+                match self.with(|state, _, work| state.enter(&key, None, holder, work)) {
+                    Entered::Taken(key, member, holder) => {
+                        assert!(
+                            self.waiters
+                                .iter()
+                                .all(|(other, number)| *other != key || self.is_served(*number)),
+                            "one overtook another"
+                        );
+                        self.out.push((key, member, holder));
+                    }
+                    Entered::Waits(key, number) => self.waiters.push((key, number)),
+                    Entered::Closed => {}
+                }
+            }
+            Move::Claim(at) => {
+                let Some((key, number)) = pick(&mut self.waiters, at) else {
+                    return;
+                };
+                let served = self.is_served(number);
+                if served {
+                    let later = self
+                        .waiters
+                        .iter()
+                        .filter(|(other, earlier)| *other == key && *earlier < number);
+                    for (_, earlier) in later {
+                        assert!(
+                            self.is_served(*earlier),
+                            "{number} was served before {earlier}"
+                        );
+                    }
+                }
+                let (claimed, _) =
+                    self.with(|state, _, work| state.claim(&key, number, None, holder, work));
+                match claimed {
+                    Some(Ok((member, holder))) => self.out.push((key, member, holder)),
+                    Some(Err(_)) => {}
+                    None => self.waiters.push((key, number)),
+                }
+            }
+            Move::Leave(at) => {
+                if let Some((key, number)) = pick(&mut self.waiters, at) {
+                    self.with(|state, now, work| state.leave(&key, number, now, work));
+                }
+            }
+            Move::Dialled(at) => {
+                if let Some((key, generation)) = pick(&mut self.dials, at) {
+                    self.made += 1;
+                    let dies = Some(self.now + Duration::from_secs(200));
+                    let member = Member::new(self.made, self.now, dies, generation);
+                    self.with(|state, _, work| state.born(&key, member, work));
+                }
+            }
+            Move::Failed(at, is_transient) => {
+                if let Some((key, _)) = pick(&mut self.dials, at) {
+                    self.with(|state, _, work| {
+                        state.dial_failed(&key, ConnectError::Failed(()), is_transient, work);
+                    });
+                }
+            }
+            Move::PauseOver(at) => {
+                if let Some(key) = pick(&mut self.pauses, at) {
+                    self.with(|state, _, work| state.pause_over(&key, work));
+                }
+            }
+            Move::GiveBack(at) => {
+                if let Some((key, mut member, holder)) = pick(&mut self.out, at) {
+                    member.uses += 1;
+                    member.idle_since = self.now;
+                    member.seen = self.now;
+                    self.state.holders.remove(&holder);
+                    self.with(|state, now, work| state.give_back(&key, member, now, work));
+                }
+            }
+            Move::Broken(at) => {
+                if let Some((key, member, holder)) = pick(&mut self.out, at) {
+                    self.state.holders.remove(&holder);
+                    self.with(|state, _, work| {
+                        state.discard(&key, member.connection, CloseReason::Broken, work)
+                    });
+                }
+            }
+            Move::Detach(at) => {
+                if let Some((key, _, holder)) = pick(&mut self.out, at) {
+                    self.state.holders.remove(&holder);
+                    self.with(|state, _, work| state.gone(&key, CloseReason::Detached, work));
+                }
+            }
+            Move::Checked(at, is_good) => {
+                if let Some((key, mut member)) = pick(&mut self.checks, at) {
+                    member.seen = self.now;
+                    self.with(|state, now, work| {
+                        state.checked(&key);
+                        if is_good {
+                            state.give_back(&key, member, now, work);
+                        } else {
+                            state.discard(&key, member.connection, CloseReason::CheckFailed, work);
+                        }
+                    });
+                }
+            }
+            Move::Look(seconds) => {
+                self.now += Duration::from_secs(seconds);
+                self.with(|state, now, work| state.look_after(now, work));
+            }
+            Move::Limits {
+                per_key,
+                total,
+                min_idle,
+                max_idle,
+            } => {
+                self.has_shrunk = true;
+                let limits = Limits {
+                    max_per_key: per_key,
+                    max_total: total,
+                    min_idle,
+                    max_idle_per_key: max_idle,
+                    ..limits()
+                };
+                self.with(|state, now, work| state.set_limits(limits, now, work));
+            }
+            Move::Retire(key) => {
+                self.with(|state, now, work| state.retire(key.as_ref(), now, work))
+            }
+            Move::Close => self.with(|state, now, work| state.close_all(now, work)),
+        }
+    }
+
+    fn is_served(&self, number: u64) -> bool {
+        self.state.has_served(number)
+    }
+
+    fn check(&self) {
+        let sizes = self.state.sizes();
+        assert_eq!(sizes.connecting, self.dials.len());
+        assert_eq!(sizes.in_use, self.out.len());
+        let served = self
+            .waiters
+            .iter()
+            .filter(|(_, number)| self.is_served(*number));
+        let served_well = served
+            .clone()
+            .filter(|(_, number)| self.state.has_served_well(*number))
+            .count();
+        assert_eq!(sizes.waiting, self.waiters.len() - served.count());
+        let there =
+            sizes.idle + served_well + self.out.len() + self.checks.len() + self.dials.len();
+        assert_eq!(sizes.total, there);
+        let limits = &self.state.limits;
+        if !self.has_shrunk {
+            assert!(sizes.total <= limits.max_total, "{sizes:?}");
+        }
+        let mut keys: HashMap<u8, (usize, usize, usize)> = HashMap::new();
+        for (key, number) in &self.waiters {
+            let count = keys.entry(**key).or_default();
+            count.0 += usize::from(!self.is_served(*number));
+            count.2 += usize::from(self.state.has_served_well(*number));
+        }
+        for (key, _) in &self.dials {
+            keys.entry(**key).or_default().1 += 1;
+        }
+        let others = self
+            .out
+            .iter()
+            .map(|(key, ..)| key)
+            .chain(self.checks.iter().map(|(key, _)| key));
+        for key in others {
+            keys.entry(**key).or_default().2 += 1;
+        }
+        for (key, (waiting, dials, others)) in keys {
+            let idle = self.state.idle_of(key);
+            assert!(
+                waiting == 0 || idle == 0,
+                "{key}: one waits beside an idle connection"
+            );
+            let size = dials + others + idle;
+            assert!(self.has_shrunk || size <= limits.max_per_key);
+            let is_pausing = self.pauses.iter().any(|pausing| **pausing == key);
+            let is_full = size >= limits.max_per_key;
+            let has_no_room = sizes.total >= limits.max_total && sizes.idle == 0;
+            let is_probing = dials > 0 && self.state.fails(key);
+            assert!(
+                waiting <= dials || is_pausing || is_full || has_no_room || is_probing,
+                "{key}: {waiting} wait for {dials} dials, though more could be made: {sizes:?}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_line_stands_still(moves in prop::collection::vec(any_move(), 1..150)) {
+        let mut world = World::new();
+        for each in moves {
+            world.play(each);
+            world.check();
+        }
+        // Everything comes to an end: all come back, dials succeed, and who still waits is served.
+        let mut rounds = 0;
+        while !world.waiters.is_empty() || !world.out.is_empty() || !world.dials.is_empty() || !world.checks.is_empty() {
+            for each in [Move::PauseOver(0), Move::Dialled(0), Move::Checked(0, true), Move::Claim(rounds), Move::GiveBack(0)] {
+                world.play(each);
+                world.check();
+            }
+            rounds += 1;
+            prop_assert!(rounds < 5000, "somebody waits for ever");
+        }
+        world.play(Move::Close);
+        let sizes = world.state.sizes();
+        prop_assert_eq!((sizes.total, sizes.idle, sizes.waiting), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_pool_may_close_at_any_moment(
+        before in prop::collection::vec(any_move(), 1..60),
+        after in prop::collection::vec(any_move(), 1..60),
+    ) {
+        let mut world = World::new();
+        before.into_iter().for_each(|each| world.play(each));
+        world.play(Move::Close);
+        prop_assert_eq!(world.state.sizes().waiting, 0);
+        let dials = world.dials.len();
+        for each in after {
+            world.play(each);
+            world.check();
+        }
+        prop_assert!(world.dials.len() <= dials);
+        prop_assert_eq!(world.state.sizes().idle, 0);
+    }
+}
