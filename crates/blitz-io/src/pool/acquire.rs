@@ -60,22 +60,55 @@ struct Ticket<'a, M: Manager> {
 
 impl<M: Manager> Ticket<'_, M> {
     async fn lease(&mut self) -> Result<Lease<M>, AcquireError<M::Error>> {
+        let mut slot = self.wait().await?;
         loop {
-            self.phase = AcquirePhase::Wait;
-            let mut slot = poll_fn(|cx| self.poll_slot(cx)).await?;
             let is_new = slot.member().uses == 0;
             self.phase = AcquirePhase::Check;
-            if !is_new && !self.is_good(&mut slot).await {
-                continue;
-            }
-            let (key, connection) = slot.parts();
-            match self.shared.manager.before_acquire(&key, connection).await {
-                Ok(()) => return Ok(Lease::new(slot)),
-                Err(error) if is_new => {
-                    let error = Arc::new(ConnectError::Failed(error));
-                    return Err(AcquireError::Connect(error));
+            if is_new || self.is_good(&mut slot).await {
+                let (key, connection) = slot.parts();
+                match self.shared.manager.before_acquire(&key, connection).await {
+                    Ok(()) => return Ok(Lease::new(slot)),
+                    Err(error) if is_new => {
+                        let error = Arc::new(ConnectError::Failed(error));
+                        return Err(AcquireError::Connect(error));
+                    }
+                    Err(_) => {}
                 }
-                Err(_) => {}
+            }
+            let again = self.again.expect("who got something had a number");
+            let entered = slot.exchange(again, self.holder());
+            slot = match self.place(entered) {
+                Some(slot) => slot?,
+                None => self.wait().await?,
+            };
+        }
+    }
+
+    fn holder(&self) -> (Instant, &'static Location<'static>, u64) {
+        (Instant::now(), self.place, waiting::current_task())
+    }
+
+    async fn wait(&mut self) -> Result<Slot<M>, AcquireError<M::Error>> {
+        self.phase = AcquirePhase::Wait;
+        poll_fn(|cx| self.poll_slot(cx)).await
+    }
+
+    /// Takes what it was given, or its place in the line.
+    fn place(
+        &mut self,
+        entered: Entered<M::Key, M::Connection>,
+    ) -> Option<Result<Slot<M>, AcquireError<M::Error>>> {
+        match entered {
+            Entered::Closed => Some(Err(AcquireError::Closed)),
+            Entered::Taken(key, member, holder) => {
+                self.again.get_or_insert(holder);
+                Some(Ok(Slot::held(Arc::clone(self.shared), key, member, holder)))
+            }
+            Entered::Waits(key, number) => {
+                self.again = Some(number);
+                self.has_waited = true;
+                self.waits = Some((key, number));
+                None
             }
         }
     }
@@ -94,26 +127,13 @@ impl<M: Manager> Ticket<'_, M> {
     fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot<M>, AcquireError<M::Error>>> {
         let progress = ready!(budget::poll_proceed(cx));
         let shared = self.shared;
-        let holder = (Instant::now(), self.place, waiting::current_task());
+        let holder = self.holder();
         if self.waits.is_none() {
             let entered =
                 shared.with(|state, work| state.enter(self.key, self.again, holder, work));
-            match entered {
-                Entered::Closed => {
-                    progress.made_progress();
-                    return Poll::Ready(Err(AcquireError::Closed));
-                }
-                Entered::Taken(key, member, holder) => {
-                    progress.made_progress();
-                    self.again.get_or_insert(holder);
-                    let slot = Slot::held(Arc::clone(shared), key, member, holder);
-                    return Poll::Ready(Ok(slot));
-                }
-                Entered::Waits(key, number) => {
-                    self.again = Some(number);
-                    self.has_waited = true;
-                    self.waits = Some((key, number));
-                }
+            if let Some(slot) = self.place(entered) {
+                progress.made_progress();
+                return Poll::Ready(slot);
             }
         }
         let Some((key, number)) = &self.waits else {
@@ -127,10 +147,8 @@ impl<M: Manager> Ticket<'_, M> {
             return Poll::Pending;
         };
         progress.made_progress();
-        let key = self
-            .waits
-            .take()
-            .map_or_else(|| unreachable!("it waited"), |(key, _)| key);
+        let key = Arc::clone(key);
+        self.waits = None;
         Poll::Ready(
             claimed.map(|(member, holder)| Slot::held(Arc::clone(shared), key, member, holder)),
         )

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use super::manage::{Manager, OnReturn};
 use super::metrics::{CloseReason, ns};
 use super::shared::Shared;
-use super::state::Member;
+use super::state::{Entered, Member};
 use crate::time::{Instant, timeout};
 
 /// A connection on its way through someone's hands. Dropped with a connection in it, it closes that: only [`give_back`](Self::give_back)
@@ -116,6 +117,22 @@ impl<M: Manager> Slot<M> {
             member.idle_since = now;
         }
         self.give_back(now);
+    }
+
+    /// It is no good: another is wanted, at the place in the line that `again` is.
+    pub(super) fn exchange(
+        mut self,
+        again: u64,
+        place: (Instant, &'static Location<'static>, u64),
+    ) -> Entered<M::Key, M::Connection> {
+        let member = self.member.take().expect(GONE);
+        let (key, holder, reason) = (&self.key, self.holder, self.reason);
+        self.shared.with(|state, work| {
+            if let Some(holder) = holder {
+                state.holders.remove(&holder);
+            }
+            state.exchange(key, (member.connection, reason), again, place, work)
+        })
     }
 
     fn close(&mut self, reason: CloseReason) {
@@ -250,14 +267,11 @@ impl<M: Manager> Drop for Lease<M> {
     }
 }
 
-impl<M: Manager> fmt::Debug for Lease<M>
-where
-    M::Connection: fmt::Debug,
-{
+/// Without the connection, which need not know how.
+impl<M: Manager> fmt::Debug for Lease<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("connection", &**self)
-            .field("uses", &self.uses())
+            .field("uses", &self.slot.member.as_ref().map(|member| member.uses))
             .finish_non_exhaustive()
     }
 }

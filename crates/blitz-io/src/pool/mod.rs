@@ -170,7 +170,7 @@ impl<M: Manager> Pool<M> {
                 let is_fresh = state.newest_idle(key).is_some_and(|member| {
                     now.duration_since(member.seen) <= self.shared.times.check_after
                 });
-                let (key, member) = is_fresh.then(|| state.take_idle(key)).flatten()?;
+                let (key, member) = is_fresh.then(|| state.take_idle(key, work)).flatten()?;
                 let number = state.hold(holder, work);
                 state.counters.direct += 1;
                 Some((key, member, number))
@@ -255,8 +255,9 @@ impl<M: Manager> Pool<M> {
         if timeout(grace, drained).await.is_ok() {
             return 0;
         }
+        let out = shared.with(|state, _| state.sizes().in_use);
         shared.revoked.cancel();
-        self.metrics().in_use
+        out
     }
 
     /// Whether the pool was closed, or its runtime has ended.

@@ -90,6 +90,9 @@ impl<M: Manager> Shared<M> {
         for waker in work.wakers {
             waker.wake();
         }
+        for (key, connection) in work.closing {
+            self.close(key, connection);
+        }
         for (key, generation) in work.dials {
             let attempt = Attempt {
                 shared: Arc::clone(self),
@@ -104,9 +107,6 @@ impl<M: Manager> Shared<M> {
         }
         for (key, member) in work.checks {
             self.check(Slot::checked(Arc::clone(self), key, member));
-        }
-        for (key, connection) in work.closing {
-            self.close(key, connection);
         }
         for (held, place, task) in work.leaks {
             let name = &*self.name;

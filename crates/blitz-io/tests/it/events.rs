@@ -11,8 +11,8 @@ use tracing::{Event, Metadata, Subscriber};
 use crate::harness::{Flavor, each_case, guarded};
 
 /// Keeps every event of the runtime's as one line: level, message, fields.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<String>>>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Arc<Mutex<Vec<String>>>);
 
 impl Subscriber for Kept {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -48,7 +48,7 @@ impl Visit for Line {
 
 impl Kept {
     /// Whether an event holds all these words.
-    fn has(&self, words: &[&str]) -> bool {
+    pub(crate) fn has(&self, words: &[&str]) -> bool {
         let kept = self.0.lock().unwrap();
         kept.iter()
             .any(|line| words.iter().all(|word| line.contains(word)))

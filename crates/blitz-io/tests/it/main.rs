@@ -39,6 +39,7 @@ mod net_udp;
 mod net_unix;
 #[cfg(unix)]
 mod net_unix_datagram;
+mod pool;
 mod priority;
 #[cfg(unix)]
 mod process;

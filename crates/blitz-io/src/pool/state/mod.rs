@@ -288,7 +288,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         if self.phase == Phase::Closed {
             return Entered::Closed;
         }
-        if let Some((key, member)) = self.take_idle(key) {
+        if let Some((key, member)) = self.take_idle(key, work) {
             let holder = self.hold(holder, work);
             return Entered::Taken(key, member, holder);
         }
@@ -300,13 +300,39 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         Entered::Waits(key, number)
     }
 
+    /// What somebody got is no good: it is closed, and who had it is in the line at its old place before anybody else can be served.
+    pub(super) fn exchange(
+        &mut self,
+        key: &Arc<K>,
+        bad: (C, CloseReason),
+        again: u64,
+        holder: (Instant, &'static Location<'static>, u64),
+        work: &mut Work<K, C, E>,
+    ) -> Entered<K, C>
+    where
+        K: Clone,
+    {
+        self.close(key, bad.0, bad.1, work);
+        let entered = self.enter(key, Some(again), holder, work);
+        self.settle(key, work);
+        entered
+    }
+
     /// An idle connection, the newest.
-    pub(super) fn take_idle(&mut self, key: &K) -> Option<(Arc<K>, Member<C>)> {
+    pub(super) fn take_idle(
+        &mut self,
+        key: &K,
+        work: &mut Work<K, C, E>,
+    ) -> Option<(Arc<K>, Member<C>)> {
         let member = self.shelves.get_mut(key)?.idle.pop_back()?;
         let key = self
             .idle_order
             .remove(&member.stamp)
             .expect("what is idle is in the order");
+        if self.limits.min_idle > 0 {
+            // Another takes its place.
+            self.settle(&key, work);
+        }
         Some((key, member))
     }
 
