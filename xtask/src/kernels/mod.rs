@@ -19,7 +19,13 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The crates whose tests meet the kernel.
-const CRATES: [&str; 3] = ["blitz-sys", "blitz-driver", "blitz-io"];
+const CRATES: [&str; 5] = [
+    "blitz-sys",
+    "blitz-driver",
+    "blitz-sync",
+    "blitz-http",
+    "blitz-io",
+];
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// How long one test program may take in the guest; it is ended there.
 const PROGRAM_SECONDS: u64 = 1800;

@@ -162,7 +162,9 @@ impl Kernel {
             Opcode::SENDMSG | Opcode::SENDMSG_ZC => {
                 // SAFETY: the caller's.
                 let header = unsafe { address.cast::<libc::msghdr>().read_volatile() };
-                (0..header.msg_iovlen)
+                // Its type is the C library's choice.
+                let count: usize = header.msg_iovlen as _;
+                (0..count)
                     .map(|n| {
                         // SAFETY: the caller's.
                         let part = unsafe { header.msg_iov.wrapping_add(n).read_volatile() };
