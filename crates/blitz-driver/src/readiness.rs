@@ -6,12 +6,13 @@
 
 use std::fmt;
 use std::io;
-use std::task::Waker;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicI32, AtomicU64};
-use blitz_core::wake::WakeSlot;
+use blitz_core::wake::{WakeBatch, WakeSlot};
 
 use crate::interest::{Direction, Interest, Ready, ReadyEvent};
 
@@ -21,6 +22,7 @@ use crate::interest::{Direction, Interest, Ready, ReadyEvent};
 ///  bit   40      WAITERS   somebody stands in the list
 ///  bit   41      FAILED    the resource could not be armed; why is in `errno`
 ///  bit   42      SHUTDOWN  the driver is gone
+///  bit   43      AHEAD     a stream takes what comes before it is asked for
 ///
 ///  move         who       what changes
 ///  publish      driver    READY grows, TICK counts
@@ -29,6 +31,8 @@ use crate::interest::{Direction, Interest, Ready, ReadyEvent};
 ///  leave_list   anyone    not WAITERS, under the list's lock
 ///  fail         driver    FAILED
 ///  shut_down    driver    SHUTDOWN
+///  begin_ahead  a task    AHEAD, under the stream's lock
+///  end_ahead    a task    not AHEAD, under the stream's lock
 /// ```
 struct Word(AtomicU64);
 
@@ -38,6 +42,7 @@ const TICK: u64 = 0xffff_ffff << TICK_SHIFT;
 const WAITERS: u64 = 1 << 40;
 const FAILED: u64 = 1 << 41;
 const SHUTDOWN: u64 = 1 << 42;
+const AHEAD: u64 = 1 << 43;
 
 /// What the word was at one moment.
 #[derive(Clone, Copy)]
@@ -112,6 +117,23 @@ impl Word {
     fn leave_list(&self) {
         // ORDERING: Relaxed: only ever with the list's lock, under which the bit is looked at again before it matters.
         self.0.fetch_and(!WAITERS, Relaxed);
+    }
+
+    fn begin_ahead(&self) {
+        // ORDERING: Relaxed: what the stream takes it tells of by `publish`, a later change of this same word: who has seen that
+        // one and looks here again sees this one.
+        self.0.fetch_or(AHEAD, Relaxed);
+    }
+
+    fn end_ahead(&self) {
+        // ORDERING: Relaxed: as above; out of date it costs a look into an empty stream.
+        self.0.fetch_and(!AHEAD, Relaxed);
+    }
+
+    #[inline]
+    fn is_ahead(&self) -> bool {
+        // ORDERING: Relaxed: see `begin_ahead`.
+        self.0.load(Relaxed) & AHEAD != 0
     }
 
     /// FAILED or SHUTDOWN: for good.
@@ -272,6 +294,22 @@ impl Source {
         self.word.publish(ready);
     }
 
+    /// A stream takes what comes before it is asked for, and tells everyone of it by [`Wake`].
+    pub(crate) fn begin_ahead(&self) {
+        self.word.begin_ahead();
+    }
+
+    /// It has nothing any more, and takes no more.
+    pub(crate) fn end_ahead(&self) {
+        self.word.end_ahead();
+    }
+
+    /// True from the one to the other.
+    #[inline]
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.word.is_ahead()
+    }
+
     /// An event came: hands the wakers of everyone whom it concerns to `wake`, which must not call them yet.
     #[inline]
     pub(crate) fn deliver(&self, ready: Ready, wake: &mut dyn FnMut(Waker)) {
@@ -330,6 +368,26 @@ impl Source {
             return blitz_sys::errno::error(self.errno.load(Relaxed));
         }
         shutting_down()
+    }
+}
+
+/// Called when a stream has something for those who read the resource: all of them are told, as by an event.
+impl Wake for Source {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let (mut first, mut rest) = (WakeBatch::new(), Vec::new());
+        self.deliver(Ready::READABLE, &mut |waker| {
+            if first.is_full() {
+                rest.push(waker);
+            } else {
+                first.push(waker);
+            }
+        });
+        first.wake_all();
+        rest.into_iter().for_each(Waker::wake);
     }
 }
 

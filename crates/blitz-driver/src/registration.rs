@@ -203,6 +203,35 @@ impl Registration {
         }
     }
 
+    /// The place where events meet those who wait.
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// Stands in the list of those who wait until something of `mask` is ready, with `id` as the place there.
+    ///
+    /// An event of the driver comes only if it `arms`; else somebody else has to tell of one.
+    pub(crate) fn poll_listed(
+        &self,
+        id: &mut Option<u64>,
+        mask: Ready,
+        waker: &Waker,
+        arms: bool,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let mut event = self.source.look(mask)?;
+        if event.ready.is_empty() {
+            event = self.source.join(id, mask, waker)?;
+        }
+        if !event.ready.is_empty() {
+            return Poll::Ready(Ok(event));
+        }
+        if arms {
+            self.ensure_armed()?;
+        }
+        waiting::note(&READY, self.fd.as_raw_fd() as u64, None);
+        Poll::Pending
+    }
+
     /// Says that the resource was not ready after all, as of `event`: nothing happens if another event came since.
     ///
     /// What closed stays closed, but of what is [`reopening`](Self::reopening).
@@ -470,17 +499,8 @@ impl Future for Readiness<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // No budget is asked here: waiting moves no bytes, and a call that finds the resource ready must be told so.
         let this = &mut *self;
-        let source = &this.registration.source;
-        let mut event = source.look(this.mask)?;
-        if event.ready.is_empty() {
-            event = source.join(&mut this.id, this.mask, cx.waker())?;
-        }
-        if event.ready.is_empty() {
-            this.registration.ensure_armed()?;
-            waiting::note(&READY, this.registration.fd.as_raw_fd() as u64, None);
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(event))
+        this.registration
+            .poll_listed(&mut this.id, this.mask, cx.waker(), true)
     }
 }
 

@@ -567,13 +567,15 @@ fn kept_for_a_stream_of_connections() {
         let listener = Registration::new(Arc::new(listener.into()), driver.handle().clone());
         let accepts = Accepts::new();
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(accepts.poll_next(&mut cx, &listener).is_pending());
+        let mut stream = accepts.stream(&listener);
+        assert!(stream.poll_next(&mut cx).is_pending());
         turn(&mut driver);
         let [accept] = kernel.held()[..] else {
             panic!("one accept is armed")
         };
         let (reader, writer) = io::pipe().unwrap();
         kernel.set_mercy(Mercy::TooLate);
+        drop(stream);
         drop((accepts, listener));
         turn(&mut driver);
         work(&kernel, &accept, 0);

@@ -25,7 +25,7 @@ mod submit;
 mod vectored;
 mod zero_copy;
 
-pub use accept::Accepts;
+pub use accept::{AcceptStream, Accepts};
 pub use file::{
     Advise, Allocate, Close, Descriptor, ReadAt, Sync, SyncRange, Truncate, WriteAt, advise,
     allocate, close, read_at, sync, sync_range, truncate, write_at,

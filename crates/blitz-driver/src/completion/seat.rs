@@ -43,6 +43,15 @@ impl Seat {
         self.key
     }
 
+    /// Where the stream stands, for one who does not make it move.
+    pub(super) fn look(&self) -> Found {
+        Found {
+            handle: self.handle.clone(),
+            key: self.key,
+            is_leaving: false,
+        }
+    }
+
     /// Notes on which thread the reader is polled.
     pub(super) fn find(&mut self) -> Found {
         let home = &self.handle;

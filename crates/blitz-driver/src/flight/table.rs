@@ -394,9 +394,9 @@ impl Operations {
     pub(crate) fn abandon_many(&mut self, key: Key, out: &mut Delivery) {
         let (many, group) = self.many(key);
         many.abandon(group, out);
-        if many.is_armed() {
+        if many.pause() {
             self.pending.push_back(cancel_of(key));
-        } else {
+        } else if !many.is_armed() {
             self.remove_many(key, out);
         }
     }

@@ -7,10 +7,11 @@ use std::os::fd::OwnedFd;
 use std::task::Poll;
 
 use blitz_driver::completion::{Accepts, BufferConfig, BufferView, Leases};
-use blitz_driver::{Config, Driver, Registration};
+use blitz_driver::{Config, Driver, Interest, Registration};
 use blitz_sys::completion::Opcode;
+use blitz_sys::descriptor::AsFd as _;
 
-use crate::completion_support::{drain, drive, listener};
+use crate::completion_support::{drain, drive, listener, poll_once};
 use crate::support::{GUARD, on_each, on_ring, tcp_pair, turn_now, turn_until};
 
 fn next(driver: &mut Driver, leases: &Leases, socket: &Registration) -> BufferView {
@@ -38,20 +39,22 @@ fn arm(leases: &Leases, socket: &Registration) {
 }
 
 #[test]
-fn connections_come_one_by_one_and_the_rest_is_closed_with_the_stream() {
+fn connections_come_one_by_one_and_the_rest_is_closed_with_the_listener() {
     on_each(|driver| {
         let (listener, address) = listener(driver);
         let accepts = Accepts::new();
+        let mut stream = accepts.stream(&listener);
         let mut clients = Vec::new();
         let mut taken: Vec<OwnedFd> = Vec::new();
         for _ in 0..100 {
             clients.push(TcpStream::connect(address).unwrap());
-            taken.push(drive(driver, poll_fn(|cx| accepts.poll_next(cx, &listener))).unwrap());
+            taken.push(drive(driver, poll_fn(|cx| stream.poll_next(cx))).unwrap());
         }
         let late = (0..100)
             .map(|_| TcpStream::connect(address).unwrap())
             .collect::<Vec<_>>();
         turn_now(driver);
+        drop(stream);
         drop(accepts);
         drain(driver);
         drop(listener);
@@ -64,6 +67,80 @@ fn connections_come_one_by_one_and_the_rest_is_closed_with_the_stream() {
             );
         }
         drop((clients, taken));
+    });
+}
+
+/// A connection for one who accepts by readiness, with what was accepted ahead first.
+async fn accepted(accepts: &Accepts, listener: &Registration) -> OwnedFd {
+    let accept = || match accepts.take(listener) {
+        Some(taken) => taken,
+        None => blitz_sys::socket::accept(listener.fd().as_fd()).map(|(socket, _)| socket),
+    };
+    listener.async_io(Interest::READABLE, accept).await.unwrap()
+}
+
+#[test]
+fn what_a_dropped_stream_has_accepted_is_left_to_the_others() {
+    on_each(|driver| {
+        let (listener, address) = listener(driver);
+        let accepts = Accepts::new();
+        for round in 0..20 {
+            let mut stream = accepts.stream(&listener);
+            let (_, waker) = crate::support::Counter::new();
+            let mut cx = std::task::Context::from_waker(&waker);
+            assert!(stream.poll_next(&mut cx).is_pending());
+            let mut clients = Vec::new();
+            let mut connect = |count: usize| {
+                clients.extend((0..count).map(|_| TcpStream::connect(address).unwrap()));
+            };
+            connect(round % 7);
+            turn_now(driver);
+            connect(round % 3);
+            drop(stream);
+            connect(round % 5 + 1);
+            for mut client in clients {
+                client.write_all(&[round as u8]).unwrap();
+                // No order is promised between those ahead and the backlog: each has one of its own.
+                let mut socket = TcpStream::from(drive(driver, accepted(&accepts, &listener)));
+                socket.set_nonblocking(false).unwrap();
+                let mut byte = [0];
+                socket.read_exact(&mut byte).unwrap();
+                assert_eq!(byte, [round as u8]);
+            }
+        }
+        drop(accepts);
+        drain(driver);
+        assert_eq!(armed(driver, Opcode::ACCEPT), 0);
+    });
+}
+
+#[test]
+fn who_waits_for_readiness_gets_what_a_stream_has_accepted() {
+    on_each(|driver| {
+        let (listener, address) = listener(driver);
+        let accepts = Accepts::new();
+        // It waits before there is a stream.
+        let mut waits = Box::pin(accepted(&accepts, &listener));
+        assert!(poll_once(waits.as_mut()).is_pending());
+        turn_now(driver);
+        let mut stream = accepts.stream(&listener);
+        let (_, waker) = crate::support::Counter::new();
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert!(stream.poll_next(&mut cx).is_pending());
+        turn_now(driver);
+        let mut clients = vec![TcpStream::connect(address).unwrap()];
+        let mut taken = vec![drive(driver, waits)];
+        // And more often than the stream takes ahead.
+        for _ in 0..BufferConfig::default().per_listener * 2 {
+            clients.push(TcpStream::connect(address).unwrap());
+        }
+        while taken.len() < clients.len() {
+            taken.push(drive(driver, accepted(&accepts, &listener)));
+        }
+        drop(stream);
+        drain(driver);
+        clients.push(TcpStream::connect(address).unwrap());
+        taken.push(drive(driver, accepted(&accepts, &listener)));
     });
 }
 
@@ -386,8 +463,9 @@ fn no_connection_is_lost_when_the_stream_moves_to_the_ring_that_polls_it() {
     }
     let (listener, address) = listener(&first);
     let accepts = Accepts::new();
+    let mut stream = accepts.stream(&listener);
     let mut clients = vec![TcpStream::connect(address).unwrap()];
-    let taken = drive(&mut first, poll_fn(|cx| accepts.poll_next(cx, &listener)));
+    let taken = drive(&mut first, poll_fn(|cx| stream.poll_next(cx)));
     let mut taken = vec![taken.unwrap()];
     turn_now(&mut first);
     assert_eq!(armed(&first, Opcode::ACCEPT), 1);
@@ -399,7 +477,7 @@ fn no_connection_is_lost_when_the_stream_moves_to_the_ring_that_polls_it() {
         clients.push(TcpStream::connect(address).unwrap());
         let (_, waker) = crate::support::Counter::new();
         let mut cx = std::task::Context::from_waker(&waker);
-        while let Poll::Ready(socket) = accepts.poll_next(&mut cx, &listener) {
+        while let Poll::Ready(socket) = stream.poll_next(&mut cx) {
             taken.push(socket.unwrap());
         }
         turn_now(&mut first);
@@ -407,7 +485,7 @@ fn no_connection_is_lost_when_the_stream_moves_to_the_ring_that_polls_it() {
     }
     clients.push(TcpStream::connect(address).unwrap());
     while taken.len() < clients.len() {
-        let socket = drive(&mut second, poll_fn(|cx| accepts.poll_next(cx, &listener)));
+        let socket = drive(&mut second, poll_fn(|cx| stream.poll_next(cx)));
         taken.push(socket.unwrap());
     }
     // Each client's bytes come out of a socket of its own.
@@ -419,6 +497,7 @@ fn no_connection_is_lost_when_the_stream_moves_to_the_ring_that_polls_it() {
         socket.set_nonblocking(false).unwrap();
         assert_eq!(socket.read(&mut [0; 8]).unwrap(), 1);
     }
+    drop(stream);
     drop(accepts);
     second.unbind();
 }

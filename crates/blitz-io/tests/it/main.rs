@@ -25,6 +25,7 @@ mod insight;
 mod inspect;
 mod macros;
 mod mixed_io;
+mod net_accept;
 mod net_cancel;
 mod net_echo;
 mod net_faults;

@@ -3,15 +3,12 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
-use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
 use blitz_io::net::{TcpListener, TcpStream, bytes_copied, splice};
 use blitz_io::task;
-
-use futures::future::Either;
 
 use crate::harness::{FLAVORS, each_case, on_every, within};
 
@@ -317,16 +314,9 @@ fn incoming_connections_are_accepted_ahead() {
                 assert_eq!(usize::from(byte[0]), who / 100);
             }
             drop(incoming);
-            // Until the kernel has heard of it, it may accept for the dropped stream, and closes: then try again.
-            loop {
-                let mut client = TcpStream::connect(addr).await.unwrap();
-                let mut byte = [0];
-                let closed = pin!(client.read(&mut byte));
-                match futures::future::select(pin!(listener.accept()), closed).await {
-                    Either::Left((accepted, _)) => break drop(accepted.unwrap()),
-                    Either::Right((end, _)) => assert!(!matches!(end, Ok(1..)), "{end:?}"),
-                }
-            }
+            let client = TcpStream::connect(addr).await.unwrap();
+            let (_, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
         });
     });
 }

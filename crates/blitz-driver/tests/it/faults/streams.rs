@@ -24,13 +24,14 @@ fn streams_of_connections_survive_each_fault() {
         for fault in refusals.into_iter().chain([Fault::Once, Fault::Late(4)]) {
             let (listener, address) = listener(driver);
             let accepts = Accepts::new();
+            let mut stream = accepts.stream(&listener);
             plan.add(Opcode::ACCEPT, fault);
             let mut clients = Vec::new();
             let mut errors = Vec::new();
             for _ in 0..5 {
                 clients.push(TcpStream::connect(address).unwrap());
                 loop {
-                    match drive(driver, poll_fn(|cx| accepts.poll_next(cx, &listener))) {
+                    match drive(driver, poll_fn(|cx| stream.poll_next(cx))) {
                         Ok(socket) => {
                             drop(socket);
                             break;
@@ -45,6 +46,7 @@ fn streams_of_connections_survive_each_fault() {
                 Fault::Short => unreachable!("not one of them"),
             };
             assert_eq!(errors, told, "{fault:?}");
+            drop(stream);
             drop(accepts);
             drain(driver);
         }

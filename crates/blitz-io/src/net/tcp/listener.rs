@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use blitz_core::waiting::{Resource, Site, UNKNOWN};
-use blitz_driver::completion::Accepts;
+use blitz_driver::completion::{AcceptStream, Accepts};
 use blitz_driver::{Direction, Registration};
 use blitz_sys::descriptor::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use blitz_sys::socket::{self, SockRef};
@@ -50,6 +50,8 @@ use crate::net::{TcpSocket, ToSocketAddrs, error};
 /// ```
 pub struct TcpListener {
     pub(crate) io: Registration,
+    /// What streams have accepted ahead.
+    accepts: Accepts,
 }
 
 impl TcpListener {
@@ -109,15 +111,17 @@ impl TcpListener {
     pub(super) fn new(fd: OwnedFd, driver: blitz_driver::Handle) -> TcpListener {
         TcpListener {
             io: Registration::new(Arc::new(fd), driver),
+            accepts: Accepts::new(),
         }
     }
 
     /// Waits for a connection; returns it and the address of its other end.
     ///
-    /// While a stream of [`incoming`](TcpListener::incoming) lives, that takes the connections, and this waits.
+    /// Any number of tasks may call it at once, also beside streams of [`incoming`](TcpListener::incoming): each connection goes to
+    /// one of them.
     ///
     /// # Cancel safety
-    /// Safe: a dropped `accept` has accepted nothing.
+    /// Safe: a dropped `accept` has taken nothing.
     ///
     /// # Errors
     /// Those of `accept(2)`. When no descriptor is left the text says so and what helps; the listener stays usable, and the
@@ -126,10 +130,7 @@ impl TcpListener {
     pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
         static CALL: Site = Site::new("TcpListener::accept", Resource::Descriptor);
         call(&CALL, self.as_raw_fd() as u64, async move {
-            let accepted = self
-                .io
-                .async_io(Interest::READABLE, || socket::accept(self.as_fd()))
-                .await;
+            let accepted = self.io.async_io(Interest::READABLE, || self.next()).await;
             self.accepted(accepted)
         })
     }
@@ -139,11 +140,19 @@ impl TcpListener {
     /// # Errors
     /// As there.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let accepted = ready!(
-            self.io
-                .poll_io(cx, Direction::Read, || socket::accept(self.as_fd()))
-        );
+        let accepted = ready!(self.io.poll_io(cx, Direction::Read, || self.next()));
         Poll::Ready(self.accepted(accepted))
+    }
+
+    /// The next connection that is here already.
+    #[inline]
+    fn next(&self) -> io::Result<(OwnedFd, SocketAddr)> {
+        while let Some(taken) = self.accepts.take(&self.io) {
+            if let Some(taken) = with_peer(taken).transpose() {
+                return taken;
+            }
+        }
+        socket::accept(self.as_fd())
     }
 
     fn accepted(
@@ -164,13 +173,11 @@ impl TcpListener {
 
     /// The connections one after the other, as a stream that never ends by itself.
     ///
-    /// Where the kernel can, one entry of the ring stays armed and accepts ahead of the reader, without a system call for each
-    /// connection; those not taken are closed when the stream is dropped, and so is one that comes in the moment until the
-    /// kernel has heard of it. Use [`accept`](TcpListener::accept) where no connection may be lost so.
-    ///
-    /// One listener is served in one of the two ways at a time. While a stream that was polled lives, it takes every connection: an
-    /// [`accept`](TcpListener::accept) beside it, or a second stream, may wait for as long as that one takes all, also those that
-    /// its reader never asks for. When the stream is dropped the others go on.
+    /// Where the kernel can, one entry of the ring stays armed while a stream lives that was polled, and accepts up to 64 connections
+    /// ahead of the readers, without a system call for each. They belong to the listener: whoever asks next gets them, be it this stream,
+    /// another, or [`accept`](TcpListener::accept), which may all be used side by side and one after the other. A dropped stream
+    /// loses none. Those that nobody has asked for are closed with the listener, as are those in its queue; and by
+    /// [`into_std`](TcpListener::into_std).
     ///
     /// # Examples
     /// ```
@@ -189,7 +196,7 @@ impl TcpListener {
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming {
             listener: self,
-            accepts: Accepts::new(),
+            accepts: self.accepts.stream(&self.io),
         }
     }
 
@@ -209,12 +216,17 @@ impl TcpListener {
         ))
     }
 
-    /// Gives the listener back to the standard library, still in non-blocking mode.
+    /// Gives the listener back to the standard library, still in non-blocking mode. Connections that a stream of
+    /// [`incoming`](TcpListener::incoming) had accepted ahead, and that nobody took, are closed, and so is one that comes before the
+    /// kernel has heard that the stream is gone.
     ///
     /// # Errors
     /// When a second descriptor is needed, since operations in flight hold the first, and cannot be made.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        into_fd(self.io).map(Into::into)
+        let TcpListener { io, accepts } = self;
+        // It may hold the descriptor.
+        drop(accepts);
+        into_fd(io).map(Into::into)
     }
 
     /// The address that is listened on.
@@ -242,12 +254,23 @@ impl TcpListener {
     }
 }
 
+/// A socket that was accepted ahead, with the address of its other end; `None` if nobody is there to be served.
+fn with_peer(accepted: io::Result<OwnedFd>) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
+    let fd = accepted?;
+    match socket::peer_addr(fd.as_fd()) {
+        Ok(addr) => Ok(Some((fd, addr))),
+        // It was reset while it waited for us.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The connections that reach a listener: see [`TcpListener::incoming`].
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a> {
     listener: &'a TcpListener,
-    accepts: Accepts,
+    accepts: AcceptStream<'a>,
 }
 
 impl Incoming<'_> {
@@ -264,13 +287,7 @@ impl Incoming<'_> {
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         loop {
-            let accepted = ready!(self.accepts.poll_next(cx, &self.listener.io));
-            let accepted = accepted.and_then(|fd| match socket::peer_addr(fd.as_fd()) {
-                Ok(addr) => Ok(Some((fd, addr))),
-                // It was reset while it waited for us: nobody is there to be served.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
-                Err(error) => Err(error),
-            });
+            let accepted = with_peer(ready!(self.accepts.poll_next(cx)));
             if let Some(accepted) = accepted.transpose() {
                 return Poll::Ready(self.listener.accepted(accepted));
             }
