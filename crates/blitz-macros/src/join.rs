@@ -6,6 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Expr, Ident, Result, Token, parenthesized};
 
+use crate::select::row;
+
 /// What stands between the parentheses, behind the path of the face in parentheses of its own.
 struct Join {
     face: TokenStream,
@@ -118,12 +120,34 @@ impl Join {
             };
             (state, polls)
         };
+        let (pinned, split) = match ends {
+            Ends::Together => (
+                quote! { #(let mut #names = ::core::pin::pin!(#face::macros::support::MaybeDone::new(#exprs));)* },
+                quote! {},
+            ),
+            // One pointer to all of them, not one to each, since a future and its result are no smaller than a word and a half.
+            Ends::AtAnError => {
+                let row = row(&face, &names);
+                (
+                    quote! {
+                        #(let #names = #face::macros::support::MaybeDone::new(#exprs);)*
+                        let mut row = ::core::pin::pin!(#row);
+                    },
+                    quote! {
+                        let rest = row.as_mut();
+                        #(let (mut #names, rest) = rest.split();)*
+                        let _ = rest;
+                    },
+                )
+            }
+        };
         quote! {{
-            #(let mut #names = ::core::pin::pin!(#face::macros::support::MaybeDone::new(#exprs));)*
+            #pinned
             #state
             ::core::future::poll_fn(move |cx| {
                 #[allow(unused_mut)]
                 let mut is_pending = false;
+                #split
                 #polls
                 if is_pending {
                     return ::core::task::Poll::Pending;

@@ -203,6 +203,7 @@ impl Select {
             return nobody;
         }
         let total = count as u32;
+        let row = row(&face, &futures);
         // Everything with a name of ours is out of the user's sight by its span (mixed_site).
         quote! {{
             #[doc(hidden)]
@@ -220,15 +221,20 @@ impl Select {
                 // A `let` of its own: what an expression borrows of a temporary lives as long as the block.
                 #(
                     let #futures = #exprs;
-                    let mut #futures = ::core::pin::pin!(::core::future::IntoFuture::into_future(#futures));
+                    let #futures = ::core::future::IntoFuture::into_future(#futures);
                 )*
-                ::core::future::poll_fn(|cx| {
+                // One pointer to all of them, not one to each.
+                let mut row = ::core::pin::pin!(#row);
+                ::core::future::poll_fn(move |cx| {
                     if #face::macros::support::has_no_budget(cx) {
                         return ::core::task::Poll::Pending;
                     }
                     #[allow(unused_mut)]
                     let mut is_pending = false;
                     let start: u32 = #start;
+                    let rest = row.as_mut();
+                    #(let (mut #futures, rest) = rest.split();)*
+                    let _ = rest;
                     for step in 0..#total {
                         match #face::macros::support::turn(start, step, #total) {
                             #(#indices => {
@@ -270,6 +276,13 @@ impl Select {
             }
         }}
     }
+}
+
+/// What `names` stand for, in a row.
+pub(crate) fn row(face: &TokenStream, names: &[Ident]) -> TokenStream {
+    names.iter().rev().fold(quote! { () }, |rest, name| {
+        quote! { #face::macros::support::Row::new(#name, #rest) }
+    })
 }
 
 /// The pattern without its bindings, so that asking whether a value fits moves nothing out of it.

@@ -38,6 +38,30 @@ pin_project! {
     }
 }
 
+pin_project! {
+    /// A future and those behind it, which all one pointer leads to.
+    #[derive(Debug)]
+    pub struct Row<F, R> {
+        #[pin]
+        first: F,
+        #[pin]
+        rest: R,
+    }
+}
+
+impl<F, R> Row<F, R> {
+    /// `first` before `rest`, which is another row or `()`.
+    pub fn new(first: F, rest: R) -> Self {
+        Self { first, rest }
+    }
+
+    /// The first one, and the others.
+    pub fn split(self: Pin<&mut Self>) -> (Pin<&mut F>, Pin<&mut R>) {
+        let this = self.project();
+        (this.first, this.rest)
+    }
+}
+
 impl<F: Future> MaybeDone<F> {
     /// A future that runs.
     pub fn new(future: impl IntoFuture<IntoFuture = F, Output = F::Output>) -> Self {
