@@ -8,13 +8,21 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
+use crate::stops;
+pub use crate::stops::Look;
+
 /// The units that a poll begins with.
 pub const UNITS: u32 = 128;
 
 /// The budget of a thread outside any poll, and inside [`with_unconstrained`]: never used up.
 const UNCONSTRAINED: u32 = u32::MAX;
+/// No unit is left. What is above it is so many units.
+const USED_UP: u32 = 1;
+/// As [`USED_UP`], and an operation was refused for it.
+const REFUSED: u32 = 0;
 
 struct Thread {
+    /// One more than the units left, [`REFUSED`], or [`UNCONSTRAINED`].
     left: Cell<u32>,
     forced_yields: Cell<u32>,
     entered: Cell<Entered>,
@@ -66,7 +74,7 @@ fn with_left<R>(left: u32, f: impl FnOnce() -> R) -> R {
 /// Calls `f`, a poll, with a fresh budget; the one before comes back afterwards.
 #[inline]
 pub fn with_budget<R>(f: impl FnOnce() -> R) -> R {
-    with_left(UNITS, f)
+    with_left(USED_UP + UNITS, f)
 }
 
 /// Calls `f` with a budget that is never used up; the one before comes back afterwards.
@@ -83,7 +91,7 @@ pub fn stop() {
 /// May this poll still make progress?
 #[inline]
 pub fn has_remaining() -> bool {
-    thread(true, |thread| thread.left.get() != 0)
+    thread(true, |thread| thread.left.get() > USED_UP) || stops::is_watched()
 }
 
 /// Takes one unit, for an operation about to be tried.
@@ -94,12 +102,12 @@ pub fn has_remaining() -> bool {
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     let before = thread(UNCONSTRAINED, |thread| {
         let left = thread.left.get();
-        if left != 0 && left != UNCONSTRAINED {
+        if left > USED_UP && left != UNCONSTRAINED {
             thread.left.set(left - 1);
         }
         left
     });
-    if before == 0 {
+    if before <= USED_UP {
         return exhausted(cx);
     }
     Poll::Ready(RestoreOnPending {
@@ -109,17 +117,40 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
 }
 
 #[cold]
+#[inline(never)]
 fn exhausted(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    if stops::show(cx) {
+        return Poll::Pending;
+    }
     thread((), |thread| {
-        thread
-            .forced_yields
-            .set(thread.forced_yields.get().wrapping_add(1))
+        // One poll is one yield, however many of its operations are refused.
+        if thread.left.replace(REFUSED) == USED_UP {
+            let yields = thread.forced_yields.get();
+            thread.forced_yields.set(yields.wrapping_add(1));
+        }
     });
     cx.waker().wake_by_ref();
     Poll::Pending
 }
 
-/// How often this thread has refused progress for want of budget since the last call, for a worker's metrics.
+/// Calls `f`, a poll that stops at every leaf: `look` is shown each one, which then says "pending" although nothing will wake it.
+pub fn with_leaves<R>(f: impl FnOnce() -> R, look: &mut Look<'_>) -> R {
+    stops::with_look(|| with_left(REFUSED, f), look)
+}
+
+/// For a leaf that costs no unit: must it say "pending", since this poll [stops](with_leaves) at each?
+#[inline]
+pub fn stops_at_leaf(cx: &mut Context<'_>) -> bool {
+    let is_used_up = thread(UNCONSTRAINED, |thread| thread.left.get()) <= USED_UP;
+    is_used_up && stops::is_watched() && exhausted(cx).is_pending()
+}
+
+/// The function in whose frame a leaf is shown: the frames below it are the leaf's.
+pub fn leaf_address() -> *const () {
+    exhausted as *const ()
+}
+
+/// How many polls of this thread were refused progress for want of budget since the last call, for a worker's metrics.
 #[inline]
 pub fn take_forced_yields() -> u32 {
     thread(0, |thread| thread.forced_yields.replace(0))

@@ -14,5 +14,6 @@ pub mod quiet;
 pub mod register;
 pub mod sharded;
 pub mod slab;
+mod stops;
 pub mod waiting;
 pub mod wake;

@@ -13,6 +13,7 @@ pub use dump::Dump;
 /// What each task awaits: `blitz_io::runtime::dump`.
 pub mod dump {
     pub use blitz_io::runtime::dump::{
-        Backtrace, BacktraceFrame, BacktraceSymbol, Dump, Task, Tasks, Trace,
+        Backtrace, BacktraceFrame, BacktraceSymbol, Dump, Root, Task, Tasks, Trace, TraceMeta,
+        trace_with,
     };
 }

@@ -1,6 +1,5 @@
 //! Every path of tokio 1.54, tokio_unstable's included: one that is missing does not compile.
 //!
-//! What is left out on purpose is in docs/differences.md: `Root`, `TraceMeta` and `trace_with` of `runtime::dump`.
 
 #![expect(unused_imports, reason = "that the names are there is the test")]
 
@@ -72,7 +71,8 @@ mod runtime {
 
 mod runtime_dump {
     use tokio::runtime::dump::{
-        Backtrace, BacktraceFrame, BacktraceSymbol, Dump, Task, Tasks, Trace,
+        Backtrace, BacktraceFrame, BacktraceSymbol, Dump, Root, Task, Tasks, Trace, TraceMeta,
+        trace_with,
     };
 }
 

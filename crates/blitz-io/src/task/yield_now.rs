@@ -3,6 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use blitz_core::budget;
+
 /// Lets the other tasks of this worker run, then goes on.
 ///
 /// The task goes to the back of the queue. A worker that is never without tasks still looks at its sockets and timers at its
@@ -34,6 +36,9 @@ impl Future for YieldNow {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.yielded {
             return Poll::Ready(());
+        }
+        if budget::stops_at_leaf(cx) {
+            return Poll::Pending;
         }
         self.yielded = true;
         cx.waker().wake_by_ref();

@@ -4,6 +4,7 @@
 //! - [`Handle::dump`](super::Handle::dump) wakes each, and brings back the whole stack of futures that it waits in.
 //! - [`note`] is the door for leaf futures of other crates: a call of it, before `Pending` is returned, says what the task waits for.
 //!   Without it such a task is listed as waiting for something unknown.
+//! - [`trace_with`] and [`Trace::capture`] poll one future by hand, and look at the leaves that it comes to.
 //!
 //! # Examples
 //! A leaf future that says what it is:
@@ -29,6 +30,7 @@
 //! # }
 //! ```
 
+mod by_hand;
 mod collect;
 mod trace;
 
@@ -36,6 +38,7 @@ pub use crate::context::tasks::{Awaited, Target, TaskInfo};
 pub use blitz_core::waiting::{Resource, Site, note};
 pub use blitz_exec::scheduler::warnings::{Other, Warning, WarningKind};
 pub use blitz_exec::task::TaskState;
+pub use by_hand::{Root, TraceMeta, trace_with};
 #[cfg(unix)]
 pub(super) use collect::dump_outside;
 pub use collect::{Dump, Task, Tasks};

@@ -17,6 +17,15 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Of what the callbacks of a poll by hand have left.
+    pub(super) fn of_backtraces(backtraces: Vec<std::backtrace::Backtrace>) -> Self {
+        let leaves = backtraces.into_iter().map(|backtrace| Leaf {
+            note: None,
+            backtrace,
+        });
+        Self::new(Arc::new(leaves.collect()), 0)
+    }
+
     pub(super) fn new(leaves: Arc<Vec<Leaf>>, now_ns: u64) -> Self {
         Self { leaves, now_ns }
     }
@@ -95,7 +104,18 @@ struct Module {
 }
 
 /// Frames above these are of the waker that was cloned.
-const ABOVE: [Module; 4] = [
+const ABOVE: [Module; 7] = [
+    BY_HAND,
+    Module {
+        path: "blitz_core::budget::",
+        folder: "blitz-core",
+        file: "src/budget.rs",
+    },
+    Module {
+        path: "blitz_core::stops::",
+        folder: "blitz-core",
+        file: "src/stops.rs",
+    },
     Module {
         path: "blitz_core::waiting::",
         folder: "blitz-core",
@@ -117,12 +137,21 @@ const ABOVE: [Module; 4] = [
         file: "std/src/backtrace.rs",
     },
 ];
-/// From this one on frames are of the runtime.
-const BELOW: Module = Module {
-    path: "blitz_exec::task::harness::",
-    folder: "blitz-exec",
-    file: "src/task/harness.rs",
+/// Takes traces by hand: above it is what looks, below it the root.
+const BY_HAND: Module = Module {
+    path: "blitz_io::runtime::dump::by_hand::",
+    folder: "blitz-io",
+    file: "src/runtime/dump/by_hand.rs",
 };
+/// From these on frames are of the runtime, or of whoever polls by hand.
+const BELOW: [Module; 2] = [
+    BY_HAND,
+    Module {
+        path: "blitz_exec::task::harness::",
+        folder: "blitz-exec",
+        file: "src/task/harness.rs",
+    },
+];
 
 impl Module {
     fn has(&self, symbol: &BacktraceSymbol) -> bool {
@@ -162,9 +191,11 @@ impl Backtrace {
         let first = symbols
             .iter()
             .position(|symbol| !ABOVE.iter().any(|module| module.has(symbol)));
-        let end = symbols.iter().position(|symbol| BELOW.has(symbol));
-        let end = end.unwrap_or(symbols.len());
-        let first = first.unwrap_or(0).min(end);
+        let first = first.unwrap_or(0);
+        let end = symbols[first..]
+            .iter()
+            .position(|symbol| BELOW.iter().any(|module| module.has(symbol)));
+        let end = end.map_or(symbols.len(), |end| first + end);
         let frames = symbols.drain(first..end).map(|symbol| BacktraceFrame {
             symbols: vec![symbol],
         });

@@ -67,7 +67,8 @@ fn a_worker_says_which_thread_it_is() {
             worker
         });
         if case.flavor == Flavor::CurrentThread {
-            assert_eq!(metrics.worker_thread_id(inside), None, "nobody runs it now");
+            let here = Some(std::thread::current().id());
+            assert_eq!(metrics.worker_thread_id(inside), here, "it had it last");
         }
     });
 }

@@ -1,6 +1,7 @@
 //! What a runtime shows of itself: figures, histograms, tasks, traces, warnings, hooks.
 
 mod awaits;
+mod by_hand;
 mod dump;
 mod hooks;
 mod metrics;
