@@ -93,8 +93,10 @@ impl<T: Clone> Receiver<T> {
                         Ok(held) => return Ok(held),
                         Err(TryRecvError::Closed) => return Err(RecvError::Closed),
                         Err(TryRecvError::Lagged(missed)) => return Err(RecvError::Lagged(missed)),
-                        Err(TryRecvError::Empty) => sent.await,
+                        Err(TryRecvError::Empty) => {}
                     }
+                    // No value is held here: the future may go where values may not.
+                    sent.await;
                 }
             });
             held.await.map(value)
