@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct WorkerStats {
     now_ns: AtomicU64,
     switches: AtomicU64,
     thread: Mutex<Option<ThreadId>>,
+    /// Whether that thread has the core.
+    is_held: AtomicBool,
     /// The number by which the system knows the thread; 0 where it has none.
     os_thread: AtomicU32,
     pub(crate) poll_time: OnceLock<Histogram>,
@@ -101,6 +103,7 @@ impl WorkerStats {
         self.busy_since_ns.store(now, Relaxed);
         self.see(now);
         *self.thread.lock() = Some(thread::current().id());
+        self.is_held.store(true, Relaxed);
     }
 
     /// The thread that has taken the core has this number with the system.
@@ -113,10 +116,10 @@ impl WorkerStats {
         Some(self.os_thread.load(Relaxed)).filter(|&thread| thread != 0)
     }
 
-    /// It gives the core up.
+    /// It gives the core up, and is still told as the thread that had it last.
     pub fn end(&self, now: u64) {
         self.count_busy(now);
-        *self.thread.lock() = None;
+        self.is_held.store(false, Relaxed);
     }
 
     fn count_busy(&self, now: u64) -> u64 {
@@ -207,7 +210,7 @@ impl WorkerStats {
         }
     }
 
-    /// It wakes, or would: it polled nothing since its last wait.
+    /// It waits, and polled nothing since its last wait, or since it began.
     pub(crate) fn noop(&self) {
         add(&self.noops, 1);
     }
@@ -264,7 +267,7 @@ impl WorkerStats {
         self.forced_yields.load(Relaxed)
     }
 
-    /// How often it waited again without having polled anything.
+    /// How often it waited without having polled anything since its last wait, or since it began.
     pub fn noops(&self) -> u64 {
         self.noops.load(Relaxed)
     }
@@ -285,9 +288,14 @@ impl WorkerStats {
         Duration::from_nanos(self.recent_busy_ns.load(Relaxed) / polls)
     }
 
-    /// The thread that holds its core.
+    /// The thread that has the core, or had it last.
     pub fn thread(&self) -> Option<ThreadId> {
         *self.thread.lock()
+    }
+
+    /// Whether a thread has its core.
+    pub fn is_held(&self) -> bool {
+        self.is_held.load(Relaxed)
     }
 
     /// How long its polls took; `None` until that was asked for.
@@ -322,6 +330,7 @@ mod tests {
         assert_eq!(stats.thread(), None);
         stats.begin(100);
         assert_eq!(stats.thread(), Some(thread::current().id()));
+        assert!(stats.is_held());
         stats.ran(10);
         stats.park(1_100);
         assert_eq!(stats.busy(), Duration::from_nanos(1_000));
@@ -355,6 +364,7 @@ mod tests {
             Duration::from_nanos(1_000 + 1_100 + 500 + 1_000 + 1_000)
         );
         assert_eq!(stats.park_unparks(), 8);
-        assert_eq!(stats.thread(), None);
+        assert_eq!(stats.thread(), Some(thread::current().id()));
+        assert!(!stats.is_held());
     }
 }

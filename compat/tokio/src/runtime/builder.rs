@@ -54,6 +54,8 @@ impl Builder {
 
     fn new(mut inner: Inner, has_workers: bool) -> Builder {
         inner.disable_all();
+        // Programs ask errors for their number.
+        inner.explain_errors(false);
         Builder {
             inner,
             has_workers,

@@ -29,16 +29,15 @@ impl fmt::Display for Id {
 pub(crate) struct Enabled {
     pub(crate) io: bool,
     pub(crate) time: bool,
+    /// Whether errors say at which path or address, and what can be done.
+    pub(crate) explained_errors: bool,
 }
 
 impl Enabled {
     pub(crate) const ALL: Self = Self {
         io: true,
         time: true,
-    };
-    pub(crate) const NOTHING: Self = Self {
-        io: false,
-        time: false,
+        explained_errors: true,
     };
 }
 

@@ -114,7 +114,7 @@ impl RuntimeMetrics {
         self.sum(WorkerStats::forced_yields)
     }
 
-    /// How often a worker waited again without having polled a task since its last wait.
+    /// How often a worker waited without having polled a task since its last wait, or since it began.
     ///
     /// # Panics
     /// If there is no such worker.
@@ -170,7 +170,8 @@ impl RuntimeMetrics {
         self.worker(worker).overflows()
     }
 
-    /// How many tasks wait in a worker's own queue. On `current_thread` and `thread_per_core`: at its last turn.
+    /// How many tasks wait in a worker's own queue. On `current_thread` and `thread_per_core`, for other threads than the worker's: at
+    /// its last turn.
     ///
     /// # Panics
     /// If there is no such worker.
@@ -196,13 +197,18 @@ impl RuntimeMetrics {
         self.worker(worker).mean_poll()
     }
 
-    /// The thread that a worker runs on now; `None` if nobody runs it, as `current_thread` outside of `block_on`.
+    /// The thread that a worker runs on, or ran on last, as `current_thread` outside of `block_on`; `None` if it never ran.
     ///
     /// # Panics
     /// If there is no such worker.
     #[track_caller]
     pub fn worker_thread_id(&self, worker: usize) -> Option<ThreadId> {
         self.worker(worker).thread()
+    }
+
+    /// Whether a thread runs a worker now.
+    pub(crate) fn has_thread(&self, worker: usize) -> bool {
+        self.worker(worker).is_held()
     }
 
     /// How many warnings there were so far: see [`Handle::warnings`](super::Handle::warnings).

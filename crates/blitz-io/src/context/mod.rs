@@ -135,6 +135,11 @@ pub(crate) fn time_driver(what: &'static str) -> blitz_driver::Handle {
     }
 }
 
+/// Whether errors of this thread's runtime say more than the kernel does. They do outside of a runtime.
+pub(crate) fn explains_errors() -> bool {
+    current().is_none_or(|place| place.handle.inner().enabled.explained_errors)
+}
+
 /// This thread's driver if it is of this runtime, else one of the runtime's, in turn.
 fn home(handle: &Handle) -> blitz_driver::Handle {
     let held = blitz_driver::with_current(|held| {
@@ -231,10 +236,12 @@ pub(crate) fn nested_block_on() -> ! {
              `Handle::current().spawn` a task from here, and do not wait for it; or use `spawn_blocking` for code that waits."
         )
     }
+    // Begins with the words that the tests of tokio's programs wait for.
     panic!(
-        "Cannot start a runtime from within a runtime: `block_on` was called on a thread that runs a runtime's tasks, which \
-         would all stop while it waits. Remedies: `.await` the future; or `spawn` it; or wrap the call in `spawn_blocking`, or \
-         in `block_in_place` on the `multi_thread` flavor."
+        "Cannot start a runtime from within a runtime. This happens because a function (like `block_on`) attempted to block \
+         the current thread while the thread is being used to drive asynchronous tasks. If you are in an async function, use \
+         `.await` on the future instead of blocking on it. All tasks of this thread would stop while it waits; other \
+         remedies: `spawn` the future; or wrap the call in `spawn_blocking`, or in `block_in_place` on the `multi_thread` flavor."
     )
 }
 

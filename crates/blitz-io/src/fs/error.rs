@@ -32,9 +32,13 @@ impl Error for PathError {
     }
 }
 
-/// `result` with `path` in its error; the kind stays, and the system's error is the source.
+/// `result` with `path` in its error; the kind stays, and the system's error is the source. Unless the runtime is to leave
+/// errors as they are.
 pub(super) fn at<T>(result: io::Result<T>, what: &'static str, path: &Path) -> io::Result<T> {
     result.map_err(|source| {
+        if !crate::context::explains_errors() {
+            return source;
+        }
         let kind = source.kind();
         io::Error::new(
             kind,

@@ -88,12 +88,15 @@ pub(super) fn of_pool(error: blitz_exec::task::JoinError) -> io::Error {
 /// What is done on the spot needs no runtime, but is refused where the ring and the pool would be: whether a call works must
 /// not hang on what happens to be cached.
 pub(super) fn check_runtime(what: &'static str) -> io::Result<()> {
-    if context::driver(what).is_shut_down() {
-        return Err(io::Error::other(
-            "the runtime that this file operation was made on has shut down",
-        ));
+    if !context::driver(what).is_shut_down() {
+        return Ok(());
     }
-    Ok(())
+    Err(io::Error::other(if context::explains_errors() {
+        "the runtime that this file operation was made on has shut down"
+    } else {
+        // Where nothing is explained, this is what tokio says.
+        "background task failed"
+    }))
 }
 
 /// Runs `f` on the blocking pool.

@@ -1,7 +1,8 @@
 //! What an error of the kernel means here: the address it happened at, and what can be done.
 //!
 //! The kind of the error stays, and the kernel's own error, with its number, is its
-//! [`source`](std::error::Error::source). Reads and writes are not dressed up: theirs is the kernel's error itself.
+//! [`source`](std::error::Error::source). Reads and writes are not dressed up: theirs is the kernel's error itself. So is that of
+//! everything in a runtime that is [not to explain](crate::runtime::Builder::explain_errors).
 
 use std::error::Error;
 use std::fmt;
@@ -30,6 +31,9 @@ impl Error for Explained {
 }
 
 fn explained(what: String, source: io::Error, remedy: Option<&'static str>) -> io::Error {
+    if !crate::context::explains_errors() {
+        return source;
+    }
     io::Error::new(
         source.kind(),
         Explained {

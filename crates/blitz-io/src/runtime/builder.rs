@@ -109,7 +109,8 @@ impl Builder {
 
     /// Turns on I/O and time. Both always are: this is here so that programs written for tokio read the same.
     pub fn enable_all(&mut self) -> &mut Self {
-        self.enabled = Enabled::ALL;
+        self.enabled.io = true;
+        self.enabled.time = true;
         self
     }
 
@@ -128,7 +129,29 @@ impl Builder {
     /// Turns everything off until it is enabled: for the crate named tokio, whose programs may count on those panics.
     #[doc(hidden)]
     pub fn disable_all(&mut self) -> &mut Self {
-        self.enabled = Enabled::NOTHING;
+        self.enabled.io = false;
+        self.enabled.time = false;
+        self
+    }
+
+    /// Whether errors of operations on a path or an address name it, and say what can be done. Default: true.
+    ///
+    /// Such an error has the kernel's [`kind`](io::Error::kind), and the kernel's error as the [source](std::error::Error::source) of
+    /// what [`get_ref`](io::Error::get_ref) gives, but no [`raw_os_error`](io::Error::raw_os_error). With `false` it is the kernel's
+    /// own, as on tokio: for code that asks for its number. In the crate named tokio it is `false`.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = blitz_io::runtime::Builder::new_current_thread().explain_errors(false).build()?;
+    /// let error = runtime.block_on(blitz_io::fs::metadata("/not/there")).expect_err("it is not there");
+    /// # #[cfg(unix)]
+    /// assert_eq!(error.raw_os_error(), Some(2)); // ENOENT
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn explain_errors(&mut self, explain: bool) -> &mut Self {
+        self.enabled.explained_errors = explain;
         self
     }
 

@@ -347,3 +347,85 @@ fn some_panics_say_it_in_tokios_words_too() {
         "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic",
     );
 }
+
+/// (Each future cost a pointer more.)
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn select_and_try_join_are_no_larger() {
+    use std::future::ready;
+    let (one, three) = (
+        async {
+            blitz_io::select! { _ = ready(0_i32) => {} }
+        },
+        async {
+            blitz_io::select! {
+                _ = ready(0_i32) => {}
+                _ = ready(0_i32) => {}
+                _ = ready(0_i32) => {}
+            }
+        },
+    );
+    assert_eq!((size_of_val(&one), size_of_val(&three)), (32, 48));
+    fn ok() -> std::future::Ready<Result<i32, ()>> {
+        ready(Ok(0))
+    }
+    let (biased, fair) = (async { blitz_io::try_join!(biased; ok(), ok()) }, async {
+        blitz_io::try_join!(ok(), ok())
+    });
+    assert_eq!((size_of_val(&biased), size_of_val(&fair)), (40, 48));
+}
+
+/// (Programs ask for the number, which an error that names its path has not.)
+#[test]
+fn errors_are_the_kernels_where_a_runtime_is_not_to_explain() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing");
+    let number = |explains: bool| {
+        let runtime = Builder::new_current_thread()
+            .explain_errors(explains)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let file = blitz_io::fs::metadata(&path).await.unwrap_err();
+            let pooled = blitz_io::fs::canonicalize(&path).await.unwrap_err();
+            let renamed = blitz_io::fs::rename(&path, &path).await.unwrap_err();
+            // A port that somebody listens on cannot be had twice.
+            let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = taken.local_addr().unwrap();
+            let bound = blitz_io::net::TcpListener::bind(addr).await.unwrap_err();
+            assert_eq!(bound.kind(), std::io::ErrorKind::AddrInUse);
+            [file, pooled, renamed, bound].map(|error| error.raw_os_error().is_some())
+        })
+    };
+    assert_eq!(number(false), [true; 4]);
+    assert_eq!(number(true), [false; 4]);
+}
+
+/// (It told the figure of its last turn.)
+#[test]
+fn the_worker_itself_knows_how_many_tasks_wait() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let metrics = runtime.metrics();
+    runtime.block_on(async {
+        for _ in 0..100 {
+            blitz_io::spawn(async {});
+        }
+        assert_eq!(metrics.worker_local_queue_depth(0), 100);
+    });
+}
+
+/// (Each refusal counted.)
+#[test]
+fn a_poll_that_is_refused_twice_yields_once() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let spend = || async {
+            for _ in 0..=blitz_core::budget::UNITS {
+                blitz_io::task::coop::consume_budget().await;
+            }
+        };
+        blitz_io::join!(biased; spend(), spend());
+    });
+    // 258 units, of which a poll has 128.
+    assert_eq!(runtime.metrics().budget_forced_yield_count(), 2);
+}

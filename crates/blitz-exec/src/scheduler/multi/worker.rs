@@ -53,8 +53,8 @@ pub(super) struct Core {
     /// Polls since the last turn, and tasks that were queued here so far.
     ran: u32,
     pushed: u64,
-    /// How many polls there were at the last wait.
-    ran_at_wait: Option<u64>,
+    /// How many polls there were at the last wait; none at first.
+    ran_at_wait: u64,
 }
 
 impl Core {
@@ -72,7 +72,7 @@ impl Core {
             stats,
             ran: 0,
             pushed: 0,
-            ran_at_wait: None,
+            ran_at_wait: 0,
             park: Some(park),
             searching: false,
             polls_to_turn: config.event_interval,
@@ -341,7 +341,7 @@ impl Context {
             }
             core.publish(&shared.config);
             let ran = core.stats.polls();
-            if core.ran_at_wait.replace(ran) == Some(ran) {
+            if std::mem::replace(&mut core.ran_at_wait, ran) == ran {
                 core.stats.noop();
             }
             shared

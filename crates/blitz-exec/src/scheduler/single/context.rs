@@ -5,7 +5,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::{Core, Shared};
-use crate::task::Notified;
+use crate::task::{Lane, Notified};
 
 blitz_core::thread_local_const! {
     // No destructor: reading it is one load.
@@ -85,6 +85,16 @@ pub(super) fn push_here(shared: &Shared, task: Notified) -> Result<(), Notified>
         }
     });
     task.map_or(Ok(()), Err)
+}
+
+/// How many tasks of each class are in the queue, if this thread runs `shared`.
+pub(super) fn queue_lens_here(shared: &Shared) -> Option<[usize; Lane::COUNT]> {
+    with_context(|context| {
+        let here = ptr::eq(&*context.shared, shared);
+        here.then(|| context.with_core(|core| core.queue.lens()))
+    })
+    .flatten()
+    .flatten()
 }
 
 /// Whether this thread runs `shared`.

@@ -71,8 +71,8 @@ pub(super) struct Core {
     polls: u32,
     /// Those of tasks that are not counted in the figures yet.
     ran: u32,
-    /// How many polls of tasks there were at the last wait.
-    ran_at_wait: Option<u64>,
+    /// How many polls of tasks there were at the last wait; none at first.
+    ran_at_wait: u64,
 }
 
 impl Shared {
@@ -85,7 +85,7 @@ impl Shared {
             park: Some(park),
             polls: 0,
             ran: 0,
-            ran_at_wait: None,
+            ran_at_wait: 0,
         });
         let stats = core
             .park
@@ -251,7 +251,8 @@ impl Shared {
     /// How many tasks were queued by the thread that runs this: whatever was queued came from there or from the inbox, and was
     /// polled or is in the queue still.
     pub fn local_schedules(&self) -> u64 {
-        let queued = self.stats.polls() + self.queue_len() as u64;
+        // Both as they were at the last turn.
+        let queued = self.stats.polls() + self.queue_len_at_turn() as u64;
         queued.saturating_sub(self.stats.remote_schedules())
     }
 
@@ -260,8 +261,13 @@ impl Shared {
         &self.stats
     }
 
-    /// How many tasks were in its queue at the last turn.
+    /// How many tasks are in its queue, for the thread that runs it; for others, how many were at the last turn.
     pub fn queue_len(&self) -> usize {
+        let here = context::queue_lens_here(self);
+        here.map_or_else(|| self.queue_len_at_turn(), |lens| lens.iter().sum())
+    }
+
+    fn queue_len_at_turn(&self) -> usize {
         // ORDERING: Relaxed: a figure.
         self.queue_lens.iter().map(|len| len.load(Relaxed)).sum()
     }

@@ -310,7 +310,7 @@ impl Context {
         let sleep = idle && !self.shared.root_woken.load(Relaxed);
         if sleep {
             self.tell_polls();
-            let ran = Some(self.shared.stats.polls());
+            let ran = self.shared.stats.polls();
             let noop = self.with_core(|core| std::mem::replace(&mut core.ran_at_wait, ran) == ran);
             if noop == Some(true) {
                 self.shared.stats.noop();

@@ -389,7 +389,7 @@ impl File {
     pub fn set_max_buf_size(&mut self, max_buf_size: usize) {
         assert!(
             max_buf_size > 0,
-            "a file cannot read or write zero bytes at a time"
+            "`max_buf_size` must be greater than 0: a file cannot read or write zero bytes at a time"
         );
         self.state.get_mut().max_buf_size = max_buf_size;
     }

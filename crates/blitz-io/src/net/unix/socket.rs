@@ -76,7 +76,7 @@ impl UnixSocket {
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         if self.is(Type::DGRAM)? {
-            return Err(wrong_kind("`listen` is for a socket of `new_stream`"));
+            return Err(wrong_kind("listen cannot be called on a datagram socket"));
         }
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         SockRef::from(&self.fd).listen(backlog)?;
@@ -100,7 +100,7 @@ impl UnixSocket {
         static CALL: Site = Site::new("UnixSocket::connect", Resource::Descriptor);
         call(&CALL, self.as_raw_fd() as u64, async move {
             if self.is(Type::DGRAM)? {
-                return Err(wrong_kind("`connect` is for a socket of `new_stream`"));
+                return Err(wrong_kind("connect cannot be called on a datagram socket"));
             }
             UnixStream::connect_fd(self.fd, path.as_ref()).await
         })
@@ -116,7 +116,7 @@ impl UnixSocket {
     #[track_caller]
     pub fn datagram(self) -> io::Result<UnixDatagram> {
         if self.is(Type::STREAM)? {
-            return Err(wrong_kind("`datagram` is for a socket of `new_datagram`"));
+            return Err(wrong_kind("datagram cannot be called on a stream socket"));
         }
         UnixDatagram::of(self.fd)
     }

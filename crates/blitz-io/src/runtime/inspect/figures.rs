@@ -61,7 +61,7 @@ pub(super) fn worker(metrics: &RuntimeMetrics, worker: usize) -> Value {
     fields! {
         "worker": worker,
         // Nobody runs a `current_thread` worker outside of `block_on`.
-        "has_thread": metrics.worker_thread_id(worker).is_some(),
+        "has_thread": metrics.has_thread(worker),
         "busy_ns": nanoseconds(metrics.worker_total_busy_duration(worker)),
         "parks": metrics.worker_park_count(worker),
         "park_unparks": metrics.worker_park_unpark_count(worker),
