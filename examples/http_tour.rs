@@ -20,13 +20,17 @@
 //!
 //! Prints one line, `listening on …`, once it accepts. On Ctrl-C or SIGTERM it finishes what was begun, for `--grace SECONDS` (10) at
 //! most, and prints one line of what it cut.
+//!
+//! With `--tls CERT KEY` it speaks HTTPS; with `--client-ca FILE` beside it, clients have to show a certificate that leads to FILE. SIGHUP
+//! reads the certificates again: connections go on, and a pair that cannot be used leaves the old one in place.
 
 use blitz_http::sse::{Event, Events, last_event_id};
-use blitz_http::{Body, Reply, Request, Response, Router, Server, now};
+use blitz_http::{Body, Listener, Reply, Request, Response, Router, Server, now};
 use blitz_io::runtime::Builder;
 use blitz_io::stream::StreamExt;
 use blitz_io::stream::wrappers::IntervalStream;
 use blitz_io::time::{interval, sleep};
+use blitz_tls::{CertificateStore, ClientAuth, Identity, Roots, TlsAcceptor};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::ETAG;
@@ -39,21 +43,31 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut addr = "127.0.0.1:8080".to_owned();
     let mut workers: Option<usize> = None;
     let mut grace = Duration::from_secs(10);
+    let (mut pair, mut client_ca) = (None, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let value = args
-            .next()
-            .ok_or_else(|| format!("{arg} wants a value, or is unknown"))?;
+        let mut next = || {
+            args.next()
+                .ok_or_else(|| format!("{arg} wants a value, or is unknown"))
+        };
+        let value = next()?;
         match arg.as_str() {
             "--addr" => addr = value,
             "--workers" => workers = Some(value.parse()?),
             "--grace" => grace = Duration::try_from_secs_f64(value.parse()?)?,
+            "--tls" => pair = Some((value, next()?)),
+            "--client-ca" => client_ca = Some(value),
             other => {
-                let known = "--addr, --workers, --grace";
+                let known = "--addr, --workers, --grace, --tls CERT KEY, --client-ca";
                 return Err(format!("unknown option {other}: use {known}").into());
             }
         }
     }
+    let store = match &pair {
+        Some((cert, key)) => Some(CertificateStore::new(Identity::from_files(cert, key)?)),
+        None if client_ca.is_some() => return Err("--client-ca wants --tls".into()),
+        None => None,
+    };
     // A server wants as many descriptors as it may have; without them it serves fewer connections.
     let _ = blitz_sys::limit::raise_open_files();
     let mut builder = Builder::new_multi_thread();
@@ -62,12 +76,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let runtime = builder.enable_all().build()?;
     runtime.block_on(async {
-        let server = Server::bind(&addr)
+        let mut listener = Listener::bind(&addr)
             .await
             .map_err(|error| format!("cannot listen on {addr}: {error}"))?;
+        if let Some(store) = &store {
+            listener = listener.tls(&acceptor(store, client_ca.as_deref())?);
+        }
+        let server = Server::new().listen(listener);
         let handle = server.handle();
         // Before the line that says we are there: who reads it may stop us at once.
-        let stop = stop_signal()?;
+        let stop = signals(store)?;
         for addr in server.local_addrs() {
             println!("listening on {addr}");
         }
@@ -90,6 +108,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Ok(())
     })
+}
+
+fn acceptor(
+    store: &CertificateStore,
+    client_ca: Option<&str>,
+) -> Result<TlsAcceptor, Box<dyn Error>> {
+    let mut builder = TlsAcceptor::builder(store.clone());
+    if let Some(file) = client_ca {
+        let mut roots = Roots::new();
+        roots.add_pem_file(file)?;
+        builder = builder.client_auth(ClientAuth::Required(roots));
+    }
+    Ok(builder.build()?)
 }
 
 fn router() -> Router {
@@ -148,26 +179,38 @@ async fn slow(request: Request) -> Result<String, StatusCode> {
     Ok(format!("after {ms} ms\n"))
 }
 
-/// Listens for Ctrl-C, and on Unix for SIGTERM as well, from now on; the future ends when one comes.
+/// Reads the certificates again at each SIGHUP; ends at Ctrl-C or SIGTERM. It listens from now on.
 #[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+fn signals(store: Option<CertificateStore>) -> io::Result<impl Future<Output = ()>> {
     use blitz_io::signal::unix::{SignalKind, signal};
-    use std::future::poll_fn;
-    use std::task::Poll;
 
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    Ok(poll_fn(move |cx| {
-        if interrupt.poll_recv(cx).is_ready() || terminate.poll_recv(cx).is_ready() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+    Ok(async move {
+        loop {
+            blitz_io::select! {
+                _ = interrupt.recv() => return,
+                _ = terminate.recv() => return,
+                _ = hangup.recv() => reload(store.clone()).await,
+            }
         }
-    }))
+    })
+}
+
+#[cfg(unix)]
+async fn reload(store: Option<CertificateStore>) {
+    let Some(store) = store else { return };
+    // Files are read on a thread that may wait.
+    match blitz_io::task::spawn_blocking(move || store.reload()).await {
+        Ok(Ok(())) => println!("certificates reloaded"),
+        Ok(Err(error)) => println!("the old certificates stay: {error}"),
+        Err(error) => println!("the old certificates stay: {error}"),
+    }
 }
 
 #[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+fn signals(_store: Option<CertificateStore>) -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         if let Err(error) = blitz_io::signal::ctrl_c().await {
             eprintln!("cannot listen for Ctrl-C: {error}");

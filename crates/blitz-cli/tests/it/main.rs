@@ -9,3 +9,4 @@ mod examples;
 mod inspect;
 mod serve;
 mod services;
+mod web;

@@ -285,3 +285,27 @@ async fn a_session_begins_behind_a_header() {
         "{answer}"
     );
 }
+
+/// What waits is a connection, and little else: not what it came through.
+#[test]
+fn what_was_passed_is_not_carried_along() {
+    use crate::{Connection, Router};
+
+    let handle = Handle::new(Config::default());
+    let (seat, (io, _)) = (handle.seat(Peer::default()), duplex(1));
+    let door = Door::default();
+    let entered = door.enter(
+        io,
+        |_, _| Poll::Pending,
+        Ends::default(),
+        Router::new(),
+        handle,
+        seat,
+    );
+    let connection = size_of::<Connection<blitz_tls::TlsStream<DuplexStream>, Router, Body>>();
+    let whole = size_of_val(&entered);
+    assert!(
+        whole <= connection + 640,
+        "{whole} bytes, {connection} of them a connection"
+    );
+}

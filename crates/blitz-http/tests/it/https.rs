@@ -150,6 +150,7 @@ fn a_client_is_known_by_its_certificate() {
         for _ in 0..2 {
             exchange(&mut client, ask, &is("localhost 0")).await;
         }
+        drop(client);
         let own = clients.issue(&["client"]);
         let builder = TlsConnector::builder().only_roots(authority().roots());
         let known = builder
