@@ -1,9 +1,10 @@
 //! `blitz serve [DIR]`: the files of a directory over HTTP, and a page that shows the runtime at work.
 //!
 //! [`options`] reads the command line, [`site`] answers requests: files by `blitz-http`, what stands below `/.blitz/` by [`page`], whose
-//! figures are [`figures`]'; [`log`] writes a line for each. [`stop`] says when it is to end.
+//! figures are [`figures`]'; [`https`] has the certificate, [`log`] writes a line for each. [`stop`] says when it is to end.
 
 mod figures;
+mod https;
 mod log;
 mod options;
 mod page;
@@ -12,7 +13,7 @@ mod stop;
 
 use crate::output;
 use blitz_http::files::Files;
-use blitz_http::{Cut, Report, Server, service_fn};
+use blitz_http::{Cut, Listener, Report, Server, service_fn};
 use log::{Log, Writer};
 use options::Options;
 use site::Site;
@@ -27,7 +28,10 @@ Serves the files of a directory over HTTP, and shows the runtime at work.
 usage: blitz serve [DIR] [OPTIONS]
 
   DIR                  what to serve; the current directory if it is left out
-  --addr HOST:PORT     where to listen; 127.0.0.1:8000, or another port of 127.0.0.1 if that one is taken
+  --addr HOST:PORT     where to listen; 127.0.0.1:8000 (8443 with --tls), or another port of 127.0.0.1 if that one is taken
+  --tls                speak HTTPS, with a certificate for localhost that is made for this run
+  --cert FILE          with --key: speak HTTPS with the certificate chain of this file (PEM)
+  --key FILE           its private key (PEM)
   --log FORMAT         a line for each request: common (the default), combined, json or none
   --json               the same as --log json
   --workers N          threads; as many as there are processors
@@ -73,12 +77,21 @@ pub(crate) fn main(words: &[&str]) -> Result<(), String> {
 
 /// Serves until it is told to end; returns the line that says how.
 async fn run(options: &Options, files: Files, log: Log) -> Result<String, String> {
-    let server = match &options.addr {
-        Some(addr) => Server::bind(addr)
+    let port = if options.tls { 8443 } else { 8000 };
+    let mut listener = match &options.addr {
+        Some(addr) => Listener::bind(addr)
             .await
             .map_err(|error| format!("cannot listen on {addr}: {}", hint(&error)))?,
-        None => default_server().await?,
+        None => default_listener(port).await?,
     };
+    let mut certificate = None;
+    if options.tls {
+        let files = options.cert.as_deref().zip(options.key.as_deref());
+        let (acceptor, said) = https::acceptor(files)?;
+        listener = listener.tls(&acceptor);
+        certificate = Some(said);
+    }
+    let server = Server::new().listen(listener);
     let handle = server.handle();
     let addrs = server.local_addrs();
     // Before the line that says we are there: who reads it may stop us at once.
@@ -93,8 +106,12 @@ async fn run(options: &Options, files: Files, log: Log) -> Result<String, String
         hosts: local.then(|| options.allow_hosts.clone()),
     };
     output::line(&format!("serving {}", dir.display()))?;
+    if let Some(said) = certificate {
+        output::line(&said)?;
+    }
+    let scheme = if options.tls { "https" } else { "http" };
     for addr in &addrs {
-        output::line(&format!("listening on http://{addr}"))?;
+        output::line(&format!("listening on {scheme}://{addr}"))?;
     }
     let site = Arc::new(site);
     let service = service_fn(move |request| site::answer(Arc::clone(&site), request));
@@ -108,15 +125,18 @@ async fn run(options: &Options, files: Files, log: Log) -> Result<String, String
     }
 }
 
-/// A server at the usual port of the loopback address, or at any other of it.
-async fn default_server() -> Result<Server, String> {
+/// The usual port of the loopback address, or any other of it.
+async fn default_listener(port: u16) -> Result<Listener, String> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    match Server::bind(at(8000)).await {
-        Ok(server) => Ok(server),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Server::bind(at(0))
+    match Listener::bind(at(port)).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Listener::bind(at(0))
             .await
             .map_err(|error| format!("cannot listen on 127.0.0.1: {}", hint(&error))),
-        Err(error) => Err(format!("cannot listen on 127.0.0.1:8000: {}", hint(&error))),
+        Err(error) => Err(format!(
+            "cannot listen on 127.0.0.1:{port}: {}",
+            hint(&error)
+        )),
     }
 }
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub(super) struct Options {
     pub(super) dir: String,
     pub(super) addr: Option<String>,
+    pub(super) tls: bool,
+    pub(super) cert: Option<String>,
+    pub(super) key: Option<String>,
     pub(super) log: Format,
     pub(super) workers: Option<usize>,
     pub(super) grace: Duration,
@@ -26,9 +29,12 @@ impl Options {
     pub(super) fn parse(words: &[&str]) -> Result<Options, String> {
         let mut args = Args::new("blitz serve", words);
         let json = args.flag("--json");
+        let tls = args.flag("--tls");
         let dotfiles = args.flag("--dotfiles");
         let listing = !args.flag("--no-listing");
         let addr: Option<String> = args.optional("--addr", "HOST:PORT")?;
+        let cert: Option<String> = args.optional("--cert", "a file")?;
+        let key: Option<String> = args.optional("--key", "a file")?;
         let log: Option<Format> = args.optional("--log", "common, combined, json or none")?;
         let workers: Option<usize> = args.optional("--workers", "a number of threads")?;
         let grace = args.value("--grace", "a number of seconds", 10.0)?;
@@ -44,6 +50,9 @@ impl Options {
                     "--addr wants HOST:PORT, as in 127.0.0.1:8000 or [::]:8000, not `{addr}`"
                 ));
             }
+        }
+        if cert.is_some() != key.is_some() {
+            return Err("--cert and --key go together".to_owned());
         }
         let log = match (json, log) {
             (true, Some(log)) if log != Format::Json => {
@@ -65,6 +74,9 @@ impl Options {
         Ok(Options {
             dir,
             addr,
+            tls: tls || cert.is_some(),
+            cert,
+            key,
             log,
             workers,
             grace,
@@ -109,6 +121,7 @@ mod tests {
             (&["--log", "xml"], "common, combined, json or none"),
             (&["--json", "--log", "common"], "contradict"),
             (&["--workers", "0"], "at least 1"),
+            (&["--tls", "--key", "k.pem"], "go together"),
             (&["--grace", "-1"], "--grace"),
             (&["a", "b"], "`b`"),
             (&["--port", "80"], "`--port`"),

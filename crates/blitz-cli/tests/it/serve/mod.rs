@@ -18,6 +18,8 @@ struct Server {
     /// Behind the line that says where it listens.
     output: BufReader<ChildStdout>,
     addr: String,
+    /// What it said before that line.
+    said: String,
 }
 
 impl Server {
@@ -37,7 +39,13 @@ impl Server {
             let mut line = String::new();
             let read = output.read_line(&mut line).expect("it says a line");
             assert!(read > 0, "it ended: {said}");
-            if let Some(addr) = line.trim().strip_prefix("listening on http://") {
+            if let Some(url) = line.trim().strip_prefix("listening on ") {
+                let scheme = if words.contains(&"--tls") {
+                    "https://"
+                } else {
+                    "http://"
+                };
+                let addr = url.strip_prefix(scheme).unwrap_or_else(|| panic!("{line}"));
                 break addr.to_owned();
             }
             said += &line;
@@ -46,6 +54,7 @@ impl Server {
             child,
             output,
             addr,
+            said,
         }
     }
 
@@ -308,6 +317,49 @@ fn a_server_for_this_machine_is_asked_by_its_own_name() {
             "{host}: {answer}"
         );
     }
+}
+
+#[test]
+fn https_has_a_certificate_of_its_own_and_the_same_files() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &["--tls"]);
+    assert!(
+        server
+            .said
+            .contains("self-signed certificate made for this run"),
+        "{}",
+        server.said
+    );
+    let addr: std::net::SocketAddr = server.addr.parse().expect("an address");
+    let runtime = blitz_io::runtime::Runtime::new().expect("a runtime");
+    let asking = async {
+        use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
+        // That it is not verified is what is said of it.
+        let connector = blitz_tls::TlsConnector::builder()
+            .dangerous()
+            .accept_any_certificate()
+            .build();
+        let connector = connector.expect("a connector");
+        let stream = blitz_io::net::TcpStream::connect(addr)
+            .await
+            .expect("it accepts");
+        let mut stream = connector
+            .connect("localhost", stream)
+            .await
+            .expect("a session");
+        let request = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    };
+    let answer = runtime.block_on(async { blitz_io::time::timeout(GUARD, asking).await });
+    let answer = answer.expect("in time");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("0123456789"),
+        "{answer}"
+    );
+    assert!(server.line().ends_with("\"GET /a.txt HTTP/1.1\" 200 10"));
 }
 
 fn refused(words: &[&str]) -> String {
