@@ -23,13 +23,13 @@ pub(crate) fn example(name: &str) -> PathBuf {
 }
 
 /// A running example; it is ended when the test is over, however that ends.
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Running {
-    fn start(name: &str, words: &[&str]) -> Self {
+    pub(crate) fn start(name: &str, words: &[&str]) -> Self {
         let mut child = Command::new(example(name))
             .args(words)
             .stdout(Stdio::piped())
@@ -58,7 +58,7 @@ impl Drop for Running {
 }
 
 /// Sends `bytes`, closes, and gives what came back.
-fn exchange(address: &str, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn exchange(address: &str, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("the server accepts");
     let mut reader = stream.try_clone().expect("a second handle");
     let receiving = std::thread::spawn(move || {

@@ -7,6 +7,7 @@ mod doctor;
 mod examples;
 #[cfg(unix)]
 mod inspect;
+mod reverse_proxy;
 mod serve;
 mod services;
 mod web;
