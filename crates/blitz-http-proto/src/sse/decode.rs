@@ -40,6 +40,8 @@ pub struct Decoder {
     event: String,
     data: String,
     id: String,
+    /// The id of the last event that was whole.
+    committed: String,
     retry: Option<Duration>,
 }
 
@@ -66,6 +68,7 @@ impl Decoder {
             event: String::new(),
             data: String::new(),
             id: String::new(),
+            committed: String::new(),
             retry: None,
         }
     }
@@ -100,9 +103,19 @@ impl Decoder {
         self.keep(rest)
     }
 
-    /// The last id that came: what to send as `Last-Event-ID` when connecting again.
+    /// The id of the last event that was whole: what to send as `Last-Event-ID` when connecting again. That of an event that was cut
+    /// off does not count: it has to come again.
     pub fn last_event_id(&self) -> &str {
-        &self.id
+        &self.committed
+    }
+
+    /// The stream has ended and another follows, of the same events: what was not whole is forgotten, the last id is not.
+    pub fn restart(&mut self) {
+        self.line.clear();
+        self.event.clear();
+        self.data.clear();
+        (self.after_cr, self.begun) = (false, false);
+        self.id.clone_from(&self.committed);
     }
 
     /// How long the server asks to wait before connecting again, if it does.
@@ -156,6 +169,9 @@ impl Decoder {
 
     fn dispatch(&mut self, take: &mut impl FnMut(Received)) {
         let event = std::mem::take(&mut self.event);
+        if self.committed != self.id {
+            self.committed.clone_from(&self.id);
+        }
         if self.data.is_empty() {
             return;
         }
@@ -170,5 +186,28 @@ impl Decoder {
             data,
             id: self.id.clone(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Decoder;
+
+    #[test]
+    fn an_event_that_is_cut_off_comes_again() {
+        let mut decoder = Decoder::new(1024);
+        let mut data = Vec::new();
+        let cut = b"id: 1\ndata: a\n\nid: 2\ndata: lost\n";
+        decoder
+            .decode(cut, |event| data.push(event.data))
+            .expect("small");
+        assert_eq!(decoder.last_event_id(), "1");
+        decoder.restart();
+        let next = b"data: b\n\nid: 3\n\n";
+        decoder
+            .decode(next, |event| data.push(event.id + &event.data))
+            .expect("small");
+        assert_eq!(data, ["a", "1b"]);
+        assert_eq!(decoder.last_event_id(), "3", "an event without data counts");
     }
 }
