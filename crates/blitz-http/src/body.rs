@@ -117,6 +117,15 @@ impl Body {
         Body::new(Polled(poll))
     }
 
+    /// The same body once more, where that can be had without reading it: of nothing, and of bytes that are there.
+    pub fn try_clone(&self) -> Option<Body> {
+        match &self.0 {
+            Kind::Empty => Some(Body::empty()),
+            Kind::Full(bytes) => Some(Body(Kind::Full(bytes.clone()))),
+            Kind::Incoming(_) | Kind::Boxed(_) => None,
+        }
+    }
+
     pub(crate) fn incoming(incoming: Incoming) -> Body {
         Body::of(Kind::Incoming(incoming))
     }

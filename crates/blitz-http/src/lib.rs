@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server on blitz-io, strict, timed and bounded without being asked to.
+//! An HTTP/1.1 server and a [client] on blitz-io, strict, timed and bounded without being asked to.
 //!
 //! [`Server`] accepts connections, and hands each request to a [`tower_service::Service`] of [`http::Request`]: the
 //! small [`Router`] here, a function through [`service_fn`], or whatever else is one. What a request is, where its body ends and
@@ -38,6 +38,7 @@
 
 mod body;
 mod buffers;
+pub mod client;
 mod config;
 mod conn;
 mod counters;
@@ -56,6 +57,7 @@ pub mod sse;
 mod upgrade;
 
 pub use body::Body;
+pub use client::Client;
 pub use config::{Config, Timeouts};
 pub use conn::Connection;
 pub use counters::{Counters, Phase};

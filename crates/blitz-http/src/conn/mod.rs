@@ -5,7 +5,7 @@
 mod answer;
 mod core;
 mod file;
-mod out;
+pub(crate) mod out;
 mod waits;
 pub(crate) mod watch;
 

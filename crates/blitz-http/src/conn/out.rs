@@ -15,16 +15,16 @@ const PIECES: usize = 16;
 
 /// Bytes on their way out.
 #[derive(Debug, Default)]
-pub(super) struct Out {
+pub(crate) struct Out {
     /// Behind all of `pieces`.
-    pub(super) tail: BytesMut,
+    pub(crate) tail: BytesMut,
     pieces: VecDeque<Bytes>,
     in_pieces: usize,
 }
 
 impl Out {
     /// The buffer that heads and frames are written to, with room.
-    pub(super) fn tail(&mut self) -> &mut BytesMut {
+    pub(crate) fn tail(&mut self) -> &mut BytesMut {
         if self.tail.capacity() == 0 {
             self.tail = buffers::take();
         }
@@ -32,7 +32,7 @@ impl Out {
     }
 
     /// Adds a piece of a body.
-    pub(super) fn push(&mut self, piece: Bytes) {
+    pub(crate) fn push(&mut self, piece: Bytes) {
         if piece.len() <= COPY_MAX {
             self.tail().extend_from_slice(&piece);
             return;
@@ -46,16 +46,16 @@ impl Out {
         self.pieces.push_back(piece);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.in_pieces + self.tail.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Writes once; returns how many bytes went.
-    pub(super) fn poll_write<I: AsyncWrite + Unpin>(
+    pub(crate) fn poll_write<I: AsyncWrite + Unpin>(
         &mut self,
         io: &mut I,
         cx: &mut Context<'_>,
@@ -98,7 +98,7 @@ impl Out {
     }
 
     /// Gives the buffer back, if it is empty.
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if self.tail.is_empty() && self.tail.capacity() > 0 {
             buffers::give(std::mem::take(&mut self.tail));
         }

@@ -5,6 +5,7 @@
 mod backends;
 mod bodies;
 mod children;
+mod client;
 mod corpus;
 mod events;
 mod exchange;

@@ -1,0 +1,402 @@
+//! What happens to a request, from its first attempt to the response that its caller gets.
+
+use super::arriving::Arriving;
+use super::decode::{ACCEPTED, Decoding};
+use super::dial::Route;
+use super::error::{Error, Kind};
+use super::exchange::{Ask, Exchange};
+use super::pool::Lease;
+use super::proxy::basic;
+use super::redirect::{Next, carry};
+use super::request::{Options, Request};
+use super::response::Response;
+use super::retry::{is_busy, is_idempotent};
+use super::timing::{Phase, Watch};
+use super::{Client, Inner};
+use crate::Body;
+use blitz_http_proto::{Framing, Limits, ReceivedResponse};
+use blitz_io::time::{Instant, sleep};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
+    PROXY_AUTHORIZATION, RANGE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use std::future::poll_fn;
+use url::Url;
+
+/// What is asked of one server.
+struct Hop {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    /// The response is decompressed, because we have asked for that.
+    decompress: bool,
+    /// `Cookie` is the jar's affair.
+    jar: bool,
+}
+
+/// An answer that has begun.
+struct Begun {
+    head: ReceivedResponse,
+    exchange: Exchange,
+    lease: Lease,
+}
+
+/// Why there is none.
+struct Failed {
+    kind: Kind,
+    /// The server cannot have begun to do anything.
+    unseen: bool,
+}
+
+impl Client {
+    /// Sends a request, and returns when the response's head is there.
+    ///
+    /// # Cancel safety
+    /// Safe: a dropped request is given up, and its connection closed. The server may have seen it.
+    ///
+    /// # Errors
+    /// When there is no response; the [`Error`] says in which phase that was decided.
+    pub async fn execute(&self, request: Request) -> Result<Response, Error> {
+        let Request {
+            method,
+            url,
+            headers,
+            mut body,
+            options,
+        } = request;
+        let mut watch = Watch::new(options.timeouts.clone());
+        let mut hop = self.0.first(method, url, headers, &options)?;
+        let mut seen = vec![(hop.method.clone(), hop.url.clone())];
+        loop {
+            let again = body.try_clone();
+            let sent = std::mem::take(&mut body);
+            let begun = self.0.answer(&mut hop, sent, &options, &mut watch).await;
+            let begun = match begun {
+                Ok(begun) => begun,
+                Err(kind) => return Err(failed(kind, &watch, &hop.url)),
+            };
+            if let Some(jar) = &self.0.cookies {
+                jar.take_from(&hop.url, &begun.head.headers);
+            }
+            let next = options.redirects.next(
+                begun.head.status,
+                &begun.head.headers,
+                &hop.method,
+                again.is_some(),
+                &seen,
+            );
+            let (to, method, keeps_body) = match next {
+                Ok(Next::Stay) => {
+                    seen.pop();
+                    let redirects = seen.into_iter().map(|(_, url)| url).collect();
+                    return self.0.response(begun, hop, &options, redirects);
+                }
+                Ok(Next::Go {
+                    to,
+                    method,
+                    keeps_body,
+                }) => (to, method, keeps_body),
+                Err(kind) => return Err(failed(kind, &begun.exchange.watch, &hop.url)),
+            };
+            drain(begun).await;
+            carry(&mut hop.headers, &hop.url, &to, keeps_body);
+            if hop.jar {
+                hop.headers.remove(COOKIE);
+            }
+            hop.method = method;
+            body = again.filter(|_| keeps_body).unwrap_or_default();
+            hop.url = to;
+            seen.push((hop.method.clone(), hop.url.clone()));
+        }
+    }
+}
+
+fn failed(kind: Kind, watch: &Watch, url: &Url) -> Error {
+    Error::during(kind, watch.phase, &watch.timings, url)
+}
+
+/// Reads the rest of a response that nobody wants where that is little and there already, so that its connection can be used again.
+async fn drain(begun: Begun) {
+    let Begun {
+        mut exchange,
+        lease,
+        ..
+    } = begun;
+    // What takes a wait costs more than a new connection would.
+    if exchange.settle()
+        && let Some(wire) = exchange.into_wire()
+    {
+        lease.give_back(wire);
+    }
+}
+
+impl Inner {
+    /// The first hop, with all that requests have.
+    fn first(
+        &self,
+        method: Method,
+        mut url: Url,
+        mut headers: HeaderMap,
+        options: &Options,
+    ) -> Result<Hop, Error> {
+        let wrong = |why: &str| Error::from(Kind::Request(why.to_owned())).at(&url);
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("its address is neither http nor https"));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(wrong("its address has no host"));
+        }
+        if method == Method::CONNECT {
+            return Err(wrong("CONNECT is for proxies, which have a setting"));
+        }
+        if url.password().is_some() || !url.username().is_empty() {
+            let value = basic(url.username(), url.password().unwrap_or_default());
+            headers.entry(AUTHORIZATION).or_insert(value);
+            // An address without a user can always be made of one with.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+        }
+        for (name, value) in &self.headers {
+            if !headers.contains_key(name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let own = headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(RANGE);
+        let decompress = options.decompress && !own;
+        if decompress {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+        }
+        Ok(Hop {
+            jar: self.cookies.is_some() && !headers.contains_key(COOKIE),
+            method,
+            url,
+            headers,
+            decompress,
+        })
+    }
+
+    /// An answer of one server, after as many attempts as are allowed.
+    async fn answer(
+        &self,
+        hop: &mut Hop,
+        mut body: Body,
+        options: &Options,
+        watch: &mut Watch,
+    ) -> Result<Begun, Kind> {
+        self.budget.request(&self.retries);
+        if hop.jar
+            && let Some(jar) = &self.cookies
+            && let Some(value) = jar.get(&hop.url)
+        {
+            hop.headers.insert(COOKIE, value);
+        }
+        let mut retry = 0;
+        loop {
+            let again = body.try_clone();
+            let sent = std::mem::take(&mut body);
+            let attempted = self.attempt(hop, sent, options, watch).await;
+            let safe = is_idempotent(&hop.method);
+            let (wait, attempted) = match attempted {
+                Ok(begun)
+                    if begun.head.status == StatusCode::EXPECTATION_FAILED
+                        && again.is_some()
+                        && hop.headers.remove(EXPECT).is_some() =>
+                {
+                    // It does not know what to expect; asked plainly it may.
+                    drain(begun).await;
+                    body = again.unwrap_or_default();
+                    continue;
+                }
+                Ok(begun) if safe && is_busy(begun.head.status) => {
+                    let wait = self.retries.wait_before(retry, Some(&begun.head.headers));
+                    (wait, Ok(begun))
+                }
+                Ok(begun) => return Ok(begun),
+                Err(failed) if failed.unseen || safe => {
+                    (self.retries.wait_before(retry, None), Err(failed.kind))
+                }
+                Err(failed) => return Err(failed.kind),
+            };
+            let in_time = |wait| {
+                let then = Instant::now().checked_add(wait);
+                watch
+                    .deadline
+                    .is_none_or(|end| then.is_some_and(|then| then < end))
+            };
+            let allowed = retry < self.retries.retries_max
+                && attempted.as_ref().err().is_none_or(Kind::is_passing);
+            let (Some(wait), Some(again), true) =
+                (wait.filter(|wait| in_time(*wait)), again, allowed)
+            else {
+                return attempted;
+            };
+            if !self.budget.retry() {
+                return attempted;
+            }
+            if let Ok(begun) = attempted {
+                drain(begun).await;
+            }
+            sleep(wait).await;
+            body = again;
+            retry += 1;
+        }
+    }
+
+    /// One attempt; two, where a kept connection turns out to have been closed.
+    async fn attempt(
+        &self,
+        hop: &Hop,
+        body: Body,
+        options: &Options,
+        watch: &mut Watch,
+    ) -> Result<Begun, Failed> {
+        let unseen = |kind| Failed { kind, unseen: true };
+        let route = self.route(&hop.url);
+        let (uri, headers) = self.head(hop, &route).map_err(unseen)?;
+        let mut body = Some(body);
+        let mut fresh = false;
+        loop {
+            watch.begin();
+            let leased = watch
+                .run(Phase::Pool, self.pool.lease(route.key(), fresh))
+                .await;
+            let (lease, wire) = leased.map_err(unseen)?;
+            watch.timings.reused = wire.is_some();
+            let wire = match wire {
+                Some(wire) => wire,
+                None => self.dialer.dial(&route, watch).await.map_err(unseen)?,
+            };
+            let again = body.as_ref().and_then(Body::try_clone);
+            watch.enter(Phase::Send);
+            let ask = Ask {
+                method: &hop.method,
+                uri: &uri,
+                headers: &headers,
+                to_proxy: route.is_forwarded(),
+                body: body.take().unwrap_or_default(),
+                informed: options.informed.clone(),
+            };
+            let mut limits: Limits = self.limits;
+            limits.body_bytes = options.response_bytes_max;
+            let mut exchange = Exchange::new(wire, ask, limits, watch.clone());
+            let head = poll_fn(|cx| exchange.poll_head(cx)).await;
+            let kind = match head {
+                Ok(head) => {
+                    watch.clone_from(&exchange.watch);
+                    return Ok(Begun {
+                        head,
+                        exchange,
+                        lease,
+                    });
+                }
+                Err(kind) => kind,
+            };
+            exchange.watch.stop();
+            watch.clone_from(&exchange.watch);
+            let closed = matches!(kind, Kind::Closed | Kind::Io(_)) && exchange.is_unanswered();
+            let unseen = closed && exchange.is_unsent();
+            let stale = closed && exchange.is_reused();
+            if stale && (unseen || is_idempotent(&hop.method)) && again.is_some() {
+                body = again;
+                fresh = true;
+                continue;
+            }
+            return Err(Failed { kind, unseen });
+        }
+    }
+
+    fn route(&self, url: &Url) -> Route {
+        Route {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or_default(),
+            tls: url.scheme() == "https",
+            proxy: self.proxies.of(url).cloned(),
+            socket: self.unix_socket.clone(),
+        }
+    }
+
+    /// What is sent: the address as a `Uri`, and the fields with those that depend on the way.
+    fn head(&self, hop: &Hop, route: &Route) -> Result<(Uri, HeaderMap), Kind> {
+        let mut url = hop.url.clone();
+        url.set_fragment(None);
+        let uri = url.as_str().parse::<Uri>();
+        let uri =
+            uri.map_err(|error| Kind::Request(format!("its address cannot be sent: {error}")))?;
+        let mut headers = hop.headers.clone();
+        // The one of a proxy is for that proxy alone.
+        headers.remove(PROXY_AUTHORIZATION);
+        if let (true, Some(proxy)) = (route.is_forwarded(), &route.proxy)
+            && let Some(credentials) = proxy.authorization()
+        {
+            headers.insert(PROXY_AUTHORIZATION, credentials);
+        }
+        if headers.get(HOST).is_some_and(HeaderValue::is_empty) {
+            headers.remove(HOST);
+        }
+        Ok((uri, headers))
+    }
+
+    fn response(
+        &self,
+        begun: Begun,
+        hop: Hop,
+        options: &Options,
+        redirects: Vec<Url>,
+    ) -> Result<Response, Error> {
+        let Begun {
+            head,
+            exchange,
+            lease,
+        } = begun;
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        (parts.status, parts.version) = (head.status, head.version);
+        parts.headers = head.headers;
+        let (decoding, remaining) = match head.framing {
+            Framing::None => (None, Some(0)),
+            framing => {
+                let decoding = self.decoding(&mut parts.headers, hop.decompress);
+                let decoding = decoding.map_err(|kind| failed(kind, &exchange.watch, &hop.url))?;
+                let remaining = match framing {
+                    Framing::Length(length) => Some(length),
+                    _ => None,
+                };
+                (decoding, remaining)
+            }
+        };
+        let peer = exchange.peer();
+        let limit = options.response_bytes_max;
+        let body = Arriving::new(exchange, lease, decoding, remaining, limit, hop.url);
+        Ok(Response::new(
+            parts,
+            body,
+            peer,
+            redirects,
+            self.collect_bytes_max,
+        ))
+    }
+
+    /// The decoders for a body, whose fields then tell of what comes out of them.
+    fn decoding(
+        &self,
+        headers: &mut HeaderMap,
+        decompress: bool,
+    ) -> Result<Option<Decoding>, Kind> {
+        if !decompress || !headers.contains_key(CONTENT_ENCODING) {
+            return Ok(None);
+        }
+        let mut codings = String::new();
+        for value in headers.get_all(CONTENT_ENCODING) {
+            let value = value.to_str();
+            let value = value.map_err(|_| Kind::UnknownCoding("not even text".to_owned()))?;
+            codings.push_str(value);
+            codings.push(',');
+        }
+        let decoding = Decoding::new(codings.trim_end_matches(','), self.measure)?;
+        if decoding.is_some() {
+            headers.remove(CONTENT_ENCODING);
+            headers.remove(CONTENT_LENGTH);
+        }
+        Ok(decoding)
+    }
+}

@@ -1,0 +1,139 @@
+//! Connections that are kept.
+
+use super::{head, paused, served};
+use blitz_http::Client;
+use blitz_http::client::PoolConfig;
+use blitz_io::io::AsyncWriteExt;
+use blitz_io::time::sleep;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+fn client(pool: PoolConfig) -> (Client, Arc<AtomicUsize>) {
+    let (builder, opened) = served(|_, mut io| async move {
+        while !head(&mut io).await.is_empty() {
+            sleep(Duration::from_millis(10)).await;
+            let sent = io
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .await;
+            if sent.is_err() {
+                return;
+            }
+        }
+    });
+    (builder.pool(pool).build().expect("a client"), opened)
+}
+
+async fn get(client: &Client, url: &str) {
+    client.get(url).send().await.expect("an answer");
+}
+
+#[test]
+fn connections_are_kept_and_not_for_ever() {
+    let (client, opened) = client(PoolConfig::default());
+    paused(async {
+        for _ in 0..5 {
+            get(&client, "http://a/").await;
+            sleep(Duration::from_secs(50)).await;
+        }
+        assert_eq!((opened.load(Relaxed), client.pool_state().reused), (1, 4));
+        assert_eq!(client.pool_state().idle, 1);
+        sleep(Duration::from_secs(130)).await;
+        assert_eq!(
+            client.pool_state().idle,
+            0,
+            "it is dropped though nobody asks"
+        );
+        get(&client, "http://a/").await;
+        assert_eq!(opened.load(Relaxed), 2);
+        client.drop_idle();
+        assert_eq!(client.pool_state().idle, 0);
+    });
+}
+
+#[test]
+fn age_and_use_have_their_limits() {
+    let mut config = PoolConfig::default();
+    config.age_max = Duration::from_secs(100);
+    let (old, opened) = client(config.clone());
+    paused(async {
+        for _ in 0..5 {
+            get(&old, "http://a/").await;
+            sleep(Duration::from_secs(30)).await;
+        }
+        assert_eq!(opened.load(Relaxed), 2);
+    });
+    config.exchanges_max = 2;
+    let (used, opened) = client(config);
+    paused(async {
+        for _ in 0..6 {
+            get(&used, "http://a/").await;
+        }
+        assert_eq!(opened.load(Relaxed), 3);
+    });
+}
+
+#[test]
+fn there_are_no_more_than_allowed() {
+    let mut config = PoolConfig::default();
+    config.connections_per_host_max = 2;
+    config.connections_max = 3;
+    let (client, opened) = client(config);
+    paused(async {
+        let asked: Vec<_> = ["http://a/", "http://b/"]
+            .into_iter()
+            .cycle()
+            .take(20)
+            .map(|url| {
+                let client = client.clone();
+                blitz_io::spawn(async move { get(&client, url).await })
+            })
+            .collect();
+        sleep(Duration::from_millis(5)).await;
+        let state = client.pool_state();
+        assert_eq!((state.leased, state.waiting), (3, 17));
+        for asked in asked {
+            asked.await.expect("an answer");
+        }
+        let state = client.pool_state();
+        assert!(
+            state.idle <= 3 && state.leased == 0 && state.waiting == 0,
+            "{state:?}"
+        );
+        for host in 0..10 {
+            get(&client, &format!("http://host{host}/")).await;
+            let state = client.pool_state();
+            assert!(state.idle + state.leased <= 3, "{state:?}");
+        }
+        assert!(opened.load(Relaxed) >= 12);
+    });
+}
+
+#[test]
+fn a_place_in_line_that_is_given_up_is_nobodys_loss() {
+    let mut config = PoolConfig::default();
+    config.connections_per_host_max = 1;
+    let (client, _) = client(config);
+    paused(async {
+        let first = client.get("http://a/").send();
+        let (first, ()) = futures_join(first, async {
+            // In line, and gone before its turn.
+            let second = client.get("http://a/").send();
+            let given_up = blitz_io::time::timeout(Duration::from_millis(5), second).await;
+            assert!(given_up.is_err());
+        })
+        .await;
+        drop(first.expect("an answer"));
+        get(&client, "http://a/").await;
+        let state = client.pool_state();
+        assert_eq!((state.waiting, state.leased, state.opened), (0, 0, 1));
+    });
+}
+
+async fn futures_join<A, B>(
+    one: impl Future<Output = A>,
+    other: impl Future<Output = B>,
+) -> (A, B) {
+    blitz_io::join!(one, other)
+}
