@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The crates whose tests run, and those of each crate that cannot.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 10] = [
     "blitz-core",
     "blitz-sys",
     "blitz-driver",
@@ -23,6 +23,9 @@ const CRATES: [&str; 7] = [
     "blitz-io-traits",
     "blitz-sync",
     "blitz-io",
+    "blitz-http-proto",
+    "blitz-http",
+    "blitz-tls",
 ];
 const LIMIT: Duration = Duration::from_secs(1500);
 
@@ -119,7 +122,10 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
         }
     }
     let programs = programs::build(cargo)?;
-    let mut env = vec![("BLITZ_TEST_SANITIZER", name.clone())];
+    let mut env = vec![
+        ("BLITZ_TEST_SANITIZER", name.clone()),
+        ("BLITZ_TEST_PATIENCE", "10".to_owned()),
+    ];
     for (variable, options, known) in sanitizer.options {
         let mut options = (*options).to_owned();
         if !known.is_empty() {

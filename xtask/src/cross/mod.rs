@@ -134,9 +134,13 @@ fn tests(root: &Path, target: &Target, how: &How) -> Outcome {
     }
     let programs = programs::build(cargo)?;
     let runner: Vec<String> = how.runner.iter().map(|word| (*word).to_owned()).collect();
+    // What starts a test program starts the programs that it starts, too.
+    let mut env = vec![("BLITZ_TEST_RUNNER", runner.join(" "))];
+    if !runner.is_empty() {
+        env.push(("BLITZ_TEST_PATIENCE", "10".to_owned()));
+    }
     let setting = Setting {
-        // What starts a test program starts the programs that it starts, too.
-        env: vec![("BLITZ_TEST_RUNNER", runner.join(" "))],
+        env,
         runner,
         without: how.without,
         limit: LIMIT,

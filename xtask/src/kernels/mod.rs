@@ -187,7 +187,7 @@ fn init(programs: &[Program], filters: &[String]) -> String {
     let mut script = String::from(
         "#!/bin/busybox sh\n\
          /bin/busybox --install -s /bin\n\
-         export PATH=/bin HOME=/tmp TMPDIR=/tmp RUST_BACKTRACE=1\n\
+         export PATH=/bin HOME=/tmp TMPDIR=/tmp RUST_BACKTRACE=1 BLITZ_TEST_PATIENCE=10\n\
          mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n\
          mount -t tmpfs -o size=600m tmp /tmp\n\
          ln -s /proc/self/fd /dev/fd; ip link set lo up; ulimit -n 16384; cd /tmp\n\

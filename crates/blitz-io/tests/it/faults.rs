@@ -22,7 +22,7 @@ use blitz_sys::errno::{EAGAIN, ECANCELED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM
 use blitz_sys::readiness::faults::{Call, Plan as CallPlan};
 
 use crate::child;
-use crate::harness::{Case, FLAVORS, backends, guarded};
+use crate::harness::{Case, FLAVORS, backends, guarded, patient};
 
 /// What operations are refused with. Whoever is told of one asks again, also where the table does not promise that it helps.
 const REFUSALS: [i32; 8] = [
@@ -378,7 +378,7 @@ async fn serve(listener: TcpListener, by_stream: bool) -> io::Result<()> {
 
 /// One part of the load, which says which it is if it fails or hangs.
 async fn named(name: &str, part: impl Future<Output = io::Result<()>>) {
-    match time::timeout(LIMIT / 4, part).await {
+    match time::timeout(patient(LIMIT / 4), part).await {
         Ok(done) => done.unwrap_or_else(|error| panic!("{name}: {error:?}")),
         Err(_) => panic!("{name} hangs"),
     }
@@ -480,10 +480,12 @@ fn under_faults(case: Case, seed: u64) {
     let calls = CallPlan::random(seed, PER_MILLE).sparing(&[Call::Watch]);
     let in_use = calls.install();
     let dir = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
     guarded(LIMIT, || {
         runtime.block_on(load(dir.path()));
         runtime.block_on(leave_behind(dir.path()));
     });
+    let loaded = begun.elapsed();
     let begun = Instant::now();
     guarded(LIMIT, || drop(runtime));
     drop(in_use);
@@ -491,7 +493,9 @@ fn under_faults(case: Case, seed: u64) {
     let injected = plan.injected();
     let count = plan.injected_count();
     let at_calls = calls.injected_count();
-    eprintln!("{case}, seed {seed}: {count} faults, {at_calls} at calls, dropped in {took:?}");
+    eprintln!(
+        "{case}, seed {seed}: {count} faults, {at_calls} at calls, done in {loaded:?}, dropped in {took:?}"
+    );
     let kinds = calls.injected();
     assert!(
         at_calls > 50 && kinds.len() > 4,
@@ -540,7 +544,7 @@ fn under_load_in_a_child() {
 
 #[test]
 fn under_load_no_fault_loses_or_leaks_anything() {
-    child::run("", "faults::under_load_in_a_child");
+    eprint!("{}", child::run("", "faults::under_load_in_a_child"));
 }
 
 /// The same plan is the same, and other seeds are others: checked where the plan is, and here that the runtime is given it.

@@ -3,6 +3,7 @@
 //! `BLITZ_IO_DRIVER` narrows the back ends to one, as it does for every program.
 
 use std::fmt;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc;
 use std::thread;
@@ -137,7 +138,13 @@ pub(crate) fn within<F: Future>(runtime: &Runtime, limit: Duration, future: F) -
     guarded(limit, || runtime.block_on(future))
 }
 
-/// Calls `f`, and ends the test process with a message if it takes longer than `limit`.
+/// What `limit` is on this machine: `BLITZ_TEST_PATIENCE` says how many times slower than others it may be, where it is emulated.
+pub(crate) fn patient(limit: Duration) -> Duration {
+    let patience = std::env::var("BLITZ_TEST_PATIENCE").ok();
+    limit * patience.map_or(1, |times| times.parse().expect("a number of times"))
+}
+
+/// Calls `f`, and ends the test process with a message if it takes longer than `limit`, or than the machine makes of it.
 #[track_caller]
 pub(crate) fn guarded<R>(limit: Duration, f: impl FnOnce() -> R) -> R {
     let watch = Watch::begin(limit);
@@ -169,11 +176,15 @@ struct Watch {
 impl Watch {
     #[track_caller]
     fn begin(limit: Duration) -> Self {
-        let place = std::panic::Location::caller();
+        let (place, limit) = (std::panic::Location::caller(), patient(limit));
         let (done, wait) = mpsc::channel::<()>();
+        let test = thread::current().name().map(str::to_owned);
         let thread = thread::spawn(move || {
             if wait.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("{place}: not done after {limit:?}: it hangs");
+                // Not by the macro: what libtest keeps for the end would go with the process.
+                let name = test.as_deref().unwrap_or("a test");
+                let words = format!("{name}, {place}: not done after {limit:?}: it hangs\n");
+                std::io::stderr().write_all(words.as_bytes()).ok();
                 std::process::abort();
             }
         });

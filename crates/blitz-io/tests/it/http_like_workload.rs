@@ -11,7 +11,7 @@ use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::task::JoinHandle;
 use blitz_io::{task, time};
 
-use crate::harness::{on_both, within};
+use crate::harness::{on_both, patient, within};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const CLIENTS: usize = 64;
@@ -144,7 +144,7 @@ async fn ask(addr: SocketAddr, who: usize) {
                 }
             }
         };
-        time::timeout(Duration::from_secs(60), exchange)
+        time::timeout(patient(Duration::from_secs(60)), exchange)
             .await
             .expect("an answer in time");
     }

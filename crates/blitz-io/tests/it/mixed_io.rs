@@ -9,7 +9,7 @@ use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
 use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::{fs, task, time};
 
-use crate::harness::{on_both, within};
+use crate::harness::{on_both, patient, within};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const UPLOADS: usize = 40;
@@ -91,8 +91,8 @@ fn uploads_are_stored_summed_and_timed() {
                         }
                         stream.shutdown().await.unwrap();
                         let mut sum = [0; 8];
-                        let answer =
-                            time::timeout(Duration::from_secs(60), stream.read_exact(&mut sum));
+                        let limit = patient(Duration::from_secs(60));
+                        let answer = time::timeout(limit, stream.read_exact(&mut sum));
                         answer.await.expect("an answer in time").unwrap();
                         assert_eq!(u64::from_le_bytes(sum), checksum(&bytes));
                     })

@@ -308,6 +308,10 @@ fn methods(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
 #[test]
 fn every_async_method_is_in_the_table() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    if !root.is_dir() {
+        eprintln!("skipped: the source is not on this machine");
+        return;
+    }
     let mut found = BTreeSet::new();
     methods(&root, &root, &mut found);
     assert!(found.contains("mutex lock") && found.contains("oneshot Receiver"));
