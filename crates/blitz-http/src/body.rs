@@ -119,10 +119,10 @@ impl Body {
 
     /// The same body once more, where that can be had without reading it: of nothing, and of bytes that are there.
     pub fn try_clone(&self) -> Option<Body> {
-        match &self.0 {
+        match &self.kind {
             Kind::Empty => Some(Body::empty()),
-            Kind::Full(bytes) => Some(Body(Kind::Full(bytes.clone()))),
-            Kind::Incoming(_) | Kind::Boxed(_) => None,
+            Kind::Full(bytes) => Some(Body::of(Kind::Full(bytes.clone()))),
+            Kind::Incoming(_) | Kind::File(_) | Kind::Boxed(_) => None,
         }
     }
 
