@@ -17,16 +17,13 @@ pub(super) enum Verdict {
     Survived,
     /// A model did not end within its time.
     Hung,
-    /// The changed tree does not build.
-    Unbuilt,
 }
 
 impl Verdict {
-    const ALL: [(Verdict, &'static str); 4] = [
+    const ALL: [(Verdict, &'static str); 3] = [
         (Verdict::Caught, "caught"),
         (Verdict::Survived, "survived"),
         (Verdict::Hung, "hung"),
-        (Verdict::Unbuilt, "unbuilt"),
     ];
 
     pub(super) fn word(self) -> &'static str {
@@ -192,7 +189,6 @@ pub(super) fn report(all: &[(&Source, Step)], kept: &Kept, allowed: &Allowed) ->
         let argument = allowed.argument(source, step);
         let (slot, word) = match (verdict, argument) {
             (Some(Verdict::Caught), _) => (0, "caught".to_owned()),
-            (Some(Verdict::Unbuilt), _) => (0, "does not build".to_owned()),
             (Some(Verdict::Hung), None) => (2, "a model does not end".to_owned()),
             (Some(_), Some(argument)) => (1, format!("allowed: {argument}")),
             (Some(Verdict::Survived), None) => (2, "**no model noticed**".to_owned()),

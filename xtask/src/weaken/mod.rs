@@ -1,8 +1,9 @@
 //! `xtask weaken`: takes each atomic ordering one step down and asks the loom models to notice.
 //!
 //! An ordering that can be weaker without a model failing is either too strong or not modelled. It
-//! has to stand in `docs/weaken-allow.txt` with its argument. Results are kept beside the build, by
-//! the content of the file they are about, so that a run can be stopped and taken up again.
+//! has to stand in `docs/weaken-allow.txt` with its argument. The models are built once, from a copy of
+//! the tree with a switch at each step; each run then takes one. Results are kept beside the build, by
+//! the content of the function they are about, so that a run can be stopped and taken up again.
 
 mod kept;
 mod steps;
@@ -16,7 +17,7 @@ use kept::{Allowed, Kept, Verdict};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use steps::Step;
+use steps::{SWITCH, Step, switched, switches};
 
 /// A mutated model may run this much longer than the unchanged one before it counts as hanging.
 const PATIENCE: u32 = 4;
@@ -46,22 +47,28 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
         .collect();
     println!("weaken: {} steps in {} files", all.len(), sources.len());
     if !options.report {
-        let wanted: Vec<_> = all
+        let numbered: Vec<_> = all.iter().enumerate().collect();
+        let wanted: Vec<_> = numbered
             .iter()
-            .filter(|(source, step)| {
+            .filter(|(_, (source, step))| {
                 options.wants(source, step) && kept.verdict(source, step).is_none()
             })
             .collect();
         println!("weaken: {} of them are to be run", wanted.len());
-        let tree = copy(root)?;
+        let tree = copy(root, &sources, &all)?;
         let deadline = Instant::now() + options.limit;
-        let mut baselines = BTreeMap::new();
-        for (source, step) in wanted {
+        let mut asked: BTreeMap<&str, Models> = BTreeMap::new();
+        for (number, (source, step)) in wanted {
             if Instant::now() > deadline {
                 println!("weaken: the time is over; the next run goes on from here");
                 break;
             }
-            let verdict = match judge(root, &tree, source, step, &mut baselines) {
+            let name = crate_of(&source.path);
+            if !asked.contains_key(name) {
+                asked.insert(name, Models::build(root, &tree, name)?);
+            }
+            let models = asked.get_mut(name).expect("built above");
+            let verdict = match models.judge(&source.path, *number) {
                 Ok(verdict) => verdict,
                 Err(why) => {
                     println!("not run   {}: {why}", source.path);
@@ -174,75 +181,102 @@ fn hand_ordered(root: &Path, crates: &[String]) -> Result<Vec<Source>, String> {
     Ok(sources)
 }
 
-/// How the unchanged models do: how long they take, and how many there are. By crate and filter.
-type Baselines = BTreeMap<(String, String), (Duration, usize)>;
-
-/// Builds the tree with `step` taken, and runs the models: the nearest first, then the folder's, and
-/// the whole crate's when that is quick or nothing nearer exists.
-fn judge(
-    root: &Path,
-    tree: &Path,
-    source: &Source,
-    step: &Step,
-    baselines: &mut Baselines,
-) -> Result<Verdict, String> {
-    let name = source.path.split('/').nth(1).unwrap_or_default();
-    let file = tree.join(&source.path);
-    let write = |text: &str| {
-        std::fs::write(&file, text)
-            .map_err(|error| format!("cannot write {}: {error}", file.display()))
-    };
-    let mut ran = 0;
-    for filter in filters(&source.path) {
-        // All of a crate's models are asked last, and only where they are quick: nobody waits to learn how slow they are.
-        let is_extra = filter.is_empty() && ran > 0;
-        let limit = if is_extra {
-            WHOLE_CRATE_WITHIN
-        } else {
-            LONGEST
-        };
-        let (usual, count) = baseline(root, tree, name, &filter, limit, baselines)?;
-        if count == 0 || (is_extra && usual > WHOLE_CRATE_WITHIN) {
-            continue;
-        }
-        ran += count;
-        write(&step.apply(&source.text))?;
-        let patience = (usual * PATIENCE).max(PATIENCE_LEAST);
-        let verdict = models(root, tree, name, &filter, patience);
-        write(&source.text)?;
-        match verdict?.0 {
-            Verdict::Survived => {}
-            other => return Ok(other),
-        }
-    }
-    Ok(Verdict::Survived)
+/// The name of the crate that a file is of.
+fn crate_of(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
 }
 
-/// Runs the unchanged models once, as long as `limit`; where that is not the longest, those that take longer take for ever.
-fn baseline(
-    root: &Path,
-    tree: &Path,
-    name: &str,
-    filter: &str,
-    limit: Duration,
-    baselines: &mut Baselines,
-) -> Result<(Duration, usize), String> {
-    let key = (name.to_owned(), filter.to_owned());
-    let known = baselines.get(&key).copied();
-    if let Some(known) = known.filter(|(usual, _)| *usual < Duration::MAX || limit < LONGEST) {
-        return Ok(known);
+/// The models of one crate, in programs that can take any of its steps.
+struct Models<'a> {
+    root: &'a Path,
+    name: &'a str,
+    programs: Vec<PathBuf>,
+    /// How the unchanged models do, by filter: how long they take, and how many there are.
+    usual: BTreeMap<String, (Duration, usize)>,
+}
+
+impl<'a> Models<'a> {
+    fn build(root: &'a Path, tree: &Path, name: &'a str) -> Result<Self, String> {
+        Ok(Self {
+            root,
+            name,
+            programs: loom::build(root, tree, name)?,
+            usual: BTreeMap::new(),
+        })
     }
-    let (verdict, mut counts, mut elapsed) = models(root, tree, name, filter, limit)?;
-    if verdict == Verdict::Hung && limit < LONGEST {
-        (counts.passed, elapsed) = (1, Duration::MAX);
-    } else if verdict != Verdict::Survived {
-        return Err(format!(
-            "the models of {name} with `{filter}` do not pass unchanged: {}",
-            verdict.word()
-        ));
+
+    /// Runs the models with step `number` taken: the nearest first, then the folder's, and the whole crate's when that is quick or
+    /// nothing nearer exists.
+    fn judge(&mut self, path: &str, number: usize) -> Result<Verdict, String> {
+        let mut ran = 0;
+        for filter in filters(path) {
+            // All of a crate's models are asked last, and only where they are quick: nobody waits to learn how slow they are.
+            let is_extra = filter.is_empty() && ran > 0;
+            let limit = if is_extra {
+                WHOLE_CRATE_WITHIN
+            } else {
+                LONGEST
+            };
+            let (usual, count) = self.usual(&filter, limit)?;
+            if count == 0 || (is_extra && usual > WHOLE_CRATE_WITHIN) {
+                continue;
+            }
+            ran += count;
+            let patience = (usual * PATIENCE).max(PATIENCE_LEAST);
+            match self.run(&filter, Some(number), patience)?.0 {
+                Verdict::Survived => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Verdict::Survived)
     }
-    baselines.insert(key, (elapsed, counts.passed));
-    Ok((elapsed, counts.passed))
+
+    /// How the unchanged models do, within `limit`; where that is not the longest, those that take longer take for ever.
+    fn usual(&mut self, filter: &str, limit: Duration) -> Result<(Duration, usize), String> {
+        let known = self.usual.get(filter).copied();
+        if let Some(known) = known.filter(|(usual, _)| *usual < Duration::MAX || limit < LONGEST) {
+            return Ok(known);
+        }
+        let (verdict, counts, elapsed) = self.run(filter, None, limit)?;
+        let usual = match verdict {
+            Verdict::Survived => (elapsed, counts.passed),
+            Verdict::Hung if limit < LONGEST => (Duration::MAX, 1),
+            other => {
+                return Err(format!(
+                    "the models of {} with `{filter}` do not pass unchanged: {}",
+                    self.name,
+                    other.word()
+                ));
+            }
+        };
+        self.usual.insert(filter.to_owned(), usual);
+        Ok(usual)
+    }
+
+    /// How they ended, how many there were, and how long they took.
+    fn run(
+        &self,
+        filter: &str,
+        step: Option<usize>,
+        limit: Duration,
+    ) -> Result<(Verdict, Counts, Duration), String> {
+        let mut counts = Counts::default();
+        let begun = Instant::now();
+        for program in &self.programs {
+            let mut command = loom::models(self.root, program, filter);
+            if let Some(step) = step {
+                command.env(SWITCH, step.to_string());
+            }
+            let (end, output) = run::limited(&mut command, limit)?;
+            counts.add(&output);
+            match end {
+                End::Passed => {}
+                End::Failed => return Ok((Verdict::Caught, counts, begun.elapsed())),
+                End::TimedOut => return Ok((Verdict::Hung, counts, begun.elapsed())),
+            }
+        }
+        Ok((Verdict::Survived, counts, begun.elapsed()))
+    }
 }
 
 /// From the file's own models to the whole crate: each filter is part of a test's path.
@@ -260,33 +294,8 @@ fn filters(path: &str) -> Vec<String> {
     filters
 }
 
-/// Builds and runs: how it ended, how many models there were, and how long they took without the build.
-fn models(
-    root: &Path,
-    tree: &Path,
-    name: &str,
-    filter: &str,
-    limit: Duration,
-) -> Result<(Verdict, Counts, Duration), String> {
-    let mut counts = Counts::default();
-    let Ok(programs) = loom::build(root, tree, name) else {
-        return Ok((Verdict::Unbuilt, counts, Duration::ZERO));
-    };
-    let begun = Instant::now();
-    for program in &programs {
-        let (end, output) = run::limited(&mut loom::models(root, program, filter), limit)?;
-        counts.add(&output);
-        match end {
-            End::Passed => {}
-            End::Failed => return Ok((Verdict::Caught, counts, begun.elapsed())),
-            End::TimedOut => return Ok((Verdict::Hung, counts, begun.elapsed())),
-        }
-    }
-    Ok((Verdict::Survived, counts, begun.elapsed()))
-}
-
-/// A copy of the tree, beside the build, in which the steps are taken.
-fn copy(root: &Path) -> Result<PathBuf, String> {
+/// A copy of the tree, beside the build, with a switch at each of the steps `all`.
+fn copy(root: &Path, sources: &[Source], all: &[(&Source, Step)]) -> Result<PathBuf, String> {
     let tree = loom::target(root).join("weaken-tree");
     let listed = run::output(
         root,
@@ -294,9 +303,21 @@ fn copy(root: &Path) -> Result<PathBuf, String> {
         &["ls-files", "--cached", "--others", "--exclude-standard"],
     )?;
     for path in listed.lines() {
-        let Ok(content) = std::fs::read(root.join(path)) else {
+        let Ok(mut content) = std::fs::read(root.join(path)) else {
             continue;
         };
+        if sources.iter().any(|source| source.path == path) {
+            let steps = all.iter().enumerate();
+            let of_file = steps.filter(|(_, (source, _))| source.path == path);
+            let of_file: Vec<_> = of_file.map(|(number, (_, step))| (number, step)).collect();
+            let source = all.iter().find(|(source, _)| source.path == path);
+            content = source.map_or(content, |(source, _)| {
+                switched(source, &of_file).into_bytes()
+            });
+        }
+        if path.ends_with("/src/lib.rs") && path.split('/').count() == 4 {
+            content.extend(switches().into_bytes());
+        }
         let to = tree.join(path);
         // An unchanged file keeps its date, so that cargo need not build it again.
         if std::fs::read(&to).is_ok_and(|old| old == content) {

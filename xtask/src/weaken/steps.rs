@@ -14,28 +14,11 @@ pub(super) struct Step {
     pub(super) operation: String,
     pub(super) from: String,
     pub(super) to: &'static str,
-    replacement: String,
     /// The line's code, its blanks made single: by this the list of the allowed finds it again.
     pub(super) code: String,
 }
 
 impl Step {
-    /// The file's text with this step taken.
-    pub(super) fn apply(&self, text: &str) -> String {
-        let mut changed = String::with_capacity(text.len() + 64);
-        for (index, line) in text.split_inclusive('\n').enumerate() {
-            if index == self.line {
-                let chars: Vec<char> = line.chars().collect();
-                changed.extend(&chars[..self.columns.start]);
-                changed.push_str(&self.replacement);
-                changed.extend(&chars[self.columns.end..]);
-            } else {
-                changed.push_str(line);
-            }
-        }
-        changed
-    }
-
     /// The line and the column where it changes something.
     pub(super) fn place(&self) -> (usize, usize) {
         (self.line, self.columns.start)
@@ -91,34 +74,95 @@ fn step(
 ) -> Step {
     let used = &tokens[at];
     let line = &source.lines[used.line];
-    let mut columns = used.column..used.column + used.text.chars().count();
-    let mut replacement = if qualified(tokens, at) {
-        to.to_owned()
-    } else {
-        format!("::core::sync::atomic::Ordering::{to}")
+    let (start, end) = match to {
+        // The call's name goes, since `fence(Relaxed)` panics.
+        NOTHING => (path_start(tokens, open - 1), tokens[open].column),
+        _ => (
+            path_start(tokens, at),
+            used.column + used.text.chars().count(),
+        ),
     };
-    if to == "nothing" {
-        // `fence(Relaxed)` panics, so the call becomes one without an effect.
-        let mut start = open - 1;
-        while start >= 2 && tokens[start - 1].text == "::" {
-            start -= 2;
-        }
-        columns = tokens[start].column..tokens[open].column;
-        replacement = "drop".to_owned();
-    }
     Step {
         line: used.line,
-        columns,
+        columns: start..end,
         operation: name.to_owned(),
         from: used.text.clone(),
         to,
-        replacement,
         code: line.code.split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }
 
-fn qualified(tokens: &[Token], at: usize) -> bool {
-    at >= 1 && tokens[at - 1].text == "::"
+/// In the place of a weaker ordering, for a fence that goes.
+const NOTHING: &str = "nothing";
+
+/// The column where the path begins whose last word is token `at`.
+fn path_start(tokens: &[Token], mut at: usize) -> usize {
+    while at >= 2 && tokens[at - 1].text == "::" && tokens[at - 2].line == tokens[at].line {
+        at -= 2;
+    }
+    tokens[at].column
+}
+
+/// Says which step a run takes, by its number.
+pub(super) const SWITCH: &str = "BLITZ_WEAKEN_STEP";
+
+/// The text of `source` with a switch at each of `steps`, which are all of it: one program can then take any of them.
+pub(super) fn switched(source: &Source, steps: &[(usize, &Step)]) -> String {
+    let mut text = String::with_capacity(source.text.len() * 2);
+    for (index, line) in source.text.split_inclusive('\n').enumerate() {
+        let chars: Vec<char> = line.chars().collect();
+        let mut done = 0;
+        let mut here: Vec<_> = steps
+            .iter()
+            .filter(|(_, step)| step.line == index)
+            .collect();
+        here.sort_by_key(|(_, step)| step.columns.start);
+        for of_place in here.chunk_by(|(_, one), (_, other)| one.columns == other.columns) {
+            let columns = of_place[0].1.columns.clone();
+            let now: String = chars[columns.clone()].iter().collect();
+            text.extend(&chars[done..columns.start]);
+            text.push_str(&switch(&now, of_place));
+            done = columns.end;
+        }
+        text.extend(&chars[done..]);
+    }
+    text
+}
+
+/// `now`, or what it is in one of `steps`.
+fn switch(now: &str, steps: &[&(usize, &Step)]) -> String {
+    if let [(number, step)] = steps
+        && step.to == NOTHING
+    {
+        return format!("(if crate::weaken_step() == {number} {{ drop }} else {{ {now} }})");
+    }
+    let ways: Vec<String> = steps
+        .iter()
+        .map(|(number, step)| format!("({number}, ::core::sync::atomic::Ordering::{})", step.to))
+        .collect();
+    format!("crate::weaken_to({now}, &[{}])", ways.join(", "))
+}
+
+/// What the switches call, for the end of a crate's first file.
+pub(super) fn switches() -> String {
+    format!(
+        "
+#[allow(dead_code)]
+pub(crate) fn weaken_step() -> usize {{
+    static STEP: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *STEP.get_or_init(|| std::env::var(\"{SWITCH}\").map_or(usize::MAX, |step| step.parse().unwrap()))
+}}
+
+#[allow(dead_code)]
+pub(crate) fn weaken_to(
+    now: ::core::sync::atomic::Ordering,
+    steps: &[(usize, ::core::sync::atomic::Ordering)],
+) -> ::core::sync::atomic::Ordering {{
+    let step = weaken_step();
+    steps.iter().find(|way| way.0 == step).map_or(now, |way| way.1)
+}}
+"
+    )
 }
 
 /// The opening bracket of the call that `at` is an argument of, and whether no ordering stands before it.
@@ -161,7 +205,7 @@ fn weaker(kind: Kind, from: &str) -> &'static [&'static str] {
         (Kind::Store, "SeqCst") => &["Release"],
         (Kind::Both | Kind::Fence, "SeqCst") => &["AcqRel"],
         (Kind::Both | Kind::Fence, "AcqRel") => &["Acquire", "Release"],
-        (Kind::Fence, "Acquire" | "Release") => &["nothing"],
+        (Kind::Fence, "Acquire" | "Release") => &[NOTHING],
         (Kind::Load | Kind::Both, "Acquire") | (Kind::Store | Kind::Both, "Release") => {
             &["Relaxed"]
         }
@@ -199,25 +243,33 @@ mod tests {
         );
     }
 
+    fn switches(text: &str) -> String {
+        let source = Source::new("crates/x/src/a.rs", text);
+        let steps = of(&source);
+        let numbered: Vec<_> = steps.iter().enumerate().collect();
+        switched(&source, &numbered)
+    }
+
     #[test]
-    fn a_step_changes_one_place() {
-        let text = "use X;\na.store(1, Ordering::Release); b.load(Acquire);\n";
-        let steps = of(&Source::new("crates/x/src/a.rs", text));
+    fn each_place_has_a_switch_of_its_own() {
         assert_eq!(
-            steps[0].apply(text),
-            "use X;\na.store(1, Ordering::Relaxed); b.load(Acquire);\n"
+            switches("use X;\na.store(1, Ordering::Release); b.load(Acquire);\n"),
+            "use X;\na.store(1, crate::weaken_to(Ordering::Release, &[(0, ::core::sync::atomic::Ordering::Relaxed)])); \
+             b.load(crate::weaken_to(Acquire, &[(1, ::core::sync::atomic::Ordering::Relaxed)]));\n"
         );
         assert_eq!(
-            steps[1].apply(text),
-            "use X;\na.store(1, Ordering::Release); b.load(::core::sync::atomic::Ordering::Relaxed);\n"
+            switches("a.swap(1, AcqRel)"),
+            "a.swap(1, crate::weaken_to(AcqRel, &[(0, ::core::sync::atomic::Ordering::Acquire), \
+             (1, ::core::sync::atomic::Ordering::Release)]))"
         );
     }
 
     #[test]
     fn a_fence_goes_away_whole() {
-        let text = "atomic::fence(Acquire);";
-        let steps = of(&Source::new("crates/x/src/a.rs", text));
-        assert_eq!(steps[0].apply(text), "drop(Acquire);");
+        assert_eq!(
+            switches("atomic::fence(Acquire);"),
+            "(if crate::weaken_step() == 0 { drop } else { atomic::fence })(Acquire);"
+        );
         assert_eq!(says("fence(SeqCst);"), ["fence SeqCst -> AcqRel"]);
     }
 }
