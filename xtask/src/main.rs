@@ -32,12 +32,12 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
   loom [CRATE…]            runs the loom models (default: every crate that has some)
   weaken [OPTIONS]         weakens each atomic ordering one step; a model has to fail
       --minutes N          stop after N minutes and keep what was found (default 60)
-      --only TEXT          only orderings whose file path contains TEXT
+      --only TEXT,…        only orderings whose file path, or path:line, contains one of these
       --fresh              forget the results that are kept
       --report             write docs/weaken.md from the kept results, run nothing
   patched                  a program with the README's patch line runs hyper on what was committed last
   kernels [NAME…] [-- FILTER…]
-                           runs the tests of blitz-sys, blitz-driver and blitz-io on other Linux kernels, under qemu:
+                           runs the tests of blitz-sys, -driver, -sync and -io on other Linux kernels, under qemu:
                            5.10, 6.1, 6.12, newest or all (default: all)
   cross [NAME…]            tests on other machines (aarch64 i686 s390x musl), type checks for other systems
                            (windows mac-x86_64 mac-aarch64 freebsd); default: all

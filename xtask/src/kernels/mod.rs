@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// The crates whose tests meet the kernel.
+/// The crates whose tests meet the kernel; those of `blitz-sync` sleep in it, under executors of others too.
 const CRATES: [&str; 5] = [
     "blitz-sys",
     "blitz-driver",
