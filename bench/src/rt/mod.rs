@@ -146,7 +146,7 @@ pub mod compio {
 
     pub fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> T {
         let runtime = ::compio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(async { spawn(future).await.ok().expect("no panic") })
+        runtime.block_on(async { spawn(future).await.expect("no panic") })
     }
 }
 
