@@ -15,9 +15,10 @@
 //! was sent before is still received; when the last receiver goes, it is dropped.
 //!
 //! The parts: `ring` and `list` are the two kinds of queue, `queue` is either of them, `channel` is what both sides share and how
-//! they wait.
+//! they wait, `end` is what both ends can do.
 
 mod channel;
+mod end;
 pub mod error;
 mod list;
 mod pause;

@@ -10,10 +10,9 @@ use blitz_core::primitive::sync::Arc;
 use futures_core::Stream;
 
 use super::channel::{Channel, ForValues, Receiving};
+use super::end::end;
 use super::error::{RecvTimeoutError, TryRecvError};
-use super::sender::figures;
 use crate::blocking::{block_on, block_on_until};
-use crate::cooperative::cooperative;
 use crate::waiters::Wait;
 
 /// Receives values of a [`channel`](super::channel) or an [`unbounded_channel`](super::unbounded_channel), in the order in which
@@ -162,93 +161,9 @@ impl<T> Receiver<T> {
             receiver: self,
         }
     }
-
-    /// Closes the channel: no value is taken any more, and what was sent before is still received.
-    ///
-    /// Returns false if it was closed already.
-    pub fn close(&self) -> bool {
-        self.channel.close()
-    }
-
-    /// Waits until the channel is closed: every sender is gone, or one end has called [`close`](Self::close). There may be
-    /// values left.
-    ///
-    /// # Cancel safety
-    /// Safe: waiting takes nothing.
-    pub async fn closed(&self) {
-        cooperative(async {
-            // Made before the look: no end is missed between the two.
-            let closed = self.channel.closed().notified();
-            if !self.is_closed() {
-                closed.await;
-            }
-        })
-        .await;
-    }
-
-    /// Whether the channel is closed. There may be values left.
-    pub fn is_closed(&self) -> bool {
-        self.channel.queue().is_closed()
-    }
-
-    /// Whether both are of one channel.
-    pub fn same_channel(&self, other: &Self) -> bool {
-        self.channel.is(&other.channel)
-    }
-
-    /// A handle that does not keep the channel open.
-    #[must_use = "a weak handle that is dropped does nothing"]
-    pub fn downgrade(&self) -> WeakReceiver<T> {
-        WeakReceiver {
-            channel: Arc::clone(&self.channel),
-        }
-    }
 }
 
-figures!(Receiver);
-
-impl<T> Clone for Receiver<T> {
-    fn clone(&self) -> Self {
-        self.channel.receivers.enter();
-        Self {
-            channel: Arc::clone(&self.channel),
-        }
-    }
-}
-
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        self.channel.receiver_leaves();
-    }
-}
-
-/// A [`Receiver`] that does not keep its channel open.
-pub struct WeakReceiver<T> {
-    channel: Arc<Channel<T>>,
-}
-
-impl<T> WeakReceiver<T> {
-    /// A receiver, unless the last one is gone.
-    pub fn upgrade(&self) -> Option<Receiver<T>> {
-        self.channel.receivers.try_enter().then(|| Receiver {
-            channel: Arc::clone(&self.channel),
-        })
-    }
-}
-
-impl<T> Clone for WeakReceiver<T> {
-    fn clone(&self) -> Self {
-        Self {
-            channel: Arc::clone(&self.channel),
-        }
-    }
-}
-
-impl<T> fmt::Debug for WeakReceiver<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakReceiver").finish_non_exhaustive()
-    }
-}
+end!(Receiver, WeakReceiver, receivers, receiver_leaves);
 
 pin_project_lite::pin_project! {
     /// The values to come, as a stream; see [`Receiver::into_stream`].

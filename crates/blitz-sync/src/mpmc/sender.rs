@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use blitz_core::primitive::sync::Arc;
 
 use super::channel::{Channel, Sending};
+use super::end::end;
 use super::error::{SendError, SendTimeoutError, TrySendError};
 use crate::blocking::{block_on, block_on_until};
-use crate::cooperative::cooperative;
 use crate::sleep::within;
 
 /// Sends values into a [`channel`](super::channel) or an [`unbounded_channel`](super::unbounded_channel).
@@ -138,38 +138,6 @@ impl<T> Sender<T> {
         }
     }
 
-    /// Closes the channel: no value is taken any more, and what was sent before is still received.
-    ///
-    /// Returns false if it was closed already.
-    pub fn close(&self) -> bool {
-        self.channel.close()
-    }
-
-    /// Waits until the channel is closed: every receiver is gone, or one end has called [`close`](Self::close).
-    ///
-    /// # Cancel safety
-    /// Safe: waiting takes nothing.
-    pub async fn closed(&self) {
-        cooperative(async {
-            // Made before the look: no end is missed between the two.
-            let closed = self.channel.closed().notified();
-            if !self.is_closed() {
-                closed.await;
-            }
-        })
-        .await;
-    }
-
-    /// Whether the channel is closed.
-    pub fn is_closed(&self) -> bool {
-        self.channel.queue().is_closed()
-    }
-
-    /// Whether both are of one channel.
-    pub fn same_channel(&self, other: &Self) -> bool {
-        self.channel.is(&other.channel)
-    }
-
     /// A receiver of this channel, unless the last one is gone.
     ///
     /// # Examples
@@ -189,110 +157,6 @@ impl<T> Sender<T> {
             .try_enter()
             .then(|| super::Receiver::entered(Arc::clone(&self.channel)))
     }
-
-    /// A handle that does not keep the channel open.
-    #[must_use = "a weak handle that is dropped does nothing"]
-    pub fn downgrade(&self) -> WeakSender<T> {
-        WeakSender {
-            channel: Arc::clone(&self.channel),
-        }
-    }
 }
 
-/// The figures of a channel, which both its ends know.
-macro_rules! figures {
-    ($end:ident) => {
-        impl<T> $end<T> {
-            /// How many values are there to be received.
-            pub fn len(&self) -> usize {
-                self.channel.queue().len()
-            }
-
-            /// Whether there is nothing to be received now.
-            pub fn is_empty(&self) -> bool {
-                self.channel.queue().is_empty()
-            }
-
-            /// Whether there is no room now. An unbounded channel always has room.
-            pub fn is_full(&self) -> bool {
-                self.channel.queue().is_full()
-            }
-
-            /// How many values there is room for now; `None` for an unbounded channel.
-            pub fn capacity(&self) -> Option<usize> {
-                self.max_capacity().map(|max| max - self.len())
-            }
-
-            /// How many values the channel holds at most; `None` for an unbounded channel.
-            pub fn max_capacity(&self) -> Option<usize> {
-                self.channel.queue().bound()
-            }
-
-            /// How many senders there are.
-            pub fn sender_count(&self) -> usize {
-                self.channel.senders.count()
-            }
-
-            /// How many receivers there are.
-            pub fn receiver_count(&self) -> usize {
-                self.channel.receivers.count()
-            }
-        }
-
-        impl<T> fmt::Debug for $end<T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($end))
-                    .field("len", &self.len())
-                    .field("max_capacity", &self.max_capacity())
-                    .field("closed", &self.is_closed())
-                    .finish_non_exhaustive()
-            }
-        }
-    };
-}
-pub(super) use figures;
-
-figures!(Sender);
-
-impl<T> Clone for Sender<T> {
-    fn clone(&self) -> Self {
-        self.channel.senders.enter();
-        Self {
-            channel: Arc::clone(&self.channel),
-        }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        self.channel.sender_leaves();
-    }
-}
-
-/// A [`Sender`] that does not keep its channel open.
-pub struct WeakSender<T> {
-    channel: Arc<Channel<T>>,
-}
-
-impl<T> WeakSender<T> {
-    /// A sender, unless the last one is gone.
-    pub fn upgrade(&self) -> Option<Sender<T>> {
-        self.channel.senders.try_enter().then(|| Sender {
-            channel: Arc::clone(&self.channel),
-        })
-    }
-}
-
-impl<T> Clone for WeakSender<T> {
-    fn clone(&self) -> Self {
-        Self {
-            channel: Arc::clone(&self.channel),
-        }
-    }
-}
-
-impl<T> fmt::Debug for WeakSender<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakSender").finish_non_exhaustive()
-    }
-}
+end!(Sender, WeakSender, senders, sender_leaves);

@@ -124,7 +124,7 @@ pub(crate) const CHANNELS: &[(&str, Make)] = &[
         )
     }),
     ("mpmc/sender send", mpmc_send),
-    ("mpmc/sender closed", || {
+    ("mpmc/end closed: sender", || {
         let (sender, receiver) = mpmc::channel::<u8>(1);
         told_end(sender.clone(), sender, receiver, |sender| {
             Box::pin(async move { sender.closed().await })
@@ -142,7 +142,7 @@ pub(crate) const CHANNELS: &[(&str, Make)] = &[
             })
         })
     }),
-    ("mpmc/receiver closed", || {
+    ("mpmc/end closed: receiver", || {
         let (sender, receiver) = mpmc::channel::<u8>(1);
         told_end(receiver.clone(), receiver, sender, |receiver| {
             Box::pin(async move { receiver.closed().await })
