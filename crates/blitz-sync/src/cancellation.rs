@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use blitz_core::list::{Links, List, Node};
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
 
 use crate::notify::{Notify, Wait};
@@ -328,8 +328,9 @@ impl Clone for CancellationToken {
 
 impl Drop for CancellationToken {
     fn drop(&mut self) {
-        // ORDERING: AcqRel: the last to go does so after all that the others did.
-        if self.shared.tokens.fetch_sub(1, AcqRel) == 1 {
+        // ORDERING: Relaxed: who is the last is a matter of the count alone; all else is under the tree's lock, in which those
+        // who went before were before.
+        if self.shared.tokens.fetch_sub(1, Relaxed) == 1 {
             self.shared.leave();
         }
     }

@@ -65,3 +65,7 @@ impl<T> Filled<T> {
         self.value.into_inner()
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "tests/loom_filled.rs"]
+mod models;

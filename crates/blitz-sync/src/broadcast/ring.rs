@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
-use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 
 use super::{SendError, TryRecvError};
 use crate::notify::Notify;
@@ -203,8 +203,9 @@ impl<T> Shared<T> {
     // Senders.
 
     pub(super) fn senders(&self) -> usize {
-        // ORDERING: Acquire: a figure that may be reasoned with.
-        self.senders.load(Acquire)
+        // ORDERING: Relaxed: a figure. Who sees that a sender has gone finds what it sent, since the tail's lock was let go of
+        // before that.
+        self.senders.load(Relaxed)
     }
 
     pub(super) fn weak_senders(&self) -> usize {
@@ -234,8 +235,9 @@ impl<T> Shared<T> {
     }
 
     pub(super) fn leave_sender(&self) {
-        // ORDERING: AcqRel: the last one comes after all that the others did.
-        if self.senders.fetch_sub(1, AcqRel) == 1 {
+        // ORDERING: Relaxed: who is the last is a matter of the count alone; all else is under the tail's lock, in which those
+        // who went before were before.
+        if self.senders.fetch_sub(1, Relaxed) == 1 {
             self.tail.lock().is_closed = true;
             self.sent.notify_waiters();
         }

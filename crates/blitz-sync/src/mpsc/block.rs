@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use blitz_core::primitive::cell::UnsafeCell;
-use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use blitz_core::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
 
 /// How many values a block holds. Few under loom, so that models cross from block to block.
@@ -38,7 +38,7 @@ pub(super) fn start_of(index: usize) -> usize {
 /// ```
 pub(super) struct Block<T> {
     /// The index of the first value. Written while one alone has the block.
-    start: usize,
+    start: UnsafeCell<usize>,
     next: AtomicPtr<Block<T>>,
     word: AtomicUsize,
     /// How many values had been claimed when the senders' end left this block.
@@ -50,7 +50,7 @@ impl<T> Block<T> {
     /// An empty block on the heap.
     pub(super) fn new(start: usize) -> NonNull<Self> {
         let block = Box::new(Self {
-            start,
+            start: UnsafeCell::new(start),
             next: AtomicPtr::new(ptr::null_mut()),
             word: AtomicUsize::new(0),
             tail_when_left: UnsafeCell::new(0),
@@ -70,7 +70,8 @@ impl<T> Block<T> {
 
     #[inline]
     pub(super) fn start(&self) -> usize {
-        self.start
+        // SAFETY: it is not written once others have the block.
+        self.start.with(|start| unsafe { *start })
     }
 
     /// The block behind this one, if there is one yet.
@@ -85,12 +86,15 @@ impl<T> Block<T> {
     /// # Safety
     /// `block` is valid, and nobody else has it.
     pub(super) unsafe fn append(&self, block: NonNull<Self>) -> Result<(), NonNull<Self>> {
-        // SAFETY: as the caller says.
-        unsafe { (*block.as_ptr()).start = (self.start + SLOTS) & INDICES };
+        let start = (self.start() + SLOTS) & INDICES;
+        // SAFETY: it is valid, as the caller says.
+        let new = unsafe { block.as_ref() };
+        // SAFETY: nobody else has it, as the caller says.
+        new.start.with_mut(|cell| unsafe { *cell = start });
         // ORDERING: Release publishes the new block, Acquire shows the one that is there.
         match self
             .next
-            .compare_exchange(ptr::null_mut(), block.as_ptr(), AcqRel, Acquire)
+            .compare_exchange(ptr::null_mut(), block.as_ptr(), Release, Acquire)
         {
             Ok(_) => Ok(()),
             // SAFETY: what failed the exchange is not null.
@@ -156,8 +160,8 @@ impl<T> Block<T> {
     /// Whether every value was written, so that no sender needs the block any more to write to.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        // ORDERING: Acquire: the senders' end moves on after all these writes.
-        self.word.load(Acquire) & ALL == ALL
+        // ORDERING: Relaxed: only whether; the receiver, who frees the block, has seen each write by itself.
+        self.word.load(Relaxed) & ALL == ALL
     }
 
     /// The senders' end has left the block; `tail` values had been claimed by then.

@@ -8,7 +8,7 @@ use blitz_core::budget;
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::Arc;
-use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 #[cfg(loom)]
 use blitz_core::primitive::sync::atomic::fence;
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
@@ -209,8 +209,9 @@ impl<T, B: Bound> Channel<T, B> {
     }
 
     pub(super) fn leave(&self) {
-        // ORDERING: AcqRel: the receiver that sees zero sees all that every sender has sent.
-        if self.senders.fetch_sub(1, AcqRel) == 1 {
+        // ORDERING: Release pairs with the Acquire in `senders`: the receiver that sees zero sees all that every sender has
+        // sent, since an exchange goes on with the releases before it.
+        if self.senders.fetch_sub(1, Release) == 1 {
             self.tell_receiver_of_end();
         }
     }

@@ -216,9 +216,8 @@ impl<T> Head<T> {
     /// How many values were claimed and not taken.
     pub(super) fn len(&self, tail: &Tail<T>) -> usize {
         let end = self.end.unwrap_or_else(|| {
-            // ORDERING: Acquire pairs with the Release by which a sender's thread was told to look, so that what was sent
-            // before counts.
-            tail.word.0.load(Acquire) / ONE
+            // ORDERING: Relaxed: a figure; what was sent before counts if this thread knows of it.
+            tail.word.0.load(Relaxed) / ONE
         });
         end.wrapping_sub(self.index) & INDICES
     }

@@ -1,6 +1,8 @@
 //! Tokens, explored. Each test is named by what can never happen.
 
+use loom::cell::UnsafeCell;
 use loom::future::block_on;
+use loom::sync::Arc;
 use loom::thread;
 
 use super::CancellationToken;
@@ -69,5 +71,27 @@ fn no_place_is_left_twice() {
         going.join().unwrap();
         token.cancel();
         assert!(other.is_cancelled());
+    });
+}
+
+/// Who sees that a token is cancelled sees what was done before that.
+#[test]
+fn no_cancel_is_seen_before_what_led_to_it() {
+    bounded_model(|| {
+        let token = CancellationToken::new();
+        let reason = Arc::new(UnsafeCell::new(0));
+        let cancelling = {
+            let (token, reason) = (token.clone(), Arc::clone(&reason));
+            thread::spawn(move || {
+                // SAFETY: nobody reads it before the cancel.
+                reason.with_mut(|reason| unsafe { *reason = 7 });
+                token.cancel();
+            })
+        };
+        if token.is_cancelled() {
+            // SAFETY: it was written before the cancel; loom objects if that is not seen.
+            reason.with(|reason| assert_eq!(unsafe { *reason }, 7));
+        }
+        cancelling.join().unwrap();
     });
 }

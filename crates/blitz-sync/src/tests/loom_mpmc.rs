@@ -259,3 +259,25 @@ fn no_value_of_a_block_s_former_life_is_received() {
         assert_eq!(got, [0, 1, 2, 3, 4, 5]);
     });
 }
+
+/// Who sees that a sender has gone finds what it sent.
+fn no_sender_is_gone_before_its_values(make: fn() -> (Sender<usize>, Receiver<usize>)) {
+    bounded_model(move || {
+        let (sender, receiver) = make();
+        let sending = thread::spawn(move || sender.try_send(1).unwrap());
+        if receiver.sender_count() == 0 {
+            assert_eq!(receiver.try_recv(), Ok(1));
+        }
+        sending.join().unwrap();
+    });
+}
+
+#[test]
+fn no_sender_is_gone_before_its_values_in_a_ring() {
+    no_sender_is_gone_before_its_values(|| channel(1));
+}
+
+#[test]
+fn no_sender_is_gone_before_its_values_in_a_list() {
+    no_sender_is_gone_before_its_values(unbounded_channel);
+}

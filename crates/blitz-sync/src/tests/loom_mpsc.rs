@@ -163,3 +163,63 @@ fn no_try_misses_what_was_sent_before() {
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     });
 }
+
+/// A sender that begins its search in a block that the end has left finds it there still.
+#[test]
+fn no_sender_begins_in_a_block_that_was_freed() {
+    bounded_model(|| {
+        let (sender, mut receiver) = unbounded_channel();
+        let other = sender.clone();
+        let sending = thread::spawn(move || other.send(100).unwrap());
+        let mut sum = 0;
+        for value in 0..5 {
+            sender.send(value).unwrap();
+        }
+        for _ in 0..5 {
+            sum += receiver.try_recv().unwrap_or_default();
+        }
+        sending.join().unwrap();
+        while let Ok(value) = receiver.try_recv() {
+            sum += value;
+        }
+        assert_eq!(sum, 110);
+    });
+}
+
+/// A receiver that offers an emptied block finds the blocks at the senders' end as they were made.
+#[test]
+fn no_block_is_offered_to_one_that_is_half_made() {
+    bounded_model(|| {
+        let (sender, mut receiver) = unbounded_channel();
+        for value in 0..4 {
+            sender.send(value).unwrap();
+        }
+        for value in 0..4 {
+            assert_eq!(receiver.try_recv(), Ok(value));
+        }
+        // The end moves on twice, while the receiver comes to the third block and gives the first one back.
+        let sending = thread::spawn(move || (4..7).for_each(|value| sender.send(value).unwrap()));
+        let mut next = 4 + usize::from(receiver.try_recv().is_ok());
+        sending.join().unwrap();
+        while let Ok(value) = receiver.try_recv() {
+            assert_eq!(value, next);
+            next += 1;
+        }
+        assert_eq!(next, 7);
+    });
+}
+
+/// The end is not seen before a value that was sent before it, whichever sender sent it.
+#[test]
+fn no_end_is_seen_before_a_value() {
+    bounded_model(|| {
+        let (sender, mut receiver) = unbounded_channel();
+        let other = sender.clone();
+        let sending = thread::spawn(move || sender.send(1).unwrap());
+        drop(other);
+        if receiver.try_recv() == Err(TryRecvError::Disconnected) {
+            panic!("a value was sent before");
+        }
+        sending.join().unwrap();
+    });
+}

@@ -137,3 +137,57 @@ fn no_permit_lies_free_beside_a_line() {
         giver.join().unwrap();
     });
 }
+
+/// What those did who gave permits is seen by who has them, also where another hands them over.
+#[test]
+fn no_permit_comes_before_what_was_done_under_it() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let shared = Arc::new((Permits::new(0), [UnsafeCell::new(0), UnsafeCell::new(0)]));
+        let givers = [0, 1].map(|which| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                // SAFETY: nobody reads it before it has both permits.
+                shared.1[which].with_mut(|cell| unsafe { *cell = 1 });
+                shared.0.release(1);
+            })
+        });
+        block_on(shared.0.acquire(2, here())).unwrap();
+        for cell in &shared.1 {
+            // SAFETY: nobody writes it any more; loom objects if that is not seen.
+            cell.with(|cell| assert_eq!(unsafe { *cell }, 1));
+        }
+        for giver in givers {
+            giver.join().unwrap();
+        }
+    });
+}
+
+/// The same of permits that are new, and of a number and an end that are only looked at.
+#[test]
+fn no_look_is_ahead_of_what_was_done_before() {
+    fn seen_with(gives: fn(&Permits), sees: fn(&Permits) -> bool) {
+        loom::model(move || {
+            let shared = Arc::new((Permits::new(0), UnsafeCell::new(0)));
+            let giver = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    // SAFETY: nobody reads it before it sees what is given.
+                    shared.1.with_mut(|cell| unsafe { *cell = 1 });
+                    gives(&shared.0);
+                })
+            };
+            if sees(&shared.0) {
+                // SAFETY: nobody writes it any more; loom objects if that is not seen.
+                shared.1.with(|cell| assert_eq!(unsafe { *cell }, 1));
+            }
+            giver.join().unwrap();
+        });
+    }
+    seen_with(|all| assert!(all.add(1)), |all| all.try_acquire(1).is_ok());
+    seen_with(|all| assert!(all.add(1)), |all| all.available() == 1);
+    seen_with(|all| all.release(1), |all| all.available() == 1);
+    seen_with(|all| all.release(1), |all| all.forget(1) == 1);
+    seen_with(Permits::close, Permits::is_closed);
+}

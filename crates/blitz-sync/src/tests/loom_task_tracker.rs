@@ -35,18 +35,35 @@ fn no_end_is_missed_and_nothing_done_before_it() {
     });
 }
 
-/// A close and the end of the last, at once: one of them lets go on.
+/// A close and the end of the last, at once: one of them lets go on, and what both did before is seen.
 #[test]
 fn no_wait_outlasts_a_close() {
-    loom::model(|| {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
         let tracker = TaskTracker::new();
-        let token = tracker.token();
-        let ending = thread::spawn(move || drop(token));
+        let done = Arc::new([UnsafeCell::new(0), UnsafeCell::new(0)]);
+        // SAFETY: each is written by one thread alone, and nobody reads before both have told.
+        let write = |cell: &UnsafeCell<i32>| cell.with_mut(|cell| unsafe { *cell = 1 });
+        let ending = {
+            let (token, done) = (tracker.token(), Arc::clone(&done));
+            thread::spawn(move || {
+                write(&done[0]);
+                drop(token);
+            })
+        };
         let closing = {
-            let tracker = tracker.clone();
-            thread::spawn(move || tracker.close())
+            let (tracker, done) = (tracker.clone(), Arc::clone(&done));
+            thread::spawn(move || {
+                write(&done[1]);
+                tracker.close()
+            })
         };
         block_on(tracker.wait());
+        for done in done.iter() {
+            // SAFETY: it was written before.
+            done.with(|done| assert_eq!(unsafe { *done }, 1));
+        }
         ending.join().unwrap();
         assert!(closing.join().unwrap());
     });

@@ -1,6 +1,8 @@
 //! A watched value, explored. Each test is named by what can never happen.
 
+use loom::cell::UnsafeCell;
 use loom::future::block_on;
+use loom::sync::Arc;
 use loom::thread;
 
 use super::channel;
@@ -48,5 +50,57 @@ fn no_sender_waits_for_one_who_has_gone() {
         let waits = thread::spawn(move || block_on(sender.closed()));
         drop(receiver);
         waits.join().unwrap();
+    });
+}
+
+/// Who sees that there is a change sees what was done before it.
+#[test]
+fn no_change_is_seen_before_what_led_to_it() {
+    bounded_model(|| {
+        let (sender, receiver) = channel(0);
+        let cell = Arc::new(UnsafeCell::new(0));
+        let sends = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || {
+                // SAFETY: nobody reads it before the change.
+                cell.with_mut(|cell| unsafe { *cell = 1 });
+                sender.send(1).expect("the receiver is there");
+                sender
+            })
+        };
+        if receiver.has_changed() == Ok(true) {
+            // SAFETY: it was written before; loom objects if that is not seen.
+            cell.with(|cell| assert_eq!(unsafe { *cell }, 1));
+        }
+        drop(sends.join().unwrap());
+    });
+}
+
+/// Who sees the end sees what every sender did before it went.
+#[test]
+fn no_end_is_seen_before_what_led_to_it() {
+    bounded_model(|| {
+        let (sender, receiver) = channel(0);
+        let cells = Arc::new([UnsafeCell::new(0), UnsafeCell::new(0)]);
+        let senders = [sender.clone(), sender];
+        let mut index = 0;
+        let going = senders.map(|sender| {
+            let (cells, mine) = (Arc::clone(&cells), index);
+            index += 1;
+            thread::spawn(move || {
+                // SAFETY: nobody else writes it, or reads it before the end.
+                cells[mine].with_mut(|cell| unsafe { *cell = 1 });
+                drop(sender);
+            })
+        });
+        if receiver.has_changed().is_err() {
+            for cell in cells.iter() {
+                // SAFETY: it was written before; loom objects if that is not seen.
+                cell.with(|cell| assert_eq!(unsafe { *cell }, 1));
+            }
+        }
+        for going in going {
+            going.join().unwrap();
+        }
     });
 }
