@@ -1,9 +1,10 @@
-//! Who stands in which line, as others see it: one [`Record`] for each wait of a task that could not have at once what it wants.
+//! Who stands in which line, and who has what is waited for, as others see it: one [`Record`] for each wait of a task that could
+//! not have at once what it wants, and for each guard that such a wait has become.
 //!
-//! The line's own lock orders whoever writes a record; anyone reads. A record's memory is never given back, so a reader needs no
+//! The line's own lock orders whoever writes a wait's record, and a guard's is its own; anyone reads. A record's memory is never given back, so a reader needs no
 //! lock of any line, and finds out by the record's version whether what it read is of one moment. Threads keep records that nobody
 //! uses, so standing in a line costs some plain stores and no allocation; a wait that is served at once, and one under another
-//! executor, has no record.
+//! executor, has no record, and a guard has none that its lock remembers itself ([`remembered`]).
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -13,7 +14,7 @@ use std::task::Waker;
 
 use crate::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::primitive::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, fence};
-use crate::waiting::{self, Site};
+use crate::waiting::{self, Place, Site};
 
 /// So many records are made at once.
 const CHUNK: usize = 32;
@@ -24,6 +25,7 @@ const KEPT: usize = 64;
 const FREE: usize = 0;
 const IN_LINE: usize = 1;
 const SERVED: usize = 2;
+const HELD: usize = 3;
 
 /// A call that may have to wait.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +36,27 @@ pub struct Call {
     pub at: &'static Location<'static>,
 }
 
-/// Who was the last to get a lock that one has at a time: its task's id, and where it asked.
-pub type Holder = (u64, &'static Location<'static>);
+/// Permits that are waited for, or had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The address of what they are of.
+    pub object: usize,
+    /// How many they are.
+    pub count: usize,
+    /// Of how many there are in all; 0 if that is not known, and nobody can say who would have to give some back.
+    pub of: usize,
+}
+
+/// Who has permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The id of its task.
+    pub task: u64,
+    /// Where it asked.
+    pub at: &'static Location<'static>,
+    /// How many they are.
+    pub count: usize,
+}
 
 /// A figure of a record, whose version decides what it is worth.
 #[derive(Debug)]
@@ -86,13 +107,16 @@ impl<T> Figure<AtomicPtr<T>> {
     }
 }
 
-/// One wait, in a line or just served.
+/// One wait, in a line or just served; or one guard.
 #[derive(Debug)]
 pub struct Record {
     /// Odd while it is written.
     version: AtomicUsize,
     state: Figure<AtomicUsize>,
     object: Figure<AtomicUsize>,
+    /// How many permits it wants or has, and of how many; see [`Share`].
+    count: Figure<AtomicUsize>,
+    of: Figure<AtomicUsize>,
     /// Whether the line has the task's own waker: 1, else 0.
     wakes_task: Figure<AtomicUsize>,
     site: Figure<AtomicPtr<Site>>,
@@ -100,8 +124,11 @@ pub struct Record {
     /// The task that polled the wait last, and the number of that poll.
     task: Figure<AtomicU64>,
     polls: Figure<AtomicUsize>,
-    /// Who has what it waits for, if it is the first in line and that is known.
+    /// Whether it is the first in its line: 1, else 0.
+    is_first: Figure<AtomicUsize>,
+    /// Who has what it waits for, as the lock itself remembers it, if it is the first in line; no place: nobody.
     holder: Figure<AtomicU64>,
+    holder_count: Figure<AtomicUsize>,
     holder_at: Figure<AtomicPtr<Location<'static>>>,
     /// For those who look, one at a time: what was thought of it, of which version, when, and how often its task had been polled.
     suspicion: Figure<AtomicUsize>,
@@ -115,20 +142,33 @@ pub struct Record {
 pub struct Standing {
     record: &'static Record,
     version: usize,
-    /// The address of what it waits for.
-    pub object: usize,
+    /// What it waits for, or has.
+    pub share: Share,
+    /// How far it is.
+    pub step: Step,
     /// The call.
     pub call: Call,
     /// The id of the task that polled it last.
     pub task: u64,
     /// The number of that poll.
     pub polls: usize,
-    /// Whether it was given what it wants, and has not been polled since.
-    pub is_served: bool,
     /// Whether the line has the waker of the task itself, and not one of a future between the two.
     pub wakes_task: bool,
-    /// Who has what it waits for, if it is the first in line and that is known.
+    /// Whether it is the first in its line.
+    pub is_first: bool,
+    /// Who has what it waits for, as the lock itself remembers it, if it is the first in line. Others may have some of it too.
     pub holder: Option<Holder>,
+}
+
+/// How far a wait is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It stands in line.
+    InLine,
+    /// It was given what it wants, and has not been polled since.
+    Served,
+    /// It is over, and its guard has what it wanted.
+    Held,
 }
 
 /// What is thought of a wait: see [`Standing::suspect`].
@@ -199,54 +239,98 @@ std::thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool(Vec::new())) };
 }
 
-/// The current task begins to wait for `object`, and `waker` is what the line gets; `holder` is who has it, if the wait is the
-/// first in line and that is known. `None` outside of a task.
+/// The current task begins to wait for `share`, and `waker` is what the line gets; `first` is `None` if others stand in front, else
+/// who has it as far as the lock remembers. `None` outside of a task.
 ///
 /// The record is the caller's until it gives it [back](Record::leave); who serves the wait may write to it before the wait knows.
 #[inline]
 pub fn enter(
     call: Call,
-    object: usize,
+    share: Share,
     waker: &Waker,
-    holder: Option<Holder>,
+    first: Option<Option<Holder>>,
 ) -> Option<&'static Record> {
+    begin(|record, task, place| {
+        let wakes_task = waker.data().addr() == place;
+        record.set_share(share);
+        record.wakes_task.set(usize::from(wakes_task));
+        record.set_call(call, task);
+        record.is_first.set(usize::from(first.is_some()));
+        record.set_holder(first.flatten());
+        record.state.set(IN_LINE);
+    })
+}
+
+/// The current task has got `share` by `call`, without a wait. `None` outside of a task. The record is the guard's until it gives it
+/// [back](Record::leave).
+pub fn hold(call: Call, share: Share) -> Option<&'static Record> {
+    begin(|record, task, _| {
+        record.set_share(share);
+        record.set_call(call, task);
+        record.state.set(HELD);
+    })
+}
+
+/// In the place of a guard's record: the lock remembers itself who has it.
+#[cfg(not(loom))]
+pub fn remembered() -> Option<&'static Record> {
+    static REMEMBERED: Record = Record::new();
+    Some(&REMEMBERED)
+}
+
+/// In the place of a guard's record: models have no tasks, and nothing is remembered of them.
+#[cfg(loom)]
+pub fn remembered() -> Option<&'static Record> {
+    None
+}
+
+/// A new record, written by `f`, which gets the current task and the address of its place.
+#[inline]
+fn begin(f: impl FnOnce(&Record, &Place, usize)) -> Option<&'static Record> {
     let place = waiting::current()?;
     // None at a thread's end.
     let record = POOL.try_with(|pool| pool.borrow_mut().take()).ok()?;
     // SAFETY: the guard of whoever entered the task lives, further up this thread's stack, and the place with it.
     let task = unsafe { place.as_ref() };
-    let wakes_task = waker.data().addr() == place.addr().get();
-    record.write(|record| {
-        record.object.set(object);
-        record.wakes_task.set(usize::from(wakes_task));
-        record.site.set(Some(call.site));
-        record.at.set(Some(call.at));
-        record.task.set(task.task());
-        record.polls.set(task.polls());
-        record.set_holder(holder);
-        record.state.set(IN_LINE);
-    });
+    record.write(|record| f(record, task, place.addr().get()));
     Some(record)
 }
 
-impl Record {
-    fn new() -> Self {
+/// The body of `Record::new`, which loom's atomics do not let be `const`.
+macro_rules! new_record {
+    () => {
         Self {
             version: AtomicUsize::new(0),
             state: Figure(AtomicUsize::new(FREE)),
             object: Figure(AtomicUsize::new(0)),
+            count: Figure(AtomicUsize::new(0)),
+            of: Figure(AtomicUsize::new(0)),
             wakes_task: Figure(AtomicUsize::new(0)),
             site: Figure(AtomicPtr::new(null_mut())),
             at: Figure(AtomicPtr::new(null_mut())),
             task: Figure(AtomicU64::new(0)),
             polls: Figure(AtomicUsize::new(0)),
+            is_first: Figure(AtomicUsize::new(0)),
             holder: Figure(AtomicU64::new(0)),
+            holder_count: Figure(AtomicUsize::new(0)),
             holder_at: Figure(AtomicPtr::new(null_mut())),
             suspicion: Figure(AtomicUsize::new(0)),
             suspected_version: Figure(AtomicUsize::new(0)),
             suspected_at: Figure(AtomicU64::new(0)),
             suspected_polls: Figure(AtomicUsize::new(0)),
         }
+    };
+}
+
+impl Record {
+    #[cfg(not(loom))]
+    const fn new() -> Self {
+        new_record!()
+    }
+
+    #[cfg(loom)]
+    fn new() -> Self {
+        new_record!()
     }
 
     /// For the one who may write now: the line's lock, or the wait that is in no line, says who that is.
@@ -272,7 +356,7 @@ impl Record {
     /// The wait was polled, by the task of this thread, and goes on.
     pub fn stay(&self) {
         if let Some(place) = waiting::current() {
-            // SAFETY: as in `enter`.
+            // SAFETY: as in `begin`.
             let place = unsafe { place.as_ref() };
             self.task.set(place.task());
             self.polls.set(place.polls());
@@ -291,30 +375,75 @@ impl Record {
     }
 
     #[inline]
+    fn set_share(&self, share: Share) {
+        self.object.set(share.object);
+        self.count.set(share.count);
+        self.of.set(share.of);
+    }
+
+    #[inline]
+    fn set_call(&self, call: Call, task: &Place) {
+        self.site.set(Some(call.site));
+        self.at.set(Some(call.at));
+        self.task.set(task.task());
+        self.polls.set(task.polls());
+    }
+
+    #[inline]
     fn set_holder(&self, holder: Option<Holder>) {
-        self.holder_at.set(holder.map(|(_, at)| at));
-        if let Some((task, _)) = holder {
-            self.holder.set(task);
+        self.holder_at.set(holder.map(|holder| holder.at));
+        if let Some(holder) = holder {
+            self.holder.set(holder.task);
+            self.holder_count.set(holder.count);
         }
     }
 
-    /// The wait is the first in its line, and `holder` has what it waits for. For who holds the line's lock.
+    /// The wait is the first in its line, of `of` permits are known to be in all, and `holder` is who has some as the lock itself
+    /// remembers it. For who holds the line's lock.
     #[inline]
-    pub fn lead(&self, holder: Option<Holder>) {
-        // Nothing to say, and nothing said before.
-        if holder.is_none() && self.holder_at.get().is_none() {
+    pub fn lead(&self, of: usize, holder: Option<Holder>) {
+        // Nothing new to say.
+        let is_first = self.is_first.get() != 0;
+        if is_first && of == self.of.get() && holder.is_none() && self.holder_at.get().is_none() {
             return;
         }
-        self.write(|record| record.set_holder(holder));
+        self.write(|record| {
+            record.is_first.set(1);
+            record.of.set(of);
+            record.set_holder(holder);
+        });
     }
 
-    /// Who waits here, and where it asked: what it is the holder of, once it is served.
+    /// The wait is over, and the task that polled it has what it wanted: now the record is the guard's. False outside of a task.
     #[inline]
-    pub fn as_holder(&self) -> Option<Holder> {
-        Some((self.task.get(), self.at.get()?))
+    pub fn hold(&self) -> bool {
+        let Some(place) = waiting::current() else {
+            return false;
+        };
+        // SAFETY: as in `begin`.
+        let task = unsafe { place.as_ref() };
+        self.write(|record| {
+            record.task.set(task.task());
+            record.polls.set(task.polls());
+            record.state.set(HELD);
+        });
+        true
     }
 
-    /// The wait is over, and in no line.
+    /// The guard has `count` permits now. For the guard.
+    pub fn recount(&self, count: usize) {
+        self.write(|record| record.count.set(count));
+    }
+
+    /// The call by which the guard got its permits. For the guard.
+    pub fn call(&self) -> Option<Call> {
+        Some(Call {
+            site: self.site.get()?,
+            at: self.at.get()?,
+        })
+    }
+
+    /// The wait is over, and in no line; or the guard goes.
     #[inline]
     pub fn leave(&'static self) {
         self.write(|record| record.state.set(FREE));
@@ -328,24 +457,39 @@ impl Record {
         // ORDERING: Acquire pairs with the Release at the end of `write`.
         let version = self.version.load(Acquire);
         let state = self.state.get();
-        if version & 1 != 0 || state == FREE {
+        let step = match state {
+            IN_LINE => Step::InLine,
+            SERVED => Step::Served,
+            HELD => Step::Held,
+            _ => return None,
+        };
+        if version & 1 != 0 {
             return None;
         }
         let (site, at) = (self.site.get(), self.at.get());
-        let (holder, holder_at) = (self.holder.get(), self.holder_at.get());
+        let holder = self.holder_at.get().map(|at| Holder {
+            task: self.holder.get(),
+            at,
+            count: self.holder_count.get(),
+        });
         let standing = Standing {
             record: self,
             version,
-            object: self.object.get(),
+            share: Share {
+                object: self.object.get(),
+                count: self.count.get(),
+                of: self.of.get(),
+            },
+            step,
             call: Call {
                 site: site?,
                 at: at?,
             },
             task: self.task.get(),
             polls: self.polls.get(),
-            is_served: state == SERVED,
             wakes_task: self.wakes_task.get() != 0,
-            holder: holder_at.map(|at| (holder, at)),
+            is_first: state == IN_LINE && self.is_first.get() != 0,
+            holder: holder.filter(|_| state == IN_LINE),
         };
         // ORDERING: pairs with the Release fence in `write`: had we read anything of a later one, we would see its version below.
         fence(Acquire);
@@ -354,7 +498,7 @@ impl Record {
     }
 }
 
-/// Looks at all waits, of every runtime of the process. Only one at a time looks: what is [suspected](Standing::suspect) meanwhile is
+/// Looks at all waits and guards, of every runtime of the process. Only one at a time looks: what is [suspected](Standing::suspect) meanwhile is
 /// not overwritten.
 pub fn look<R>(f: impl FnOnce(&[Standing]) -> R) -> R {
     let chunks = all();

@@ -10,6 +10,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
+use crate::holders::Noted;
 use crate::permits::Permits;
 
 /// A lock: it has permits.
@@ -30,16 +31,23 @@ where
 {
     lock: L,
     count: usize,
+    noted: Noted,
 }
 
 impl<L> Hold<L>
 where
     L: Deref<Target: Guarded>,
 {
-    /// The caller has taken `count` permits.
+    /// The caller has taken `count` permits, for a guard that may go to any task.
     #[inline]
     pub(crate) fn new(lock: L, count: usize) -> Self {
-        Self { lock, count }
+        Self::noted(lock, count, None)
+    }
+
+    /// The caller has taken `count` permits, for a guard of its task, which is noted so.
+    #[inline]
+    pub(crate) fn noted(lock: L, count: usize, noted: Noted) -> Self {
+        Self { lock, count, noted }
     }
 
     #[inline]
@@ -52,7 +60,7 @@ where
         let rest = self.count - 1;
         self.count = 1;
         let permits = self.lock.permits();
-        permits.let_go();
+        permits.keep(self.noted, 1);
         permits.release(rest);
     }
 }
@@ -64,6 +72,7 @@ impl<'a, T: Guarded + ?Sized> Hold<&'a T> {
         Hold {
             lock: hold.lock.permits(),
             count: hold.count,
+            noted: hold.noted,
         }
     }
 }
@@ -75,7 +84,7 @@ where
     #[inline]
     fn drop(&mut self) {
         let permits = self.lock.permits();
-        permits.let_go();
+        permits.let_go(self.noted);
         permits.release(self.count);
     }
 }

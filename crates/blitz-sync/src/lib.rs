@@ -17,6 +17,7 @@ mod cooperative;
 mod filled;
 mod guard_traits;
 mod hold;
+mod holders;
 pub mod mpmc;
 pub mod mpsc;
 mod mutex;

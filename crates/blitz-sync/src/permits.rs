@@ -9,9 +9,7 @@ use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::Location;
 use std::pin::Pin;
-use std::ptr::{NonNull, null_mut};
-// Plain std for what orders nothing: loom need not explore who is said to hold a lock.
-use std::sync::atomic::{AtomicPtr as Pointer, AtomicU64 as Figure};
+use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
 use blitz_core::budget;
@@ -20,12 +18,12 @@ use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicUsize, fence};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
-use blitz_core::register::{self, Call, Holder, Record};
-use blitz_core::waiting;
+use blitz_core::register::{self, Call, Record, Share};
 use blitz_core::wake::WakeBatch;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
 use crate::called;
+use crate::holders::{Holders, Noted};
 
 /// How many permits there are, and whether there is a line.
 ///
@@ -52,7 +50,8 @@ const ONE: usize = 4;
 pub(crate) const MAX: usize = usize::MAX >> 3;
 
 impl Word {
-    fn take(&self, count: usize) -> Result<(), TryAcquireError> {
+    /// Answers how many were free before.
+    fn take(&self, count: usize) -> Result<usize, TryAcquireError> {
         // ORDERING: Relaxed: a guess for the exchange below.
         let mut word = self.0.load(Relaxed);
         loop {
@@ -62,7 +61,7 @@ impl Word {
                 return Err(TryAcquireError::Closed);
             }
             if count == 0 {
-                return Ok(());
+                return Ok(word / ONE);
             }
             if word & LINE != 0 || word / ONE < count {
                 return Err(TryAcquireError::NoPermits);
@@ -72,7 +71,7 @@ impl Word {
                 .0
                 .compare_exchange_weak(word, word - count * ONE, Acquire, Relaxed)
             {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(word / ONE),
                 Err(seen) => word = seen,
             }
         }
@@ -158,6 +157,12 @@ impl Word {
         self.0.fetch_or(CLOSED, Release);
     }
 
+    /// Somebody stands in line, as far as this thread has seen.
+    fn has_line(&self) -> bool {
+        // ORDERING: Relaxed: a guess, for what is said of holders.
+        self.0.load(Relaxed) & LINE != 0
+    }
+
     fn look(&self) -> usize {
         // ORDERING: Acquire pairs with the Release in `give`, so that a number that was seen can be reasoned with.
         self.0.load(Acquire)
@@ -183,7 +188,7 @@ struct Place {
     /// What others see of it, while it is in the line and until its owner has seen the answer; as the waker is touched.
     record: UnsafeCell<Option<&'static Record>>,
     call: Call,
-    /// Whether who gets these permits is the holder of a lock, until that is [said otherwise](Permits::let_go).
+    /// Whether a guard of the task that waits has these permits, until it [goes](Permits::let_go).
     is_holding: bool,
     _pin: PhantomPinned,
 }
@@ -223,47 +228,7 @@ type Line = List<InLine>;
 pub(crate) struct Permits {
     word: Word,
     line: Mutex<Line>,
-    holder: Held,
-}
-
-/// Which task has the lock that these permits are of, and where it asked, if one has it alone and that is known.
-struct Held {
-    task: Figure,
-    /// Null: nobody, or not known.
-    at: Pointer<Location<'static>>,
-}
-
-impl Held {
-    const fn new() -> Self {
-        Self {
-            task: Figure::new(0),
-            at: Pointer::new(null_mut()),
-        }
-    }
-
-    /// For who has just got all permits, or holds the lock of the line and gives them.
-    #[inline]
-    fn set(&self, task: u64, at: &'static Location<'static>) {
-        // ORDERING: Relaxed, here and below: figures; between two holders is the word's own order.
-        self.task.store(task, Relaxed);
-        // ORDERING: as above.
-        self.at.store(std::ptr::from_ref(at).cast_mut(), Relaxed);
-    }
-
-    #[inline]
-    fn clear(&self) {
-        // ORDERING: as in `set`.
-        self.at.store(null_mut(), Relaxed);
-    }
-
-    fn get(&self) -> Option<Holder> {
-        // ORDERING: as in `set`.
-        let at = self.at.load(Relaxed).cast_const();
-        // SAFETY: null, or a `&'static Location`: nothing else is stored.
-        let at = unsafe { at.as_ref() }?;
-        // ORDERING: as in `set`.
-        Some((self.task.load(Relaxed), at))
-    }
+    holders: Holders,
 }
 
 // SAFETY: the pointers in the line are followed under its lock, and lead to places that are `Send` and `Sync`.
@@ -278,22 +243,30 @@ pub(crate) fn never_closed() -> ! {
 }
 
 impl Permits {
+    /// So many, which guards take and give back.
     #[cfg(not(loom))]
     pub(crate) const fn new(count: usize) -> Self {
-        Self {
-            word: Word(AtomicUsize::new(count * ONE)),
-            line: Mutex::new(List::new()),
-            holder: Held::new(),
-        }
+        Self::with(Word(AtomicUsize::new(count * ONE)), Some(count))
+    }
+
+    /// So many, which come and go in other ways.
+    #[cfg(not(loom))]
+    pub(crate) const fn open(count: usize) -> Self {
+        Self::with(Word(AtomicUsize::new(count * ONE)), None)
     }
 
     /// Permits that nobody ever gets.
     #[cfg(not(loom))]
     pub(crate) const fn new_closed() -> Self {
+        Self::with(Word(AtomicUsize::new(CLOSED)), None)
+    }
+
+    #[cfg(not(loom))]
+    const fn with(word: Word, all: Option<usize>) -> Self {
         Self {
-            word: Word(AtomicUsize::new(CLOSED)),
+            word,
             line: Mutex::new(List::new()),
-            holder: Held::new(),
+            holders: Holders::of(all),
         }
     }
 
@@ -302,8 +275,13 @@ impl Permits {
         Self {
             word: Word(AtomicUsize::new(count * ONE)),
             line: Mutex::new(List::new()),
-            holder: Held::new(),
+            holders: Holders::of(Some(count)),
         }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn open(count: usize) -> Self {
+        Self::new(count)
     }
 
     /// How many are free.
@@ -318,11 +296,62 @@ impl Permits {
     /// Takes `count` at once, or says why not.
     #[inline]
     pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
-        self.word.take(count)
+        self.word.take(count).map(drop)
+    }
+
+    /// The same for a guard of this task, got at `at`.
+    #[inline]
+    pub(crate) fn try_hold(
+        &self,
+        count: usize,
+        at: &'static Location<'static>,
+    ) -> Result<Noted, TryAcquireError> {
+        let before = self.word.take(count)?;
+        Ok(self.note(count, before, at))
+    }
+
+    /// A guard of this task has `count`, of `before` that were free.
+    #[inline]
+    fn note(&self, count: usize, before: usize, at: &'static Location<'static>) -> Noted {
+        let all = self.holders.all();
+        if all == 0 || count == 0 {
+            return None;
+        }
+        if before != all {
+            // Others have some, and remember theirs themselves.
+            return self.holders.add(self.object(), count, at);
+        }
+        let noted = self.holders.set(count, at);
+        if noted.is_some() && self.word.has_line() {
+            // It came before that was said.
+            self.tell_front(&self.line.lock());
+        }
+        noted
+    }
+
+    /// The guard that was noted so has `count` from now on.
+    pub(crate) fn keep(&self, noted: Noted, count: usize) {
+        self.holders.keep(noted, count);
+    }
+
+    /// A part of `count` of a guard that was noted so is a guard of its own.
+    pub(crate) fn split(&self, noted: Noted, count: usize) -> Noted {
+        let at = self.holders.place(noted)?;
+        self.holders.add(self.object(), count, at)
+    }
+
+    fn object(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// From now on permits come and go otherwise than by guards, too.
+    pub(crate) fn open_up(&self) {
+        self.holders.open();
     }
 
     /// Takes up to `count` for good. Answers how many that was.
     pub(crate) fn forget(&self, count: usize) -> usize {
+        self.holders.open();
         self.word.take_up_to(count)
     }
 
@@ -332,16 +361,16 @@ impl Permits {
         self.wait(count, call, false)
     }
 
-    /// Waits for all permits of a lock, whose holder the caller is said to be until it [says otherwise](Self::let_go).
+    /// The same for a guard of the task that waits, until it [goes](Self::let_go).
     #[inline]
-    pub(crate) fn acquire_alone(&self, count: usize, call: Call) -> Wait<'_> {
+    pub(crate) fn hold(&self, count: usize, call: Call) -> Wait<'_> {
         self.wait(count, call, true)
     }
 
-    /// The holder is about to give permits back.
+    /// The guard that was noted so is about to give its permits back.
     #[inline]
-    pub(crate) fn let_go(&self) {
-        self.holder.clear();
+    pub(crate) fn let_go(&self, noted: Noted) {
+        self.holders.remove(noted);
     }
 
     #[inline]
@@ -372,6 +401,7 @@ impl Permits {
 
     /// Adds `count` new ones. Answers whether there is room for them.
     pub(crate) fn add(&self, count: usize) -> bool {
+        self.holders.open();
         match self.word.give_checked(count) {
             None => return false,
             Some(true) => self.serve(self.line.lock()),
@@ -407,14 +437,14 @@ impl Permits {
         wakers.wake_all();
     }
 
-    /// The first in line, if there is one, is seen to wait for the holder. To be called whenever either changes.
+    /// The first in line, if there is one, is seen to wait for who is remembered. To be called whenever either changes.
     fn tell_front(&self, line: &Line) {
         let Some(front) = line.front() else { return };
         // SAFETY: it is in the line and we hold the lock, so its future has not gone.
         let front = unsafe { front.as_ref() };
         // SAFETY: the lock is held, and it is in the line.
         if let Some(record) = front.record.with(|record| unsafe { *record }) {
-            record.lead(self.holder.get());
+            record.lead(self.holders.all(), self.holders.get());
         }
     }
 
@@ -441,12 +471,6 @@ impl Permits {
             && answer == 0
         {
             record.serve();
-        }
-        if place.is_holding {
-            match record.and_then(Record::as_holder) {
-                Some((task, at)) => self.holder.set(task, at),
-                None => self.holder.clear(),
-            }
         }
         // ORDERING: Release pairs with the Acquire in `poll` and in the drop: the owner's next touch, which may be the end of
         // the place, comes after ours; and it carries on what `take_up_to` acquired.
@@ -480,25 +504,31 @@ impl Permits {
 
     /// Stands in line, unless what is wanted turns up meanwhile.
     #[cold]
-    fn queue(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
+    fn queue(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Answer> {
         // Foreign code, so before the lock; and declared before it, so dropped after it.
         let mut kept = Some(waker.clone());
         let mut line = self.line.lock();
         match self.word.queue(place.wanted) {
-            Queued::Served => Poll::Ready(Ok(())),
+            Queued::Served => {
+                drop(line);
+                let noted = place
+                    .is_holding
+                    .then(|| self.note(place.wanted, 0, place.call.at));
+                Poll::Ready(Ok(noted.flatten()))
+            }
             Queued::Closed => Poll::Ready(Err(AcquireError::closed())),
             Queued::Missing(missing) => {
                 // ORDERING: Relaxed: it changes under this lock from here on.
                 place.missing.store(missing, Relaxed);
                 // SAFETY: it is in no line yet.
                 place.waker.with_mut(|slot| unsafe { *slot = kept.take() });
-                let holder = if line.is_empty() {
-                    self.holder.get()
-                } else {
-                    None
+                let share = Share {
+                    object: self.object(),
+                    count: place.wanted,
+                    of: self.holders.all(),
                 };
-                let object = std::ptr::from_ref(self).addr();
-                let record = register::enter(place.call, object, waker, holder);
+                let first = line.is_empty().then(|| self.holders.get());
+                let record = register::enter(place.call, share, waker, first);
                 // SAFETY: as above.
                 place.record.with_mut(|slot| unsafe { *slot = record });
                 line.push_back(NonNull::from(place.get_ref()));
@@ -508,12 +538,12 @@ impl Permits {
     }
 
     /// Still in line, unless answered: leaves `waker` there.
-    fn stay(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
+    fn stay(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Answer> {
         let mut new = None;
         loop {
             if let Some(answer) = place.answer() {
-                place.strike();
-                return Poll::Ready(answer);
+                let noted = place.end(answer.is_ok() && place.is_holding);
+                return Poll::Ready(answer.map(|()| noted));
             }
             let line = self.line.lock();
             if place.is_answered() {
@@ -561,9 +591,6 @@ impl Permits {
         place.strike();
         // Answered, and nobody has seen it: the permits go to the next.
         if let Some(Ok(())) = place.answer() {
-            if place.is_holding {
-                self.let_go();
-            }
             self.release(place.wanted);
         }
     }
@@ -604,6 +631,17 @@ impl Place {
         }
     }
 
+    /// The same; with `is_held` its record is the guard's from now on.
+    fn end(&self, is_held: bool) -> Noted {
+        // SAFETY: as above.
+        let record = self.record.with_mut(|record| unsafe { (*record).take() })?;
+        if is_held && record.hold() {
+            return Some(record);
+        }
+        record.leave();
+        None
+    }
+
     fn is_answered(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `dismiss`.
         matches!(self.missing.load(Acquire), 0 | TOLD)
@@ -619,6 +657,9 @@ impl Place {
         }
     }
 }
+
+/// What comes of a wait: where its guard is noted, if it is for one.
+type Answer = Result<Noted, AcquireError>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -648,7 +689,7 @@ pin_project_lite::pin_project! {
 }
 
 impl Future for Wait<'_> {
-    type Output = Result<(), AcquireError>;
+    type Output = Answer;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -671,13 +712,10 @@ impl Future for Wait<'_> {
         let coop = ready!(budget::poll_proceed(cx));
         let answer = match this.step {
             Step::Fresh => match this.permits.word.take(place.wanted) {
-                Ok(()) => {
-                    if place.is_holding {
-                        this.permits
-                            .holder
-                            .set(waiting::current_task(), place.call.at);
-                    }
-                    Poll::Ready(Ok(()))
+                Ok(_) if !place.is_holding => Poll::Ready(Ok(None)),
+                Ok(before) => {
+                    let noted = this.permits.note(place.wanted, before, place.call.at);
+                    Poll::Ready(Ok(noted))
                 }
                 Err(TryAcquireError::Closed) => Poll::Ready(Err(AcquireError::closed())),
                 Err(TryAcquireError::NoPermits) => this.permits.queue(place, cx.waker()),

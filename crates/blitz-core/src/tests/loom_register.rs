@@ -25,11 +25,11 @@ fn no_two_moments_are_read_as_one() {
         write(1);
         let writer = thread::spawn(move || write(2));
         if let Some(seen) = record.read() {
-            assert_eq!(seen.object, seen.polls);
+            assert_eq!(seen.share.object, seen.polls);
         }
         writer.join().unwrap();
         let seen = record.read().expect("nobody writes");
-        assert_eq!((seen.object, seen.polls), (2, 2));
+        assert_eq!((seen.share.object, seen.polls), (2, 2));
     });
 }
 
@@ -48,7 +48,7 @@ fn no_half_of_a_record_is_seen() {
             });
         });
         if let Some(seen) = record.read() {
-            assert_eq!((seen.object, seen.polls), (1, 1));
+            assert_eq!((seen.share.object, seen.polls), (1, 1));
         }
         writer.join().unwrap();
     });

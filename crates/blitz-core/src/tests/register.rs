@@ -19,11 +19,29 @@ fn call() -> Call {
     }
 }
 
+/// Two of three.
+fn share(object: usize) -> Share {
+    Share {
+        object,
+        count: 2,
+        of: 3,
+    }
+}
+
+#[track_caller]
+fn holder(task: u64) -> Holder {
+    Holder {
+        task,
+        at: Location::caller(),
+        count: 1,
+    }
+}
+
 /// What the register says of the waits for `object`.
 fn standing(object: usize) -> Vec<Standing> {
     look(|all| {
         all.iter()
-            .filter(|one| one.object == object)
+            .filter(|one| one.share.object == object)
             .copied()
             .collect()
     })
@@ -34,7 +52,7 @@ fn enter_as_task(object: usize, f: impl FnOnce(&'static Record, &Place)) {
     let place = Place::of(7);
     place.begin_poll();
     let task = waiting::enter(NonNull::from(&place));
-    let record = enter(call(), object, Waker::noop(), None).expect("in a task");
+    let record = enter(call(), share(object), Waker::noop(), None).expect("in a task");
     drop(task);
     f(record, &place);
     record.leave();
@@ -42,7 +60,8 @@ fn enter_as_task(object: usize, f: impl FnOnce(&'static Record, &Place)) {
 
 #[test]
 fn outside_of_a_task_there_is_no_record() {
-    assert!(enter(call(), 1, Waker::noop(), None).is_none());
+    assert!(enter(call(), share(1), Waker::noop(), None).is_none());
+    assert!(hold(call(), share(1)).is_none());
 }
 
 #[test]
@@ -51,22 +70,51 @@ fn a_wait_is_seen_until_it_leaves() {
         let seen = standing(2);
         assert_eq!(seen.len(), 1);
         let one = &seen[0];
-        assert_eq!((one.task, one.polls, one.is_served), (7, 1, false));
+        assert_eq!((one.task, one.polls, one.step), (7, 1, Step::InLine));
+        assert_eq!((one.share, one.is_first), (share(2), false));
         assert!(!one.wakes_task, "the waker is nobody's");
         assert!(one.holder.is_none());
         place.begin_poll();
         let task = waiting::enter(NonNull::from(place));
         record.stay();
         drop(task);
-        record.lead(Some((9, Location::caller())));
+        record.lead(4, Some(holder(9)));
         let one = standing(2)[0];
         assert_eq!(one.polls, 2);
-        assert_eq!(one.holder.map(|(task, _)| task), Some(9));
+        assert_eq!((one.is_first, one.share.of), (true, 4));
+        assert_eq!(one.holder.map(|holder| holder.task), Some(9));
         record.serve();
-        assert!(standing(2)[0].is_served);
-        assert_eq!(record.as_holder().map(|(task, _)| task), Some(7));
+        let one = standing(2)[0];
+        assert_eq!(one.step, Step::Served);
+        assert_eq!((one.is_first, one.holder), (false, None));
     });
     assert!(standing(2).is_empty());
+}
+
+/// A wait becomes a guard without another record; and a guard may have had no wait.
+#[test]
+fn a_guard_is_seen_until_it_goes() {
+    enter_as_task(6, |record, place| {
+        record.serve();
+        assert!(
+            !record.hold(),
+            "outside of a task nobody is known to have it"
+        );
+        let task = waiting::enter(NonNull::from(place));
+        assert!(record.hold());
+        let one = standing(6)[0];
+        assert_eq!((one.step, one.task, one.share), (Step::Held, 7, share(6)));
+        record.recount(1);
+        assert_eq!(standing(6)[0].share.count, 1);
+        let at = record.call().map(|call| call.at.line());
+        let second = hold(call(), share(6)).expect("in a task");
+        drop(task);
+        assert_eq!(standing(6).len(), 2);
+        assert_ne!(second.call().map(|call| call.at.line()), at);
+        second.leave();
+        assert_eq!(standing(6).len(), 1);
+    });
+    assert!(standing(6).is_empty());
 }
 
 /// A suspicion stands as long as nothing happens to the wait.
@@ -75,7 +123,7 @@ fn a_suspicion_is_of_one_version_and_one_kind() {
     enter_as_task(3, |record, _| {
         let suspect = |what, now, polls| {
             look(|all| {
-                let one = all.iter().find(|one| one.object == 3);
+                let one = all.iter().find(|one| one.share.object == 3);
                 one.expect("it stands in line").suspect(what, now, polls)
             })
         };
@@ -125,9 +173,9 @@ fn what_is_read_is_of_one_moment() {
                     place.begin_poll();
                 }
                 let entered = waiting::enter(NonNull::from(&place));
-                let record = enter(call(), 5, Waker::noop(), None).expect("in a task");
+                let record = enter(call(), share(5), Waker::noop(), None).expect("in a task");
                 drop(entered);
-                record.lead(Some((task + 1, Location::caller())));
+                record.lead(3, Some(holder(task + 1)));
                 record.leave();
             }
             done.store(true, Relaxed);
@@ -135,8 +183,8 @@ fn what_is_read_is_of_one_moment() {
         while !done.load(Relaxed) {
             for one in standing(5) {
                 assert_eq!(one.polls as u64, one.task % 3);
-                if let Some((holder, _)) = one.holder {
-                    assert_eq!(holder, one.task + 1);
+                if let Some(holder) = one.holder {
+                    assert_eq!(holder.task, one.task + 1);
                 }
             }
         }

@@ -52,8 +52,8 @@ pub enum WarningKind {
         /// For how long, at least.
         unpolled_for: Duration,
     },
-    /// It waits for a lock whose holder waits as well, in the end for this very task, and nobody else can wake either. The holder,
-    /// `Warning::other`, is mostly this task: the guard is in a future of it that is kept and not polled.
+    /// It waits for a lock or permits whose holders wait as well, in the end for this very task, and nobody else can wake any of them.
+    /// The holder, `Warning::other`, is mostly this task: the guard is in a future of it that is kept and not polled.
     Deadlock {
         /// The call that waits.
         what: &'static str,

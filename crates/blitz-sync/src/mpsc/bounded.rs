@@ -51,7 +51,7 @@ pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
         permits::MAX
     );
     let channel = Channel::new(Bounded {
-        permits: Permits::new(buffer),
+        permits: Permits::open(buffer),
         max: buffer,
     });
     let sender = Sender {
@@ -340,10 +340,13 @@ impl<T> Sender<T> {
         // Dropped after the wait, which may give room back that it was promised.
         let waiting = Waiting(&self.channel);
         let result = waiting.0.bound.permits.acquire(count, call).await;
-        if result.is_ok() {
-            mem::forget(waiting);
+        match result {
+            Ok(_) => {
+                mem::forget(waiting);
+                Ok(())
+            }
+            Err(_) => Err(SendError(())),
         }
-        result.map_err(|_| SendError(()))
     }
 
     fn try_room(&self, count: usize) -> Result<(), TrySendError<()>> {

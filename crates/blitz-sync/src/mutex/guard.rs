@@ -3,6 +3,7 @@
 use super::Mutex;
 use crate::guard_traits::guard_traits;
 use crate::hold::{Exclusive, Hold};
+use crate::holders::Noted;
 use crate::permits::Permits;
 
 /// The lock of a [`Mutex`], let go of on drop.
@@ -15,13 +16,13 @@ pub struct MutexGuard<'a, T: ?Sized> {
 guard_traits!(mut impl['a, T: ?Sized] MutexGuard<'a, T> => T);
 
 impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// The caller has the permit.
+    /// The caller has the permit, noted so.
     #[inline]
-    pub(super) fn new(lock: &'a Mutex<T>) -> Self {
+    pub(super) fn new(lock: &'a Mutex<T>, noted: Noted) -> Self {
         Self {
             // SAFETY: the guard has the one permit until it is dropped.
             value: unsafe { lock.value.exclusive() },
-            hold: lock.hold(),
+            hold: Hold::noted(lock, 1, noted),
         }
     }
 

@@ -5,11 +5,12 @@ mod owned;
 
 use std::error::Error;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::blocking::block_on;
 use crate::called::call;
-use crate::hold::{Guarded, Hold, Value};
+use crate::hold::{Guarded, Value};
 use crate::permits::{Permits, never_closed};
 
 pub use guard::{MappedMutexGuard, MutexGuard};
@@ -99,11 +100,10 @@ impl<T: ?Sized> Mutex<T> {
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
         let call = call!("Mutex::lock");
         async move {
-            let wait = self.permits.acquire_alone(1, call);
-            if wait.await.is_err() {
-                never_closed();
+            match self.permits.hold(1, call).await {
+                Ok(noted) => MutexGuard::new(self, noted),
+                Err(_) => never_closed(),
             }
-            MutexGuard::new(self)
         }
     }
 
@@ -153,9 +153,10 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     /// If it is not.
     #[inline]
+    #[track_caller]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        match self.permits.try_acquire(1) {
-            Ok(()) => Ok(MutexGuard::new(self)),
+        match self.permits.try_hold(1, Location::caller()) {
+            Ok(noted) => Ok(MutexGuard::new(self, noted)),
             Err(_) => Err(TryLockError::held()),
         }
     }
@@ -174,12 +175,6 @@ impl<T: ?Sized> Mutex<T> {
     /// The value, while nobody else can hold the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
-    }
-
-    /// The caller has the permit.
-    #[inline]
-    fn hold(&self) -> Hold<&Self> {
-        Hold::new(self, 1)
     }
 }
 

@@ -6,11 +6,13 @@ mod read;
 mod write;
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::blocking::block_on;
 use crate::called::call;
 use crate::hold::{Guarded, Value};
+use crate::holders::Noted;
 use crate::mutex::TryLockError;
 use crate::permits::{Permits, never_closed};
 
@@ -122,11 +124,10 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
         let call = call!("RwLock::read");
         async move {
-            let wait = self.permits.acquire(1, call);
-            if wait.await.is_err() {
-                never_closed();
+            match self.permits.hold(1, call).await {
+                Ok(noted) => RwLockReadGuard::new(self, noted),
+                Err(_) => never_closed(),
             }
-            RwLockReadGuard::new(self)
         }
     }
 
@@ -159,9 +160,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     /// If one does, or the lock admits no more readers.
+    #[track_caller]
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
-        self.try_acquire(1)?;
-        Ok(RwLockReadGuard::new(self))
+        let noted = self.try_hold(1, Location::caller())?;
+        Ok(RwLockReadGuard::new(self, noted))
     }
 
     /// The same, with a guard that keeps the lock alive.
@@ -182,11 +184,10 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
         let call = call!("RwLock::write");
         async move {
-            let wait = self.permits.acquire_alone(self.readers_max as usize, call);
-            if wait.await.is_err() {
-                never_closed();
+            match self.permits.hold(self.readers_max as usize, call).await {
+                Ok(noted) => RwLockWriteGuard::new(self, noted),
+                Err(_) => never_closed(),
             }
-            RwLockWriteGuard::new(self)
         }
     }
 
@@ -219,9 +220,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     /// If somebody does.
+    #[track_caller]
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, TryLockError> {
-        self.try_acquire(self.readers_max)?;
-        Ok(RwLockWriteGuard::new(self))
+        let noted = self.try_hold(self.readers_max, Location::caller())?;
+        Ok(RwLockWriteGuard::new(self, noted))
     }
 
     /// The same, with a guard that keeps the lock alive.
@@ -236,6 +238,16 @@ impl<T: ?Sized> RwLock<T> {
     /// The value, while nobody else can hold the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
+    }
+
+    fn try_hold(
+        &self,
+        permits: u32,
+        at: &'static Location<'static>,
+    ) -> Result<Noted, TryLockError> {
+        self.permits
+            .try_hold(permits as usize, at)
+            .map_err(|_| TryLockError::held())
     }
 
     fn try_acquire(&self, permits: u32) -> Result<(), TryLockError> {

@@ -3,6 +3,7 @@
 use super::RwLock;
 use crate::guard_traits::guard_traits;
 use crate::hold::{Hold, Shared};
+use crate::holders::Noted;
 use crate::permits::Permits;
 
 /// A [`RwLock`] shared with other readers, let go of on drop.
@@ -15,13 +16,13 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 guard_traits!(impl['a, T: ?Sized] RwLockReadGuard<'a, T> => T);
 
 impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {
-    /// The caller has a permit.
+    /// The caller has a permit, noted so.
     #[inline]
-    pub(super) fn new(lock: &'a RwLock<T>) -> Self {
+    pub(super) fn new(lock: &'a RwLock<T>, noted: Noted) -> Self {
         Self {
             // SAFETY: the guard has the permit until it is dropped.
             value: unsafe { lock.value.shared() },
-            hold: Hold::new(&lock.permits, 1),
+            hold: Hold::noted(&lock.permits, 1, noted),
         }
     }
 

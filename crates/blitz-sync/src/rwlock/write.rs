@@ -3,6 +3,7 @@
 use super::{RwLock, RwLockReadGuard};
 use crate::guard_traits::guard_traits;
 use crate::hold::{Exclusive, Hold};
+use crate::holders::Noted;
 use crate::permits::Permits;
 
 /// A [`RwLock`] that one writer has, let go of on drop.
@@ -15,13 +16,13 @@ pub struct RwLockWriteGuard<'a, T: ?Sized> {
 guard_traits!(mut impl['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
 
 impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
-    /// The caller has all permits.
+    /// The caller has all permits, noted so.
     #[inline]
-    pub(super) fn new(lock: &'a RwLock<T>) -> Self {
+    pub(super) fn new(lock: &'a RwLock<T>, noted: Noted) -> Self {
         Self {
             // SAFETY: the guard has all permits until it is dropped.
             value: unsafe { lock.value.exclusive() },
-            hold: Hold::new(&lock.permits, lock.readers_max as usize),
+            hold: Hold::noted(&lock.permits, lock.readers_max as usize, noted),
         }
     }
 

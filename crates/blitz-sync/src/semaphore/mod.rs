@@ -4,6 +4,7 @@ mod owned;
 mod permit;
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
@@ -106,8 +107,8 @@ impl Semaphore {
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let call = call!("Semaphore::acquire");
         async move {
-            self.permits.acquire(1, call).await?;
-            Ok(SemaphorePermit::new(self, 1))
+            let noted = self.permits.hold(1, call).await?;
+            Ok(SemaphorePermit::new(self, 1, noted))
         }
     }
 
@@ -135,8 +136,8 @@ impl Semaphore {
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let call = call!("Semaphore::acquire_many");
         async move {
-            self.permits.acquire(count as usize, call).await?;
-            Ok(SemaphorePermit::new(self, count))
+            let noted = self.permits.hold(count as usize, call).await?;
+            Ok(SemaphorePermit::new(self, count, noted))
         }
     }
 
@@ -168,6 +169,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`NoPermits`](TryAcquireError::NoPermits) if not, [`Closed`](TryAcquireError::Closed) if the semaphore is.
+    #[track_caller]
     pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         self.try_acquire_many(1)
     }
@@ -176,9 +178,10 @@ impl Semaphore {
     ///
     /// # Errors
     /// As for [`try_acquire`](Self::try_acquire).
+    #[track_caller]
     pub fn try_acquire_many(&self, count: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        self.permits.try_acquire(count as usize)?;
-        Ok(SemaphorePermit::new(self, count))
+        let noted = self.permits.try_hold(count as usize, Location::caller())?;
+        Ok(SemaphorePermit::new(self, count, noted))
     }
 
     /// Waits for one permit, which keeps the semaphore alive instead of borrowing it.

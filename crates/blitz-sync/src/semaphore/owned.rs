@@ -23,6 +23,7 @@ impl OwnedSemaphorePermit {
 
     /// Keeps the permits for good: they do not go back.
     pub fn forget(mut self) {
+        self.semaphore.permits.open_up();
         self.count = 0;
     }
 

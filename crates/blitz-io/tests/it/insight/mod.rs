@@ -7,6 +7,7 @@ mod hooks;
 mod metrics;
 #[cfg(unix)]
 mod sockets;
+mod stuck_guards;
 mod stuck_waits;
 mod tasks;
 mod warnings;

@@ -21,7 +21,7 @@ use crate::harness::{Case, FLAVORS, each_case, run};
 const BOUND: Duration = Duration::from_millis(40);
 
 /// On every flavour and back end, with that bound.
-fn on_every<F: Future<Output = ()>>(test: impl Fn() -> F) {
+pub(super) fn on_every<F: Future<Output = ()>>(test: impl Fn() -> F) {
     each_case(&FLAVORS, |case: Case| {
         let mut builder = case.builder();
         let runtime = builder.stuck_wait_threshold(BOUND).build();
@@ -30,7 +30,7 @@ fn on_every<F: Future<Output = ()>>(test: impl Fn() -> F) {
 }
 
 /// The stuck waits that a look finds now.
-fn look() -> Vec<Warning> {
+pub(super) fn look() -> Vec<Warning> {
     let mut found = Handle::current().check_tasks();
     found.retain(|warning| {
         matches!(
@@ -42,7 +42,7 @@ fn look() -> Vec<Warning> {
 }
 
 /// The stuck wait of a task, once it is found.
-async fn found(task: task::Id) -> Warning {
+pub(super) async fn found(task: task::Id) -> Warning {
     let mut found = None;
     until("the wait is found stuck", || {
         found = look().into_iter().find(|warning| warning.task == task);
@@ -53,7 +53,7 @@ async fn found(task: task::Id) -> Warning {
 }
 
 /// Looks for some time, and finds nothing.
-async fn finds_nothing() {
+pub(super) async fn finds_nothing() {
     let begun = Instant::now();
     while begun.elapsed() < BOUND * 6 {
         assert_eq!(look(), [], "these are honest");
@@ -62,7 +62,7 @@ async fn finds_nothing() {
 }
 
 /// Waits until a task waits in `what`.
-async fn until_in(what: &str) {
+pub(super) async fn until_in(what: &str) {
     until("a task waits there", || is_in(what, |_| true)).await;
 }
 
@@ -89,12 +89,13 @@ fn is_in(what: &str, is_it: impl Fn(&TaskInfo) -> bool) -> bool {
 }
 
 #[track_caller]
-fn assert_at(at: &Location<'_>, line: u32) {
-    assert!(at.file().ends_with("stuck_waits.rs"), "{at}");
+pub(super) fn assert_at(at: &Location<'_>, line: u32) {
+    // Of this file, or its sibling about guards.
+    assert!(at.file().contains("insight/stuck_"), "{at}");
     assert_eq!(at.line(), line);
 }
 
-fn name<T: Send + 'static>(
+pub(super) fn name<T: Send + 'static>(
     name: &str,
     future: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
@@ -162,14 +163,14 @@ fn a_lock_that_was_handed_to_a_branch_that_lost_is_told() {
 
 /// What tasks here wait for.
 struct Things {
-    mutex: Mutex<()>,
-    rwlock: RwLock<()>,
-    semaphore: Semaphore,
+    mutex: Arc<Mutex<()>>,
+    rwlock: Arc<RwLock<()>>,
+    semaphore: Arc<Semaphore>,
     sender: mpsc::Sender<u8>,
 }
 
 type Calls = Vec<(&'static str, fn(Arc<Things>) -> Wait)>;
-type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Each call that waits for permits, by its name: it takes what there is, and waits to give it back.
 fn calls() -> Calls {
@@ -185,6 +186,18 @@ fn calls() -> Calls {
         }),
         ("Semaphore::acquire", |all| {
             Box::pin(async move { drop(all.semaphore.acquire().await) })
+        }),
+        ("Semaphore::acquire_owned", |all| {
+            Box::pin(async move { drop(all.semaphore.clone().acquire_owned().await) })
+        }),
+        ("Semaphore::acquire_many_owned", |all| {
+            Box::pin(async move { drop(all.semaphore.clone().acquire_many_owned(1).await) })
+        }),
+        ("Mutex::lock_owned", |all| {
+            Box::pin(async move { drop(all.mutex.clone().lock_owned().await) })
+        }),
+        ("RwLock::write_owned", |all| {
+            Box::pin(async move { drop(all.rwlock.clone().write_owned().await) })
         }),
         ("Semaphore::acquire_many", |all| {
             Box::pin(async move { drop(all.semaphore.acquire_many(1).await) })
@@ -205,9 +218,9 @@ fn what_was_handed_to_an_unpolled_future_is_told_with_who_is_behind() {
         on_every(|| async move {
             let (sender, mut receiver) = mpsc::channel(1);
             let things = Arc::new(Things {
-                mutex: Mutex::new(()),
-                rwlock: RwLock::new(()),
-                semaphore: Semaphore::new(1),
+                mutex: Arc::new(Mutex::new(())),
+                rwlock: Arc::new(RwLock::new(())),
+                semaphore: Arc::new(Semaphore::new(1)),
                 sender,
             });
             let holds_mutex = things.mutex.lock().await;
