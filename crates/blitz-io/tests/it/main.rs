@@ -4,6 +4,8 @@ mod as_on_tokio;
 mod async_fd;
 mod auto_traits;
 mod builder;
+#[cfg(unix)]
+mod cancel_waits;
 mod child;
 mod contention;
 #[cfg(feature = "cpu")]
