@@ -16,6 +16,14 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Connections at a time; further ones wait, all but one of each socket in the kernel's queue. 65,536.
     pub connections_max: usize,
+    /// Connections a second that are taken, after as many at once; further ones wait as those above
+    /// [`connections_max`](Config::connections_max) do. 0, which is no limit.
+    pub connections_per_second: u32,
+    /// Requests of one connection; the last answer says `Connection: close`. As many as come.
+    pub requests_max: u64,
+    /// How old a connection may be: the first answer after that says `Connection: close`. A tenth less or more, by chance, so that
+    /// connections that came together do not all leave together. As old as they get.
+    pub connection_age: Duration,
     /// Whether answers carry `Date`. Yes.
     pub date: bool,
     /// Whether a client that has shut its sending side still gets its answer. Yes; if not, it is taken for one that went away, and its
@@ -32,6 +40,9 @@ impl Default for Config {
             body_bytes: 2 * 1024 * 1024,
             timeouts: Timeouts::default(),
             connections_max: 65_536,
+            connections_per_second: 0,
+            requests_max: u64::MAX,
+            connection_age: Duration::MAX,
             date: true,
             half_close: true,
             proxies: Proxies::default(),
@@ -53,6 +64,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// For more of a request's body, while somebody waits for it. 60 s.
     pub body: Duration,
+    /// For a handler to begin its answer; then it is dropped, and the answer is 503. As long as it takes: what it waits for is no client.
+    pub handler: Duration,
     /// For the client to take more of an answer. 60 s.
     pub response: Duration,
     /// Bytes a second that a client has to send or take while the server waits for it, after
@@ -72,6 +85,7 @@ impl Default for Timeouts {
             head: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             body: Duration::from_secs(60),
+            handler: Duration::MAX,
             response: Duration::from_secs(60),
             rate_min: 240,
             rate_grace: Duration::from_secs(5),

@@ -58,6 +58,7 @@ pub struct Counters {
     pub(crate) panics: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
     pub(crate) full: AtomicU64,
+    pub(crate) paced: AtomicU64,
     pub(crate) handshakes_failed: AtomicU64,
     pub(crate) proxy_headers_refused: AtomicU64,
     pub(crate) gone: AtomicU64,
@@ -65,7 +66,7 @@ pub struct Counters {
 
 // ORDERING: Relaxed throughout: these are numbers for people, and nothing is read by their order.
 impl Counters {
-    /// How often a client exceeded the time of a phase.
+    /// How often the time of a phase was exceeded.
     pub fn timeouts(&self, phase: Phase) -> u64 {
         // ORDERING: a count.
         self.timeouts[phase as usize].load(Relaxed)
@@ -108,6 +109,12 @@ impl Counters {
     pub fn full(&self) -> u64 {
         // ORDERING: a count.
         self.full.load(Relaxed)
+    }
+
+    /// Connections that [`connections_per_second`](crate::Config::connections_per_second) made wait.
+    pub fn paced(&self) -> u64 {
+        // ORDERING: a count.
+        self.paced.load(Relaxed)
     }
 
     /// Handshakes of TLS that failed, for another reason than their time.

@@ -12,13 +12,16 @@ use crate::upgrade::{Offer, Upgraded};
 use crate::{Body, ClientAddr, Error, Handle, Request, buffers};
 use blitz_http_proto::{BodyEncoder, HttpDate, ReceivedRequest, RequestDecoder, RequestEvent};
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use blitz_io::time::Instant;
 use bytes::BytesMut;
 use http::{Extensions, Method, StatusCode, Version};
 use http_body::Frame;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// What is written before it is known whether more follows; what a client that does not read may make us keep.
 pub(super) const HIGH: usize = 64 * 1024;
@@ -97,6 +100,8 @@ pub(super) struct Core<I> {
     /// The extensions of a request that came back, with the ends in them and nothing else.
     pub(super) spare: Option<Extensions>,
     pub(super) seat: Option<Seat>,
+    /// When the connection has become old.
+    leaves: Option<Instant>,
     pub(super) watch: Option<Watch<I>>,
     /// Why nothing can be read any more, while there are answers to be written.
     pub(super) failed: Option<io::Error>,
@@ -123,6 +128,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             seat: Some(arrived.seat),
             handle: handle.clone(),
             ends: arrived.ends,
+            leaves: old_at(handle.config().connection_age),
             watch: None,
             failed: None,
             spare: None,
@@ -155,7 +161,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         self.requests += 1;
         self.waits.begin_request();
         let mut turn = Turn {
-            keep: head.keep_alive,
+            keep: head.keep_alive && !self.leaves(),
             expects: head.expects_continue,
             offer: None,
             channel: None,
@@ -204,6 +210,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         *request.headers_mut() = head.headers;
         *request.extensions_mut() = extensions;
         request
+    }
+
+    /// Whether this request is the last one that is taken.
+    fn leaves(&self) -> bool {
+        self.requests >= self.handle.config().requests_max
+            || self.leaves.is_some_and(|at| Instant::now() >= at)
     }
 
     /// Gives the body's reader what it asks for, as far as it is here. `true` if that was anything.
@@ -445,7 +457,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             seat.is_in(phase);
         }
         let timeouts = &self.handle.config().timeouts;
-        let Poll::Ready(fired) = self.waits.poll(cx, phase, self.requests, timeouts) else {
+        let begun = self.turn.as_ref().is_some_and(|turn| turn.head_sent);
+        let timed = match phase {
+            // An answer that has begun takes its time, as an upgraded stream does.
+            Phase::Handler if begun => Phase::Upgraded,
+            phase => phase,
+        };
+        let Poll::Ready(fired) = self.waits.poll(cx, timed, self.requests, timeouts) else {
             if self.input.is_empty() && self.input.capacity() > 0 {
                 buffers::give(std::mem::take(&mut self.input));
                 buffers::give_map(self.decoder.take_spare());
@@ -467,6 +485,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
                 } else {
                     self.refuse(StatusCode::REQUEST_TIMEOUT, "");
                 }
+            }
+            Phase::Handler => {
+                self.give_up_body();
+                self.refuse(StatusCode::SERVICE_UNAVAILABLE, "");
             }
             _ => self.life = Life::Ended,
         }
@@ -533,6 +555,17 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
     pub(super) fn is_between(&self) -> bool {
         self.life == Life::Serving && self.turn.is_none() && self.input.is_empty()
     }
+}
+
+/// When a connection that begins now is as old as it may be: a tenth sooner or later.
+fn old_at(age: Duration) -> Option<Instant> {
+    if age == Duration::MAX {
+        return None;
+    }
+    // The standard library's source of chance, between 0.9 and 1.1.
+    let chance = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
+    let age = Duration::try_from_secs_f64(age.as_secs_f64() * (0.9 + chance / 5.0));
+    Instant::now().checked_add(age.ok()?)
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Core<I> {

@@ -96,6 +96,7 @@ impl Waits {
             Phase::Body => (timeouts.body, Phase::BodyRate),
             Phase::Response => (timeouts.response, Phase::ResponseRate),
             Phase::Linger => (timeouts.linger, phase),
+            Phase::Handler => (timeouts.handler, phase),
             // Its own affair.
             _ => return Poll::Pending,
         };

@@ -8,11 +8,11 @@ use crate::peer::Ends;
 use crate::{BoxError, Connection, Handle, Request};
 use blitz_io::sync::{OwnedSemaphorePermit, Semaphore};
 use blitz_io::task::AbortHandle;
-use blitz_io::time::sleep;
+use blitz_io::time::{Instant, sleep, sleep_until};
 use bytes::BytesMut;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tower_service::Service;
@@ -26,6 +26,7 @@ pub(super) struct Serving<S> {
     pub(super) service: S,
     pub(super) handle: Handle,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) pace: Arc<Pace>,
     /// Connections stay on the worker that accepts them.
     pub(super) stay: bool,
 }
@@ -61,6 +62,10 @@ where
                 let Some(permit) = stopping.run_until_cancelled(permit).await else {
                     return;
                 };
+                let pace = serving.pace.wait(handle);
+                if stopping.run_until_cancelled(pace).await.is_none() {
+                    return;
+                }
                 add(&handle.counters().connections);
                 let mut ends = Ends::new(peer);
                 ends.more = stream.extensions();
@@ -93,6 +98,39 @@ async fn permit(permits: &Arc<Semaphore>, handle: &Handle) -> OwnedSemaphorePerm
     add(&handle.counters().full);
     let permit = Arc::clone(permits).acquire_owned().await;
     permit.expect("nobody closes it")
+}
+
+/// How many connections come in a second, over all sockets of a server.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// When the next may come, if they come as fast as they may.
+    next: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// Waits until one more may come.
+    async fn wait(&self, handle: &Handle) {
+        let rate = handle.config().connections_per_second;
+        if rate == 0 {
+            return;
+        }
+        let now = Instant::now();
+        let at = self.take(now, rate);
+        if at > now {
+            add(&handle.counters().paced);
+            sleep_until(at).await;
+        }
+    }
+
+    /// When the one that came at `now` may be served. What was not used of the last second may be used now.
+    fn take(&self, now: Instant, rate: u32) -> Instant {
+        const SECOND: Duration = Duration::from_secs(1);
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let earliest = now.checked_sub(SECOND - SECOND / rate).unwrap_or(now);
+        let at = next.map_or(earliest, |next| next.max(earliest));
+        *next = Some(at + SECOND / rate);
+        at
+    }
 }
 
 fn is_the_clients(kind: io::ErrorKind) -> bool {
@@ -157,5 +195,25 @@ where
             true => blitz_io::task::spawn_local(served).abort_handle(),
             false => blitz_io::spawn(served).abort_handle(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pace;
+    use blitz_io::time::Instant;
+    use std::time::Duration;
+
+    #[test]
+    fn as_many_as_a_second_has_come_at_once_and_then_one_by_one() {
+        let (pace, begun) = (Pace::default(), Instant::now());
+        let after = |ms| begun + Duration::from_millis(ms);
+        let waits = |now: Instant| pace.take(now, 4).saturating_duration_since(now).as_millis();
+        let burst: Vec<_> = (0..6).map(|_| waits(begun)).collect();
+        assert_eq!(burst, [0, 0, 0, 0, 250, 500]);
+        // Those two were served at 500; what a pause saves is one second's and no more.
+        assert_eq!(waits(after(500)), 250);
+        let later: Vec<_> = (0..6).map(|_| waits(after(60_000))).collect();
+        assert_eq!(later, [0, 0, 0, 0, 250, 500]);
     }
 }

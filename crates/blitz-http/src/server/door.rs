@@ -12,6 +12,8 @@ use blitz_io::time::{sleep, timeout};
 use blitz_tls::rustls::ServerConfig;
 use blitz_tls::{HTTP_1_1, TlsAcceptor, TlsError, TlsStream};
 use bytes::BytesMut;
+use http::Extensions;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use tower_service::Service;
@@ -21,6 +23,30 @@ use tower_service::Service;
 pub(super) struct Door {
     tls: Option<TlsAcceptor>,
     proxies: Trusted,
+    greeting: Greeting,
+}
+
+/// What is called with the extensions of a connection.
+type Greet = dyn Fn(&mut Extensions) + Send + Sync;
+
+/// What is called for each connection, if anything.
+#[derive(Clone, Default)]
+pub(super) struct Greeting(pub(super) Option<Arc<Greet>>);
+
+impl fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Greeting").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Greeting {
+    fn greet(&self, ends: &mut Ends) {
+        if let Some(greet) = &self.0 {
+            let mut extensions = ends.extensions();
+            greet(&mut extensions);
+            ends.more = extensions;
+        }
+    }
 }
 
 /// What who speaks HTTP in clear to a port of TLS is told.
@@ -41,9 +67,13 @@ impl Door {
         self.proxies = from;
     }
 
+    pub(super) fn greet(&mut self, greeting: &Greeting) {
+        self.greeting = greeting.clone();
+    }
+
     /// Whether connections are served as they come.
     pub(super) fn is_open(&self) -> bool {
-        self.tls.is_none() && self.proxies.is_nobody()
+        self.tls.is_none() && self.proxies.is_nobody() && self.greeting.0.is_none()
     }
 
     /// Lets a connection in, and serves it to its end.
@@ -90,6 +120,7 @@ impl Door {
             }
         }
         let Some(acceptor) = self.tls else {
+            self.greeting.greet(&mut ends);
             let arrived = Arrived { ends, seat, ahead };
             return Connection::arrived(stream, service, &handle, arrived)
                 .watched(watch)
@@ -99,6 +130,7 @@ impl Door {
             return Ok(());
         };
         ends.tls = Some(TlsPeer::of(&stream));
+        self.greeting.greet(&mut ends);
         let ahead = BytesMut::new();
         let arrived = Arrived { ends, seat, ahead };
         Connection::arrived(stream, service, &handle, arrived)

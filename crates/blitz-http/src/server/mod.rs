@@ -12,6 +12,8 @@ use blitz_io::net::ToSocketAddrs;
 use blitz_io::runtime::{Handle as Runtime, RuntimeFlavor};
 use blitz_io::sync::Semaphore;
 use blitz_io::task::JoinHandle;
+use door::Greeting;
+use http::Extensions;
 pub use listener::{ListenOptions, Listener, PortSharing};
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ use tower_service::Service;
 pub struct Server {
     listeners: Vec<Listener>,
     handle: Handle,
+    greeting: Greeting,
 }
 
 impl Default for Server {
@@ -39,6 +42,7 @@ impl Server {
         Server {
             listeners: Vec::new(),
             handle: Handle::new(Config::default()),
+            greeting: Greeting::default(),
         }
     }
 
@@ -67,6 +71,39 @@ impl Server {
     #[must_use]
     pub fn config(mut self, config: Config) -> Server {
         self.handle = Handle::new(config);
+        self
+    }
+
+    /// Calls `greet` for each connection before its first request, with what every request of it will have among its extensions: [`Peer`](crate::Peer),
+    /// and where they are known [`TlsPeer`](crate::TlsPeer) and the credentials of who came by a Unix socket. What it adds they have, too. It is
+    /// dropped when the connection ends or becomes another protocol's, so a guard among it tells of that.
+    ///
+    /// A `greet` that panics ends the connection, and no other.
+    ///
+    /// ```
+    /// use blitz_http::{Request, Router, Server};
+    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    ///
+    /// #[derive(Clone)]
+    /// struct Number(u64);
+    ///
+    /// # #[blitz_io::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let count = AtomicU64::new(0);
+    /// let server = Server::bind("127.0.0.1:0").await?.on_connect(move |extensions| {
+    ///     extensions.insert(Number(count.fetch_add(1, Relaxed)));
+    /// });
+    /// let router = Router::new().get("/", |request: Request| async move {
+    ///     let number = request.extensions().get::<Number>().map(|number| number.0);
+    ///     format!("you are number {number:?}")
+    /// });
+    /// # let _ = (server, router);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_connect(mut self, greet: impl Fn(&mut Extensions) + Send + Sync + 'static) -> Server {
+        self.greeting = Greeting(Some(Arc::new(greet)));
         self
     }
 
@@ -106,11 +143,13 @@ impl Server {
                     .min(Semaphore::MAX_PERMITS),
             )),
             handle: self.handle,
+            pace: Arc::default(),
             stay: false,
         };
         let handle = serving.handle.clone();
         let mut accepting = Accepting(Vec::new());
-        for listener in self.listeners {
+        for mut listener in self.listeners {
+            listener.door.greet(&self.greeting);
             accepting.begin(listener, &serving);
         }
         drop(serving);

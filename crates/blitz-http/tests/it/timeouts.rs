@@ -199,3 +199,70 @@ async fn a_client_that_stays_after_the_last_answer_is_left() {
     assert_eq!(client.handle.counters().timeouts(Phase::Linger), 1);
     assert!(client.rest().await.ends_with("hello"));
 }
+
+#[blitz_io::test(start_paused = true)]
+async fn a_handler_has_the_time_that_it_is_given() {
+    let mut config = without_date();
+    config.timeouts.handler = Duration::from_secs(20);
+    let service = service_fn(|request: Request| async move {
+        if request.uri().path() == "/never" {
+            std::future::pending::<()>().await;
+        }
+        sleep(Duration::from_secs(15)).await;
+        // An answer that has begun takes its time.
+        let mut left = 3;
+        let mut every = blitz_io::time::interval(Duration::from_secs(30));
+        http::Response::new(Body::from_fn(move |cx| {
+            std::task::ready!(every.poll_tick(cx));
+            left -= 1;
+            let frame = http_body::Frame::data(Bytes::from_static(b"a"));
+            std::task::Poll::Ready((left >= 0).then_some(Ok(frame)))
+        }))
+    });
+    let mut client = connect_with(service, config, 1 << 16);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client
+        .expect("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\na\r\n1\r\na\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(client.handle.counters().timeouts(Phase::Handler), 0);
+    client.send("GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let begun = Instant::now();
+    let rest = ends_after(&mut client, begun, 20, Phase::Handler).await;
+    assert!(rest.starts_with("HTTP/1.1 503 "), "{rest}");
+    assert!(rest.contains("connection: close\r\n"), "{rest}");
+}
+
+#[blitz_io::test(start_paused = true)]
+async fn a_connection_leaves_when_it_is_old() {
+    let mut config = without_date();
+    config.connection_age = Duration::from_secs(100);
+    let mut client = connect_with(hello(), config, 1 << 16);
+    for seconds in [20, 69] {
+        sleep(Duration::from_secs(seconds)).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        client.expect("HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 5\r\n\r\nhello").await;
+    }
+    sleep(Duration::from_secs(23)).await;
+    let ask = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send([ask, ask].concat()).await;
+    let rest = client.rest().await;
+    assert!(rest.contains("connection: close\r\n"), "{rest}");
+    assert_eq!(
+        rest.matches("hello").count(),
+        1,
+        "what came behind it is another connection's"
+    );
+}
+
+#[blitz_io::test(start_paused = true)]
+async fn a_connection_leaves_after_so_many_requests() {
+    let mut config = without_date();
+    config.requests_max = 3;
+    let mut client = connect_with(hello(), config, 1 << 16);
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(5))
+        .await;
+    let rest = client.rest().await;
+    assert_eq!(rest.matches("hello").count(), 3, "{rest}");
+    assert_eq!(rest.matches("connection: close\r\n").count(), 1, "{rest}");
+}
