@@ -28,6 +28,9 @@ use std::time::SystemTime;
 /// Shorter files are sent as they are: the fields would weigh more than what is saved.
 const CODED_MIN: u64 = 1024;
 
+/// So much of a file is looked at, whose name does not tell what it is.
+const LOOK: usize = 512;
+
 /// What is asked of an opened file.
 struct Ask<'a> {
     settings: &'a Settings,
@@ -110,7 +113,7 @@ impl Ask<'_> {
 
     async fn file(&self, path: &Path, plain_file: Opened) -> io::Result<Response> {
         let settings = self.settings;
-        let kind = content_type(path);
+        let kind = content_type(path, &plain_file.file).await?;
         let wishes = Wishes::of(self.headers);
         let varies = settings.precompressed || settings.compression && is_worth_coding(&kind);
         let (mut chosen, mut coding, mut made) = (plain_file, None, false);
@@ -145,7 +148,7 @@ impl Ask<'_> {
             Outcome::Failed => plain(StatusCode::PRECONDITION_FAILED),
             Outcome::NotModified => StatusCode::NOT_MODIFIED.into_response(),
             Outcome::Proceed => {
-                let file = Arc::new(File::from_std(chosen.file));
+                let file = chosen.file;
                 let mut response = match coding.filter(|_| made) {
                     Some(_) if *self.method == Method::HEAD => Body::new(Unsent).into_response(),
                     Some(coding) => {
@@ -260,15 +263,37 @@ fn content_range(range: &Range<u64>, len: u64) -> String {
     format!("bytes {}-{}/{len}", range.start, range.end - 1)
 }
 
-/// The type that a name's end tells; text is taken for UTF-8.
-fn content_type(path: &Path) -> String {
-    let kind = mime_guess::from_path(path).first_raw();
-    let kind = kind.unwrap_or("application/octet-stream");
-    if kind.starts_with("text/") || kind == "application/javascript" {
-        format!("{kind}; charset=utf-8")
-    } else {
-        kind.to_owned()
-    }
+/// The type that a name's end tells, or where it tells none, whether the file begins as text; text is taken for UTF-8.
+async fn content_type(path: &Path, file: &File) -> io::Result<String> {
+    let Some(kind) = mime_guess::from_path(path).first_raw() else {
+        let (read, begin) = file.read_at(Vec::with_capacity(LOOK), 0).await;
+        read?;
+        let kind = match is_text(&begin) {
+            true => "text/plain; charset=utf-8",
+            false => "application/octet-stream",
+        };
+        return Ok(kind.to_owned());
+    };
+    Ok(
+        if kind.starts_with("text/") || kind == "application/javascript" {
+            format!("{kind}; charset=utf-8")
+        } else {
+            kind.to_owned()
+        },
+    )
+}
+
+/// Whether these are characters that a page of text has; the last of them may be cut.
+fn is_text(begin: &[u8]) -> bool {
+    let whole = match std::str::from_utf8(begin) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&begin[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    let shown = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}');
+    !whole.is_empty() && whole.chars().all(shown)
 }
 
 /// The same path with a slash behind it. It begins with one slash and not two, so it names no other host.

@@ -1,8 +1,9 @@
 //! Opening: on the spot where no disk has to be waited for, else on a thread for calls that block.
 
+use blitz_io::fs::File;
 use blitz_sys::beneath::{Purpose, Root};
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::SystemTime;
 /// A file or a directory.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) is_dir: bool,
     pub(super) len: u64,
     pub(super) modified: Option<SystemTime>,
@@ -31,7 +32,7 @@ pub(super) async fn open(root: &Arc<Root>, path: &Path) -> io::Result<Opened> {
     let metadata = file.metadata()?;
     let (is_dir, len, modified) = known(&metadata).ok_or(io::ErrorKind::NotFound)?;
     Ok(Opened {
-        file,
+        file: Arc::new(File::from_std(file)),
         is_dir,
         len,
         modified,

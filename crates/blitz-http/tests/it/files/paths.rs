@@ -34,9 +34,19 @@ async fn a_file_has_its_type_its_length_and_its_validators() {
         ("content-type", "text/css; charset=utf-8"),
         ("content-length", "0"),
     ]);
-    tree.write("x.unheard-of", "x");
-    let answer = ask(&files, "GET /x.unheard-of", &[]).await;
-    answer.has(&[("content-type", "application/octet-stream")]);
+    // What no name tells, the first bytes do.
+    let cut = [&[b'a'; 511][..], "€".as_bytes()].concat();
+    for (bytes, kind) in [
+        (&b"plain\ntext"[..], "text/plain; charset=utf-8"),
+        (&cut, "text/plain; charset=utf-8"),
+        (b"\x7fELF\0", "application/octet-stream"),
+        (b"\xff\xfe", "application/octet-stream"),
+        (b"", "application/octet-stream"),
+    ] {
+        tree.write("LICENSE", bytes);
+        let answer = ask(&files, "GET /LICENSE", &[]).await;
+        answer.has(&[("content-type", kind)]);
+    }
 }
 
 #[blitz_io::test]
