@@ -312,6 +312,40 @@ fn hello_http_says_hello_on_every_flavor() {
 }
 
 #[test]
+fn static_files_serves_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a.txt"), "0123456789").expect("a file");
+    let dir = folder.path().to_str().expect("UTF-8");
+    let server = Running::start("static_files", &["--addr", "127.0.0.1:0", "--dir", dir]);
+    let get = |request: &str| {
+        let request = format!("GET {request}\r\nHost: a\r\n\r\n");
+        String::from_utf8(exchange(&server.address, request.as_bytes())).expect("text")
+    };
+    assert!(get("/a.txt HTTP/1.1").ends_with("\r\n\r\n0123456789"));
+    assert!(get("/a.txt HTTP/1.1\r\nRange: bytes=2-3").ends_with("\r\n\r\n23"));
+    assert!(get("/ HTTP/1.1").contains("<a href=\"./a.txt\">"));
+    assert!(get("/../a.txt HTTP/1.1").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn sse_clock_ticks_and_makes_good_what_was_missed() {
+    let server = Running::start("sse_clock", &["--addr", "127.0.0.1:0"]);
+    let mut client = TcpStream::connect(&server.address).expect("the server accepts");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seen = now.expect("after 1970").as_secs() - 3;
+    let request = format!("GET /events HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {seen}\r\n\r\n");
+    client
+        .write_all(request.as_bytes())
+        .expect("the server reads");
+    let lines = BufReader::new(client).lines().map_while(Result::ok);
+    let ids = lines.filter_map(|line| line.strip_prefix("id: ")?.parse::<u64>().ok());
+    let ids: Vec<u64> = ids.take(5).collect();
+    assert_eq!(ids, (seen + 1..=seen + 5).collect::<Vec<_>>());
+    let page = exchange(&server.address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(String::from_utf8_lossy(&page).contains("The server's clock"));
+}
+
+#[test]
 fn http_tour_has_a_route_for_each_ability() {
     let server = Running::start("http_tour", &["--addr", "127.0.0.1:0"]);
     let ask = |request: &str| exchange(&server.address, request.as_bytes());

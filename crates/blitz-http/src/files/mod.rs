@@ -1,8 +1,8 @@
 //! Files of a directory as a service: [`Files`].
 //!
-//! [`path`] makes names of a target, [`open`] opens them and never leaves the directory, [`codings`] and [`compress`] choose and make what is
-//! compressed, [`conditions`] and [`ranges`] answer what a client has already or wants a part of, [`answer`] puts a response together, and
-//! [`listing`] shows a directory.
+//! Within, `path` makes names of a target, `open` opens them and never leaves the directory, `codings` and `compress` choose and make what is
+//! compressed, `conditions` and `ranges` answer what a client has already or wants a part of, `answer` puts a response together, and
+//! `listing` shows a directory.
 
 mod answer;
 mod codings;
@@ -12,6 +12,8 @@ mod listing;
 mod open;
 mod path;
 mod ranges;
+#[cfg(test)]
+mod tests;
 
 pub use listing::{Entries, Entry};
 
