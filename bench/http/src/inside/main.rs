@@ -1,0 +1,118 @@
+//! What a request costs inside of the server: no socket, no kernel, one connection that is polled.
+//!
+//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields]` counts its instructions, which no load of the
+//! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser.
+
+#[path = "../ask.rs"]
+#[allow(dead_code)] // the other half is for those who send
+mod ask;
+
+use ask::{Ask, Load};
+use blitz_http::{Config, Connection, Handle, Peer, Request, Router, now, reply};
+use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+/// A stream that has one batch when it is told to, and takes all that is written.
+#[derive(Clone, Default)]
+struct Stream(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    batch: Vec<u8>,
+    is_there: bool,
+    writes: usize,
+    written: usize,
+}
+
+impl Stream {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no panic")
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut state = self.state();
+        if !std::mem::take(&mut state.is_there) {
+            return Poll::Pending;
+        }
+        buf.put_slice(&state.batch);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state();
+        state.writes += 1;
+        state.written += buf.len();
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let mut number = || -> usize {
+        let word = args.next().and_then(|word| word.parse().ok());
+        word.expect("inside REQUESTS TOGETHER [fields]")
+    };
+    let (requests, together) = (number(), number());
+    let ask = match args.next().as_deref() {
+        Some("fields") => Ask::Browser,
+        _ => Ask::Plain,
+    };
+    let load = Load {
+        ask,
+        connections: 1,
+        depth: together,
+    };
+    let runtime = blitz_io::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let stream = Stream::default();
+        let addr = "127.0.0.1:8080".parse().expect("an address");
+        stream.state().batch = load.request(addr).repeat(together);
+        let router = Router::new().get("/", now(hello));
+        let handle = Handle::new(Config::default());
+        let peer = Peer::default();
+        let mut connection = Box::pin(Connection::new(stream.clone(), router, &handle, peer));
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..requests / together {
+            stream.state().is_there = true;
+            assert!(connection.as_mut().poll(&mut cx).is_pending());
+        }
+        let state = stream.state();
+        assert_eq!(state.writes, requests / together, "one write a batch");
+        println!("{requests} requests, {} bytes of answers", state.written);
+    });
+}
+
+fn hello(request: Request) -> blitz_http::Response {
+    let mut response = reply(request, "Hello, World!");
+    let kind = HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
