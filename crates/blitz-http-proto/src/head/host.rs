@@ -27,6 +27,16 @@ pub(super) fn check(version: Version, fields: &HeaderMap) -> Result<(), Error> {
 
 /// Whether this is `host` or `host:port` (RFC 3986 §3.2.2): no user, nothing empty but, after a colon, the port.
 pub(super) fn is_authority(bytes: &[u8], port_needed: bool) -> bool {
+    // Most are a name without codes, and maybe a port.
+    let plain = bytes
+        .iter()
+        .take_while(|byte| IN_NAMES[usize::from(**byte)]);
+    let plain = plain.count();
+    match bytes.get(plain) {
+        None => return plain > 0 && !port_needed,
+        Some(b':') if plain > 0 => return is_port(&bytes[plain + 1..], port_needed),
+        Some(_) => {}
+    }
     let (host, port) = if bytes.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', bytes) else {
             return false;
@@ -48,17 +58,22 @@ pub(super) fn is_authority(bytes: &[u8], port_needed: bool) -> bool {
     };
     let port_fits = match port {
         None => !port_needed,
-        Some([]) => !port_needed,
-        Some(digits) => {
-            digits.len() <= 5
-                && digits.iter().all(u8::is_ascii_digit)
-                && digits
-                    .iter()
-                    .fold(0u32, |port, digit| port * 10 + u32::from(digit - b'0'))
-                    <= u32::from(u16::MAX)
-        }
+        Some(digits) => is_port(digits, port_needed),
     };
     port_fits && is_name(host)
+}
+
+/// Whether this is a port; where none is needed it may be empty.
+fn is_port(digits: &[u8], needed: bool) -> bool {
+    if digits.is_empty() {
+        return !needed;
+    }
+    digits.len() <= 5
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits
+            .iter()
+            .fold(0u32, |port, digit| port * 10 + u32::from(digit - b'0'))
+            <= u32::from(u16::MAX)
 }
 
 /// The characters of a name that stand for themselves.
