@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     BodyTooLarge,
     Truncated,
     Unsolicited,
+    TooManyInformational,
     TooMuch,
     TooLittle,
 }
@@ -85,6 +86,7 @@ impl Kind {
             Kind::BodyTooLarge => ("body is too large", 413),
             Kind::Truncated => ("connection ended within a message", 400),
             Kind::Unsolicited => ("response that nobody asked for", 502),
+            Kind::TooManyInformational => ("heads that only inform, without end", 502),
             Kind::TooMuch => ("body is longer than was announced", 500),
             Kind::TooLittle => ("body is shorter than was announced", 500),
         }
@@ -104,6 +106,7 @@ impl Error {
             Kind::UriTooLong
                 | Kind::HeadTooLarge
                 | Kind::TooManyFields
+                | Kind::TooManyInformational
                 | Kind::TrailersTooLarge
                 | Kind::BodyTooLarge
         )

@@ -119,7 +119,7 @@ impl ResponseDecoder {
         if response.status.is_informational() && response.framing != Framing::Tunnel {
             self.informed += 1;
             if self.informed > INFORMATIONAL_MAX {
-                return Err(Kind::TooManyFields.into());
+                return Err(Kind::TooManyInformational.into());
             }
             return Ok(Some(ResponseEvent::Informational(response)));
         }

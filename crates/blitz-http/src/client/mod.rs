@@ -208,6 +208,8 @@ impl Client {
     }
 
     /// Closes the connections that nobody uses.
+    ///
+    /// While some are kept a task waits to close them in time; a runtime that is to end gracefully need not wait for it after this.
     pub fn drop_idle(&self) {
         self.0.pool.drop_idle();
     }

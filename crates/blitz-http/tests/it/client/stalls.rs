@@ -264,10 +264,7 @@ fn a_place_in_line_has_its_limit_and_its_order() {
             ends.push((sent.map_err(|error| error.phase()), after));
         }
         let pool = Err(Some(Phase::Pool));
-        assert_eq!(
-            ends,
-            [(Ok(()), 20), (Ok(()), 40), (pool, 30), (pool, 30)]
-        );
+        assert_eq!(ends, [(Ok(()), 20), (Ok(()), 40), (pool, 30), (pool, 30)]);
         assert_eq!(client.pool_state().opened, 1);
     });
 }
