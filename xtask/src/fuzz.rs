@@ -11,13 +11,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 8] = [
     "requests",
     "chunks",
     "responses",
     "events",
     "proxies",
     "json",
+    "websocket",
+    "websocket_handshake",
 ];
 const SECONDS: u64 = 30;
 /// Time to build a target, beside what it runs for.

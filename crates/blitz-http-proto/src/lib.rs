@@ -1,4 +1,4 @@
-//! HTTP/1.1 and server-sent events as state machines: bytes go in, events come out.
+//! HTTP/1.1, WebSocket and server-sent events as state machines: bytes go in, events come out.
 //!
 //! Nothing here knows a socket, a clock or an executor. Who has a connection hands the bytes that it received to a decoder
 //! ([`RequestDecoder`] at a server, [`ResponseDecoder`] at a client), and sends the bytes that an encoder
@@ -38,6 +38,7 @@ mod request;
 mod response;
 pub mod sse;
 mod write;
+pub mod ws;
 
 pub use body::{BodyDecoder, BodyEncoder, BodyEvent};
 pub use date::HttpDate;

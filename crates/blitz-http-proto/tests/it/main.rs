@@ -10,3 +10,4 @@ mod requests;
 mod responses;
 mod smoke;
 mod sse;
+mod ws;

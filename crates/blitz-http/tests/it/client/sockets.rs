@@ -333,7 +333,7 @@ fn a_unix_socket_leads_to_its_server() {
         // Left by the case before.
         let _ = std::fs::remove_file(&path);
         let listener = blitz_io::net::UnixListener::bind(&path).expect("a socket");
-        let server = Server::new().listen_unix(listener);
+        let server = Server::new().listen(listener);
         let handle = server.handle();
         let serving = blitz_io::spawn(server.serve(router()));
         let client = Client::builder()
