@@ -61,7 +61,7 @@ enum Step {
 
 impl Accepts {
     /// Nothing is armed before a stream's first [`poll_next`](AcceptStream::poll_next).
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             stand: Mutex::new(Stand {
                 seat: None,

@@ -118,6 +118,36 @@ mod models {
         });
     }
 
+    /// What a stream has taken ahead is found by one who reads by himself, also when the stream begins while he looks.
+    #[test]
+    fn nothing_that_was_taken_ahead_is_missed() {
+        loom::model(|| {
+            let source = Arc::new(Source::new());
+            let queue = Arc::new(loom::sync::Mutex::new(false));
+            let (stream, taken) = (Arc::clone(&source), Arc::clone(&queue));
+            let stream = thread::spawn(move || {
+                stream.begin_ahead();
+                *taken.lock().unwrap() = true;
+                deliver(&stream, Ready::READABLE);
+            });
+            let (mask, mut id) = (Direction::Read.mask(), None);
+            block_on(poll_fn(|cx| {
+                loop {
+                    let event = source.look(mask).unwrap();
+                    if source.is_ahead() && *queue.lock().unwrap() {
+                        return Poll::Ready(());
+                    }
+                    source.clear(event);
+                    let event = source.join(&mut id, mask, cx.waker()).unwrap();
+                    if event.ready.is_empty() {
+                        return Poll::Pending;
+                    }
+                }
+            }));
+            stream.join().unwrap();
+        });
+    }
+
     /// Who sees that the resource failed sees why.
     #[test]
     fn no_failure_comes_without_its_reason() {
