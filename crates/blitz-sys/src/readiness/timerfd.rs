@@ -61,7 +61,8 @@ impl TimerFd {
                 tv_nsec: 0,
             },
             it_value: libc::timespec {
-                tv_sec: libc::time_t::try_from(after.as_secs()).unwrap_or(libc::time_t::MAX),
+                // Half a century at a time, which a word of 32 bits holds: who is woken early waits again.
+                tv_sec: after.as_secs().min(i32::MAX as u64) as _,
                 tv_nsec: after.subsec_nanos() as _,
             },
         };
