@@ -65,6 +65,7 @@ impl RequestDecoder {
     ///
     /// # Errors
     /// When what comes is no request, or too large. The same error comes ever after.
+    #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<RequestEvent>, Error> {
         let answer = self.advance(input);
         if let Err(error) = answer {
@@ -73,6 +74,7 @@ impl RequestDecoder {
         answer
     }
 
+    #[inline]
     fn advance(&mut self, input: &mut BytesMut) -> Result<Option<RequestEvent>, Error> {
         match &mut self.state {
             State::Failed(error) => Err(*error),
@@ -99,6 +101,7 @@ impl RequestDecoder {
         }
     }
 
+    #[inline]
     fn head(&mut self, input: &mut BytesMut) -> Result<Option<RequestEvent>, Error> {
         while input.starts_with(b"\r\n") {
             self.empty_lines += 1;
@@ -134,6 +137,7 @@ impl RequestDecoder {
         Ok(Some(RequestEvent::Head(self.begin(request))))
     }
 
+    #[inline]
     fn begin(&mut self, request: ReceivedRequest) -> ReceivedRequest {
         self.empty_lines = 0;
         self.connect = request.method == Method::CONNECT;

@@ -37,6 +37,7 @@ impl BodyEncoder {
     }
 
     /// Whether pieces of the body are sent at all; after HEAD they are not.
+    #[inline]
     pub fn sends(&self) -> bool {
         !matches!(self.0, Framing::None | Framing::Tunnel)
     }
@@ -45,6 +46,7 @@ impl BodyEncoder {
     ///
     /// # Errors
     /// When the body becomes longer than its head said; the piece must not be sent then, and the connection closes.
+    #[inline]
     pub fn before(&mut self, len: usize, out: &mut BytesMut) -> Result<(), Error> {
         match &mut self.0 {
             // An empty chunk would be the last.
@@ -67,6 +69,7 @@ impl BodyEncoder {
     }
 
     /// Writes what comes after a piece that was not empty.
+    #[inline]
     pub fn after(&self, out: &mut BytesMut) {
         if self.0 == Framing::Chunked {
             out.put_slice(b"\r\n");

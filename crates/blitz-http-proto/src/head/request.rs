@@ -75,6 +75,7 @@ const AT_ONCE: usize = 32;
 
 /// Reads a head without a search for its end first, if it is here whole and as most are. `None` leaves it to [`parse`], which has the
 /// last word on what is refused; nothing has left `input` then.
+#[inline]
 pub(crate) fn parse_at_once(
     input: &mut BytesMut,
     limits: &Limits,
@@ -129,6 +130,7 @@ pub(crate) fn parse_at_once(
 }
 
 /// What follows from a head that was read.
+#[inline]
 fn checked(
     method: Method,
     uri: Uri,

@@ -137,6 +137,7 @@ impl RouterFuture {
 impl Future for RouterFuture {
     type Output = Result<Response, Infallible>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             State::Now(response) => {

@@ -155,6 +155,7 @@ impl Router {
         self
     }
 
+    #[inline]
     fn dispatch(&self, mut request: Request) -> RouterFuture {
         let path = request.uri().path();
         if path == "*" {
@@ -186,6 +187,7 @@ impl Router {
     }
 }
 
+#[inline]
 fn run(handler: &dyn Handler, mut request: Request) -> RouterFuture {
     if let Some(limit) = handler.body_limit() {
         request.body_mut().set_limit(limit);
@@ -224,6 +226,7 @@ impl Service<Request> for Router {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> RouterFuture {
         self.dispatch(request)
     }
