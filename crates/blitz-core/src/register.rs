@@ -1,10 +1,10 @@
 //! Who stands in which line, and who has what is waited for, as others see it: one [`Record`] for each wait of a task that could
-//! not have at once what it wants, and for each guard that such a wait has become.
+//! not have at once what it wants, and for guards whose lock does not remember them.
 //!
-//! The line's own lock orders whoever writes a wait's record, and a guard's is its own; anyone reads. A record's memory is never given back, so a reader needs no
-//! lock of any line, and finds out by the record's version whether what it read is of one moment. Threads keep records that nobody
-//! uses, so standing in a line costs some plain stores and no allocation; a wait that is served at once, and one under another
-//! executor, has no record, and a guard has none that its lock remembers itself ([`remembered`]).
+//! The line's own lock orders whoever writes a wait's record, and a guard's is its own; anyone reads. A record's memory is never given
+//! back, so a reader needs no lock of any line, and finds out by the record's version whether what it read is of one moment. Threads
+//! keep records that nobody uses, so standing in a line costs some plain stores and no allocation; a wait that is served at once, and
+//! one under another executor, has no record, and a guard has none that its lock remembers itself ([`remembered`]).
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -412,22 +412,6 @@ impl Record {
             record.of.set(of);
             record.set_holder(holder);
         });
-    }
-
-    /// The wait is over, and the task that polled it has what it wanted: now the record is the guard's. False outside of a task.
-    #[inline]
-    pub fn hold(&self) -> bool {
-        let Some(place) = waiting::current() else {
-            return false;
-        };
-        // SAFETY: as in `begin`.
-        let task = unsafe { place.as_ref() };
-        self.write(|record| {
-            record.task.set(task.task());
-            record.polls.set(task.polls());
-            record.state.set(HELD);
-        });
-        true
     }
 
     /// The guard has `count` permits now. For the guard.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr as Pointer, AtomicU32 as Small, AtomicU64 as F
 
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::register::{self, Call, Holder, Record, Share};
-use blitz_core::waiting::{self, Site};
+use blitz_core::waiting::Site;
 
 use crate::called;
 
@@ -63,13 +63,9 @@ impl Holders {
         self.all.store(0, Relaxed);
     }
 
-    /// This thread's task has got `count`, and all others are free.
+    /// `task` has got `count`, and all others are free.
     #[inline]
-    pub(crate) fn set(&self, count: usize, at: &'static Location<'static>) -> Noted {
-        let task = waiting::current_task();
-        if task == 0 {
-            return None;
-        }
+    pub(crate) fn set(&self, task: u64, count: usize, at: &'static Location<'static>) -> Noted {
         // ORDERING: as above.
         self.task.store(task, Relaxed);
         self.recount(count);
@@ -78,6 +74,7 @@ impl Holders {
         register::remembered()
     }
 
+    #[inline]
     fn recount(&self, count: usize) {
         // ORDERING: as above.
         self.count.store(u32::try_from(count).unwrap_or(0), Relaxed);

@@ -156,10 +156,10 @@ impl<T> OnceCell<T> {
                 return Ok(value);
             }
             // The wait alone: what `f` waits for says so itself.
-            let turn = self.maker.hold(1, call!(at, "OnceCell::get_or_init"));
-            if let Ok(noted) = turn.await {
+            let turn = self.maker.acquire(1, call!(at, "OnceCell::get_or_init"));
+            if turn.await.is_ok() {
                 // Given back if `f` fails, panics or is dropped.
-                let turn = Hold::noted(&self.maker, 1, noted);
+                let turn = Hold::noted(&self.maker, 1, self.maker.note(1, at));
                 let value = f().await?;
                 self.fill(turn, value);
             }

@@ -19,6 +19,7 @@ use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicUsize, fence};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
 use blitz_core::register::{self, Call, Record, Share};
+use blitz_core::waiting;
 use blitz_core::wake::WakeBatch;
 
 use crate::acquire_error::{AcquireError, TryAcquireError};
@@ -50,8 +51,7 @@ const ONE: usize = 4;
 pub(crate) const MAX: usize = usize::MAX >> 3;
 
 impl Word {
-    /// Answers how many were free before.
-    fn take(&self, count: usize) -> Result<usize, TryAcquireError> {
+    fn take(&self, count: usize) -> Result<(), TryAcquireError> {
         // ORDERING: Relaxed: a guess for the exchange below.
         let mut word = self.0.load(Relaxed);
         loop {
@@ -61,7 +61,7 @@ impl Word {
                 return Err(TryAcquireError::Closed);
             }
             if count == 0 {
-                return Ok(word / ONE);
+                return Ok(());
             }
             if word & LINE != 0 || word / ONE < count {
                 return Err(TryAcquireError::NoPermits);
@@ -71,7 +71,7 @@ impl Word {
                 .0
                 .compare_exchange_weak(word, word - count * ONE, Acquire, Relaxed)
             {
-                Ok(_) => return Ok(word / ONE),
+                Ok(_) => return Ok(()),
                 Err(seen) => word = seen,
             }
         }
@@ -157,10 +157,11 @@ impl Word {
         self.0.fetch_or(CLOSED, Release);
     }
 
-    /// Somebody stands in line, as far as this thread has seen.
-    fn has_line(&self) -> bool {
-        // ORDERING: Relaxed: a guess, for what is said of holders.
-        self.0.load(Relaxed) & LINE != 0
+    /// What it is, as far as this thread has seen.
+    #[inline]
+    fn glance(&self) -> usize {
+        // ORDERING: Relaxed: it is not older than this thread's own last move, which is all that is asked of it.
+        self.0.load(Relaxed)
     }
 
     fn look(&self) -> usize {
@@ -188,8 +189,6 @@ struct Place {
     /// What others see of it, while it is in the line and until its owner has seen the answer; as the waker is touched.
     record: UnsafeCell<Option<&'static Record>>,
     call: Call,
-    /// Whether a guard of the task that waits has these permits, until it [goes](Permits::let_go).
-    is_holding: bool,
     _pin: PhantomPinned,
 }
 
@@ -296,37 +295,34 @@ impl Permits {
     /// Takes `count` at once, or says why not.
     #[inline]
     pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
-        self.word.take(count).map(drop)
+        self.word.take(count)
     }
 
-    /// The same for a guard of this task, got at `at`.
+    /// A guard of this thread's task has got `count`, by a call at `at`.
     #[inline]
-    pub(crate) fn try_hold(
-        &self,
-        count: usize,
-        at: &'static Location<'static>,
-    ) -> Result<Noted, TryAcquireError> {
-        let before = self.word.take(count)?;
-        Ok(self.note(count, before, at))
-    }
-
-    /// A guard of this task has `count`, of `before` that were free.
-    #[inline]
-    fn note(&self, count: usize, before: usize, at: &'static Location<'static>) -> Noted {
+    pub(crate) fn note(&self, count: usize, at: &'static Location<'static>) -> Noted {
+        let task = waiting::current_task();
         let all = self.holders.all();
-        if all == 0 || count == 0 {
+        if task == 0 || all == 0 || count == 0 {
             return None;
         }
-        if before != all {
-            // Others have some, and remember theirs themselves.
+        let word = self.word.glance();
+        if word & LINE != 0 || word / ONE + count != all {
+            // There is a line to be told at once, or others have some.
             return self.holders.add(self.object(), count, at);
         }
-        let noted = self.holders.set(count, at);
-        if noted.is_some() && self.word.has_line() {
-            // It came before that was said.
-            self.tell_front(&self.line.lock());
+        // Nobody else has any, nor gets all that is out while this guard is there.
+        let noted = self.holders.set(task, count, at);
+        if self.word.glance() & LINE != 0 {
+            self.tell_line();
         }
         noted
+    }
+
+    /// The line has come before it was said who is the holder.
+    #[cold]
+    fn tell_line(&self) {
+        self.tell_front(&self.line.lock());
     }
 
     /// The guard that was noted so has `count` from now on.
@@ -358,23 +354,6 @@ impl Permits {
     /// Waits for `count`.
     #[inline]
     pub(crate) fn acquire(&self, count: usize, call: Call) -> Wait<'_> {
-        self.wait(count, call, false)
-    }
-
-    /// The same for a guard of the task that waits, until it [goes](Self::let_go).
-    #[inline]
-    pub(crate) fn hold(&self, count: usize, call: Call) -> Wait<'_> {
-        self.wait(count, call, true)
-    }
-
-    /// The guard that was noted so is about to give its permits back.
-    #[inline]
-    pub(crate) fn let_go(&self, noted: Noted) {
-        self.holders.remove(noted);
-    }
-
-    #[inline]
-    fn wait(&self, count: usize, call: Call, is_holding: bool) -> Wait<'_> {
         Wait {
             permits: self,
             step: Step::Fresh,
@@ -385,10 +364,15 @@ impl Permits {
                 waker: UnsafeCell::new(None),
                 record: UnsafeCell::new(None),
                 call,
-                is_holding,
                 _pin: PhantomPinned,
             },
         }
+    }
+
+    /// The guard that was noted so is about to give its permits back.
+    #[inline]
+    pub(crate) fn let_go(&self, noted: Noted) {
+        self.holders.remove(noted);
     }
 
     /// Gives `count` back that were taken.
@@ -504,18 +488,12 @@ impl Permits {
 
     /// Stands in line, unless what is wanted turns up meanwhile.
     #[cold]
-    fn queue(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Answer> {
+    fn queue(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
         // Foreign code, so before the lock; and declared before it, so dropped after it.
         let mut kept = Some(waker.clone());
         let mut line = self.line.lock();
         match self.word.queue(place.wanted) {
-            Queued::Served => {
-                drop(line);
-                let noted = place
-                    .is_holding
-                    .then(|| self.note(place.wanted, 0, place.call.at));
-                Poll::Ready(Ok(noted.flatten()))
-            }
+            Queued::Served => Poll::Ready(Ok(())),
             Queued::Closed => Poll::Ready(Err(AcquireError::closed())),
             Queued::Missing(missing) => {
                 // ORDERING: Relaxed: it changes under this lock from here on.
@@ -538,12 +516,12 @@ impl Permits {
     }
 
     /// Still in line, unless answered: leaves `waker` there.
-    fn stay(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Answer> {
+    fn stay(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
         let mut new = None;
         loop {
             if let Some(answer) = place.answer() {
-                let noted = place.end(answer.is_ok() && place.is_holding);
-                return Poll::Ready(answer.map(|()| noted));
+                place.strike();
+                return Poll::Ready(answer);
             }
             let line = self.line.lock();
             if place.is_answered() {
@@ -631,17 +609,6 @@ impl Place {
         }
     }
 
-    /// The same; with `is_held` its record is the guard's from now on.
-    fn end(&self, is_held: bool) -> Noted {
-        // SAFETY: as above.
-        let record = self.record.with_mut(|record| unsafe { (*record).take() })?;
-        if is_held && record.hold() {
-            return Some(record);
-        }
-        record.leave();
-        None
-    }
-
     fn is_answered(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `dismiss`.
         matches!(self.missing.load(Acquire), 0 | TOLD)
@@ -657,9 +624,6 @@ impl Place {
         }
     }
 }
-
-/// What comes of a wait: where its guard is noted, if it is for one.
-type Answer = Result<Noted, AcquireError>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -689,7 +653,7 @@ pin_project_lite::pin_project! {
 }
 
 impl Future for Wait<'_> {
-    type Output = Answer;
+    type Output = Result<(), AcquireError>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -712,11 +676,7 @@ impl Future for Wait<'_> {
         let coop = ready!(budget::poll_proceed(cx));
         let answer = match this.step {
             Step::Fresh => match this.permits.word.take(place.wanted) {
-                Ok(_) if !place.is_holding => Poll::Ready(Ok(None)),
-                Ok(before) => {
-                    let noted = this.permits.note(place.wanted, before, place.call.at);
-                    Poll::Ready(Ok(noted))
-                }
+                Ok(()) => Poll::Ready(Ok(())),
                 Err(TryAcquireError::Closed) => Poll::Ready(Err(AcquireError::closed())),
                 Err(TryAcquireError::NoPermits) => this.permits.queue(place, cx.waker()),
             },

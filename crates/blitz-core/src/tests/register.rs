@@ -91,29 +91,29 @@ fn a_wait_is_seen_until_it_leaves() {
     assert!(standing(2).is_empty());
 }
 
-/// A wait becomes a guard without another record; and a guard may have had no wait.
+/// A guard has a record from the moment on that it is there.
 #[test]
 fn a_guard_is_seen_until_it_goes() {
-    enter_as_task(6, |record, place| {
-        record.serve();
-        assert!(
-            !record.hold(),
-            "outside of a task nobody is known to have it"
-        );
-        let task = waiting::enter(NonNull::from(place));
-        assert!(record.hold());
-        let one = standing(6)[0];
-        assert_eq!((one.step, one.task, one.share), (Step::Held, 7, share(6)));
-        record.recount(1);
-        assert_eq!(standing(6)[0].share.count, 1);
-        let at = record.call().map(|call| call.at.line());
-        let second = hold(call(), share(6)).expect("in a task");
-        drop(task);
-        assert_eq!(standing(6).len(), 2);
-        assert_ne!(second.call().map(|call| call.at.line()), at);
-        second.leave();
-        assert_eq!(standing(6).len(), 1);
-    });
+    let place = Place::of(7);
+    place.begin_poll();
+    let task = waiting::enter(NonNull::from(&place));
+    let first = hold(call(), share(6)).expect("in a task");
+    let second = hold(call(), share(6)).expect("in a task");
+    drop(task);
+    let one = standing(6)[0];
+    assert_eq!((one.step, one.task, one.share), (Step::Held, 7, share(6)));
+    first.recount(1);
+    assert_eq!(
+        standing(6).iter().map(|one| one.share.count).sum::<usize>(),
+        3
+    );
+    assert_ne!(
+        first.call().map(|call| call.at.line()),
+        second.call().map(|call| call.at.line())
+    );
+    second.leave();
+    assert_eq!(standing(6).len(), 1);
+    first.leave();
     assert!(standing(6).is_empty());
 }
 

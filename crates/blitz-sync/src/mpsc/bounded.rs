@@ -340,13 +340,10 @@ impl<T> Sender<T> {
         // Dropped after the wait, which may give room back that it was promised.
         let waiting = Waiting(&self.channel);
         let result = waiting.0.bound.permits.acquire(count, call).await;
-        match result {
-            Ok(_) => {
-                mem::forget(waiting);
-                Ok(())
-            }
-            Err(_) => Err(SendError(())),
+        if result.is_ok() {
+            mem::forget(waiting);
         }
+        result.map_err(|_| SendError(()))
     }
 
     fn try_room(&self, count: usize) -> Result<(), TrySendError<()>> {

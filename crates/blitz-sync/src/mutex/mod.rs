@@ -100,10 +100,11 @@ impl<T: ?Sized> Mutex<T> {
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
         let call = call!("Mutex::lock");
         async move {
-            match self.permits.hold(1, call).await {
-                Ok(noted) => MutexGuard::new(self, noted),
-                Err(_) => never_closed(),
+            let wait = self.permits.acquire(1, call);
+            if wait.await.is_err() {
+                never_closed();
             }
+            MutexGuard::new(self, self.permits.note(1, call.at))
         }
     }
 
@@ -155,8 +156,11 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     #[track_caller]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        match self.permits.try_hold(1, Location::caller()) {
-            Ok(noted) => Ok(MutexGuard::new(self, noted)),
+        match self.permits.try_acquire(1) {
+            Ok(()) => {
+                let noted = self.permits.note(1, Location::caller());
+                Ok(MutexGuard::new(self, noted))
+            }
             Err(_) => Err(TryLockError::held()),
         }
     }

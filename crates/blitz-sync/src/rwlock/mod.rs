@@ -12,7 +12,6 @@ use std::sync::Arc;
 use crate::blocking::block_on;
 use crate::called::call;
 use crate::hold::{Guarded, Value};
-use crate::holders::Noted;
 use crate::mutex::TryLockError;
 use crate::permits::{Permits, never_closed};
 
@@ -124,10 +123,11 @@ impl<T: ?Sized> RwLock<T> {
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
         let call = call!("RwLock::read");
         async move {
-            match self.permits.hold(1, call).await {
-                Ok(noted) => RwLockReadGuard::new(self, noted),
-                Err(_) => never_closed(),
+            let wait = self.permits.acquire(1, call);
+            if wait.await.is_err() {
+                never_closed();
             }
+            RwLockReadGuard::new(self, self.permits.note(1, call.at))
         }
     }
 
@@ -162,7 +162,8 @@ impl<T: ?Sized> RwLock<T> {
     /// If one does, or the lock admits no more readers.
     #[track_caller]
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
-        let noted = self.try_hold(1, Location::caller())?;
+        self.try_acquire(1)?;
+        let noted = self.permits.note(1, Location::caller());
         Ok(RwLockReadGuard::new(self, noted))
     }
 
@@ -184,10 +185,12 @@ impl<T: ?Sized> RwLock<T> {
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
         let call = call!("RwLock::write");
         async move {
-            match self.permits.hold(self.readers_max as usize, call).await {
-                Ok(noted) => RwLockWriteGuard::new(self, noted),
-                Err(_) => never_closed(),
+            let all = self.readers_max as usize;
+            let wait = self.permits.acquire(all, call);
+            if wait.await.is_err() {
+                never_closed();
             }
+            RwLockWriteGuard::new(self, self.permits.note(all, call.at))
         }
     }
 
@@ -222,7 +225,10 @@ impl<T: ?Sized> RwLock<T> {
     /// If somebody does.
     #[track_caller]
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, TryLockError> {
-        let noted = self.try_hold(self.readers_max, Location::caller())?;
+        self.try_acquire(self.readers_max)?;
+        let noted = self
+            .permits
+            .note(self.readers_max as usize, Location::caller());
         Ok(RwLockWriteGuard::new(self, noted))
     }
 
@@ -238,16 +244,6 @@ impl<T: ?Sized> RwLock<T> {
     /// The value, while nobody else can hold the lock.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
-    }
-
-    fn try_hold(
-        &self,
-        permits: u32,
-        at: &'static Location<'static>,
-    ) -> Result<Noted, TryLockError> {
-        self.permits
-            .try_hold(permits as usize, at)
-            .map_err(|_| TryLockError::held())
     }
 
     fn try_acquire(&self, permits: u32) -> Result<(), TryLockError> {

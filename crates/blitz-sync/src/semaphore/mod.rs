@@ -107,7 +107,8 @@ impl Semaphore {
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let call = call!("Semaphore::acquire");
         async move {
-            let noted = self.permits.hold(1, call).await?;
+            self.permits.acquire(1, call).await?;
+            let noted = self.permits.note(1, call.at);
             Ok(SemaphorePermit::new(self, 1, noted))
         }
     }
@@ -136,7 +137,8 @@ impl Semaphore {
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let call = call!("Semaphore::acquire_many");
         async move {
-            let noted = self.permits.hold(count as usize, call).await?;
+            self.permits.acquire(count as usize, call).await?;
+            let noted = self.permits.note(count as usize, call.at);
             Ok(SemaphorePermit::new(self, count, noted))
         }
     }
@@ -180,7 +182,8 @@ impl Semaphore {
     /// As for [`try_acquire`](Self::try_acquire).
     #[track_caller]
     pub fn try_acquire_many(&self, count: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        let noted = self.permits.try_hold(count as usize, Location::caller())?;
+        self.permits.try_acquire(count as usize)?;
+        let noted = self.permits.note(count as usize, Location::caller());
         Ok(SemaphorePermit::new(self, count, noted))
     }
 
