@@ -281,3 +281,23 @@ fn no_sender_is_gone_before_its_values_in_a_ring() {
 fn no_sender_is_gone_before_its_values_in_a_list() {
     no_sender_is_gone_before_its_values(unbounded_channel);
 }
+
+/// A block is used again only when everyone who had a slot of it is done with that.
+#[test]
+fn no_block_is_used_again_under_a_receiver() {
+    bounded_model(|| {
+        let (sender, receiver) = unbounded_channel();
+        for value in 0..3 {
+            sender.try_send(value).unwrap();
+        }
+        let other = receiver.clone();
+        let receiving = thread::spawn(move || drop(other.try_recv()));
+        for _ in 0..2 {
+            let _ = receiver.try_recv();
+        }
+        for value in 3..8 {
+            sender.try_send(value).unwrap();
+        }
+        receiving.join().unwrap();
+    });
+}

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 
 use super::Notify;
@@ -109,5 +110,54 @@ fn no_permit_is_spent_on_one_who_is_called() {
         // Whichever came first: if the call did, the permit lies ready; if the permit did, the wait had it.
         let mut next = pin!(notify.notified());
         let _ = next.as_mut().poll(&mut cx);
+    });
+}
+
+/// Who is called before its first poll sees what was done before the call, whether or not somebody else stands in line.
+#[test]
+fn no_call_is_seen_before_what_led_to_it() {
+    for has_line in [false, true] {
+        loom::model(move || {
+            let shared = Arc::new((Notify::new(), UnsafeCell::new(0)));
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut other = pin!(shared.0.notified());
+            if has_line {
+                assert!(other.as_mut().poll(&mut cx).is_pending());
+            }
+            let wait = pin!(shared.0.notified());
+            let calling = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    // SAFETY: nobody reads it before the call.
+                    shared.1.with_mut(|value| unsafe { *value = 1 });
+                    shared.0.notify_waiters();
+                })
+            };
+            if wait.poll(&mut cx).is_ready() {
+                // SAFETY: it was written before; loom objects if that is not seen.
+                shared.1.with(|value| assert_eq!(unsafe { *value }, 1));
+            }
+            calling.join().unwrap();
+        });
+    }
+}
+
+/// Who makes a wait, looks, and then waits, is told of a change that was made before the call, or sees it.
+#[test]
+fn no_change_falls_between_a_wait_and_a_look() {
+    loom::model(|| {
+        let shared = Arc::new((Notify::new(), AtomicUsize::new(0)));
+        let changing = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.1.store(1, Relaxed);
+                shared.0.notify_waiters();
+            })
+        };
+        let wait = shared.0.notified();
+        if shared.1.load(Relaxed) == 0 {
+            block_on(wait);
+        }
+        changing.join().unwrap();
     });
 }

@@ -9,7 +9,7 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::Permits;
+use super::{Permits, TryAcquireError};
 use crate::called::call;
 
 #[track_caller]
@@ -190,4 +190,7 @@ fn no_look_is_ahead_of_what_was_done_before() {
     seen_with(|all| all.release(1), |all| all.available() == 1);
     seen_with(|all| all.release(1), |all| all.forget(1) == 1);
     seen_with(Permits::close, Permits::is_closed);
+    seen_with(Permits::close, |all| {
+        all.try_acquire(1) == Err(TryAcquireError::Closed)
+    });
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
@@ -120,5 +121,69 @@ fn no_wake_goes_with_a_dropped_wait() {
         block_on(shared.queue.add_waiter_if(is_zero));
         waking.join().unwrap();
         giving_up.join().unwrap();
+    });
+}
+
+/// Who looks at the word while it is changed is woken with all others, or sees the change.
+#[test]
+fn no_wake_of_all_is_lost() {
+    loom::model(|| {
+        let shared = shared();
+        let changing = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.word.store(1, Relaxed);
+                shared.queue.wake_all();
+            })
+        };
+        let is_zero = || shared.word.load(Relaxed) == 0;
+        block_on(shared.queue.add_waiter_if(is_zero));
+        changing.join().unwrap();
+    });
+}
+
+/// Who finds itself woken sees what was done before, also if nothing else told it.
+#[test]
+fn no_wake_is_found_before_what_led_to_it() {
+    loom::model(|| {
+        let shared = Arc::new((WaiterQueue::new(), UnsafeCell::new(0)));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut wait = pin!(shared.0.add_waiter_if(|| true));
+        assert!(wait.as_mut().poll(&mut cx).is_pending());
+        let waking = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                // SAFETY: nobody reads it before the wake.
+                shared.1.with_mut(|value| unsafe { *value = 1 });
+                assert!(shared.0.wake_one());
+            })
+        };
+        if wait.as_mut().poll(&mut cx).is_ready() {
+            // SAFETY: it was written before; loom objects if that is not seen.
+            shared.1.with(|value| assert_eq!(unsafe { *value }, 1));
+        }
+        waking.join().unwrap();
+    });
+}
+
+/// Who sees somebody in line sees what that one did before.
+#[test]
+fn no_one_is_counted_before_what_it_did() {
+    loom::model(|| {
+        let shared = Arc::new((WaiterQueue::new(), UnsafeCell::new(0)));
+        let waiting = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                // SAFETY: nobody reads it before this one is in line.
+                shared.1.with_mut(|value| unsafe { *value = 1 });
+                let wait = pin!(shared.0.add_waiter_if(|| true));
+                let _ = wait.poll(&mut Context::from_waker(Waker::noop()));
+            })
+        };
+        if shared.0.waiter_count() == 1 {
+            // SAFETY: it was written before; loom objects if that is not seen.
+            shared.1.with(|value| assert_eq!(unsafe { *value }, 1));
+        }
+        waiting.join().unwrap();
     });
 }
