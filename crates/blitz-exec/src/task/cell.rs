@@ -37,6 +37,12 @@ pub(super) struct Extra {
     pub(super) name: Option<Box<str>>,
     /// The size of the future, if that was boxed because it is large.
     pub(super) boxed_bytes: usize,
+    /// The number of the span that watches the task; 0 for none.
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(dead_code, reason = "nobody is told of wakers")
+    )]
+    pub(super) span: u64,
 }
 
 /// A whole task. `repr(C)`: a pointer to it is a pointer to its header.
@@ -93,6 +99,12 @@ impl Header {
             schedule_latency: None,
             priority: self.state.lane().priority(),
         }
+    }
+
+    /// The number of the span that watches it; 0 for none.
+    #[cfg(feature = "tracing")]
+    pub(super) fn span(&self) -> u64 {
+        self.extra.as_ref().map_or(0, |extra| extra.span)
     }
 
     /// What others see of it.

@@ -51,10 +51,17 @@ pub(super) fn allocate<F: Future + 'static>(
         name,
         location,
         boxed_bytes,
+        span,
         shard: _,
         lane: _,
     } = info;
-    let extra = (name.is_some() || boxed_bytes != 0).then(|| Box::new(Extra { name, boxed_bytes }));
+    let extra = (name.is_some() || boxed_bytes != 0 || span != 0).then(|| {
+        Box::new(Extra {
+            name,
+            boxed_bytes,
+            span,
+        })
+    });
     let cell = Cell {
         header: Header {
             place: Place::of(id.as_u64()),
@@ -91,7 +98,7 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
     // SAFETY: this is `F`'s vtable, and the caller gave us a reference.
     let cell = unsafe { cell::<F>(task) };
     let (current, kind) = if cell.header.state.start_quickly() {
-        (current::enter(&cell.header), waker::Kind::PLAIN)
+        (current::enter(&cell.header), waker::Kind::of(&cell.header))
     } else {
         // SAFETY: as the caller says.
         match unsafe { start_otherwise::<F>(task, cell) } {
@@ -132,7 +139,7 @@ unsafe fn start_otherwise<'a, F: Future + 'static>(
     cell: &'a Cell<F>,
 ) -> Option<(Entered<'a>, waker::Kind)> {
     match cell.header.state.start() {
-        Start::Poll => Some((current::enter(&cell.header), waker::Kind::PLAIN)),
+        Start::Poll => Some((current::enter(&cell.header), waker::Kind::of(&cell.header))),
         Start::Trace => Some((current::enter_traced(&cell.header), waker::Kind::TRACING)),
         Start::Cancel => {
             // SAFETY: `start` gave us RUNNING.

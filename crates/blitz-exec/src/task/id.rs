@@ -101,6 +101,8 @@ pub struct SpawnInfo {
     pub location: &'static Location<'static>,
     /// The size of its future, if that was boxed because it is large; else 0.
     pub boxed_bytes: usize,
+    /// The number of the span that watches it; 0 for none.
+    pub span: u64,
     /// Which shard of the owned list it enters, modulo their number: the worker's index keeps workers apart.
     pub shard: usize,
     pub(crate) lane: Lane,
@@ -121,6 +123,7 @@ impl SpawnInfo {
             name: meta.name.map(Box::from),
             location: meta.location,
             boxed_bytes: 0,
+            span: 0,
             shard: 0,
             lane: meta.priority.into(),
         }
@@ -136,6 +139,7 @@ impl SpawnInfo {
             name: None,
             location: Location::caller(),
             boxed_bytes: 0,
+            span: 0,
             shard: id.as_u64() as usize,
             lane: Lane::Normal,
         }

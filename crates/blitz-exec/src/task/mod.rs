@@ -22,6 +22,11 @@ mod priority;
 mod reference;
 mod state;
 mod waker;
+#[cfg(feature = "tracing")]
+mod waker_events;
+#[cfg(not(feature = "tracing"))]
+#[path = "waker_events_off.rs"]
+mod waker_events;
 
 pub use cell::Header;
 pub(crate) use current::PulseRef;

@@ -4,6 +4,7 @@ use super::cell::Header;
 use super::current;
 use super::reference::{Notified, TaskRef, drop_refs, free};
 use super::state::Wake;
+use super::waker_events;
 use blitz_core::waiting;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -11,7 +12,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+pub(super) static VTABLE: RawWakerVTable =
+    RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
 /// Of the waker for a traced poll. Its clones are plain ones; none of the wakers that leaves hold already is like it, so each leaf
 /// clones it anew.
@@ -23,8 +25,13 @@ static TRACING: RawWakerVTable =
 pub(super) struct Kind(&'static RawWakerVTable);
 
 impl Kind {
-    pub(super) const PLAIN: Self = Self(&VTABLE);
     pub(super) const TRACING: Self = Self(&TRACING);
+
+    /// For a poll of `task` that is not traced.
+    #[inline]
+    pub(super) fn of(task: &Header) -> Self {
+        Self(waker_events::vtable(task))
+    }
 
     pub(super) fn is_tracing(self) -> bool {
         std::ptr::eq(self.0, &TRACING)
@@ -91,14 +98,14 @@ fn trace(task: NonNull<Header>) {
 /// # Safety
 /// The data is a waker's of ours, which holds or borrows a reference.
 #[inline]
-unsafe fn task_of(data: *const ()) -> NonNull<Header> {
+pub(super) unsafe fn task_of(data: *const ()) -> NonNull<Header> {
     // SAFETY: it came from a `NonNull`.
     unsafe { NonNull::new_unchecked(data.cast_mut().cast()) }
 }
 
 /// # Safety
 /// See [`task_of`].
-unsafe fn clone(data: *const ()) -> RawWaker {
+pub(super) unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: as the caller says.
     let task = unsafe { task_of(data) };
     // SAFETY: the waker has a reference.
@@ -108,7 +115,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 
 /// # Safety
 /// See [`task_of`]; the waker owns a reference, and gives it up.
-unsafe fn wake(data: *const ()) {
+pub(super) unsafe fn wake(data: *const ()) {
     // SAFETY: as the caller says.
     let task = unsafe { task_of(data) };
     // SAFETY: the waker has a reference.
@@ -136,7 +143,7 @@ unsafe fn wake(data: *const ()) {
 
 /// # Safety
 /// See [`task_of`].
-unsafe fn wake_by_ref(data: *const ()) {
+pub(super) unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as the caller says.
     let task = unsafe { task_of(data) };
     // SAFETY: the waker has a reference, which it keeps for the length of this call.
@@ -151,7 +158,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 
 /// # Safety
 /// See [`task_of`]; the waker owns a reference, and gives it up.
-unsafe fn drop_waker(data: *const ()) {
+pub(super) unsafe fn drop_waker(data: *const ()) {
     // SAFETY: as the caller says.
     let task = unsafe { task_of(data) };
     // SAFETY: as the caller says.

@@ -19,6 +19,7 @@ use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, Priority, SpawnInfo};
 use super::info::{Enabled, Id, RuntimeFlavor};
 use super::metrics::RuntimeMetrics;
 use super::random::Seeds;
+use super::spans;
 use super::stuck::StuckLog;
 use super::tasks::{self, TaskInfo};
 use super::wait::ThreadWait;
@@ -171,12 +172,13 @@ impl Handle {
     pub(crate) fn spawn_boxed_if_large<F>(
         &self,
         future: F,
-        info: SpawnInfo,
+        mut info: SpawnInfo,
     ) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let future = spans::task(future, "task", &mut info);
         if size_of::<F>() > BOX_FUTURE_ABOVE {
             self.spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
         } else {
@@ -214,7 +216,9 @@ impl Handle {
             "spawn_on: worker {worker} is out of range, the runtime has {}",
             workers.len()
         );
-        scheduler.spawn_on(worker, make, SpawnInfo::here())
+        let mut info = SpawnInfo::here();
+        let make = spans::made(make, &mut info);
+        scheduler.spawn_on(worker, make, info)
     }
 
     /// Spawns a `!Send` task on this thread.
@@ -228,9 +232,12 @@ impl Handle {
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.spawn_local_as(future, SpawnInfo::here())
+        let mut info = SpawnInfo::here();
+        let future = spans::task(future, "local", &mut info);
+        self.spawn_local_as(future, info)
     }
 
+    /// For a future that is in its span already.
     #[track_caller]
     pub(crate) fn spawn_local_as<F>(&self, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
     where
@@ -271,7 +278,9 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        self.inner.blocking.spawn_blocking(f, SpawnInfo::here())
+        let mut info = SpawnInfo::here();
+        let f = spans::blocking(f, &mut info);
+        self.inner.blocking.spawn_blocking(f, info)
     }
 
     /// Polls `future` on this thread until it is ready, in this runtime.
@@ -288,6 +297,7 @@ impl Handle {
         };
         let _entered = super::enter(self.clone());
         let wait = ThreadWait::new(&self.inner.clock);
+        let future = spans::root(future);
         if size_of::<F>() > BOX_FUTURE_ABOVE {
             scheduler::block_on(Box::pin(future), &wait)
         } else {

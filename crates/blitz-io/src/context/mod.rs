@@ -12,6 +12,11 @@ mod presence;
 mod process_thread;
 mod prometheus;
 mod random;
+#[cfg(feature = "tracing")]
+pub(crate) mod spans;
+#[cfg(not(feature = "tracing"))]
+#[path = "spans_off.rs"]
+pub(crate) mod spans;
 mod stuck;
 mod stuck_waits;
 pub(crate) mod tasks;

@@ -154,7 +154,7 @@ impl Runtime {
             crate::context::nested_block_on()
         };
         let _entered = crate::context::enter(self.handle.clone());
-        scheduler.block_on(future)
+        scheduler.block_on(crate::context::spans::root(future))
     }
 
     /// Puts this thread in the runtime; see [`Handle::enter`].

@@ -3,7 +3,7 @@
 use blitz_exec::scheduler;
 use blitz_exec::task::{JoinHandle, SpawnInfo};
 
-use crate::context;
+use crate::context::{self, spans};
 
 /// Runs `f`, which may block, on a thread of the blocking pool.
 ///
@@ -27,7 +27,8 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let info = SpawnInfo::here();
+    let mut info = SpawnInfo::here();
+    let f = spans::blocking(f, &mut info);
     context::with_handle("spawn_blocking", |handle| {
         handle.inner().blocking.spawn_blocking(f, info)
     })

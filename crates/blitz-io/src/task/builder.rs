@@ -5,7 +5,7 @@ use std::io;
 use blitz_exec::task::{JoinHandle, Priority, SpawnInfo};
 
 use super::{LocalSet, local_set, spawn_boxed_if_large};
-use crate::context::{self, Handle};
+use crate::context::{self, Handle, spans};
 
 /// Spawns tasks that carry a name, for tools, logs and shutdown reports, or a priority.
 ///
@@ -137,7 +137,8 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let info = self.info();
+        let mut info = self.info();
+        let f = spans::blocking(f, &mut info);
         Ok(context::with_handle(
             "task::Builder::spawn_blocking",
             |handle| handle.inner().blocking.spawn_blocking(f, info),
@@ -154,6 +155,8 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        Ok(handle.inner().blocking.spawn_blocking(f, self.info()))
+        let mut info = self.info();
+        let f = spans::blocking(f, &mut info);
+        Ok(handle.inner().blocking.spawn_blocking(f, info))
     }
 }

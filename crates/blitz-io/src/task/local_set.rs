@@ -8,7 +8,7 @@ use blitz_exec::scheduler::local;
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, SpawnInfo};
 use pin_project_lite::pin_project;
 
-use crate::context::{self, Id, UnhandledPanic};
+use crate::context::{self, Id, UnhandledPanic, spans};
 
 /// Spawns a task that need not be `Send`, on this thread.
 ///
@@ -43,11 +43,12 @@ where
 }
 
 #[track_caller]
-pub(super) fn spawn_local_as<F>(future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+pub(super) fn spawn_local_as<F>(future: F, mut info: SpawnInfo) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
+    let future = spans::task(future, "local", &mut info);
     if size_of::<F>() > BOX_FUTURE_ABOVE {
         spawn_here(Box::pin(future), info.boxed(size_of::<F>()))
     } else {
@@ -134,11 +135,12 @@ impl LocalSet {
         self.spawn_as(future, SpawnInfo::here())
     }
 
-    pub(super) fn spawn_as<F>(&self, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+    pub(super) fn spawn_as<F>(&self, future: F, mut info: SpawnInfo) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
+        let future = spans::task(future, "local", &mut info);
         if size_of::<F>() > BOX_FUTURE_ABOVE {
             self.tasks
                 .spawn_local(Box::pin(future), info.boxed(size_of::<F>()))

@@ -3,7 +3,7 @@
 use blitz_exec::scheduler;
 use blitz_exec::task::{BOX_FUTURE_ABOVE, JoinHandle, Priority, SpawnInfo};
 
-use crate::context;
+use crate::context::{self, spans};
 
 /// Spawns a task on the runtime of this thread, which runs it even if nobody awaits the handle.
 ///
@@ -102,11 +102,12 @@ where
 }
 
 #[track_caller]
-pub(crate) fn spawn_boxed_if_large<F>(future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+pub(crate) fn spawn_boxed_if_large<F>(future: F, mut info: SpawnInfo) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    let future = spans::task(future, "task", &mut info);
     if size_of::<F>() > BOX_FUTURE_ABOVE {
         spawn_as(Box::pin(future), info.boxed(size_of::<F>()))
     } else {

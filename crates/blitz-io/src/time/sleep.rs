@@ -15,7 +15,7 @@ use blitz_driver::clock::to_ns;
 use pin_project_lite::pin_project;
 
 use super::Instant;
-use crate::context;
+use crate::context::{self, spans};
 
 static SLEEP: Site = Site::new("time::sleep", Resource::Deadline);
 static TIMEOUT: Site = Site::new("time::timeout of something unknown", Resource::Deadline);
@@ -74,6 +74,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
         deadline,
         timer: Timer::new(context::time_driver("time::sleep_until")),
         at: Location::caller(),
+        spans: spans::Timer::new(Location::caller()),
         _pinned: PhantomPinned,
     }
 }
@@ -102,6 +103,7 @@ pin_project! {
         deadline: Instant,
         timer: Timer,
         at: &'static Location<'static>,
+        spans: spans::Timer,
         #[pin]
         _pinned: PhantomPinned,
     }
@@ -123,6 +125,7 @@ impl Sleep {
                 Timer::ahead(home)
             },
             at: Location::caller(),
+            spans: spans::Timer::new(Location::caller()),
             _pinned: PhantomPinned,
         }
     }
@@ -134,6 +137,7 @@ impl Sleep {
             deadline,
             timer: Timer::new(context::time_driver(what)),
             at: Location::caller(),
+            spans: spans::Timer::new(Location::caller()),
             _pinned: PhantomPinned,
         }
     }
@@ -170,6 +174,8 @@ impl Sleep {
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
         let this = self.project();
         *this.deadline = deadline;
+        this.spans
+            .reset(|| deadline.saturating_duration_since(Instant::now()));
         this.timer.reset(to_ns(deadline.into_std()));
     }
 }
@@ -179,10 +185,13 @@ impl Sleep {
     #[inline]
     fn poll_silently(self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: u64) -> Poll<()> {
         let this = self.project();
-        let progress = ready!(budget::poll_proceed(cx));
-        ready!(poll_timer(this.timer, deadline, cx));
-        progress.made_progress();
-        Poll::Ready(())
+        let left = || this.deadline.saturating_duration_since(Instant::now());
+        this.spans
+            .poll(cx, left, budget::poll_proceed, |cx, progress| {
+                ready!(poll_timer(this.timer, deadline, cx));
+                progress.made_progress();
+                Poll::Ready(())
+            })
     }
 
     /// Polls it around a future that is pending. What that waits for says more, if it has said it.

@@ -50,6 +50,8 @@ mod prometheus;
 mod ring_metrics;
 mod runtime;
 mod signals;
+#[cfg(feature = "tracing")]
+mod spans;
 mod spawn_and_cancel;
 #[cfg(unix)]
 mod stdio;
