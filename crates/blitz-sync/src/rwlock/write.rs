@@ -1,5 +1,7 @@
 //! Guards that have the value alone and borrow its lock.
 
+use std::marker::PhantomData;
+
 use super::{RwLock, RwLockReadGuard};
 use crate::guard_traits::guard_traits;
 use crate::hold::{Exclusive, Hold};
@@ -7,10 +9,20 @@ use crate::holders::Noted;
 use crate::permits::Permits;
 
 /// A [`RwLock`] that one writer has, let go of on drop.
+///
+/// It goes to another thread only if the lock may be shared with one: as a reader there, after [`downgrade`](Self::downgrade), it
+/// would meet readers here.
+/// ```compile_fail
+/// # use blitz_sync::RwLock;
+/// fn send<T: Send>(_: T) {}
+/// let lock = RwLock::new(std::cell::Cell::new(0));
+/// send(lock.try_write().unwrap());
+/// ```
 #[must_use = "dropped at once, it unlocks at once"]
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     value: Exclusive<T>,
     hold: Hold<&'a Permits>,
+    _lock: PhantomData<&'a RwLock<T>>,
 }
 
 guard_traits!(mut impl['a, T: ?Sized] RwLockWriteGuard<'a, T> => T);
@@ -23,6 +35,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
             // SAFETY: the guard has all permits until it is dropped.
             value: unsafe { lock.value.exclusive() },
             hold: Hold::noted(&lock.permits, lock.readers_max as usize, noted),
+            _lock: PhantomData,
         }
     }
 
@@ -31,7 +44,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     where
         F: FnOnce(&mut T) -> &mut U,
     {
-        let Self { value, hold } = this;
+        let Self { value, hold, .. } = this;
         RwLockMappedWriteGuard {
             value: value.map(f),
             hold,
@@ -46,10 +59,14 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     where
         F: FnOnce(&mut T) -> Option<&mut U>,
     {
-        let Self { value, hold } = this;
+        let Self { value, hold, .. } = this;
         match value.try_map(f) {
             Ok(value) => Ok(RwLockMappedWriteGuard { value, hold }),
-            Err(value) => Err(Self { value, hold }),
+            Err(value) => Err(Self {
+                value,
+                hold,
+                _lock: PhantomData,
+            }),
         }
     }
 
@@ -72,7 +89,9 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     /// # });
     /// ```
     pub fn downgrade(self) -> RwLockReadGuard<'a, T> {
-        let Self { value, mut hold } = self;
+        let Self {
+            value, mut hold, ..
+        } = self;
         hold.keep_one();
         RwLockReadGuard::downgraded(value.share(), hold)
     }
@@ -82,7 +101,9 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     where
         F: FnOnce(&T) -> &U,
     {
-        let Self { value, mut hold } = this;
+        let Self {
+            value, mut hold, ..
+        } = this;
         let value = value.share().map(f);
         hold.keep_one();
         RwLockReadGuard::downgraded(value, hold)
@@ -96,13 +117,19 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     where
         F: FnOnce(&T) -> Option<&U>,
     {
-        let Self { value, mut hold } = this;
+        let Self {
+            value, mut hold, ..
+        } = this;
         match value.try_share_map(f) {
             Ok(value) => {
                 hold.keep_one();
                 Ok(RwLockReadGuard::downgraded(value, hold))
             }
-            Err(value) => Err(Self { value, hold }),
+            Err(value) => Err(Self {
+                value,
+                hold,
+                _lock: PhantomData,
+            }),
         }
     }
 }
