@@ -177,7 +177,10 @@ fn guards() -> Vec<(Call, Call, &'static str)> {
         (
             |all| {
                 Box::pin(async move {
-                    let making = async || all.at(0, all.event.notified().await);
+                    let making = async || {
+                        all.event.notified().await;
+                        all.at(0, ());
+                    };
                     let made = all.cell.get_or_init(async || {
                         making().await;
                         2
