@@ -137,12 +137,16 @@ fn a_listener_is_given_back_after_its_streams() {
             let mut clients = vec![connect(addr, 1).await];
             let listener = TcpListener::from_std(listener.into_std().unwrap()).unwrap();
             // Connections are closed until the kernel has heard of it, and those after it are accepted.
-            let accepted = task::spawn(async move { listener.accept().await.unwrap() });
+            let accepted = task::spawn(async move {
+                let (_, peer) = listener.accept().await.unwrap();
+                // Kept open for the connection that is being made meanwhile.
+                (peer, listener)
+            });
             while !accepted.is_finished() {
                 clients.push(connect(addr, 1).await);
                 task::yield_now().await;
             }
-            let (_, peer) = accepted.await.unwrap();
+            let (peer, _listener) = accepted.await.unwrap();
             assert!(clients.iter().any(|(_, ends)| ends.contains(&peer)));
         });
     });
