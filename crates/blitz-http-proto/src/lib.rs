@@ -8,7 +8,7 @@
 //! Framing is strict, as RFC 9112 allows a server to be: whatever two parties could read in two ways is an [`Error`], whose
 //! [`status`](Error::status) is the answer to give before the connection is closed. There is no lenient mode.
 //!
-//! No byte is looked at again because more have come, in whatever pieces they come:
+//! No byte is searched again because more have come, in whatever pieces they come:
 //! [`looked_at`](RequestDecoder::looked_at) counts them, and a test holds the count.
 //!
 //! ```

@@ -119,17 +119,19 @@ impl RequestDecoder {
             _ => {}
         }
         let len = input.len();
-        // What ends with an empty line has a whole head in it.
-        if self.scan.is_at_the_beginning()
+        // What ends with an empty line has a whole head in it. If that is not read at once, it is searched for below and found or
+        // refused in this call: no head is tried twice, however much comes.
+        let is_whole = self.scan.is_at_the_beginning()
             && input.ends_with(b"\r\n\r\n")
-            && input.first().is_some_and(|byte| is_token(*byte))
-            && let Some(read) = parse_request_at_once(input, &self.limits, &mut self.spare)
+            && input.first().is_some_and(|byte| is_token(*byte));
+        if is_whole && let Some(read) = parse_request_at_once(input, &self.limits, &mut self.spare)
         {
             self.scan.looked_at_once(len - input.len());
             return Ok(Some(RequestEvent::Head(self.begin(read?))));
         }
         let bounds = Bounds::request(&self.limits);
         let Some(end) = self.scan.end(input, &bounds)? else {
+            debug_assert!(!is_whole, "an empty line ends a head");
             return Ok(None);
         };
         let head = input.split_to(end).freeze();
@@ -206,7 +208,11 @@ impl RequestDecoder {
         std::mem::take(&mut self.spare)
     }
 
-    /// How many bytes of heads, trailers and chunk grammar were looked at, ever: never more than came.
+    /// How many bytes of heads, trailers and chunk grammar were looked at for where they end, ever: never more than came.
+    ///
+    /// A head whose end is known is then read, once. One that came whole is read without the search first; only if it is not as most
+    /// are (it has more than 32 fields, say, or is to be refused) is it searched and read after that as if it had come in pieces, so that
+    /// the work for a byte has a bound that neither the pieces nor the length of the head change.
     pub fn looked_at(&self) -> u64 {
         let body = match &self.state {
             State::Body(body) => body.looked_at(),

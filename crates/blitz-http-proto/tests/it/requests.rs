@@ -95,6 +95,29 @@ fn a_head_that_comes_byte_by_byte_costs_as_much_as_a_whole_one() {
 }
 
 #[test]
+fn heads_that_are_not_read_at_once_cost_as_much_however_they_come() {
+    // More fields than are read at once, many times over; and each behind whole heads that are.
+    let mut text = Vec::new();
+    for request in 0..20 {
+        text.extend_from_slice(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n");
+        for field in 0..(40 + request) {
+            text.extend_from_slice(format!("X-{field}: v\r\n").as_bytes());
+        }
+        text.extend_from_slice(b"\r\n");
+    }
+    let whole = requests(&text, &[usize::MAX], Limits::default());
+    assert_eq!((whole.ends, whole.error), (40, None));
+    assert_eq!(whole.looked_at, text.len() as u64);
+    for pieces in [&[1][..], &[7], &[30, 600], &[4096]] {
+        assert_eq!(
+            requests(&text, pieces, Limits::default()),
+            whole,
+            "{pieces:?}"
+        );
+    }
+}
+
+#[test]
 fn chunks_and_trailers_that_come_byte_by_byte_cost_as_much_as_whole_ones() {
     let mut text = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     for _ in 0..500 {
