@@ -294,3 +294,30 @@ async fn a_thousand_requests_at_once_are_answered() {
     let answers = connect(hello()).ask(GET.repeat(1000)).await;
     assert_eq!(answers, HELLO.repeat(1000));
 }
+
+/// What speaks another protocol is known by its first byte: it is told so, and the sending side ends, while it still waits.
+#[blitz_io::test(start_paused = true)]
+async fn what_is_no_http_is_refused_at_once() {
+    for begins in [
+        // The hello of TLS, and its first byte alone.
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\x16",
+        b"\x16\x03\x01\x00\x0a\n\r\n\r\n",
+        // A line's end may come before a request, and changes nothing.
+        b"\r\n\x16\x03",
+        b"\0",
+        b"\x80\x2e\x01",
+        b"\xff\xfe",
+    ] {
+        let begun = blitz_io::time::Instant::now();
+        let mut client = connect(hello());
+        client.send(begins).await;
+        let answer = client.rest().await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400 Bad Request\r\n") && answer.contains("close"),
+            "{begins:?}: {answer}"
+        );
+        assert_eq!(begun.elapsed(), std::time::Duration::ZERO, "{begins:?}");
+        assert_eq!(client.handle.counters().refused(), 1);
+    }
+}

@@ -204,3 +204,30 @@ fn a_unix_socket_serves_beside_tcp() {
         std::fs::remove_dir_all(&folder).expect("removed");
     });
 }
+
+#[test]
+fn a_client_that_speaks_tls_to_a_plain_server_is_told_at_once() {
+    everywhere(|| async {
+        // So long that what comes in time comes by none of them.
+        let mut config = without_date();
+        let hour = Duration::from_secs(3600);
+        (config.timeouts.head, config.timeouts.linger) = (hour, hour);
+        (config.timeouts.rate_grace, config.timeouts.idle) = (hour, hour);
+        let server = Server::bind("127.0.0.1:0").await.expect("a port");
+        let server = server.config(config);
+        let (addr, handle) = (server.local_addrs()[0], server.handle());
+        let serving = blitz_io::spawn(server.serve(router()));
+        let mut hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
+        hello.resize(517, 0);
+        for pieces in [&hello[..], &hello[..1]] {
+            let mut client = TcpStream::connect(addr).await.expect("connected");
+            client.write_all(pieces).await.expect("sent");
+            // Its own side stays open: it waits for a hello in return.
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.expect("an end");
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        }
+        handle.shut_down(Duration::from_secs(10));
+        serving.await.expect("no panic");
+    });
+}
