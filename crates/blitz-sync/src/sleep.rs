@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::Duration;
 
-/// A wait for some time.
-pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A wait for some time. It is `Sync` so that what waits with it is, where all else in it is.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 static HOOK: OnceLock<fn(Duration) -> Sleep> = OnceLock::new();
 

@@ -104,3 +104,15 @@ fn a_dropped_send_takes_no_room_with_it() {
         });
     });
 }
+
+/// Threads may share what waits with a timer like what waits without one.
+#[test]
+fn a_send_with_a_limit_may_be_shared() {
+    fn may_be_shared(_: impl Send + Sync) {}
+    let (sender, _receiver) = mpsc::channel(1);
+    may_be_shared(sender.send(1));
+    may_be_shared(sender.send_timeout(1, LIMIT));
+    let (sender, _receiver) = mpmc::channel(1);
+    may_be_shared(sender.send(1));
+    may_be_shared(sender.send_timeout(1, LIMIT));
+}
