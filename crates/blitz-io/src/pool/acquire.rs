@@ -12,8 +12,9 @@ use super::error::{AcquireError, AcquirePhase, ConnectError, TimedOut};
 use super::lease::{Lease, Slot};
 use super::manage::Manager;
 use super::metrics::ns;
+use super::place::{Acquired, Place};
 use super::shared::Shared;
-use super::state::Entered;
+use super::state::{Entered, Given, Wants};
 use crate::time::{Instant, timeout_at};
 
 /// Waits for a connection until `deadline`, if there is one.
@@ -23,9 +24,24 @@ pub(super) async fn acquire<M: Manager>(
     deadline: Option<Instant>,
     place: &'static Location<'static>,
 ) -> Result<Lease<M>, AcquireError<M::Error>> {
+    match enter(shared, key, Wants::Any, deadline, place).await? {
+        Acquired::Lease(lease) => Ok(lease),
+        Acquired::Place(_) => unreachable!("a place is for who wants one"),
+    }
+}
+
+/// Waits for what is wanted.
+pub(super) async fn enter<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    key: &M::Key,
+    wants: Wants,
+    deadline: Option<Instant>,
+    place: &'static Location<'static>,
+) -> Result<Acquired<M>, AcquireError<M::Error>> {
     let mut ticket = Ticket {
         shared,
         key,
+        wants,
         began: Instant::now(),
         place,
         waits: None,
@@ -33,21 +49,30 @@ pub(super) async fn acquire<M: Manager>(
         has_waited: false,
         phase: AcquirePhase::Wait,
     };
-    let lease = match deadline {
-        None => ticket.lease().await?,
-        Some(deadline) => match timeout_at(deadline, ticket.lease()).await {
-            Ok(lease) => lease?,
+    let acquired = match deadline {
+        None => ticket.acquired().await?,
+        Some(deadline) => match timeout_at(deadline, ticket.acquired()).await {
+            Ok(acquired) => acquired?,
             Err(_) => return Err(ticket.timed_out()),
         },
     };
-    ticket.count();
-    Ok(lease)
+    ticket.count(&acquired);
+    Ok(acquired)
 }
+
+/// What came of a wait.
+enum Got<M: Manager> {
+    Slot(Slot<M>),
+    Place(Place<M>),
+}
+
+type Answer<M> = Result<Got<M>, AcquireError<<M as Manager>::Error>>;
 
 /// Somebody who wants a connection. Dropped in the line it leaves that, and what it was given goes to the next.
 struct Ticket<'a, M: Manager> {
     shared: &'a Arc<Shared<M>>,
     key: &'a M::Key,
+    wants: Wants,
     began: Instant,
     place: &'static Location<'static>,
     /// Its number in the line.
@@ -59,15 +84,19 @@ struct Ticket<'a, M: Manager> {
 }
 
 impl<M: Manager> Ticket<'_, M> {
-    async fn lease(&mut self) -> Result<Lease<M>, AcquireError<M::Error>> {
-        let mut slot = self.wait().await?;
+    async fn acquired(&mut self) -> Result<Acquired<M>, AcquireError<M::Error>> {
+        let mut got = self.wait().await?;
         loop {
+            let mut slot = match got {
+                Got::Slot(slot) => slot,
+                Got::Place(place) => return Ok(Acquired::Place(place)),
+            };
             let is_new = slot.member().uses == 0;
             self.phase = AcquirePhase::Check;
             if is_new || self.is_good(&mut slot).await {
                 let (key, connection) = slot.parts();
                 match self.shared.manager.before_acquire(&key, connection).await {
-                    Ok(()) => return Ok(Lease::new(slot)),
+                    Ok(()) => return Ok(Acquired::Lease(Lease::new(slot))),
                     Err(error) if is_new => {
                         let error = Arc::new(ConnectError::Failed(error));
                         return Err(AcquireError::Connect(error));
@@ -76,9 +105,9 @@ impl<M: Manager> Ticket<'_, M> {
                 }
             }
             let again = self.again.expect("who got something had a number");
-            let entered = slot.exchange(again, self.holder());
-            slot = match self.place(entered) {
-                Some(slot) => slot?,
+            let entered = slot.exchange(self.wants, again, self.holder());
+            got = match self.settled(entered) {
+                Some(got) => got?,
                 None => self.wait().await?,
             };
         }
@@ -88,21 +117,19 @@ impl<M: Manager> Ticket<'_, M> {
         (Instant::now(), self.place, waiting::current_task())
     }
 
-    async fn wait(&mut self) -> Result<Slot<M>, AcquireError<M::Error>> {
+    async fn wait(&mut self) -> Answer<M> {
         self.phase = AcquirePhase::Wait;
-        poll_fn(|cx| self.poll_slot(cx)).await
+        poll_fn(|cx| self.poll_got(cx)).await
     }
 
     /// Takes what it was given, or its place in the line.
-    fn place(
-        &mut self,
-        entered: Entered<M::Key, M::Connection>,
-    ) -> Option<Result<Slot<M>, AcquireError<M::Error>>> {
+    fn settled(&mut self, entered: Entered<M::Key, M::Connection>) -> Option<Answer<M>> {
         match entered {
             Entered::Closed => Some(Err(AcquireError::Closed)),
             Entered::Taken(key, member, holder) => {
                 self.again.get_or_insert(holder);
-                Some(Ok(Slot::held(Arc::clone(self.shared), key, member, holder)))
+                let slot = Slot::held(Arc::clone(self.shared), key, member, holder);
+                Some(Ok(Got::Slot(slot)))
             }
             Entered::Waits(key, number) => {
                 self.again = Some(number);
@@ -124,16 +151,16 @@ impl<M: Manager> Ticket<'_, M> {
         slot.check(self.shared).await
     }
 
-    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot<M>, AcquireError<M::Error>>> {
+    fn poll_got(&mut self, cx: &mut Context<'_>) -> Poll<Answer<M>> {
         let progress = ready!(budget::poll_proceed(cx));
         let shared = self.shared;
         let holder = self.holder();
         if self.waits.is_none() {
-            let entered =
-                shared.with(|state, work| state.enter(self.key, self.again, holder, work));
-            if let Some(slot) = self.place(entered) {
+            let entered = shared
+                .with(|state, work| state.enter(self.key, self.wants, self.again, holder, work));
+            if let Some(got) = self.settled(entered) {
                 progress.made_progress();
-                return Poll::Ready(slot);
+                return Poll::Ready(got);
             }
         }
         let Some((key, number)) = &self.waits else {
@@ -149,9 +176,14 @@ impl<M: Manager> Ticket<'_, M> {
         progress.made_progress();
         let key = Arc::clone(key);
         self.waits = None;
-        Poll::Ready(
-            claimed.map(|(member, holder)| Slot::held(Arc::clone(shared), key, member, holder)),
-        )
+        let shared = Arc::clone(shared);
+        Poll::Ready(claimed.map(|(given, holder)| match given {
+            Given::Member(member) => Got::Slot(Slot::held(shared, key, member, holder)),
+            Given::Place(generation) => {
+                let asked = (self.began, self.place);
+                Got::Place(Place::new(shared, key, generation, asked))
+            }
+        }))
     }
 
     fn timed_out(&self) -> AcquireError<M::Error> {
@@ -166,19 +198,23 @@ impl<M: Manager> Ticket<'_, M> {
         })
     }
 
-    fn count(&self) {
+    fn count(&self, acquired: &Acquired<M>) {
         let waited = self.began.elapsed();
-        self.shared.took.wait.record(ns(waited));
+        // A place is no connection yet: what is filled is counted then.
+        let is_lease = matches!(acquired, Acquired::Lease(_));
+        if is_lease {
+            self.shared.took.wait.record(ns(waited));
+        }
         let is_slow = self
             .shared
             .times
             .slow_acquire
             .is_some_and(|limit| waited > limit);
         let sizes = self.shared.with(|state, _| {
-            if self.has_waited {
-                state.counters.waited += 1;
-            } else {
-                state.counters.direct += 1;
+            match (is_lease, self.has_waited) {
+                (false, _) => {}
+                (true, true) => state.counters.waited += 1,
+                (true, false) => state.counters.direct += 1,
             }
             is_slow.then(|| state.sizes())
         });

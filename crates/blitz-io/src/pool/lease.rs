@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::manage::{Manager, OnReturn};
 use super::metrics::{CloseReason, ns};
 use super::shared::Shared;
-use super::state::{Entered, Member};
+use super::state::{Entered, Member, Wants};
 use crate::time::{Instant, timeout};
 
 /// A connection on its way through someone's hands. Dropped with a connection in it, it closes that: only [`give_back`](Self::give_back)
@@ -122,6 +122,7 @@ impl<M: Manager> Slot<M> {
     /// It is no good: another is wanted, at the place in the line that `again` is.
     pub(super) fn exchange(
         mut self,
+        wants: Wants,
         again: u64,
         place: (Instant, &'static Location<'static>, u64),
     ) -> Entered<M::Key, M::Connection> {
@@ -131,7 +132,7 @@ impl<M: Manager> Slot<M> {
             if let Some(holder) = holder {
                 state.holders.remove(&holder);
             }
-            state.exchange(key, (member.connection, reason), again, place, work)
+            state.exchange(key, (member.connection, reason), wants, again, place, work)
         })
     }
 

@@ -81,6 +81,9 @@ pub trait Manager: Send + Sync + 'static {
     type Connection: Send + 'static;
     /// Why there is none, or why it is no good.
     type Error: Error + Send + Sync + 'static;
+    /// Whether [`close`](Self::close) does more than to drop the connection, and so needs a task. `false` drops it where it goes, at
+    /// once, and `close` is not called.
+    const TAKES_LEAVE: bool = true;
 
     /// Makes a connection and prepares it for its first use.
     ///

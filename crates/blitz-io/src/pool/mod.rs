@@ -9,7 +9,7 @@
 //! | `manage` | the door to what is pooled |
 //! | `state` | what there is and who waits: the decisions, under one lock |
 //! | `shared` | the lock, and the tasks that do what was decided |
-//! | `acquire`, `lease` | the wait for a connection, and the guard around one |
+//! | `acquire`, `lease`, `place` | the wait for a connection, the guard around one, and the right to make one |
 //! | `config`, `error`, `metrics` | limits and times; why there was no connection; figures |
 
 mod acquire;
@@ -18,6 +18,7 @@ mod error;
 mod lease;
 mod manage;
 mod metrics;
+mod place;
 mod shared;
 mod state;
 #[cfg(test)]
@@ -34,13 +35,14 @@ use crate::context::call;
 use crate::time::{Instant, timeout};
 use lease::Slot;
 use shared::Shared;
-use state::Phase;
+use state::{Phase, Wants};
 
 pub use config::{Builder, Limits};
 pub use error::{AcquireError, AcquirePhase, ConnectError, TimedOut};
 pub use lease::Lease;
 pub use manage::{Manager, OnReturn};
 pub use metrics::{CloseReason, PoolMetrics};
+pub use place::{Acquired, Place};
 
 /// A pool of connections. It clones cheaply; all clones are the same pool.
 ///
@@ -48,6 +50,8 @@ pub use metrics::{CloseReason, PoolMetrics};
 ///   make room, the longest idle first; and when one comes back, who waits longest goes first, whichever the key.
 /// - **Connecting is nobody's.** It happens in tasks of the pool's runtime, as many as there are waiters and the limits allow. A waiter
 ///   that gives up takes nothing with it, and one that gets what another gave back does not wait for its own.
+/// - **Unless its user wants to make it**: [`acquire_or_place`](Self::acquire_or_place) and [`place`](Self::place) give the right to do
+///   so, within the same limits and the same line.
 /// - **A server that is down** is tried by one connect at a time, after pauses that grow; who waits learns in its error why.
 ///
 /// When the last clone and the last [`Lease`] are dropped, what is idle is dropped without a [leave](Manager::close); [`close`](Self::close) ends it in
@@ -155,6 +159,59 @@ impl<M: Manager> Pool<M> {
         )
     }
 
+    /// A connection that there is, or the right to make one, once the limits allow it: for who has to make its connection itself. Waits
+    /// in the same line as [`acquire`](Self::acquire), and gets what comes first.
+    ///
+    /// Use it for all of a key or for none: the pool's own pauses after failed [connects](Manager::connect) hold places up, too.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Errors
+    /// [`AcquireError::TimedOut`] at the deadline, and [`AcquireError::Closed`].
+    ///
+    /// # Panics
+    /// Outside of a runtime, if there is a deadline.
+    #[track_caller]
+    pub fn acquire_or_place<'a>(
+        &'a self,
+        key: &'a M::Key,
+        deadline: Option<Instant>,
+    ) -> impl Future<Output = Result<Acquired<M>, AcquireError<M::Error>>> + Send + 'a {
+        let place = Location::caller();
+        call(
+            &ACQUIRE,
+            UNKNOWN,
+            acquire::enter(&self.shared, key, Wants::AnyOrPlace, deadline, place),
+        )
+    }
+
+    /// The right to make a connection though there may be one: for who does not trust those. Idle ones of its key go where they are all
+    /// that keeps it from its place, and so does one that comes back while it is first in line.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Errors
+    /// As [`acquire_or_place`](Self::acquire_or_place).
+    ///
+    /// # Panics
+    /// As [`acquire_or_place`](Self::acquire_or_place).
+    #[track_caller]
+    pub fn place<'a>(
+        &'a self,
+        key: &'a M::Key,
+        deadline: Option<Instant>,
+    ) -> impl Future<Output = Result<Place<M>, AcquireError<M::Error>>> + Send + 'a {
+        let place = Location::caller();
+        call(&ACQUIRE, UNKNOWN, async move {
+            match acquire::enter(&self.shared, key, Wants::Place, deadline, place).await? {
+                Acquired::Place(place) => Ok(place),
+                Acquired::Lease(_) => unreachable!("who wants a place gets no other"),
+            }
+        })
+    }
+
     /// An idle connection, if there is one that [is usable](Manager::is_usable) and was known to work within
     /// [`check_after`](Builder::check_after). Never waits, and calls neither [`check`](Manager::check) nor
     /// [`before_acquire`](Manager::before_acquire).
@@ -236,6 +293,12 @@ impl<M: Manager> Pool<M> {
     pub fn retire_all(&self) {
         self.shared
             .with(|state, work| state.retire(None, Instant::now(), work));
+    }
+
+    /// Closes all that are idle now. Unlike [`retire_all`](Self::retire_all) it leaves those alone that somebody has.
+    pub fn drop_idle(&self) {
+        self.shared
+            .with(|state, work| state.drop_idle(Instant::now(), work));
     }
 
     /// Closes the pool: nobody gets a connection any more, who waits is told, what is idle is closed, and what is out is waited for, no longer

@@ -1,5 +1,5 @@
 //! A pool's one lock, and the tasks that do what is decided under it: dials, pauses, checks, closings, and the keeper that looks
-//! after what is idle.
+//! after what is idle as long as there is something.
 
 use std::pin::pin;
 use std::sync::{Arc, Weak};
@@ -16,7 +16,7 @@ use super::lease::Slot;
 use super::manage::Manager;
 use super::metrics::{self, CloseReason, ns};
 use super::state::{Member, State, Work};
-use crate::context::{Handle, random_below};
+use crate::context::{self, Handle, random_below};
 use crate::time::{Instant, sleep, timeout, timeout_at};
 
 type StateOf<M> = State<<M as Manager>::Key, <M as Manager>::Connection, <M as Manager>::Error>;
@@ -33,7 +33,7 @@ pub(super) struct Shared<M: Manager> {
     pub(super) revoked: CancellationToken,
     state: Mutex<StateOf<M>>,
     handle: Handle,
-    /// Calls the keeper.
+    /// Calls the keeper, where there is one.
     bell: Arc<Notify>,
 }
 
@@ -55,21 +55,42 @@ pub(super) fn start<M: Manager>(
         handle,
         bell: Arc::new(Notify::new()),
     });
-    let keeper = keep(Arc::downgrade(&shared), Arc::clone(&shared.bell));
-    drop(shared.handle.spawn(keeper));
     Pool { shared }
 }
 
-/// Looks after a pool as long as there is one.
-async fn keep<M: Manager>(pool: Weak<Shared<M>>, bell: Arc<Notify>) {
-    loop {
-        let Some(shared) = pool.upgrade() else { return };
-        let next = shared.with(|state, work| state.look_after(Instant::now(), work));
-        drop(shared);
-        match next {
+/// Looks after a pool as long as there is something in it to look after. Dropped, its runtime is at its end, and another is needed.
+struct Keeper<M: Manager> {
+    pool: Weak<Shared<M>>,
+    bell: Arc<Notify>,
+    is_over: bool,
+}
+
+impl<M: Manager> Keeper<M> {
+    async fn keep(mut self) {
+        loop {
+            let Some(shared) = self.pool.upgrade() else {
+                return;
+            };
+            let next = shared.with(|state, work| {
+                let next = state.look_after(Instant::now(), work);
+                state.is_kept = next.is_some();
+                next
+            });
+            drop(shared);
+            let Some(next) = next else {
+                self.is_over = true;
+                return;
+            };
             // Either way it is time to look.
-            Some(next) => drop(timeout_at(next, bell.notified()).await),
-            None => bell.notified().await,
+            drop(timeout_at(next, self.bell.notified()).await);
+        }
+    }
+}
+
+impl<M: Manager> Drop for Keeper<M> {
+    fn drop(&mut self) {
+        if let (false, Some(shared)) = (self.is_over, self.pool.upgrade()) {
+            shared.with(|state, _| (state.is_kept, state.tick) = (false, None));
         }
     }
 }
@@ -81,7 +102,11 @@ impl<M: Manager> Shared<M> {
         a_move: impl FnOnce(&mut StateOf<M>, &mut WorkOf<M>) -> R,
     ) -> R {
         let mut work = Work::default();
-        let result = a_move(&mut self.state.lock(), &mut work);
+        let mut state = self.state.lock();
+        let result = a_move(&mut state, &mut work);
+        work.keeper = work.tick && !state.is_kept;
+        state.is_kept |= work.keeper;
+        drop(state);
         self.perform(work);
         result
     }
@@ -90,8 +115,17 @@ impl<M: Manager> Shared<M> {
         for waker in work.wakers {
             waker.wake();
         }
-        for (key, connection) in work.closing {
-            self.close(key, connection);
+        let closing = work.closing.len();
+        if M::TAKES_LEAVE {
+            for (key, connection) in work.closing {
+                self.close(key, connection);
+            }
+        } else if closing > 0 {
+            drop(work.closing);
+            self.with(|state, work| {
+                state.closing -= closing;
+                work.changed = true;
+            });
         }
         for (key, generation) in work.dials {
             let attempt = Attempt {
@@ -112,11 +146,31 @@ impl<M: Manager> Shared<M> {
             let name = &*self.name;
             tracing::warn!(target: "blitz_io", pool = name, ?held, %place, task, "a connection is out for long: is it leaked?");
         }
-        if work.tick {
+        if work.keeper {
+            self.begin_to_keep();
+        } else if work.tick {
             self.bell.notify_one();
         }
         if work.changed {
             self.changed.notify_waiters();
+        }
+    }
+
+    /// Spawns the keeper: on the pool's runtime or, if that has ended, on the one that still uses the pool.
+    fn begin_to_keep(self: &Arc<Self>) {
+        let keeper = || Keeper {
+            pool: Arc::downgrade(self),
+            bell: Arc::clone(&self.bell),
+            is_over: false,
+        };
+        if !self.handle.spawn(keeper().keep()).is_finished() {
+            return;
+        }
+        // It has ended with its runtime, or because it found nothing to do; then another finds nothing, too.
+        if let Some(here) = context::try_handle()
+            && !self.with(|state, _| std::mem::replace(&mut state.is_kept, true))
+        {
+            drop(here.spawn(keeper().keep()));
         }
     }
 
@@ -170,7 +224,7 @@ impl<M: Manager> Shared<M> {
     }
 
     /// A connection is a little younger than this when it has to go, by chance: those that were made together do not go together.
-    fn dies(&self, born: Instant, max_age: Option<Duration>) -> Option<Instant> {
+    pub(super) fn dies(&self, born: Instant, max_age: Option<Duration>) -> Option<Instant> {
         born.checked_add(shortened(max_age?, 10))
     }
 }

@@ -7,9 +7,33 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::task::Waker;
 
+/// What somebody wants who asks for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pool) enum Wants {
+    /// One that there is, or that a task of the pool makes.
+    Any,
+    /// One that there is, or a place for one of its own making.
+    AnyOrPlace,
+    /// A place for one of its own making: none that there is will do.
+    Place,
+}
+
+impl Wants {
+    /// It makes its connection itself, if one is to be made.
+    pub(super) fn makes(self) -> bool {
+        self != Wants::Any
+    }
+}
+
+#[derive(Debug)]
+struct Waiter {
+    waker: Option<Waker>,
+    wants: Wants,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    waiters: BTreeMap<u64, Option<Waker>>,
+    waiters: BTreeMap<u64, Waiter>,
     dials: usize,
     /// How many stand before the mark.
     covered: usize,
@@ -34,22 +58,38 @@ impl Line {
         self.waiters.first_key_value().map(|(number, _)| *number)
     }
 
+    /// What the first waiter wants.
+    pub(super) fn first_wants(&self) -> Option<Wants> {
+        self.waiters
+            .first_key_value()
+            .map(|(_, waiter)| waiter.wants)
+    }
+
+    /// Whether a waiter makes its connection itself.
+    pub(super) fn makes(&self, number: u64) -> bool {
+        let waiter = self.waiters.get(&number);
+        waiter.is_some_and(|waiter| waiter.wants.makes())
+    }
+
     /// The first waiter for whom no dial is under way.
     pub(super) fn uncovered(&self) -> Option<u64> {
         self.mark
     }
 
     pub(super) fn waker_mut(&mut self, number: u64) -> Option<&mut Option<Waker>> {
-        self.waiters.get_mut(&number)
+        self.waiters
+            .get_mut(&number)
+            .map(|waiter| &mut waiter.waker)
     }
 
     /// One comes, at the end of the line or at a place that it had before.
-    pub(super) fn insert(&mut self, number: u64) {
+    pub(super) fn insert(&mut self, number: u64, wants: Wants) {
         let is_last = self
             .waiters
             .last_key_value()
             .is_none_or(|(last, _)| *last < number);
-        self.waiters.insert(number, None);
+        let waiter = Waiter { waker: None, wants };
+        self.waiters.insert(number, waiter);
         match self.mark {
             Some(mark) if mark < number => {}
             None if is_last => self.mark = Some(number),
@@ -60,7 +100,7 @@ impl Line {
 
     /// One goes.
     pub(super) fn remove(&mut self, number: u64) -> Option<Option<Waker>> {
-        let waker = self.waiters.remove(&number)?;
+        let waker = self.waiters.remove(&number)?.waker;
         match self.mark {
             Some(mark) if mark == number => self.mark = self.after(number),
             Some(mark) if mark < number => {}
@@ -144,9 +184,9 @@ mod tests {
                 match each {
                     Move::Come => {
                         next += 1;
-                        line.insert(next);
+                        line.insert(next, Wants::Any);
                     }
-                    Move::ComeBack(number) if !line.waiters.contains_key(&number) => line.insert(number),
+                    Move::ComeBack(number) if !line.waiters.contains_key(&number) => line.insert(number, Wants::Any),
                     Move::Go(number) => drop(line.remove(number)),
                     Move::Serve => drop(line.pop_first()),
                     Move::DialBegins => line.dial_begins(),

@@ -112,7 +112,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     ) {
         self.limits = limits;
         self.look_after(now, work);
-        work.tick = true;
+        work.tick = self.tick.is_some();
     }
 
     /// What lives now is closed when it comes back; the idle ones at once. Of one key, or of all.
@@ -134,7 +134,15 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
             }
         }
         self.look_after(now, work);
-        work.tick = true;
+        work.tick = self.tick.is_some();
+    }
+
+    /// What is idle goes now.
+    pub(in crate::pool) fn drop_idle(&mut self, now: Instant, work: &mut Work<K, C, E>) {
+        while self.evict(work) {}
+        self.look_after(now, work);
+        // The keeper may have nothing left to wait for.
+        work.tick = self.is_kept || self.tick.is_some();
     }
 
     /// Nobody gets a connection any more; who waits is told.

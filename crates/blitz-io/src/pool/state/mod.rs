@@ -9,6 +9,7 @@
 //!  served     it was given to a waiter that has not      claim, leave
 //!             come for it yet
 //!  out        somebody has it, or a task looks at it     give_back, close
+//!  place      who asked makes it itself                  place_filled, place_left
 //! ```
 //!
 //! All of them count in `Shelf::size` and `State::total`. What keeps the lines moving is [`State::settle`], the end of every move: it
@@ -17,6 +18,7 @@
 
 mod line;
 mod look;
+mod places;
 mod settle;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -28,6 +30,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use line::Line;
+pub(super) use line::Wants;
 
 use super::config::Limits;
 use super::error::{AcquireError, ConnectError};
@@ -75,9 +78,16 @@ pub(super) struct Holder {
     told: bool,
 }
 
-/// With its holder's number.
-type Claimed<C, E> = Result<(Member<C>, u64), AcquireError<E>>;
-type Served<C, E> = Result<Member<C>, AcquireError<E>>;
+/// With its holder's number, which a place does not have.
+type Claimed<C, E> = Result<(Given<C>, u64), AcquireError<E>>;
+type Served<C, E> = Result<Given<C>, AcquireError<E>>;
+
+/// What a waiter is given.
+pub(super) enum Given<C> {
+    Member(Member<C>),
+    /// A place, with its shelf's generation.
+    Place(u64),
+}
 
 /// What is of one key.
 struct Shelf<C, E> {
@@ -86,6 +96,8 @@ struct Shelf<C, E> {
     idle: VecDeque<Member<C>>,
     /// Idle ones that a task looks at.
     checks: usize,
+    /// Those that waiters make themselves.
+    places: usize,
     /// All that exist or are being made.
     size: usize,
     /// Failed dials since the last that did not.
@@ -104,6 +116,7 @@ impl<C, E> Shelf<C, E> {
             line: Line::default(),
             idle: VecDeque::new(),
             checks: 0,
+            places: 0,
             size: 0,
             failures: 0,
             last: None,
@@ -140,6 +153,8 @@ pub(super) struct Work<K, C, E> {
     pub(super) leaks: Vec<(Duration, &'static Location<'static>, u64)>,
     /// The keeper has to look earlier than it would.
     pub(super) tick: bool,
+    /// There is none yet.
+    pub(super) keeper: bool,
     /// Something changed that `warm_up` and `close` wait for.
     pub(super) changed: bool,
     /// Dropped without the lock.
@@ -165,6 +180,7 @@ impl<K, C, E> Default for Work<K, C, E> {
             checks: Vec::new(),
             leaks: Vec::new(),
             tick: false,
+            keeper: false,
             changed: false,
             trash: Vec::new(),
         }
@@ -199,8 +215,10 @@ pub(super) struct State<K, C, E> {
     pub(super) phase: Phase,
     /// Connections that are being closed.
     pub(super) closing: usize,
-    /// When the keeper looks next; `None` before it has looked.
+    /// When the keeper looks next; `None` where there is nothing to look for.
     pub(super) tick: Option<Instant>,
+    /// There is a keeper.
+    pub(super) is_kept: bool,
     pub(super) counters: Counters,
     total: usize,
     waiting: usize,
@@ -231,6 +249,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
             phase: Phase::Open,
             closing: 0,
             tick: None,
+            is_kept: false,
             counters: Counters::default(),
             total: 0,
             waiting: 0,
@@ -278,6 +297,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     pub(super) fn enter(
         &mut self,
         key: &K,
+        wants: Wants,
         again: Option<u64>,
         holder: (Instant, &'static Location<'static>, u64),
         work: &mut Work<K, C, E>,
@@ -288,13 +308,15 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         if self.phase == Phase::Closed {
             return Entered::Closed;
         }
-        if let Some((key, member)) = self.take_idle(key, work) {
+        if wants == Wants::Place {
+            self.make_room(key, work);
+        } else if let Some((key, member)) = self.take_idle(key, work) {
             let holder = self.hold(holder, work);
             return Entered::Taken(key, member, holder);
         }
         let key = self.shelf_of(key);
         let number = again.unwrap_or_else(|| self.number());
-        self.shelf(&key).line.insert(number);
+        self.shelf(&key).line.insert(number, wants);
         self.waiting += 1;
         self.settle(&key, work);
         Entered::Waits(key, number)
@@ -305,6 +327,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         &mut self,
         key: &Arc<K>,
         bad: (C, CloseReason),
+        wants: Wants,
         again: u64,
         holder: (Instant, &'static Location<'static>, u64),
         work: &mut Work<K, C, E>,
@@ -313,7 +336,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         K: Clone,
     {
         self.close(key, bad.0, bad.1, work);
-        let entered = self.enter(key, Some(again), holder, work);
+        let entered = self.enter(key, wants, Some(again), holder, work);
         self.settle(key, work);
         entered
     }
@@ -360,7 +383,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
             // It was forgotten at once: none are to be kept.
             return Some(Ok(()));
         };
-        let there = shelf.size - shelf.line.dials();
+        let there = shelf.size - shelf.line.dials() - shelf.places;
         if there >= self.limits.min_idle.min(self.limits.max_per_key) {
             return Some(Ok(()));
         }
@@ -406,7 +429,13 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         work: &mut Work<K, C, E>,
     ) -> (Option<Claimed<C, E>>, Option<Waker>) {
         if let Some(served) = self.served.remove(&number) {
-            let claimed = served.map(|member| (member, self.hold(holder, work)));
+            let claimed = served.map(|given| {
+                let holder = match given {
+                    Given::Member(_) => self.hold(holder, work),
+                    Given::Place(_) => 0,
+                };
+                (given, holder)
+            });
             return (Some(claimed), waker);
         }
         if let Some(place) = self.shelf(key).line.waker_mut(number) {
@@ -424,7 +453,8 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         work: &mut Work<K, C, E>,
     ) {
         match self.served.remove(&number) {
-            Some(Ok(member)) => self.put(key, member, now, work),
+            Some(Ok(Given::Member(member))) => self.put(key, member, now, work),
+            Some(Ok(Given::Place(_))) => self.free_place(key, work),
             Some(error) => work.trash.push(Trash::Served(error)),
             None => {
                 if let Some(waker) = self.shelf(key).line.remove(number) {
@@ -586,6 +616,9 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         } else if first_short.is_some_and(|short| first.is_none_or(|first| short < first)) {
             // Somebody of another key came before, and waits for room alone.
             Some(CloseReason::Evicted)
+        } else if shelf.line.first_wants() == Some(Wants::Place) {
+            // It makes room for one that is to be made.
+            Some(CloseReason::Evicted)
         } else if first.is_none() && shelf.idle.len() >= max_idle {
             Some(CloseReason::Surplus)
         } else {
@@ -595,7 +628,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
             self.close(key, member.connection, reason, work);
         } else if let Some((number, waker)) = shelf.line.pop_first() {
             self.waiting -= 1;
-            self.serve(number, waker, Ok(member), work);
+            self.serve(number, waker, Ok(Given::Member(member)), work);
         } else {
             member.stamp = self.number();
             if let Some(due) = self.limits.due(&member) {
@@ -626,7 +659,11 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     }
 
     pub(super) fn has_served_well(&self, number: u64) -> bool {
-        matches!(self.served.get(&number), Some(Ok(_)))
+        matches!(self.served.get(&number), Some(Ok(Given::Member(_))))
+    }
+
+    pub(super) fn has_lent_place(&self, number: u64) -> bool {
+        matches!(self.served.get(&number), Some(Ok(Given::Place(_))))
     }
 
     pub(super) fn idle_of(&self, key: K) -> usize {

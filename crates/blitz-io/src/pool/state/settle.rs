@@ -40,14 +40,18 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
 
     /// Dials for those whom their keys' limits allow it, the longest waiting first, as far as the total allows.
     fn dial_short(&mut self, work: &mut Work<K, C, E>) {
-        while let Some((_, key)) = self.short.first_key_value() {
-            let key = Arc::clone(key);
+        while let Some((number, key)) = self.short.first_key_value() {
+            let (number, key) = (*number, Arc::clone(key));
             while self.total >= self.limits.max_total {
                 if !self.evict(work) {
                     return;
                 }
             }
-            self.dial(&key, work);
+            if self.shelf(&key).line.makes(number) {
+                self.lend_place(&key, number, work);
+            } else {
+                self.dial(&key, work);
+            }
             self.update_short(&key);
         }
     }
@@ -63,7 +67,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     }
 
     /// Closes the connection that has been idle longest, of whichever key.
-    fn evict(&mut self, work: &mut Work<K, C, E>) -> bool {
+    pub(super) fn evict(&mut self, work: &mut Work<K, C, E>) -> bool {
         let Some((_, key)) = self.idle_order.pop_first() else {
             return false;
         };

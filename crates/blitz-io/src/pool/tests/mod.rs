@@ -11,16 +11,19 @@ use proptest::prelude::*;
 use super::config::Limits;
 use super::error::ConnectError;
 use super::metrics::CloseReason;
-use super::state::{Entered, Member, State, Work};
+use super::state::{Entered, Given, Member, State, Wants, Work};
 use crate::time::Instant;
 
 #[derive(Clone, Debug)]
 enum Move {
-    Enter(u8),
+    Enter(u8, Wants),
     Claim(usize),
     Leave(usize),
     Dialled(usize),
     Failed(usize, bool),
+    Filled(usize),
+    PlaceLeft(usize),
+    DropIdle,
     PauseOver(usize),
     GiveBack(usize),
     Broken(usize),
@@ -37,10 +40,21 @@ enum Move {
     Close,
 }
 
+fn any_wants() -> impl Strategy<Value = Wants> {
+    prop_oneof![
+        4 => Just(Wants::Any),
+        2 => Just(Wants::AnyOrPlace),
+        1 => Just(Wants::Place),
+    ]
+}
+
 fn any_move() -> impl Strategy<Value = Move> {
     let index = 0..8_usize;
     prop_oneof![
-        8 => (0..3_u8).prop_map(Move::Enter),
+        8 => (0..3_u8, any_wants()).prop_map(|(key, wants)| Move::Enter(key, wants)),
+        3 => index.clone().prop_map(Move::Filled),
+        1 => index.clone().prop_map(Move::PlaceLeft),
+        1 => Just(Move::DropIdle),
         6 => index.clone().prop_map(Move::Claim),
         2 => index.clone().prop_map(Move::Leave),
         5 => index.clone().prop_map(Move::Dialled),
@@ -67,7 +81,9 @@ struct World {
     dials: Vec<(Key, u64)>,
     pauses: Vec<Key>,
     checks: Vec<(Key, Member<u32>)>,
-    waiters: Vec<(Key, u64)>,
+    waiters: Vec<(Key, u64, Wants)>,
+    /// With their generation.
+    places: Vec<(Key, u64)>,
     out: Vec<(Key, Member<u32>, u64)>,
     made: u32,
     /// The limits have changed: there may be more than they allow, until they come back.
@@ -98,6 +114,7 @@ impl World {
             pauses: Vec::new(),
             checks: Vec::new(),
             waiters: Vec::new(),
+            places: Vec::new(),
             out: Vec::new(),
             made: 0,
             has_shrunk: false,
@@ -129,32 +146,34 @@ impl World {
     fn play(&mut self, a_move: Move) {
         let holder = self.holder();
         match a_move {
-            Move::Enter(key) => {
-                match self.with(|state, _, work| state.enter(&key, None, holder, work)) {
+            Move::Enter(key, wants) => {
+                match self.with(|state, _, work| state.enter(&key, wants, None, holder, work)) {
                     Entered::Taken(key, member, holder) => {
+                        assert_ne!(wants, Wants::Place);
                         assert!(
-                            self.waiters
-                                .iter()
-                                .all(|(other, number)| *other != key || self.is_served(*number)),
+                            self.waiters.iter().all(|(other, number, wants)| {
+                                *other != key || *wants == Wants::Place || self.is_served(*number)
+                            }),
                             "one overtook another"
                         );
                         self.out.push((key, member, holder));
                     }
-                    Entered::Waits(key, number) => self.waiters.push((key, number)),
+                    Entered::Waits(key, number) => self.waiters.push((key, number, wants)),
                     Entered::Closed => {}
                 }
             }
             Move::Claim(at) => {
-                let Some((key, number)) = pick(&mut self.waiters, at) else {
+                let Some((key, number, wants)) = pick(&mut self.waiters, at) else {
                     return;
                 };
                 let served = self.is_served(number);
-                if served {
+                // A place goes to who has no dial under way; what comes of a dial goes to the first.
+                if served && !self.state.has_lent_place(number) {
                     let later = self
                         .waiters
                         .iter()
-                        .filter(|(other, earlier)| *other == key && *earlier < number);
-                    for (_, earlier) in later {
+                        .filter(|(other, earlier, _)| *other == key && *earlier < number);
+                    for (_, earlier, _) in later {
                         assert!(
                             self.is_served(*earlier),
                             "{number} was served before {earlier}"
@@ -164,13 +183,20 @@ impl World {
                 let (claimed, _) =
                     self.with(|state, _, work| state.claim(&key, number, None, holder, work));
                 match claimed {
-                    Some(Ok((member, holder))) => self.out.push((key, member, holder)),
+                    Some(Ok((Given::Member(member), holder))) => {
+                        assert_ne!(wants, Wants::Place);
+                        self.out.push((key, member, holder));
+                    }
+                    Some(Ok((Given::Place(generation), _))) => {
+                        assert_ne!(wants, Wants::Any);
+                        self.places.push((key, generation));
+                    }
                     Some(Err(_)) => {}
-                    None => self.waiters.push((key, number)),
+                    None => self.waiters.push((key, number, wants)),
                 }
             }
             Move::Leave(at) => {
-                if let Some((key, number)) = pick(&mut self.waiters, at) {
+                if let Some((key, number, _)) = pick(&mut self.waiters, at) {
                     self.with(|state, now, work| state.leave(&key, number, now, work));
                 }
             }
@@ -188,6 +214,23 @@ impl World {
                         state.dial_failed(&key, ConnectError::Failed(()), is_transient, work);
                     });
                 }
+            }
+            Move::Filled(at) => {
+                if let Some((key, generation)) = pick(&mut self.places, at) {
+                    self.made += 1;
+                    let dies = Some(self.now + Duration::from_secs(200));
+                    let member = Member::new(self.made, self.now, dies, generation);
+                    let holder = self.with(|state, _, work| state.place_filled(&key, holder, work));
+                    self.out.push((key, member, holder));
+                }
+            }
+            Move::PlaceLeft(at) => {
+                if let Some((key, _)) = pick(&mut self.places, at) {
+                    self.with(|state, _, work| state.place_left(&key, work));
+                }
+            }
+            Move::DropIdle => {
+                self.with(|state, now, work| state.drop_idle(now, work));
             }
             Move::PauseOver(at) => {
                 if let Some(key) = pick(&mut self.pauses, at) {
@@ -263,45 +306,52 @@ impl World {
 
     fn check(&self) {
         let sizes = self.state.sizes();
-        assert_eq!(sizes.connecting, self.dials.len());
+        let lent = |number: &u64| self.state.has_lent_place(*number);
+        let unclaimed = self.waiters.iter().filter(|(_, number, _)| lent(number));
+        let making = self.dials.len() + self.places.len() + unclaimed.count();
+        assert_eq!(sizes.connecting, making);
         assert_eq!(sizes.in_use, self.out.len());
         let served = self
             .waiters
             .iter()
-            .filter(|(_, number)| self.is_served(*number));
+            .filter(|(_, number, _)| self.is_served(*number));
         let served_well = served
             .clone()
-            .filter(|(_, number)| self.state.has_served_well(*number))
+            .filter(|(_, number, _)| self.state.has_served_well(*number))
             .count();
         assert_eq!(sizes.waiting, self.waiters.len() - served.count());
-        let there =
-            sizes.idle + served_well + self.out.len() + self.checks.len() + self.dials.len();
+        let there = sizes.idle + served_well + self.out.len() + self.checks.len() + making;
         assert_eq!(sizes.total, there);
         let limits = &self.state.limits;
         if !self.has_shrunk {
             assert!(sizes.total <= limits.max_total, "{sizes:?}");
         }
-        let mut keys: HashMap<u8, (usize, usize, usize)> = HashMap::new();
-        for (key, number) in &self.waiters {
+        // Who waits, and for what there is; the dials; all else.
+        let mut keys: HashMap<u8, (usize, usize, usize, usize)> = HashMap::new();
+        for (key, number, wants) in &self.waiters {
             let count = keys.entry(**key).or_default();
-            count.0 += usize::from(!self.is_served(*number));
-            count.2 += usize::from(self.state.has_served_well(*number));
+            let waits = !self.is_served(*number);
+            count.0 += usize::from(waits);
+            count.1 += usize::from(waits && *wants != Wants::Place);
+            let has = self.state.has_served_well(*number) || lent(number);
+            count.3 += usize::from(has);
         }
         for (key, _) in &self.dials {
-            keys.entry(**key).or_default().1 += 1;
+            keys.entry(**key).or_default().2 += 1;
         }
         let others = self
             .out
             .iter()
             .map(|(key, ..)| key)
-            .chain(self.checks.iter().map(|(key, _)| key));
+            .chain(self.checks.iter().map(|(key, _)| key))
+            .chain(self.places.iter().map(|(key, _)| key));
         for key in others {
-            keys.entry(**key).or_default().2 += 1;
+            keys.entry(**key).or_default().3 += 1;
         }
-        for (key, (waiting, dials, others)) in keys {
+        for (key, (waiting, takers, dials, others)) in keys {
             let idle = self.state.idle_of(key);
             assert!(
-                waiting == 0 || idle == 0,
+                takers == 0 || idle == 0,
                 "{key}: one waits beside an idle connection"
             );
             let size = dials + others + idle;
@@ -330,8 +380,8 @@ proptest! {
         }
         // Everything comes to an end: all come back, dials succeed, and who still waits is served.
         let mut rounds = 0;
-        while !world.waiters.is_empty() || !world.out.is_empty() || !world.dials.is_empty() || !world.checks.is_empty() {
-            for each in [Move::PauseOver(0), Move::Dialled(0), Move::Checked(0, true), Move::Claim(rounds), Move::GiveBack(0)] {
+        while !world.waiters.is_empty() || !world.out.is_empty() || !world.dials.is_empty() || !world.checks.is_empty() || !world.places.is_empty() {
+            for each in [Move::PauseOver(0), Move::Dialled(0), Move::Filled(0), Move::Checked(0, true), Move::Claim(rounds), Move::GiveBack(0)] {
                 world.play(each);
                 world.check();
             }
@@ -353,6 +403,7 @@ proptest! {
         world.play(Move::Close);
         prop_assert_eq!(world.state.sizes().waiting, 0);
         let dials = world.dials.len();
+        // Places that were lent before may be used still; what they hold is closed when it comes back.
         for each in after {
             world.play(each);
             world.check();

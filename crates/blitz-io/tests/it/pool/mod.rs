@@ -5,6 +5,7 @@ mod close;
 mod failures;
 mod life;
 mod lines;
+mod places;
 
 use std::fmt;
 use std::future::pending;
