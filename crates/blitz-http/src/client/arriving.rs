@@ -3,7 +3,6 @@
 use super::decode::{Decoding, Out};
 use super::error::{Error, Kind};
 use super::exchange::{Exchange, Piece};
-use super::pool::Lease;
 use super::timing::{Phase, Timings};
 use crate::Upgraded;
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use url::Url;
 
 pub(super) struct Arriving {
     /// Until the response is whole, or will never be.
-    going: Option<(Box<Exchange>, Lease)>,
+    going: Option<Box<Exchange>>,
     decoding: Option<Decoding>,
     /// Those that came, until the data before them is through.
     trailers: Option<HeaderMap>,
@@ -32,7 +31,6 @@ pub(super) struct Arriving {
 impl Arriving {
     pub(super) fn new(
         exchange: Exchange,
-        lease: Lease,
         decoding: Option<Decoding>,
         remaining: Option<u64>,
         limit: u64,
@@ -41,7 +39,7 @@ impl Arriving {
         let mut arriving = Arriving {
             timings: exchange.watch.timings.clone(),
             remaining: remaining.filter(|_| decoding.is_none()),
-            going: Some((Box::new(exchange), lease)),
+            going: Some(Box::new(exchange)),
             decoding,
             trailers: None,
             url,
@@ -66,7 +64,7 @@ impl Arriving {
 
     /// What has come already is the rest, perhaps: then the connection is free.
     fn settle(&mut self) {
-        if let Some((exchange, _)) = &mut self.going
+        if let Some(exchange) = &mut self.going
             && exchange.settle()
         {
             self.release();
@@ -75,31 +73,22 @@ impl Arriving {
 
     /// The connection goes back, or is closed.
     fn release(&mut self) {
-        let Some((exchange, lease)) = self.going.take() else {
+        let Some(exchange) = self.going.take() else {
             return;
         };
         self.timings = exchange.watch.timings.clone();
-        if let Some(wire) = exchange.into_wire() {
-            lease.give_back(wire);
-        }
+        exchange.give_back();
     }
 
     /// Another protocol follows, after 101 or a success to CONNECT.
     pub(super) fn into_upgraded(mut self) -> Option<Upgraded> {
-        let (exchange, lease) = self.going.take()?;
-        // It is no HTTP connection any more, and counts as none.
-        drop(lease);
-        Some(exchange.into_upgraded())
+        Some(self.going.take()?.into_upgraded())
     }
 
     fn fails(&mut self, kind: Kind) -> Error {
         self.over = true;
         self.decoding = None;
-        let (exchange, _lease) = match self.going.take() {
-            Some((exchange, lease)) => (Some(exchange), Some(lease)),
-            None => (None, None),
-        };
-        if let Some(mut exchange) = exchange {
+        if let Some(mut exchange) = self.going.take() {
             exchange.watch.stop();
             self.timings = exchange.watch.timings.clone();
         }
@@ -108,7 +97,7 @@ impl Arriving {
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Kind>> {
         match &mut self.going {
-            Some((exchange, _)) => exchange.poll_piece(cx),
+            Some(exchange) => exchange.poll_piece(cx),
             None => Poll::Ready(Ok(Piece::End)),
         }
     }

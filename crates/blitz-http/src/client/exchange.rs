@@ -4,8 +4,8 @@
 //! answered. Nothing here outlives its owner: dropped, the connection is closed.
 
 use super::error::Kind;
+use super::pool::Lease;
 use super::timing::{Phase, Watch};
-use super::wire::Wire;
 use crate::conn::out::Out;
 use crate::{Body, Upgraded, buffers};
 use blitz_http_proto::{
@@ -45,7 +45,7 @@ pub(super) struct Ask<'a> {
 
 /// An exchange that is going on.
 pub(super) struct Exchange {
-    wire: Wire,
+    wire: Lease,
     decoder: ResponseDecoder,
     out: Out,
     flushed: bool,
@@ -96,7 +96,7 @@ enum Sent {
 }
 
 impl Exchange {
-    pub(super) fn new(wire: Wire, ask: Ask<'_>, limits: Limits, watch: Watch) -> Exchange {
+    pub(super) fn new(wire: Lease, ask: Ask<'_>, limits: Limits, watch: Watch) -> Exchange {
         let mut decoder = ResponseDecoder::new(limits);
         decoder.asked(ask.method);
         let mut out = Out::default();
@@ -235,24 +235,24 @@ impl Exchange {
         self.answer == Answer::Ended
     }
 
-    /// The connection, if it may carry another exchange.
-    pub(super) fn into_wire(mut self) -> Option<Wire> {
+    /// Gives the connection back, for another exchange if it may carry one.
+    pub(super) fn give_back(mut self) {
         let clean = self.answer == Answer::Ended
             && self.keep
             && self.is_sent()
             && self.wire.input.is_empty();
-        if !clean {
-            return None;
+        if clean {
+            self.out.release();
+            self.wire.release();
+            self.wire.served += 1;
+            self.wire.is_clean = true;
         }
-        self.out.release();
-        self.wire.release();
-        self.wire.served += 1;
-        Some(self.wire)
     }
 
-    /// The connection for another protocol, with what has come of it.
+    /// The connection for another protocol, with what has come of it. It is no HTTP connection any more, and counts as none.
     pub(super) fn into_upgraded(self) -> Upgraded {
-        Upgraded::new(self.wire.io, self.wire.input.freeze(), None)
+        let wire = self.wire.detach();
+        Upgraded::new(wire.io, wire.input.freeze(), None)
     }
 
     /// Sends what there is. An error is the body's: that the connection fails is found by reading.

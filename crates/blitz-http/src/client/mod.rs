@@ -46,7 +46,7 @@
 //! |---|---|
 //! | `builder`, `request`, `response`, `multipart` | what users see |
 //! | `send` | the way of a request: attempts, redirects, and the response in the end |
-//! | `pool`, `wire` | connections that are kept, and who waits for one |
+//! | `pool`, `wire` | connections that are kept (in a `blitz_io::pool`), and what lies between two exchanges |
 //! | `dial`, `resolve`, `race`, `proxy`, `tunnel`, `public` | how a connection comes about |
 //! | `exchange`, `arriving`, `decode` | a request going out while a response comes in; its body, and what it was packed in |
 //! | `redirect`, `retry`, `cookies` | what browsers do, by the letter of their RFCs |
@@ -135,7 +135,7 @@ struct Inner {
     limits: Limits,
     proxies: Proxies,
     unix_socket: Option<PathBuf>,
-    pool: Arc<Pool>,
+    pool: Pool,
     dialer: Dialer,
 }
 

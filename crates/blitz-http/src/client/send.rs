@@ -5,7 +5,6 @@ use super::decode::{ACCEPTED, Decoding};
 use super::dial::Route;
 use super::error::{Error, Kind};
 use super::exchange::{Ask, Exchange};
-use super::pool::Lease;
 use super::proxy::basic;
 use super::redirect::{Next, carry};
 use super::request::{Options, Request};
@@ -15,6 +14,7 @@ use super::timing::{Phase, Watch};
 use super::{Client, Inner};
 use crate::Body;
 use blitz_http_proto::{Framing, Limits, ReceivedResponse};
+use blitz_io::pool::Acquired;
 use blitz_io::time::{Instant, sleep};
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
@@ -39,7 +39,6 @@ struct Hop {
 struct Begun {
     head: ReceivedResponse,
     exchange: Exchange,
-    lease: Lease,
 }
 
 /// Why there is none.
@@ -99,7 +98,7 @@ impl Client {
                 }) => (to, method, keeps_body),
                 Err(kind) => return Err(failed(kind, &begun.exchange.watch, &hop.url)),
             };
-            drain(begun).await;
+            drain(begun);
             carry(&mut hop.headers, &hop.url, &to, keeps_body);
             if hop.jar {
                 hop.headers.remove(COOKIE);
@@ -117,17 +116,11 @@ fn failed(kind: Kind, watch: &Watch, url: &Url) -> Error {
 }
 
 /// Reads the rest of a response that nobody wants where that is little and there already, so that its connection can be used again.
-async fn drain(begun: Begun) {
-    let Begun {
-        mut exchange,
-        lease,
-        ..
-    } = begun;
+fn drain(begun: Begun) {
+    let mut exchange = begun.exchange;
     // What takes a wait costs more than a new connection would.
-    if exchange.settle()
-        && let Some(wire) = exchange.into_wire()
-    {
-        lease.give_back(wire);
+    if exchange.settle() {
+        exchange.give_back();
     }
 }
 
@@ -204,7 +197,7 @@ impl Inner {
                         && hop.headers.remove(EXPECT).is_some() =>
                 {
                     // It does not know what to expect; asked plainly it may.
-                    drain(begun).await;
+                    drain(begun);
                     body = again.unwrap_or_default();
                     continue;
                 }
@@ -235,7 +228,7 @@ impl Inner {
                 return attempted;
             }
             if let Ok(begun) = attempted {
-                drain(begun).await;
+                drain(begun);
             }
             sleep(wait).await;
             body = again;
@@ -258,14 +251,18 @@ impl Inner {
         let mut fresh = false;
         loop {
             watch.begin();
-            let leased = watch
-                .run(Phase::Pool, self.pool.lease(route.key(), fresh))
+            let acquired = watch
+                .run(Phase::Pool, self.pool.acquire(route.key(), fresh))
                 .await;
-            let (lease, wire) = leased.map_err(unseen)?;
-            watch.timings.reused = wire.is_some();
-            let wire = match wire {
-                Some(wire) => wire,
-                None => self.dialer.dial(&route, watch).await.map_err(unseen)?,
+            let wire = match acquired.map_err(unseen)? {
+                Acquired::Lease(wire) => {
+                    watch.timings.reused = true;
+                    wire
+                }
+                Acquired::Place(place) => {
+                    let made = self.dialer.dial(&route, watch).await;
+                    place.fill(made.map_err(unseen)?)
+                }
             };
             let again = body.as_ref().and_then(Body::try_clone);
             watch.enter(Phase::Send);
@@ -284,11 +281,7 @@ impl Inner {
             let kind = match head {
                 Ok(head) => {
                     watch.clone_from(&exchange.watch);
-                    return Ok(Begun {
-                        head,
-                        exchange,
-                        lease,
-                    });
+                    return Ok(Begun { head, exchange });
                 }
                 Err(kind) => kind,
             };
@@ -344,11 +337,7 @@ impl Inner {
         options: &Options,
         redirects: Vec<Url>,
     ) -> Result<Response, Error> {
-        let Begun {
-            head,
-            exchange,
-            lease,
-        } = begun;
+        let Begun { head, exchange } = begun;
         let (mut parts, ()) = http::Response::new(()).into_parts();
         (parts.status, parts.version) = (head.status, head.version);
         parts.headers = head.headers;
@@ -366,7 +355,7 @@ impl Inner {
         };
         let peer = exchange.peer();
         let limit = options.response_bytes_max;
-        let body = Arriving::new(exchange, lease, decoding, remaining, limit, hop.url);
+        let body = Arriving::new(exchange, decoding, remaining, limit, hop.url);
         Ok(Response::new(
             parts,
             body,

@@ -28,21 +28,28 @@ pub(super) struct Wire {
     pub(super) opened: Instant,
     /// Exchanges before this one.
     pub(super) served: u32,
+    /// The last exchange has left it fit for another: set at its end alone.
+    pub(super) is_clean: bool,
+    /// When it was given back.
+    pub(super) idle_since: Instant,
 }
 
 impl Wire {
     pub(super) fn new(io: BoxStream, peer: Option<SocketAddr>) -> Wire {
+        let now = Instant::now();
         Wire {
             io,
             input: BytesMut::new(),
             peer,
-            opened: Instant::now(),
+            opened: now,
             served: 0,
+            is_clean: false,
+            idle_since: now,
         }
     }
 
     /// Whether it can carry another exchange: the server has neither closed it nor said anything.
-    pub(super) fn poll_is_clean(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn poll_is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0; 1];
         let mut buf = ReadBuf::new(&mut byte);
         Pin::new(&mut self.io).poll_read(cx, &mut buf).is_pending()

@@ -2,9 +2,9 @@
 
 use super::{head, paused, served};
 use blitz_http::Client;
-use blitz_http::client::PoolConfig;
+use blitz_http::client::{Connecting, Phase, PoolConfig, Timeouts};
 use blitz_io::io::AsyncWriteExt;
-use blitz_io::time::sleep;
+use blitz_io::time::{Instant, sleep, timeout};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -128,6 +128,69 @@ fn a_place_in_line_that_is_given_up_is_nobodys_loss() {
         get(&client, "http://a/").await;
         let state = client.pool_state();
         assert_eq!((state.waiting, state.leased, state.opened), (0, 0, 1));
+    });
+}
+
+#[test]
+fn a_client_goes_on_in_another_runtime() {
+    let (client, opened) = client(PoolConfig::default());
+    assert_eq!(client.pool_state().opened, 0);
+    paused(async { get(&client, "http://a/").await });
+    paused(async {
+        // What was kept ended with its runtime; what is kept from now on is dropped in time.
+        get(&client, "http://a/").await;
+        assert_eq!((opened.load(Relaxed), client.pool_state().idle), (2, 1));
+        sleep(Duration::from_secs(130)).await;
+        assert_eq!(client.pool_state().idle, 0);
+        get(&client, "http://a/").await;
+    });
+}
+
+/// Counts as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_connect_ends_with_the_request_that_wants_it() {
+    let connecting = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connecting);
+    let hang = move |_: &str, _: u16| -> Connecting {
+        count.fetch_add(1, Relaxed);
+        let counted = Counted(Arc::clone(&count));
+        Box::pin(async move {
+            let _counted = counted;
+            std::future::pending().await
+        })
+    };
+    let builder = Client::builder().connector(hang).no_proxy();
+    let client = builder
+        .connections_per_host_max(1)
+        .build()
+        .expect("a client");
+    paused(async {
+        for _ in 0..2 {
+            let asked = client.get("http://a/").send();
+            let given_up = timeout(Duration::from_millis(5), asked).await;
+            assert!(given_up.is_err());
+            let leased = client.pool_state().leased;
+            assert_eq!((connecting.load(Relaxed), leased), (0, 0));
+        }
+        // Each has its own limits.
+        let mut timeouts = Timeouts::default();
+        for seconds in [1, 3] {
+            timeouts.connect = Duration::from_secs(seconds);
+            let begun = Instant::now();
+            let asked = client.get("http://a/").timeouts(timeouts.clone());
+            let error = asked.send().await.expect_err("it hangs");
+            let took = begun.elapsed().as_secs();
+            assert_eq!((error.phase(), took), (Some(Phase::Connect), seconds));
+        }
+        assert_eq!(client.pool_state().opened, 4);
     });
 }
 
