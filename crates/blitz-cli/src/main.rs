@@ -1,11 +1,12 @@
-//! The `blitz` command: a server of files, demonstrations of blitz-io that a newcomer can run at once, and tools that look at machines and
-//! programs.
+//! The `blitz` command: a server of files, a load generator, demonstrations of blitz-io that a newcomer can run at once, and tools
+//! that look at machines and programs.
 //!
-//! [`args`] reads the command line, [`serve`] serves files, [`demo`] holds the demonstrations, [`doctor`] looks at the machine,
-//! [`top`] and [`dump`] look at a running program through [`client`].
+//! [`args`] reads the command line, [`serve`] serves files, [`bench`] asks a server and measures, [`demo`] holds the demonstrations,
+//! [`doctor`] looks at the machine, [`top`] and [`dump`] look at a running program through [`client`].
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 #[cfg(unix)]
 mod client;
 mod demo;
@@ -15,6 +16,7 @@ mod dump;
 mod histogram;
 mod output;
 mod serve;
+mod stop;
 #[cfg(unix)]
 mod top;
 
@@ -26,6 +28,7 @@ The command of blitz-io, an async runtime with tokio's API on io_uring.
 usage: blitz COMMAND [OPTIONS]
 
   serve [DIR]   serves the files of a directory over HTTP, and shows the runtime at work in the browser
+  bench URL     asks an HTTP server as often as it can, or at a constant rate, and tells how long the answers took
   demo echo     starts an echo server in a child process, drives it, and reports
   demo soak     the same for minutes, watching memory, descriptors and tasks
   doctor        says what this machine offers, what blitz-io does here, and what to do about it
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         ["serve", ref rest @ ..] => serve::main(rest),
+        ["bench", ref rest @ ..] => bench::main(rest),
         ["demo", "echo", ref rest @ ..] => demo::echo(rest),
         ["demo", "soak", ref rest @ ..] => demo::soak(rest),
         ["doctor", ref rest @ ..] => doctor::main(rest),

@@ -28,7 +28,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 ///
 /// # Errors
 /// When they do not fit; the message says how many would.
-fn make_room(connections: usize) -> Result<(), String> {
+pub(crate) fn make_room(connections: usize) -> Result<(), String> {
     let limit = match blitz_sys::limit::raise_open_files() {
         Ok(limit) => limit,
         // Where there is no such limit, opening them shows what is possible.

@@ -1,5 +1,6 @@
 //! The command and the examples, run as a user runs them.
 
+mod bench;
 mod clients;
 #[cfg(unix)]
 mod confined;

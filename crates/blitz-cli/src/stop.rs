@@ -1,9 +1,9 @@
-//! When the server is to end: at Ctrl-C, and on Unix at SIGTERM as well.
+//! When a server, or a measurement, is to end: at Ctrl-C, and on Unix at SIGTERM as well.
 
 use std::io;
 
 #[cfg(unix)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     interrupt: blitz_io::signal::unix::Signal,
     terminate: blitz_io::signal::unix::Signal,
 }
@@ -11,7 +11,7 @@ pub(super) struct Signals {
 #[cfg(unix)]
 impl Signals {
     /// Listens from now on.
-    pub(super) fn new() -> io::Result<Signals> {
+    pub(crate) fn new() -> io::Result<Signals> {
         use blitz_io::signal::unix::{SignalKind, signal};
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
@@ -20,7 +20,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         blitz_io::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -29,15 +29,15 @@ impl Signals {
 }
 
 #[cfg(not(unix))]
-pub(super) struct Signals;
+pub(crate) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    pub(super) fn new() -> io::Result<Signals> {
+    pub(crate) fn new() -> io::Result<Signals> {
         Ok(Signals)
     }
 
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         if let Err(error) = blitz_io::signal::ctrl_c().await {
             eprintln!("blitz: cannot listen for Ctrl-C: {error}");
             std::future::pending::<()>().await;
