@@ -1,7 +1,7 @@
 //! The `blitz` command: a server of files, a load generator, demonstrations of blitz-io that a newcomer can run at once, and tools
 //! that look at machines and programs.
 //!
-//! [`args`] reads the command line, [`serve`] serves files, [`bench`] asks a server and measures, [`demo`] holds the demonstrations,
+//! [`args`] reads the command line, [`serve`] serves files, [`mod@bench`] asks a server and measures, [`demo`] holds the demonstrations,
 //! [`doctor`] looks at the machine, [`top`] and [`dump`] look at a running program through [`client`].
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! `blitz serve [DIR]`: the files of a directory over HTTP, and a page that shows the runtime at work.
 //!
 //! [`options`] reads the command line, [`site`] answers requests: files by `blitz-http`, what stands below `/.blitz/` by [`page`], whose
-//! figures are [`figures`]'; [`https`] has the certificate, [`log`] writes a line for each. [`stop`](crate::stop) says when it is to end.
+//! figures are [`figures`]'; [`https`] has the certificate, [`log`] writes a line for each. [`stop`] says when it is to end.
 
 mod figures;
 mod https;
