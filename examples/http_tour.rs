@@ -17,6 +17,7 @@
 //! | `GET /204`, `GET /304` | those |
 //! | `GET /events` | server-sent events with ids, one a second, from where `Last-Event-ID` left off |
 //! | `GET /slow?ms=N` | answers after N ms |
+//! | `GET /ws` | a WebSocket that sends every message back, with `permessage-deflate` where the client offers it |
 //!
 //! Prints one line, `listening on …`, once it accepts. On Ctrl-C or SIGTERM it finishes what was begun, for `--grace SECONDS` (10) at
 //! most, and prints one line of what it cut.
@@ -25,6 +26,7 @@
 //! reads the certificates again: connections go on, and a pair that cannot be used leaves the old one in place.
 
 use blitz_http::sse::{Event, Events, last_event_id};
+use blitz_http::ws::{self, WebSocket};
 use blitz_http::{Body, Listener, Reply, Request, Response, Router, Server, now};
 use blitz_io::runtime::Builder;
 use blitz_io::stream::StreamExt;
@@ -136,6 +138,7 @@ fn router() -> Router {
         .get("/304", now(not_modified))
         .get("/events", now(events))
         .get("/slow", slow)
+        .get("/ws", now(socket))
 }
 
 /// The body becomes the answer's: its frames go back as they come, and no faster than the client takes them.
@@ -166,6 +169,19 @@ fn events(request: Request) -> impl Reply {
         next = next.wrapping_add(1);
         event
     }))
+}
+
+fn socket(mut request: Request) -> Response {
+    let mut config = ws::Config::default();
+    config.deflate = Some(ws::Deflate::default());
+    ws::accept(&mut request).config(config).run(send_back)
+}
+
+async fn send_back(mut socket: WebSocket) -> Result<(), ws::Error> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
 }
 
 async fn slow(request: Request) -> Result<String, StatusCode> {

@@ -207,6 +207,11 @@ impl Seat {
         }
     }
 
+    /// Its server.
+    pub(crate) fn server(&self) -> &Handle {
+        &self.handle
+    }
+
     /// The moment at which everything ends.
     pub(crate) fn cut(&self) -> WaitForCancellationFutureOwned {
         self.handle.0.cut.clone().cancelled_owned()

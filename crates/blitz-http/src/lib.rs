@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server and a [client] on blitz-io, strict, timed and bounded without being asked to.
+//! An HTTP/1.1 server and a [client] on blitz-io, and [WebSocket](ws) for both; strict, timed and bounded without being asked to.
 //!
 //! [`Server`] accepts connections, and hands each request to a [`tower_service::Service`] of [`http::Request`]: the
 //! small [`Router`] here, a function through [`service_fn`], or whatever else is one. What a request is, where its body ends and
@@ -55,6 +55,7 @@ mod server;
 mod service;
 pub mod sse;
 mod upgrade;
+pub mod ws;
 
 pub use body::Body;
 pub use client::Client;

@@ -1,8 +1,8 @@
 //! Other protocols over the same connection: Upgrade (RFC 9110 §7.8) and CONNECT.
 
-use crate::Error;
 use crate::counters::Phase;
 use crate::handle::Seat;
+use crate::{Error, Handle};
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
 use blitz_io::sync::oneshot;
 use bytes::{Buf, Bytes};
@@ -47,6 +47,11 @@ impl Upgraded {
     /// The bytes that came ahead and have not been read.
     pub fn ahead(&self) -> &[u8] {
         &self.ahead
+    }
+
+    /// The server whose connection it was, if it was one's.
+    pub(crate) fn server(&self) -> Option<&Handle> {
+        self.seat.as_ref().map(Seat::server)
     }
 
     /// Fails if the server has ended; if not, the task is woken when it does.

@@ -1,6 +1,6 @@
 //! The examples that are clients, each against a server of a few lines.
 
-use crate::examples::example;
+use crate::examples::{Running, example};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
@@ -225,4 +225,13 @@ fn fetch_and_process_counts_what_it_fetched() {
     assert!(output.status.success(), "{output:?}");
     let line = format!("{url}: 6 words, most often a 3×, b 2×, c 1×\n");
     assert_eq!(text, line.repeat(2));
+}
+
+#[test]
+fn both_ends_of_a_websocket_talk() {
+    let server = Running::start("websocket_echo", &["--addr", "127.0.0.1:0"]);
+    let url = format!("ws://{}/", server.address);
+    let (output, said) = run("websocket_client", &["--say", "hello", &url]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(said, "connected, with compression\nhello\n");
 }

@@ -381,6 +381,19 @@ fn http_tour_has_a_route_for_each_ability() {
         .map(|line| line.expect("a line"));
     assert!(lines.any(|line| line == "id: 7"));
     assert_eq!(lines.next().as_deref(), Some("data: event 7"));
+
+    let socket = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+    let hi = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
+    let back = exchange(&server.address, &[&socket[..], &hi].concat());
+    assert!(back.ends_with(&[0x81, 2, b'h', b'i']), "{back:?}");
+    let head = String::from_utf8_lossy(&back);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert!(
+        head.contains("\r\nsec-websocket-extensions: permessage-deflate; "),
+        "{head}"
+    );
 }
 
 #[cfg(unix)]

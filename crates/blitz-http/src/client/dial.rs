@@ -26,6 +26,8 @@ pub(super) struct Route {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: bool,
+    /// Another protocol follows, of which a proxy understands nothing.
+    pub(super) upgrades: bool,
     pub(super) proxy: Option<Proxy>,
     pub(super) socket: Option<PathBuf>,
 }
@@ -34,7 +36,7 @@ impl Route {
     /// The proxy reads the request itself, and hands it on.
     pub(super) fn is_forwarded(&self) -> bool {
         let proxy = self.proxy.as_ref().map(Proxy::kind);
-        !self.tls && matches!(proxy, Some(ProxyKind::Http { .. }))
+        !self.tls && !self.upgrades && matches!(proxy, Some(ProxyKind::Http { .. }))
     }
 
     /// What a connection for it is kept under.
@@ -204,7 +206,7 @@ impl Dialer {
                 if tls {
                     io = self.tls(io, proxy.host(), watch).await?;
                 }
-                if route.tls {
+                if !route.is_forwarded() {
                     let opened = tunnel::connect(&mut io, proxy, &route.host, route.port);
                     watch.run(Phase::Proxy, opened).await?;
                 }

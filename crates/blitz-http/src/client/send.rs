@@ -18,7 +18,7 @@ use blitz_io::pool::Acquired;
 use blitz_io::time::{Instant, sleep};
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
-    PROXY_AUTHORIZATION, RANGE,
+    PROXY_AUTHORIZATION, RANGE, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use std::future::poll_fn;
@@ -245,7 +245,7 @@ impl Inner {
         watch: &mut Watch,
     ) -> Result<Begun, Failed> {
         let unseen = |kind| Failed { kind, unseen: true };
-        let route = self.route(&hop.url);
+        let route = self.route(hop);
         let (uri, headers) = self.head(hop, &route).map_err(unseen)?;
         let mut body = Some(body);
         let mut fresh = false;
@@ -299,11 +299,13 @@ impl Inner {
         }
     }
 
-    fn route(&self, url: &Url) -> Route {
+    fn route(&self, hop: &Hop) -> Route {
+        let url = &hop.url;
         Route {
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or_default(),
             tls: url.scheme() == "https",
+            upgrades: hop.headers.contains_key(UPGRADE),
             proxy: self.proxies.of(url).cloned(),
             socket: self.unix_socket.clone(),
         }

@@ -353,14 +353,14 @@ where
 
 /// The wait for the server's end: asked for once, not at every poll.
 #[derive(Default)]
-struct Stop {
+pub(crate) struct Stop {
     wait: Option<Pin<Box<blitz_io::sync::WaitForCancellationFutureOwned>>>,
     waker: Option<Waker>,
 }
 
 impl Stop {
     /// Whether the server is ending; if not, the task is woken when it does.
-    fn poll(&mut self, cx: &mut Context<'_>, handle: &Handle) -> bool {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, handle: &Handle) -> bool {
         if handle.is_stopping() {
             return true;
         }

@@ -25,3 +25,4 @@ mod shutdown;
 mod sockets;
 mod timeouts;
 mod upgrades;
+mod ws;

@@ -3,6 +3,7 @@
 use super::tls::{authority, localhost, roots};
 use crate::backends::{FLAVORS, GUARD, each_case};
 use blitz_http::client::{Phase, PoolConfig};
+use blitz_http::ws::{CloseCode, Message};
 use blitz_http::{Body, Client, Config, Connection, Handle, Peer, Request, Router, Server, now};
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
 use blitz_io::net::{TcpListener, TcpStream};
@@ -25,7 +26,7 @@ fn client() -> Client {
 }
 
 fn router() -> Router {
-    Router::new()
+    crate::ws::router()
         .get("/", now(|_| "hello"))
         .post("/echo", |request: Request| async move {
             blitz_http::Response::new(request.into_body())
@@ -169,6 +170,12 @@ fn tls_on_sockets() {
             .await
             .expect("an answer");
         assert!(again.timings().reused);
+        let socket = client.websocket("wss://localhost/ws").connect().await;
+        let mut socket = socket.expect("a socket");
+        let secret = Message::binary(body);
+        socket.send(secret.clone()).await.expect("sent");
+        assert!(socket.recv().await.expect("no error") == Some(secret));
+        socket.close(CloseCode::NORMAL, "").await.expect("closed");
         serving.abort();
     });
 }

@@ -94,6 +94,28 @@ fn a_proxy_is_told_where_to_and_who_asks() {
     );
 }
 
+/// Of what follows the change a proxy understands nothing, encrypted or not.
+#[test]
+fn a_proxy_opens_a_tunnel_for_another_protocol() {
+    let (builder, _) = through("http://proxy.example", |mut io| async move {
+        let tunnel = "CONNECT a.example:80 HTTP/1.1\r\nhost: a.example:80\r\n\r\n";
+        assert_eq!(head(&mut io).await, tunnel);
+        let opened = b"HTTP/1.1 200 OK\r\n\r\n";
+        io.write_all(opened).await.expect("sent");
+        let asked = head(&mut io).await;
+        let begin = "GET /chat HTTP/1.1\r\nhost: a.example\r\n";
+        assert!(asked.starts_with(begin), "{asked}");
+        let refused = b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n";
+        io.write_all(refused).await.expect("sent");
+    });
+    let client = builder.build().expect("a client");
+    paused(async {
+        let socket = client.websocket("ws://a.example/chat").connect().await;
+        let error = socket.expect_err("it was refused");
+        assert_eq!(error.status().map(|status| status.as_u16()), Some(426));
+    });
+}
+
 #[test]
 fn a_proxy_that_refuses_or_lies_has_errors_of_its_own() {
     for (answer, name, status) in [

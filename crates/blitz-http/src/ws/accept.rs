@@ -1,0 +1,193 @@
+//! A server's side of the handshake.
+
+use super::{Config, HandshakeError, WebSocket};
+use crate::{Body, Error, Reply, Response, Upgraded, upgrade};
+use blitz_http_proto::ws::ServerHandshake;
+use http::header::{ALLOW, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::uri::Authority;
+use http::{HeaderValue, StatusCode};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use url::Url;
+
+/// Looks at a request for a WebSocket. What it is answered with, [`Accept::run`] gives.
+///
+/// A page may ask for a socket of any server, and the browser sends that server's cookies along. So a request that names another
+/// origin than its own host (RFC 6454) is refused, unless [`allow_origin`](Accept::allow_origin) says otherwise; one that names none
+/// does not come from a page.
+///
+/// ```
+/// use blitz_http::ws::{self, Message, WebSocket};
+/// use blitz_http::{Request, Router, now};
+///
+/// let router = Router::new().get("/time", now(|mut request: Request| {
+///     ws::accept(&mut request).protocols(&["iso8601"]).run(async |mut socket: WebSocket| {
+///         socket.send(Message::text("2026-11-28")).await?;
+///         socket.close(ws::CloseCode::NORMAL, "").await
+///     })
+/// }));
+/// # let _ = router;
+/// ```
+pub fn accept<B: 'static>(request: &mut http::Request<B>) -> Accept {
+    let handshake = ServerHandshake::of(request.method(), request.version(), request.headers());
+    let mut origins = request.headers().get_all(ORIGIN).into_iter();
+    let first = origins.next();
+    let origin = first.filter(|_| origins.next().is_none());
+    let origin = origin.and_then(|origin| Url::parse(origin.to_str().ok()?).ok());
+    let named = request.uri().authority().map(Authority::as_str);
+    let host = request.headers().get(HOST);
+    let host = named.or_else(|| host?.to_str().ok());
+    let same = origin.as_ref().zip(host);
+    let is_allowed = first.is_none() || same.is_some_and(|(origin, host)| is_same(origin, host));
+    Accept {
+        handshake,
+        origin,
+        is_allowed,
+        upgrading: Box::pin(upgrade(request)),
+        protocols: Vec::new(),
+        config: Config::default(),
+    }
+}
+
+/// Whether a page of this origin and a request to this host belong together. A proxy may have taken TLS off: the scheme is the page's.
+fn is_same(origin: &Url, host: &str) -> bool {
+    let own = Url::parse(&format!("{}://{host}/", origin.scheme()));
+    own.is_ok_and(|own| own.username().is_empty() && own.origin() == origin.origin())
+}
+
+/// A request for a WebSocket, and what is to be said to it; see [`accept`].
+#[must_use = "it becomes an answer by `run`"]
+pub struct Accept {
+    handshake: Result<ServerHandshake, HandshakeError>,
+    /// Where the request comes from, if it says so and that can be understood.
+    origin: Option<Url>,
+    is_allowed: bool,
+    upgrading: Pin<Box<dyn Future<Output = Result<Upgraded, Error>> + Send>>,
+    protocols: Vec<String>,
+    config: Config,
+}
+
+impl Accept {
+    /// Limits, times and compression.
+    pub fn config(mut self, config: Config) -> Accept {
+        self.config = config;
+        self
+    }
+
+    /// The subprotocols that are spoken here. The first of the client's that is among them is agreed on; where there is none, the socket
+    /// comes about without one, and clients that insist will leave.
+    pub fn protocols(mut self, names: &[&str]) -> Accept {
+        self.protocols = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// Takes pages of this origin, `https://example.com`, beside those of this server.
+    pub fn allow_origin(mut self, origin: &str) -> Accept {
+        if let (Some(theirs), Ok(allowed)) = (&self.origin, Url::parse(origin)) {
+            self.is_allowed |= theirs.origin() == allowed.origin();
+        }
+        self
+    }
+
+    /// Takes pages of any origin: for what is public, or asks for more than cookies.
+    pub fn allow_any_origin(mut self) -> Accept {
+        self.is_allowed = true;
+        self
+    }
+
+    /// The subprotocols that the client speaks, the dearest first.
+    pub fn offered(&self) -> &[String] {
+        match &self.handshake {
+            Ok(handshake) => handshake.protocols(),
+            Err(_) => &[],
+        }
+    }
+
+    /// The answer. If that is a yes, `function` gets the socket, in a task of its own; what it returns is for itself.
+    ///
+    /// A no is 403 for another origin, and otherwise 400, 405 or 426, as the request deserves.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn run<F, Fut>(self, function: F) -> Response
+    where
+        F: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future + Send + 'static,
+    {
+        let handshake = match self.handshake {
+            Ok(handshake) => handshake,
+            Err(error) => return refused(&error),
+        };
+        if !self.is_allowed {
+            let why = "no WebSocket for a page of another origin\n";
+            return (StatusCode::FORBIDDEN, why).into_response();
+        }
+        let protocols: Vec<&str> = self.protocols.iter().map(String::as_str).collect();
+        let (headers, agreed) = handshake.accept(&protocols, self.config.deflate.as_ref());
+        let (upgrading, config) = (self.upgrading, self.config);
+        drop(blitz_io::spawn(async move {
+            // A connection that ended before has nobody to be told of it.
+            if let Ok(upgraded) = upgrading.await {
+                function(WebSocket::of_server(upgraded, agreed, config)).await;
+            }
+        }));
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+fn refused(error: &HandshakeError) -> Response {
+    let mut response = (error.status(), format!("{error}\n")).into_response();
+    let headers = response.headers_mut();
+    match error.status() {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET"));
+        }
+        StatusCode::UPGRADE_REQUIRED => {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        _ => {}
+    }
+    response
+}
+
+impl fmt::Debug for Accept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accept")
+            .field("handshake", &self.handshake)
+            .field("is_allowed", &self.is_allowed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+    use url::Url;
+
+    #[test]
+    fn an_origin_is_a_host_and_a_port() {
+        for (origin, host, same) in [
+            ("http://a.example", "a.example", true),
+            ("http://a.example", "A.EXAMPLE:80", true),
+            ("https://a.example", "a.example", true),
+            ("https://a.example", "a.example:443", true),
+            ("http://[::1]:8080", "[::1]:8080", true),
+            ("https://a.example", "a.example:80", false),
+            ("http://a.example:8080", "a.example", false),
+            ("http://b.example", "a.example", false),
+            ("http://a.example.evil", "a.example", false),
+            ("http://a.example", "u@a.example", false),
+            ("chrome-extension://a.example", "a.example", false),
+        ] {
+            let parsed = Url::parse(origin).unwrap();
+            assert_eq!(is_same(&parsed, host), same, "{origin} {host}");
+        }
+        assert!(Url::parse("null").is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! When to ping, and whom to take for dead.
+
+use blitz_io::time::{Instant, Sleep, sleep_until};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// A deadline that may be there. Memory for it is taken when it is first waited for.
+#[derive(Debug, Default)]
+pub(super) struct Timer {
+    deadline: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Sets it to `wait` after `from`; beyond all time it is none.
+    pub(super) fn arm(&mut self, from: Instant, wait: Duration) {
+        self.deadline = from.checked_add(wait);
+        if let (Some(deadline), Some(sleep)) = (self.deadline, &mut self.sleep) {
+            sleep.as_mut().reset(deadline);
+        }
+    }
+
+    pub(super) fn disarm(&mut self) {
+        self.deadline = None;
+    }
+
+    fn is_armed(&self) -> bool {
+        self.deadline.is_some()
+    }
+
+    /// Ready once, when it has come.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        ready!(sleep.as_mut().poll(cx));
+        self.deadline = None;
+        Poll::Ready(())
+    }
+}
+
+/// The pings of one socket.
+#[derive(Debug)]
+pub(super) struct Beat {
+    interval: Duration,
+    timeout: Duration,
+    timer: Timer,
+    asked: Option<Asked>,
+    /// Something has come since the last ping.
+    heard: bool,
+    number: u64,
+    rtt: Option<Duration>,
+}
+
+/// A ping that went out.
+#[derive(Debug)]
+struct Asked {
+    at: Instant,
+    /// What was written when the peer's time began.
+    written: u64,
+    /// What will have been written when the ping has left; none if it left at once.
+    leaves: Option<u64>,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A ping with this is to be sent.
+    Ping([u8; 8]),
+    /// The peer is taken for dead.
+    Dead,
+}
+
+impl Beat {
+    pub(super) fn new(interval: Duration, timeout: Duration) -> Beat {
+        Beat {
+            interval,
+            timeout,
+            timer: Timer::default(),
+            asked: None,
+            heard: false,
+            number: 0,
+            rtt: None,
+        }
+    }
+
+    /// How long a peer may take nothing of what is sent to it; none where nobody is taken for dead.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        (!self.interval.is_zero()).then(|| self.interval.saturating_add(self.timeout))
+    }
+
+    /// Bytes have come.
+    pub(super) fn hears(&mut self) {
+        self.heard = true;
+    }
+
+    /// A pong has come.
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        if let Some(asked) = &self.asked
+            && payload == self.number.to_be_bytes()
+        {
+            self.rtt = Some(asked.at.elapsed());
+        }
+    }
+
+    /// The time between the last ping that was answered and its pong.
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// What is due, where so many bytes were written and so many wait for it.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, written: u64, waiting: usize) -> Poll<Due> {
+        if self.interval.is_zero() {
+            return Poll::Pending;
+        }
+        loop {
+            if !self.timer.is_armed() {
+                self.timer.arm(Instant::now(), self.interval);
+                if !self.timer.is_armed() {
+                    return Poll::Pending;
+                }
+            }
+            ready!(self.timer.poll(cx));
+            let now = Instant::now();
+            match &mut self.asked {
+                None => {
+                    self.number += 1;
+                    self.heard = false;
+                    self.asked = Some(Asked {
+                        at: now,
+                        written,
+                        leaves: (waiting > 0).then_some(written + waiting as u64),
+                    });
+                    self.timer.arm(now, self.timeout);
+                    return Poll::Ready(Due::Ping(self.number.to_be_bytes()));
+                }
+                Some(asked) if self.heard => {
+                    let at = asked.at;
+                    self.asked = None;
+                    self.timer.arm(at, self.interval);
+                }
+                // The ping stands behind what the peer is taking still: that is life, too.
+                Some(asked)
+                    if written > asked.written
+                        && asked.leaves.is_some_and(|leaves| asked.written <= leaves) =>
+                {
+                    asked.written = written;
+                    self.timer.arm(now, self.timeout);
+                }
+                Some(_) => return Poll::Ready(Due::Dead),
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A socket, whole.
+
+use super::split::{self, Receiver, Sender};
+use super::state::State;
+use super::{Agreed, CloseCode, Config, DeflateParams, Error, Message, Role};
+use crate::Upgraded;
+use blitz_io::io::{AsyncRead, AsyncWrite};
+use blitz_io::stream::Stream;
+use futures_sink::Sink;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A WebSocket: messages both ways, over a connection whose ends have agreed on it.
+///
+/// As a `Stream` it gives what [`recv`](WebSocket::recv) does, as a `Sink` it takes messages, and writes them when it is flushed.
+///
+/// While it is being received from, pings are answered and sent, and a close is answered; so a socket that only sends should be
+/// [split](WebSocket::split), and its [`Receiver`] polled. One that is dropped without [`close`](WebSocket::close) ends without a word.
+#[derive(Debug)]
+pub struct WebSocket {
+    state: State,
+    agreed: Agreed,
+}
+
+impl WebSocket {
+    /// A socket over any stream, whose ends have agreed already; [`accept`](super::accept) and [`connect`](super::connect) are what
+    /// one wants elsewhere. `config.deflate` counts only where compression was agreed on.
+    ///
+    /// # Panics
+    /// When it is received from outside of a runtime, whose clock it needs.
+    pub fn over<I>(io: I, role: Role, agreed: Agreed, config: Config) -> WebSocket
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        WebSocket {
+            state: State::new(Box::new(io), role, &agreed, config),
+            agreed,
+        }
+    }
+
+    /// A server's, which ends with the server.
+    pub(super) fn of_server(upgraded: Upgraded, agreed: Agreed, config: Config) -> WebSocket {
+        let server = upgraded.server().cloned();
+        let mut socket = WebSocket::over(upgraded, Role::Server, agreed, config);
+        if let Some(server) = server {
+            socket.state.ends_with(server);
+        }
+        socket
+    }
+
+    /// The next message; `None` when both ends have closed.
+    ///
+    /// After [`close_reason`](WebSocket::close_reason) or an error there is nothing more.
+    ///
+    /// # Cancel safety
+    /// Safe: a message leaves the socket in the poll that returns it.
+    ///
+    /// # Errors
+    /// When the connection fails or ends without a close, when the peer breaks the protocol or a limit (it has been told by then),
+    /// and when it is silent for too long.
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
+        poll_fn(|cx| {
+            let writes = cx.waker();
+            self.state.poll_next(cx, writes)
+        })
+        .await
+        .transpose()
+    }
+
+    /// Sends a message, and returns when it is written.
+    ///
+    /// # Cancel safety
+    /// A dropped call has sent all of the message or nothing: where it waited for room, nothing; where it waited for the connection
+    /// to take the message, that goes out with what is sent or received next.
+    ///
+    /// # Errors
+    /// When the socket is closed, the connection fails, or the peer takes nothing for [`Config::ping_interval`] and
+    /// [`Config::pong_timeout`] together.
+    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
+        poll_fn(|cx| self.state.poll_ready(cx)).await?;
+        self.state.start_send(&message)?;
+        drop(message);
+        poll_fn(|cx| self.state.poll_flush(cx)).await
+    }
+
+    /// Closes in good order: says so, drops the messages that still come, and returns when the peer has closed too, or
+    /// [`Config::close_timeout`] is over. Where the peer has closed already, it waits for nothing but the connection's end.
+    ///
+    /// Of a reason no more than 123 bytes are sent.
+    ///
+    /// # Cancel safety
+    /// Safe: a close that was begun goes on with the next call, or the next [`recv`](WebSocket::recv).
+    ///
+    /// # Errors
+    /// When the peer does not close in time, or the connection ended otherwise.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        self.state.begin_close(code, reason);
+        poll_fn(|cx| {
+            let writes = cx.waker();
+            self.state.poll_end(cx, writes)
+        })
+        .await
+    }
+
+    /// Why the peer has closed, if it has and says so.
+    pub fn close_reason(&self) -> Option<(CloseCode, String)> {
+        self.state.theirs()
+    }
+
+    /// The subprotocol that was agreed on.
+    pub fn protocol(&self) -> Option<&str> {
+        self.agreed.protocol.as_deref()
+    }
+
+    /// The compression that was agreed on.
+    pub fn deflate(&self) -> Option<&DeflateParams> {
+        self.agreed.deflate.as_ref()
+    }
+
+    /// How long the last ping and its pong took together; none before the first.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.state.rtt()
+    }
+
+    /// Bytes that wait to be written.
+    pub fn bytes_waiting(&self) -> usize {
+        self.state.bytes_waiting()
+    }
+
+    /// Two halves, for two tasks.
+    pub fn split(self) -> (Sender, Receiver) {
+        split::halves(self.state)
+    }
+}
+
+impl Stream for WebSocket {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let writes = cx.waker();
+        self.state.poll_next(cx, writes)
+    }
+}
+
+/// Closing it closes in good order, with code 1000.
+impl Sink<Message> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.state.poll_ready(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        self.state.start_send(&message)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.state.poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.state.begin_close(CloseCode::NORMAL, "");
+        let writes = cx.waker();
+        self.state.poll_end(cx, writes)
+    }
+}
