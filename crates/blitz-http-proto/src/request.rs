@@ -127,7 +127,9 @@ impl RequestDecoder {
         if is_whole && let Some(read) = parse_request_at_once(input, &self.limits, &mut self.spare)
         {
             self.scan.looked_at_once(len - input.len());
-            return Ok(Some(RequestEvent::Head(self.begin(read?))));
+            let request = read?;
+            self.begin(&request);
+            return Ok(Some(RequestEvent::Head(request)));
         }
         let bounds = Bounds::request(&self.limits);
         let Some(end) = self.scan.end(input, &bounds)? else {
@@ -136,15 +138,15 @@ impl RequestDecoder {
         };
         let head = input.split_to(end).freeze();
         let request = parse_request(&head, &self.limits, std::mem::take(&mut self.spare))?;
-        Ok(Some(RequestEvent::Head(self.begin(request))))
+        self.begin(&request);
+        Ok(Some(RequestEvent::Head(request)))
     }
 
     #[inline]
-    fn begin(&mut self, request: ReceivedRequest) -> ReceivedRequest {
+    fn begin(&mut self, request: &ReceivedRequest) {
         self.empty_lines = 0;
         self.connect = request.method == Method::CONNECT;
         self.state = State::Body(BodyDecoder::new(request.framing));
-        request
     }
 
     /// Raises or lowers the limit of the body that is on its way, and of those that follow.

@@ -124,10 +124,11 @@ impl Ends {
 
     /// Whether these, which came back from a request, are what a new one needs.
     pub(crate) fn are(&self, extensions: &Extensions) -> bool {
-        let tls = match (&self.tls, extensions.get::<TlsPeer>()) {
-            (Some(own), Some(theirs)) => Arc::ptr_eq(&own.0, &theirs.0),
-            (own, theirs) => own.is_none() && theirs.is_none(),
-        };
+        // Where there is no TLS, the number says that nothing else is there.
+        let tls = self.tls.as_ref().is_none_or(|own| {
+            let theirs = extensions.get::<TlsPeer>();
+            theirs.is_some_and(|theirs| Arc::ptr_eq(&own.0, &theirs.0))
+        });
         tls && self.more.is_empty()
             && extensions.len() == 1 + usize::from(self.tls.is_some())
             && extensions.get::<Peer>() == Some(&self.peer)

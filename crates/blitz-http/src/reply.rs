@@ -16,12 +16,11 @@ pub trait Reply {
 ///
 /// The request's map of fields and its extensions, emptied, become the response's, and the connection takes them back from it. So
 /// a handler that answers with this allocates nothing, however many requests come.
-pub fn reply(request: Request, body: impl Into<Body>) -> Response {
-    let (mut parts, _) = request.into_parts();
-    parts.headers.clear();
+pub fn reply(mut request: Request, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    *response.headers_mut() = parts.headers;
-    *response.extensions_mut() = parts.extensions;
+    std::mem::swap(response.headers_mut(), request.headers_mut());
+    std::mem::swap(response.extensions_mut(), request.extensions_mut());
+    response.headers_mut().clear();
     response
 }
 

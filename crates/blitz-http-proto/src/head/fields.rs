@@ -1,5 +1,6 @@
 //! Fields: from the lines of a head to a map whose values are views of the head's bytes.
 
+use super::host::Hosts;
 use crate::Error;
 use crate::error::Kind;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -28,7 +29,7 @@ pub(super) fn parsed_fields<'h, T>(
 /// Which fields a head has, of those that change what it means: most heads have few of them, and a look at a map is not free.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Present {
-    pub(super) host: bool,
+    pub(super) hosts: Hosts,
     pub(super) connection: bool,
     pub(super) length: bool,
     pub(super) encoding: bool,
@@ -37,8 +38,10 @@ pub(crate) struct Present {
 }
 
 impl Present {
-    fn note(&mut self, name: &HeaderName) {
-        self.host |= name == HOST;
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if name == HOST {
+            self.hosts.add(value.as_bytes());
+        }
         self.connection |= name == CONNECTION;
         self.length |= name == CONTENT_LENGTH;
         self.encoding |= name == TRANSFER_ENCODING;
@@ -55,8 +58,8 @@ pub(crate) fn into_map<'a>(
     let mut present = Present::default();
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name).map_err(|_| Kind::FieldName)?;
-        present.note(&name);
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| Kind::FieldValue)?;
+        present.note(&name, &value);
         map.try_append(name, value)
             .map_err(|_| Kind::TooManyFields)?;
     }

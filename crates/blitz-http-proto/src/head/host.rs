@@ -2,36 +2,49 @@
 
 use crate::Error;
 use crate::error::Kind;
-use http::header::HOST;
-use http::{HeaderMap, Version};
+use http::Version;
 use std::net::Ipv6Addr;
 
-pub(super) fn check(version: Version, fields: &HeaderMap) -> Result<(), Error> {
-    let mut all = fields.get_all(HOST).iter();
-    let Some(host) = all.next() else {
-        return if version < Version::HTTP_11 {
-            Ok(())
-        } else {
-            Err(Kind::NoHost.into())
+/// The Host fields that a head has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hosts {
+    #[default]
+    None,
+    /// One that can be a host.
+    Good,
+    /// One that cannot.
+    Bad,
+    Many,
+}
+
+impl Hosts {
+    /// Another one.
+    #[inline]
+    pub(super) fn add(&mut self, host: &[u8]) {
+        *self = match self {
+            Hosts::None if is_authority(host, false) => Hosts::Good,
+            Hosts::None => Hosts::Bad,
+            _ => Hosts::Many,
         };
-    };
-    if all.next().is_some() {
-        return Err(Kind::ManyHosts.into());
     }
-    if is_authority(host.as_bytes(), false) {
-        Ok(())
-    } else {
-        Err(Kind::BadHost.into())
+
+    #[inline]
+    pub(super) fn check(self, version: Version) -> Result<(), Error> {
+        match self {
+            Hosts::Good => Ok(()),
+            Hosts::None if version < Version::HTTP_11 => Ok(()),
+            Hosts::None => Err(Kind::NoHost.into()),
+            Hosts::Bad => Err(Kind::BadHost.into()),
+            Hosts::Many => Err(Kind::ManyHosts.into()),
+        }
     }
 }
 
 /// Whether this is `host` or `host:port` (RFC 3986 §3.2.2): no user, nothing empty but, after a colon, the port.
 pub(super) fn is_authority(bytes: &[u8], port_needed: bool) -> bool {
     // Most are a name without codes, and maybe a port.
-    let plain = bytes
-        .iter()
-        .take_while(|byte| IN_NAMES[usize::from(**byte)]);
-    let plain = plain.count();
+    let other = bytes.iter().position(|byte| !IN_NAMES[usize::from(*byte)]);
+    let plain = other.unwrap_or(bytes.len());
     match bytes.get(plain) {
         None => return plain > 0 && !port_needed,
         Some(b':') if plain > 0 => return is_port(&bytes[plain + 1..], port_needed),
@@ -68,12 +81,18 @@ fn is_port(digits: &[u8], needed: bool) -> bool {
     if digits.is_empty() {
         return !needed;
     }
-    digits.len() <= 5
-        && digits.iter().all(u8::is_ascii_digit)
-        && digits
-            .iter()
-            .fold(0u32, |port, digit| port * 10 + u32::from(digit - b'0'))
-            <= u32::from(u16::MAX)
+    if digits.len() > 5 {
+        return false;
+    }
+    let mut port = 0u32;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return false;
+        }
+        port = port * 10 + u32::from(digit);
+    }
+    port <= u32::from(u16::MAX)
 }
 
 /// The characters of a name that stand for themselves.

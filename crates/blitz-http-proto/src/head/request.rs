@@ -138,9 +138,7 @@ fn checked(
     headers: HeaderMap,
     present: Present,
 ) -> Result<ReceivedRequest, Error> {
-    if present.host || version >= Version::HTTP_11 {
-        host::check(version, &headers)?;
-    }
+    present.hosts.check(version)?;
     let framing = if present.length || present.encoding {
         framing::of_request(version, &headers)?
     } else {

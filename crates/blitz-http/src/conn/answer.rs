@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 impl<I> Core<I> {
     /// Writes a response's head, and says whether its body is sent.
-    pub(super) fn respond(&mut self, mut parts: response::Parts, length: Option<u64>) {
+    pub(super) fn respond(&mut self, parts: response::Parts, length: Option<u64>) {
         let stopping = self.handle.is_stopping();
         let date = self.date();
         let Some(turn) = &mut self.turn else { return };
@@ -60,7 +60,7 @@ impl<I> Core<I> {
         turn.head_sent = true;
         turn.encoder = Some(encoder);
         self.unflushed = true;
-        self.decoder.recycle(std::mem::take(&mut parts.headers));
+        self.decoder.recycle(parts.headers);
         if self.ends.are(&parts.extensions) {
             self.spare = Some(parts.extensions);
         }

@@ -135,28 +135,28 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         }
     }
 
-    /// The next request, if all of its head is here.
-    pub(super) fn next_request(&mut self) -> Option<Request> {
+    /// The next request, if all of its head is here: `true`, and where it is to stand it does.
+    pub(super) fn next_request(&mut self, place: &mut Option<Request>) -> bool {
         match self.decoder.decode(&mut self.input) {
-            Ok(Some(RequestEvent::Head(head))) => Some(self.begin(head)),
-            Ok(Some(_)) => unreachable!("a head comes first"),
-            Ok(None) if self.eof => {
-                match self.decoder.finish(&self.input) {
-                    Ok(()) => self.life = Life::Flushing,
-                    Err(error) => self.refuse(error.status(), &error.to_string()),
-                }
-                None
+            Ok(Some(RequestEvent::Head(head))) => {
+                self.begin(head, place);
+                return true;
             }
-            Ok(None) => None,
+            Ok(Some(_)) => unreachable!("a head comes first"),
+            Ok(None) if self.eof => match self.decoder.finish(&self.input) {
+                Ok(()) => self.life = Life::Flushing,
+                Err(error) => self.refuse(error.status(), &error.to_string()),
+            },
+            Ok(None) => {}
             Err(error) => {
                 add(&self.handle.counters().refused);
                 self.refuse(error.status(), &error.to_string());
-                None
             }
         }
+        false
     }
 
-    fn begin(&mut self, head: ReceivedRequest) -> Request {
+    fn begin(&mut self, head: ReceivedRequest, place: &mut Option<Request>) {
         self.uncounted += 1;
         self.requests += 1;
         self.waits.begin_request();
@@ -203,13 +203,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             Body::incoming(Incoming(channel))
         };
         self.turn = Some(turn);
-        let mut request = Request::new(body);
+        let request = place.insert(Request::new(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = head.uri;
         *request.version_mut() = head.version;
-        *request.headers_mut() = head.headers;
+        // A new request's map has no memory, and a look at that, to free it, would cost more than this says.
+        std::mem::forget(std::mem::replace(request.headers_mut(), head.headers));
         *request.extensions_mut() = extensions;
-        request
     }
 
     /// Whether this request is the last one that is taken.

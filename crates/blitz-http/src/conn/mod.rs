@@ -106,55 +106,63 @@ where
         let core = this.core;
         match this.exchange.as_mut().project() {
             ExchangeProjected::None => {
-                let request = match this.waiting.take() {
-                    Some(request) => request,
-                    None => {
-                        if core.turn.is_some() {
-                            return core.after_answer();
-                        }
-                        if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL {
-                            return false;
-                        }
-                        let Some(request) = core.next_request() else {
-                            return core.life != Life::Serving;
-                        };
-                        *begun += 1;
-                        request
+                let waiting = this.waiting;
+                if waiting.is_none() {
+                    if core.turn.is_some() {
+                        return core.after_answer();
                     }
-                };
-                let service = &mut *this.service;
-                match catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx))) {
-                    Ok(Poll::Pending) => {
-                        *this.waiting = Some(request);
+                    if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL {
                         return false;
                     }
+                    if !core.next_request(waiting) {
+                        return core.life != Life::Serving;
+                    }
+                    *begun += 1;
+                }
+                let service = &mut *this.service;
+                match catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx))) {
+                    Ok(Poll::Pending) => return false,
                     Ok(Poll::Ready(Ok(()))) => {}
                     Ok(Poll::Ready(Err(error))) => {
+                        *waiting = None;
                         fails(core, error.into());
                         return true;
                     }
                     Err(_) => {
+                        *waiting = None;
                         panicked(core);
                         return true;
                     }
                 }
-                let service = &mut *this.service;
-                match catch_unwind(AssertUnwindSafe(|| service.call(request))) {
-                    Ok(future) => this.exchange.set(Exchange::Handling { future }),
-                    Err(_) => panicked(core),
+                // Requests, futures and responses are large: what catches a panic is handed their places, not them.
+                let called = catch_unwind(AssertUnwindSafe(|| {
+                    if let Some(request) = waiting.take() {
+                        let future = service.call(request);
+                        this.exchange.set(Exchange::Handling { future });
+                    }
+                }));
+                if called.is_err() {
+                    panicked(core);
                 }
                 true
             }
             ExchangeProjected::Handling { future } => {
-                match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-                    Ok(Poll::Pending) => return core.pump(),
-                    Ok(Poll::Ready(Ok(response))) => {
+                let polled = catch_unwind(AssertUnwindSafe(|| match future.poll(cx) {
+                    Poll::Pending => Polled::Pending,
+                    Poll::Ready(Ok(response)) => {
                         let (parts, mut body) = response.into_parts();
                         core.respond(parts, body.size_hint().exact());
                         core.take_file(&mut body);
+                        Polled::Answered(body)
+                    }
+                    Poll::Ready(Err(error)) => Polled::Failed(error),
+                }));
+                match polled {
+                    Ok(Polled::Pending) => return core.pump(),
+                    Ok(Polled::Answered(body)) => {
                         this.exchange.set(Exchange::Responding { body });
                     }
-                    Ok(Poll::Ready(Err(error))) => {
+                    Ok(Polled::Failed(error)) => {
                         this.exchange.set(Exchange::None);
                         fails(core, error.into());
                     }
@@ -195,6 +203,13 @@ where
             }
         }
     }
+}
+
+/// What came of a look at a service's future; of a response that came, the head is written already.
+enum Polled<B, E> {
+    Pending,
+    Answered(B),
+    Failed(E),
 }
 
 /// How far a body went in one step.

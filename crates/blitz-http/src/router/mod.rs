@@ -155,22 +155,23 @@ impl Router {
         self
     }
 
+    /// The request is looked at where it stands: to hand it on costs a copy each time.
     #[inline]
-    fn dispatch(&self, mut request: Request) -> RouterFuture {
+    fn choose(&self, request: &mut Request) -> Choice<'_> {
         let path = request.uri().path();
         if path == "*" {
-            return RouterFuture::ready(allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            return Choice::Answer(allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
         let Some(Found { leaf, values }) = self.routes.root.find(path) else {
             return match &self.routes.fallback {
-                Some(fallback) => run(&**fallback, request),
-                None if request.method() == Method::CONNECT => RouterFuture::ready(not_allowed("")),
-                None => RouterFuture::ready((StatusCode::NOT_FOUND, "Not Found\n").into_response()),
+                Some(fallback) => admit(&**fallback, request),
+                None if request.method() == Method::CONNECT => Choice::Answer(not_allowed("")),
+                None => Choice::Answer((StatusCode::NOT_FOUND, "Not Found\n").into_response()),
             };
         };
         let Some(handler) = leaf.handler(request.method()) else {
             let methods = leaf.methods();
-            return RouterFuture::ready(if request.method() == Method::OPTIONS {
+            return Choice::Answer(if request.method() == Method::OPTIONS {
                 allow(&methods)
             } else {
                 not_allowed(&methods)
@@ -179,26 +180,32 @@ impl Router {
         if !values.is_empty() {
             let Some(params) = leaf.params(&values) else {
                 let response = (StatusCode::BAD_REQUEST, "the path is not UTF-8\n");
-                return RouterFuture::ready(response.into_response());
+                return Choice::Answer(response.into_response());
             };
             request.extensions_mut().insert(Params(params));
         }
-        run(handler, request)
+        admit(handler, request)
     }
 }
 
+/// Who answers a request.
+enum Choice<'a> {
+    Handler(&'a dyn Handler),
+    /// The router itself.
+    Answer(Response),
+}
+
 #[inline]
-fn run(handler: &dyn Handler, mut request: Request) -> RouterFuture {
+fn admit<'a>(handler: &'a dyn Handler, request: &mut Request) -> Choice<'a> {
     if let Some(limit) = handler.body_limit() {
         request.body_mut().set_limit(limit);
     }
     // A length that is known is refused before anything is sent for it.
     if request.body().is_too_large() {
-        return RouterFuture::ready(
-            (StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large\n").into_response(),
-        );
+        let response = (StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large\n");
+        return Choice::Answer(response.into_response());
     }
-    handler.call(request)
+    Choice::Handler(handler)
 }
 
 fn allow(methods: &str) -> Response {
@@ -227,8 +234,11 @@ impl Service<Request> for Router {
     }
 
     #[inline]
-    fn call(&mut self, request: Request) -> RouterFuture {
-        self.dispatch(request)
+    fn call(&mut self, mut request: Request) -> RouterFuture {
+        match self.choose(&mut request) {
+            Choice::Handler(handler) => handler.call(request),
+            Choice::Answer(response) => RouterFuture::ready(response),
+        }
     }
 }
 

@@ -112,8 +112,9 @@ impl Node {
         let Some(path) = path else {
             return self.end.as_ref();
         };
-        let (segment, behind) = match path.split_once('/') {
-            Some((segment, behind)) => (segment, Some(behind)),
+        // Segments are short: a search of its own for each would cost more than this.
+        let (segment, behind) = match path.bytes().position(|byte| byte == b'/') {
+            Some(at) => (&path[..at], Some(&path[at + 1..])),
             None => (path, None),
         };
         if let Ok(at) = self.place(segment)

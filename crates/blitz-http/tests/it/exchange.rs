@@ -155,6 +155,38 @@ async fn a_panic_at_the_call_or_in_a_body_harms_nobody_else() {
 }
 
 #[blitz_io::test(start_paused = true)]
+async fn a_body_that_panics_when_it_is_asked_its_length_is_500() {
+    struct Unknown;
+    impl http_body::Body for Unknown {
+        type Data = bytes::Bytes;
+        type Error = std::convert::Infallible;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+            std::task::Poll::Ready(None)
+        }
+        fn size_hint(&self) -> http_body::SizeHint {
+            panic!("as it should")
+        }
+    }
+    let service = service_fn(|request: Request| async move {
+        http::Response::new(match request.uri().path() {
+            "/panic" => Body::new(Unknown),
+            _ => Body::from("fine"),
+        })
+    });
+    let mut client = connect(service);
+    client.send("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.expect("HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 22\r\n\r\nInternal Server Error\n").await;
+    client.send(GET).await;
+    client
+        .expect("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine")
+        .await;
+    assert_eq!(client.handle.counters().panics(), 1);
+}
+
+#[blitz_io::test(start_paused = true)]
 async fn a_service_that_fails_is_500() {
     #[derive(Clone)]
     struct Failing;
