@@ -9,9 +9,11 @@ use std::path::Path;
 use std::process::Command;
 
 pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
-    // The HTTP servers are a workspace of their own: their trees are compiled for nothing else.
+    // The HTTP servers are workspaces of their own: their trees are compiled for nothing else.
     let (manifest, args) = match args.split_first() {
-        Some((first, rest)) if first == "http" => (root.join("bench/http/Cargo.toml"), rest),
+        Some((first, rest)) if first == "http" || first == "web" => {
+            (root.join("bench").join(first).join("Cargo.toml"), rest)
+        }
         _ => (root.join("bench/Cargo.toml"), args),
     };
     if !manifest.exists() {

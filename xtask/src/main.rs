@@ -46,7 +46,7 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
   fuzz [TARGET…]           runs the fuzz targets: requests, chunks, responses, events, proxies, json (default: all)
       --seconds N          each for N seconds (default 30)
   elsewhere                kernels, cross and each sanitizer, one after the other, whatever fails
-  bench [http] [ARGS]      runs bench/, or bench/http/, and prints one table; the arguments are passed on
+  bench [http|web] [ARGS]  runs bench/, bench/http/ or bench/web/, and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
   conformance [ARGS]       runs tokio's own tests on blitz-io and on tokio, and writes docs/conformance.md
       --tenth              a fixed tenth of them, on blitz-io alone; --help has the rest

@@ -1,4 +1,4 @@
-//! The load where wrk is missing: an epoll loop that keeps one batch of requests in flight on each connection.
+//! The load of `bench/web`, and here where wrk is missing: an epoll loop that keeps one batch of requests in flight on each connection.
 //!
 //! All answers of a server to one request are equally long, so the first one is read with care and the others are counted.
 
@@ -17,65 +17,91 @@ struct Connection {
     uncome: usize,
 }
 
-pub fn run(load: &Load, addr: SocketAddr, time: Duration) -> Result<Done, String> {
-    let one = load.request(addr);
-    let answer = answer_length(&one, addr)?;
-    let batch = one.repeat(load.depth);
-    let told = |error: std::io::Error| error.to_string();
-    // SAFETY: a plain system call.
-    let raw = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-    assert!(raw >= 0, "epoll_create1");
-    // SAFETY: the descriptor was just made and is ours.
-    let epoll = unsafe { OwnedFd::from_raw_fd(raw) };
-    let mut connections = Vec::new();
-    for index in 0..load.connections {
-        let stream = TcpStream::connect(addr).map_err(told)?;
-        stream.set_nodelay(true).map_err(told)?;
-        stream.set_nonblocking(true).map_err(told)?;
-        let mut event = libc::epoll_event {
-            events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32,
-            u64: index as u64,
-        };
-        let (epoll, fd) = (epoll.as_raw_fd(), stream.as_raw_fd());
-        // SAFETY: both descriptors are open and the event lives through the call.
-        let added = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) };
-        assert_eq!(added, 0, "epoll_ctl");
-        connections.push(Connection {
-            stream,
-            unsent: batch.len(),
-            uncome: answer * load.depth,
-        });
+/// Connections that ask. They stay open between two runs, so that a second one measures no beginning.
+pub struct Generator {
+    epoll: OwnedFd,
+    connections: Vec<Connection>,
+    /// What is sent at once, and how many requests that is.
+    batch: Vec<u8>,
+    depth: usize,
+    /// How long the answers to a batch are.
+    answers: usize,
+}
+
+impl Generator {
+    /// Connects; the first requests go when it runs.
+    pub fn connect(load: &Load, addr: SocketAddr) -> Result<Generator, String> {
+        let one = load.request(addr);
+        let answers = answer_length(&one, addr)? * load.depth;
+        let batch = one.repeat(load.depth);
+        let told = |error: std::io::Error| error.to_string();
+        // SAFETY: a plain system call.
+        let raw = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        assert!(raw >= 0, "epoll_create1");
+        // SAFETY: the descriptor was just made and is ours.
+        let epoll = unsafe { OwnedFd::from_raw_fd(raw) };
+        let mut connections = Vec::with_capacity(load.connections);
+        for index in 0..load.connections {
+            let stream = TcpStream::connect(addr).map_err(told)?;
+            stream.set_nodelay(true).map_err(told)?;
+            stream.set_nonblocking(true).map_err(told)?;
+            let mut event = libc::epoll_event {
+                events: (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32,
+                u64: index as u64,
+            };
+            let (epoll, fd) = (epoll.as_raw_fd(), stream.as_raw_fd());
+            // SAFETY: both descriptors are open and the event lives through the call.
+            let added = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) };
+            assert_eq!(added, 0, "epoll_ctl");
+            connections.push(Connection {
+                stream,
+                unsent: batch.len(),
+                uncome: answers,
+            });
+        }
+        Ok(Generator {
+            epoll,
+            connections,
+            batch,
+            depth: load.depth,
+            answers,
+        })
     }
-    let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; 1024];
-    let mut memory = vec![0; 256 * 1024];
-    let (begun, mut requests) = (Instant::now(), 0);
-    while begun.elapsed() < time {
-        // SAFETY: the events' memory lives through the call and is as long as said.
-        let n = unsafe {
-            libc::epoll_wait(
-                epoll.as_raw_fd(),
-                events.as_mut_ptr(),
-                events.len() as i32,
-                100,
-            )
-        };
-        for event in &events[..n.max(0) as usize] {
-            let connection = &mut connections[event.u64 as usize];
-            loop {
-                send(connection, &batch).map_err(told)?;
-                if !receive(connection, &mut memory).map_err(told)? {
-                    break;
+
+    /// Asks for so long. What is under way at the end comes to the next run.
+    pub fn run(&mut self, time: Duration) -> Result<Done, String> {
+        let told = |error: std::io::Error| error.to_string();
+        let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; 1024];
+        let mut memory = vec![0; 256 * 1024];
+        let (begun, mut requests) = (Instant::now(), 0);
+        while begun.elapsed() < time {
+            // SAFETY: the events' memory lives through the call and is as long as said.
+            let n = unsafe {
+                libc::epoll_wait(
+                    self.epoll.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    events.len() as i32,
+                    100,
+                )
+            };
+            for event in &events[..n.max(0) as usize] {
+                let connection = &mut self.connections[event.u64 as usize];
+                loop {
+                    send(connection, &self.batch).map_err(told)?;
+                    if !receive(connection, &mut memory).map_err(told)? {
+                        break;
+                    }
+                    requests += self.depth;
+                    connection.unsent = self.batch.len();
+                    connection.uncome = self.answers;
                 }
-                requests += load.depth;
-                connection.unsent = batch.len();
-                connection.uncome = answer * load.depth;
             }
         }
+        Ok(Done {
+            requests: requests as f64,
+            seconds: begun.elapsed().as_secs_f64(),
+        })
     }
-    Ok(Done {
-        requests: requests as f64,
-        seconds: begun.elapsed().as_secs_f64(),
-    })
 }
 
 fn send(connection: &mut Connection, batch: &[u8]) -> std::io::Result<()> {

@@ -1,18 +1,19 @@
-//! The load of a row: by wrk, or by [`generator`] where that is missing.
+//! The load of a row: by wrk, or by [`Generator`] where that is missing.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::ask::{Done, Load};
-use crate::{generator, process};
+use crate::generator::Generator;
+use crate::machine;
 
 /// Asks for so long; with everything on the second processor if the server has the first.
 pub fn run(load: &Load, addr: SocketAddr, time: Duration, alone: bool) -> Result<Done, String> {
     if wrk_is_there() {
         wrk(load, addr, time, alone)
     } else {
-        generator::run(load, addr, time)
+        Generator::connect(load, addr)?.run(time)
     }
 }
 
@@ -30,7 +31,7 @@ fn wrk(load: &Load, addr: SocketAddr, time: Duration, alone: bool) -> Result<Don
         .arg(format!("http://{addr}{}", load.path()))
         .stdin(Stdio::null());
     if alone {
-        process::pin_child(&mut command, 1);
+        machine::pin_child(&mut command, 1);
     }
     let output = command.output().map_err(|error| error.to_string());
     // A file that is left behind is overwritten by the next run.

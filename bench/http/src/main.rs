@@ -10,8 +10,10 @@
 mod ask;
 mod counted;
 mod crowd;
+mod figures;
 mod generator;
 mod load;
+mod machine;
 mod measure;
 mod process;
 mod rows;
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     if let [first, name, workers, addr] = &args[..]
         && first == "server"
     {
-        process::raise_descriptor_limit();
+        machine::raise_descriptor_limit();
         process::answer_questions();
         let (workers, addr) = (workers.parse(), addr.parse());
         servers::serve(name, workers.expect("a number"), addr.expect("an address"));

@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::Options;
 use crate::ask::{Ask, Load};
 use crate::crowd::Crowd;
-use crate::load;
 use crate::process::{self, Server};
 use crate::rows::{Kind, ROWS, Row, SERVERS, Sample};
 use crate::table::Results;
+use crate::{load, machine};
 
 /// Runs the chosen rows: in each round every server once, in turn, so that a slow minute of the machine hits all alike.
 pub fn measure(options: &Options) -> ExitCode {
-    let limit = process::raise_descriptor_limit();
+    let limit = machine::raise_descriptor_limit();
     let mut servers = Vec::new();
     for server in SERVERS {
         let chosen = |only: &Vec<String>| only.iter().any(|name| name == server);

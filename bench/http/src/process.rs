@@ -1,13 +1,13 @@
 //! Servers as processes: started, asked what they have used, ended.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::counted;
+use crate::machine::{self, Usage};
 
 /// A server in a process of its own, with the processes that it started.
 pub struct Server {
@@ -16,13 +16,6 @@ pub struct Server {
     lines: Option<BufReader<ChildStdout>>,
     pub addr: SocketAddr,
     folder: Option<PathBuf>,
-}
-
-/// What a server has used so far.
-#[derive(Clone, Copy)]
-pub struct Usage {
-    pub cpu_us: f64,
-    pub memory_kib: f64,
 }
 
 /// The servers that are programs of their own, and what they are called here.
@@ -77,7 +70,7 @@ fn go(name: &str) -> Result<PathBuf, String> {
 impl Server {
     /// Starts a server with so many workers; alone on the first processor if there is one of them.
     pub fn start(name: &str, workers: usize) -> Result<Server, String> {
-        let addr = free_addr();
+        let addr = machine::free_addr();
         let mut folder = None;
         let mut command = match name {
             "nginx" => {
@@ -111,7 +104,7 @@ impl Server {
             .stdout(if ours { Stdio::piped() } else { Stdio::null() })
             .stderr(Stdio::null());
         if workers == 1 {
-            pin_child(&mut command, 0);
+            machine::pin_child(&mut command, 0);
         }
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let lines = child.stdout.take().map(BufReader::new);
@@ -121,39 +114,13 @@ impl Server {
             addr,
             folder,
         };
-        server.wait_until_it_listens()?;
+        machine::wait_until_it_listens(&mut server.child, addr)?;
         Ok(server)
-    }
-
-    fn wait_until_it_listens(&mut self) -> Result<(), String> {
-        let begun = Instant::now();
-        while TcpStream::connect(self.addr).is_err() {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(format!("it ended with {status}"));
-            }
-            if begun.elapsed() > Duration::from_secs(20) {
-                return Err("it does not listen".to_owned());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
     }
 
     /// What it and the processes below it have used.
     pub fn usage(&self) -> Usage {
-        let mut sum = Usage {
-            cpu_us: 0.0,
-            memory_kib: 0.0,
-        };
-        for process in family(self.child.id()) {
-            // One that has ended meanwhile uses nothing.
-            let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            sum.cpu_us += ticks(&stat) * 10_000.0;
-            let memory = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))
-                .unwrap_or_default();
-            sum.memory_kib += pss(&memory);
-        }
-        sum
+        machine::usage(self.child.id())
     }
 
     /// Begins to count allocations, in a server of this program.
@@ -221,67 +188,6 @@ pub fn answer_questions() {
     });
 }
 
-fn free_addr() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound")
-}
-
-/// A process and its children; no server here has grandchildren.
-fn family(root: u32) -> Vec<u32> {
-    let mut all = vec![root];
-    let children = std::fs::read_to_string(format!("/proc/{root}/task/{root}/children"));
-    let children = children.unwrap_or_default();
-    all.extend(
-        children
-            .split_whitespace()
-            .filter_map(|id| id.parse::<u32>().ok()),
-    );
-    all
-}
-
-/// CPU time in hundredths of a second: fields 14 and 15, counted behind the name, which may have spaces.
-fn ticks(stat: &str) -> f64 {
-    let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
-    let fields = behind.split_whitespace().skip(11).take(2);
-    fields.filter_map(|field| field.parse::<f64>().ok()).sum()
-}
-
-/// Its share of memory that it may have in common with others.
-fn pss(rollup: &str) -> f64 {
-    let line = rollup.lines().find(|line| line.starts_with("Pss:"));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.and_then(|number| number.parse().ok()).unwrap_or(0.0)
-}
-
-/// Binds a process that is about to start, and all of its threads, to one processor.
-pub fn pin_child(command: &mut Command, cpu: usize) {
-    let pin = move || {
-        // SAFETY: an all-zero cpu_set_t is an empty set.
-        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-        // SAFETY: `cpu` is far below the set's size.
-        unsafe { libc::CPU_SET(cpu, &mut set) };
-        // SAFETY: the set lives through the call. A machine with one processor refuses, which is fine.
-        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
-        Ok(())
-    };
-    // SAFETY: nothing but one system call is made between fork and exec.
-    unsafe { command.pre_exec(pin) };
-}
-
-/// Lets this process have as many descriptors as it may.
-pub fn raise_descriptor_limit() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is ours to write.
-    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: `limit` is a valid rlimit.
-    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
-    limit.rlim_max
-}
-
 /// A folder with nginx's configuration.
 fn nginx_folder(addr: SocketAddr, workers: usize) -> std::io::Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("bench-http-nginx-{}", addr.port()));
@@ -295,6 +201,7 @@ error_log stderr crit;
 events {{ worker_connections 20000; }}
 http {{
     access_log off;
+    server_tokens off;
     keepalive_requests 1000000000;
     keepalive_timeout 75s;
     tcp_nodelay on;

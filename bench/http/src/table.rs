@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::figures::{median, spread};
 use crate::rows::{Kind, Row, SERVERS, Sample};
 
 /// Where the kept numbers stand.
@@ -13,23 +14,9 @@ const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/latest.json");
 #[derive(Default)]
 pub struct Results(BTreeMap<String, BTreeMap<String, Vec<Sample>>>);
 
-/// The median of a figure.
-fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
-    let mut values: Vec<f64> = samples.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => values[n / 2],
-        n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
-    }
-}
-
-/// The least and the greatest.
-fn spread(samples: &[Sample]) -> (f64, f64) {
-    let values = samples.iter().map(|sample| sample.value);
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
-    })
+/// The row's own figure.
+fn value(sample: &Sample) -> f64 {
+    sample.value
 }
 
 impl Results {
@@ -54,7 +41,7 @@ impl Results {
             let Some(samples) = servers.get(name) else {
                 continue;
             };
-            let (middle, (low, high)) = (median(samples, |sample| sample.value), spread(samples));
+            let (middle, (low, high)) = (median(samples, value), spread(samples, value));
             let mut line =
                 format!("  {name:<14}{middle:>12.digits$}  [{low:.digits$} .. {high:.digits$}]");
             if matches!(row.kind, Kind::Rate(..)) {
@@ -80,10 +67,10 @@ impl Results {
         for (row, servers) in &self.0 {
             let mut entry = Map::new();
             for (server, samples) in servers {
-                let (low, high) = spread(samples);
+                let (low, high) = spread(samples, value);
                 let allocations = samples.iter().find_map(|sample| sample.allocations);
-                let value = json!({
-                    "median": median(samples, |sample| sample.value),
+                let figures = json!({
+                    "median": median(samples, value),
                     "low": low,
                     "high": high,
                     "cpu_us": median(samples, |sample| sample.cpu_us),
@@ -92,7 +79,7 @@ impl Results {
                     "allocated_bytes": allocations.map(|(_, bytes)| bytes),
                     "rounds": samples.len(),
                 });
-                entry.insert(server.clone(), value);
+                entry.insert(server.clone(), figures);
             }
             kept.insert(row.clone(), Value::Object(entry));
         }
