@@ -34,5 +34,6 @@ func answer(ctx *fasthttp.RequestCtx) {
 }
 
 func main() {
-	log.Fatal(fasthttp.ListenAndServe(os.Args[1], answer))
+	server := fasthttp.Server{Handler: answer, NoDefaultServerHeader: true}
+	log.Fatal(server.ListenAndServe(os.Args[1]))
 }

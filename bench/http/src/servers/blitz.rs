@@ -36,7 +36,10 @@ pub fn serve(flavor: Flavor, workers: usize, addr: SocketAddr) {
             )
             .post("/echo", |mut request: Request| async move {
                 let body = std::mem::take(request.body_mut());
-                body.collect().await.map(|bytes| reply(request, bytes))
+                let kind = "application/octet-stream";
+                body.collect()
+                    .await
+                    .map(|bytes| typed(request, bytes, kind))
             });
         blitz_io::spawn(server.serve(router))
             .await

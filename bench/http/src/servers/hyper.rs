@@ -39,7 +39,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         (&Method::GET, "/") => typed(Bytes::from_static(super::HELLO.as_bytes()), "text/plain"),
         (&Method::GET, "/json") => typed(super::json().into(), "application/json"),
         (&Method::POST, "/echo") => match request.into_body().collect().await {
-            Ok(body) => Response::new(Full::new(body.to_bytes())),
+            Ok(body) => typed(body.to_bytes(), "application/octet-stream"),
             Err(_) => status(StatusCode::BAD_REQUEST),
         },
         _ => status(StatusCode::NOT_FOUND),

@@ -1,4 +1,5 @@
-//! may_minihttp: coroutines, and a server that does the least. It takes 16 fields and has no limit of time.
+//! may_minihttp: coroutines, and a server that does the least. It takes 16 fields, has no limit of time, and gives its name with
+//! every answer.
 
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 use std::io::{self, Read};
@@ -23,7 +24,9 @@ impl HttpService for Answers {
             ("POST", "/echo") => {
                 let mut body = Vec::new();
                 request.body().read_to_end(&mut body)?;
-                response.body_vec(body);
+                response
+                    .header("Content-Type: application/octet-stream")
+                    .body_vec(body);
             }
             _ => {
                 response.status_code(404, "Not Found");

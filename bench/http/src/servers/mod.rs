@@ -1,5 +1,6 @@
 //! The servers, each written as its users would: `GET /` the 13 bytes `Hello, World!`, `GET /json` an object that is made
-//! for each request, `POST /echo` the body back after all of it has come.
+//! for each request, `POST /echo` the body back after all of it has come. All answer with the same fields: the type, the length
+//! and the date; may_minihttp and nginx give their names too.
 
 mod actix;
 mod axum;

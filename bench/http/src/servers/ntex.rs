@@ -25,7 +25,11 @@ pub fn serve(workers: usize, addr: SocketAddr) {
                 )
                 .route(
                     "/echo",
-                    web::post().to(async |body: ntex::util::Bytes| HttpResponse::Ok().body(body)),
+                    web::post().to(async |body: ntex::util::Bytes| {
+                        HttpResponse::Ok()
+                            .content_type("application/octet-stream")
+                            .body(body)
+                    }),
                 )
         })
         .workers(workers)
