@@ -11,7 +11,7 @@
 //! beginning is measured, and memory is read while they are there.
 
 #[path = "../../http/src/ask.rs"]
-#[allow(dead_code)] // rows that only bench/http has
+#[allow(dead_code, reason = "rows that only bench/http has")]
 mod ask;
 mod builds;
 #[path = "../../http/src/figures.rs"]

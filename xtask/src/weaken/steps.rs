@@ -147,13 +147,13 @@ fn switch(now: &str, steps: &[&(usize, &Step)]) -> String {
 pub(super) fn switches() -> String {
     format!(
         "
-#[allow(dead_code)]
+#[allow(dead_code, reason = \"a crate that is built for another's steps has none\")]
 pub(crate) fn weaken_step() -> usize {{
     static STEP: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     *STEP.get_or_init(|| std::env::var(\"{SWITCH}\").map_or(usize::MAX, |step| step.parse().unwrap()))
 }}
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = \"there may be no step of an ordering\")]
 pub(crate) fn weaken_to(
     now: ::core::sync::atomic::Ordering,
     steps: &[(usize, ::core::sync::atomic::Ordering)],

@@ -4,7 +4,7 @@
 //! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser.
 
 #[path = "../ask.rs"]
-#[allow(dead_code)] // the other half is for those who send
+#[allow(dead_code, reason = "the other half is for those who send")]
 mod ask;
 
 use ask::{Ask, Load};
