@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use blitz_core::budget;
-use blitz_core::primitive::hint;
+use blitz_core::primitive::{hint, thread};
 use blitz_core::primitive::sync::atomic::AtomicBool;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
@@ -17,8 +17,11 @@ use crate::guard_traits::guard_traits;
 use crate::hold::{Exclusive, Value};
 use crate::waiters::{Wait, WaiterQueue};
 
-/// So often a thread looks for the lock before it sleeps: for longer than a short hold lasts, and shorter than a sleep.
-const SPINS: usize = 100;
+/// So often a thread doubles the time until its next look for the lock: the longer it looks away, the more the others get done
+/// without it.
+const DOUBLINGS: u32 = 4;
+/// So often it then lets other threads run, before it sleeps.
+const YIELDS: u32 = 8;
 
 /// Whether somebody holds the lock, and who waits for it.
 struct Lock {
@@ -147,11 +150,17 @@ impl<T: ?Sized> UnfairMutex<T> {
     pub fn blocking_lock(&self) -> UnfairMutexGuard<'_, T> {
         let what = "UnfairMutex::blocking_lock";
         assert_may_block(what);
-        for _ in 0..SPINS {
+        for look in 0..DOUBLINGS + YIELDS {
             if !self.lock.is_taken() && self.lock.try_take() {
                 return self.guard();
             }
-            hint::spin_loop();
+            if look < DOUBLINGS {
+                for _ in 0..1_u32 << look {
+                    hint::spin_loop();
+                }
+            } else {
+                thread::yield_now();
+            }
         }
         block_on(what, self.lock())
     }
