@@ -33,7 +33,7 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
   weaken [OPTIONS]         weakens each atomic ordering one step; a model has to fail
       --minutes N          stop after N minutes and keep what was found (default 60)
       --only TEXT,…        only orderings whose file path, or path:line, contains one of these
-      --fresh              forget the results that are kept
+      --fresh              ask again, whatever is kept
       --report             write docs/weaken.md from the kept results, run nothing
   patched                  a program with the README's patch line runs hyper on what was committed last
   kernels [NAME…] [-- FILTER…]

@@ -44,6 +44,18 @@ impl Written {
 /// # Errors
 /// When the program cannot be started.
 pub(crate) fn limited(command: &mut Command, limit: Duration) -> Result<(End, String), String> {
+    limited_until(command, limit, None)
+}
+
+/// The same; it has failed, and is killed, as soon as its output has `word`, if there is one.
+///
+/// # Errors
+/// When the program cannot be started.
+pub(crate) fn limited_until(
+    command: &mut Command,
+    limit: Duration,
+    word: Option<&str>,
+) -> Result<(End, String), String> {
     let name = format!("{:?}", command.get_program());
     let mut child = command
         .stdin(Stdio::null())
@@ -64,14 +76,18 @@ pub(crate) fn limited(command: &mut Command, limit: Duration) -> Result<(End, St
         {
             Some(status) if status.success() => break End::Passed,
             Some(_) => break End::Failed,
-            None if begun.elapsed() > limit => {
-                // It may have ended in between: then there is nothing to kill.
-                let _ = child.kill();
-                let _ = child.wait();
-                // Its own children may hold the pipes open: the readers are not waited for.
-                return Ok((End::TimedOut, out.text() + &err.text()));
+            None => {
+                let is_over = begun.elapsed() > limit;
+                if is_over || word.is_some_and(|word| out.text().contains(word)) {
+                    // It may have ended in between: then there is nothing to kill.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    // Its own children may hold the pipes open: the readers are not waited for.
+                    let end = if is_over { End::TimedOut } else { End::Failed };
+                    return Ok((end, out.text() + &err.text()));
+                }
+                std::thread::sleep(Duration::from_millis(20));
             }
-            None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
     for reader in readers.into_iter().flatten() {
@@ -152,6 +168,17 @@ mod tests {
         let (end, words) = limited(&mut command, Duration::from_secs(3)).expect("sh is there");
         assert_eq!(end, End::TimedOut);
         assert_eq!(words, "begun\n");
+    }
+
+    #[test]
+    fn a_child_that_says_the_word_is_waited_for_no_longer() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one FAILED; exec sleep 600"]);
+        let limit = Duration::from_secs(300);
+        let ended = limited_until(&mut command, limit, Some("FAILED"));
+        let (end, words) = ended.expect("sh is there");
+        assert_eq!(end, End::Failed);
+        assert_eq!(words, "one FAILED\n");
     }
 
     #[test]

@@ -32,10 +32,9 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
     let crates = loom::crates_with_models(root)?;
     let sources = hand_ordered(root, &crates)?;
     let allowed = Allowed::read(root)?;
-    let mut kept = if options.fresh {
-        Kept::empty(root)
-    } else {
-        Kept::read(root)?
+    let mut kept = match Kept::read(root) {
+        Err(_) if options.fresh => Kept::empty(root),
+        kept => kept?,
     };
     let all: Vec<(&Source, Step)> = sources
         .iter()
@@ -51,7 +50,8 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
         let wanted: Vec<_> = numbered
             .iter()
             .filter(|(_, (source, step))| {
-                options.wants(source, step) && kept.verdict(source, step).is_none()
+                options.wants(source, step)
+                    && (options.fresh || kept.verdict(source, step).is_none())
             })
             .collect();
         println!("weaken: {} of them are to be run", wanted.len());
@@ -267,7 +267,9 @@ impl<'a> Models<'a> {
             if let Some(step) = step {
                 command.env(SWITCH, step.to_string());
             }
-            let (end, output) = run::limited(&mut command, limit)?;
+            // With one that failed the question is answered; others may go on for long, or for ever.
+            let word = step.map(|_| "... FAILED");
+            let (end, output) = run::limited_until(&mut command, limit, word)?;
             counts.add(&output);
             match end {
                 End::Passed => {}
