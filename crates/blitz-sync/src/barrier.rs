@@ -1,11 +1,13 @@
 //! A point where tasks wait for each other.
 
 use std::fmt;
+use std::panic::Location;
 
 use blitz_core::primitive::sync::Mutex;
 
 use crate::called::called;
 use crate::notify::{Notified, Notify};
+use crate::spans::Resource;
 
 /// A point where a number of tasks wait until the last has come. It may be used again and again.
 ///
@@ -23,15 +25,19 @@ pub struct Barrier {
     /// How many of this round are here.
     arrived: Mutex<usize>,
     complete: Notify,
+    resource: Resource,
 }
 
 impl Barrier {
     /// A barrier for `n` tasks at a time; 0 is as 1: nobody waits.
+    #[track_caller]
     pub fn new(n: usize) -> Self {
+        let count = n.max(1);
         Self {
-            count: n.max(1),
+            count,
             arrived: Mutex::new(0),
             complete: Notify::new(),
+            resource: Resource::barrier(count, Location::caller()),
         }
     }
 
@@ -41,9 +47,11 @@ impl Barrier {
     /// Not safe: one who came counts, also if it does not wait until the end.
     #[track_caller]
     pub fn wait(&self) -> impl Future<Output = BarrierWaitResult> {
-        called!("Barrier::wait", async move {
+        let operation = self.resource.operation("Barrier::wait");
+        operation.around(called!("Barrier::wait", async move {
             match self.arrive() {
                 Arrival::Early(complete) => {
+                    self.resource.arrived();
                     complete.await;
                     BarrierWaitResult(false)
                 }
@@ -51,10 +59,11 @@ impl Barrier {
                     if others_wait {
                         self.complete.finish_call();
                     }
+                    self.resource.complete();
                     BarrierWaitResult(true)
                 }
             }
-        })
+        }))
     }
 
     /// Counts the caller. Whom a round's last one calls is decided under the lock, so that none of the next round is.

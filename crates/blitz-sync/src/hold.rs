@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use crate::holders::Noted;
-use crate::permits::Permits;
+use crate::permits::{InHand, Permits};
 
 /// A lock: it has permits.
 pub(crate) trait Guarded {
@@ -47,7 +47,9 @@ where
     /// The caller has taken `count` permits, for a guard of its task, which is noted so.
     #[inline]
     pub(crate) fn noted(lock: L, count: usize, noted: Noted) -> Self {
-        Self { lock, count, noted }
+        let hold = Self { lock, count, noted };
+        hold.lock.permits().spans().locked(count);
+        hold
     }
 
     #[inline]
@@ -62,6 +64,7 @@ where
         let permits = self.lock.permits();
         permits.keep(self.noted, 1);
         permits.release(rest);
+        permits.spans().downgraded();
     }
 }
 
@@ -85,7 +88,12 @@ where
     fn drop(&mut self) {
         let permits = self.lock.permits();
         permits.let_go(self.noted);
-        permits.release(self.count);
+        // Told of before the next may have them, who is told of after that.
+        let _in_hand = InHand {
+            permits,
+            count: self.count,
+        };
+        permits.spans().unlocked(self.count);
     }
 }
 

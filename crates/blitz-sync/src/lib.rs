@@ -30,6 +30,11 @@ mod semaphore;
 mod set_once;
 #[doc(hidden)]
 pub mod sleep;
+#[cfg(all(feature = "tracing", not(loom)))]
+mod spans;
+#[cfg(not(all(feature = "tracing", not(loom))))]
+#[path = "spans_off.rs"]
+mod spans;
 mod task_tracker;
 mod unfair;
 mod waiters;

@@ -18,6 +18,7 @@ use blitz_core::waiting::Site;
 
 use crate::blocking::block_on;
 use crate::called::{self, called};
+use crate::spans::{Operation, Resource};
 
 /// Where the channel stands, and who may touch which cell.
 ///
@@ -131,7 +132,9 @@ impl<T> Channel<T> {
 /// assert!(receiver.await.is_err());
 /// # });
 /// ```
+#[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    let resource = Resource::oneshot(Location::caller());
     let channel = Arc::new(Channel {
         word: Word(AtomicU8::new(0)),
         value: UnsafeCell::new(None),
@@ -140,9 +143,12 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     });
     let sender = Sender {
         channel: Some(Arc::clone(&channel)),
+        resource: resource.clone(),
     };
     let receiver = Receiver {
         channel: Some(channel),
+        operation: resource.operation("Receiver"),
+        resource,
     };
     (sender, receiver)
 }
@@ -151,6 +157,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 pub struct Sender<T> {
     /// Gone once the value was sent.
     channel: Option<Arc<Channel<T>>>,
+    resource: Resource,
 }
 
 impl<T> Sender<T> {
@@ -175,6 +182,7 @@ impl<T> Sender<T> {
             return value.map_or(Ok(()), Err);
         }
         channel.wake_receiver(before);
+        self.resource.sent();
         Ok(())
     }
 
@@ -259,6 +267,7 @@ impl<T> Drop for Sender<T> {
             let before = channel.word.set(GONE);
             channel.wake_receiver(before);
         }
+        self.resource.sender_goes();
     }
 }
 
@@ -270,6 +279,8 @@ impl<T> Drop for Sender<T> {
 pub struct Receiver<T> {
     /// Gone once the outcome was told.
     channel: Option<Arc<Channel<T>>>,
+    resource: Resource,
+    operation: Operation,
 }
 
 impl<T> Receiver<T> {
@@ -291,7 +302,7 @@ impl<T> Receiver<T> {
         match outcome(channel, channel.word.look()) {
             None => Err(TryRecvError::Empty),
             Some(outcome) => {
-                self.channel = None;
+                self.told(outcome.is_ok());
                 outcome.map_err(|_| TryRecvError::Closed)
             }
         }
@@ -347,6 +358,31 @@ impl<T> Future for Receiver<T> {
 
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = {
+            let _entered = self.operation.enter();
+            let polled = self.poll_outcome(cx);
+            self.operation.polled("poll_recv", polled.is_ready());
+            polled
+        };
+        if let Poll::Ready(outcome) = &polled {
+            self.told(outcome.is_ok());
+        }
+        polled
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The outcome is the caller's from here on.
+    fn told(&mut self, is_value: bool) {
+        self.channel = None;
+        if is_value {
+            self.resource.received();
+        }
+    }
+
+    #[inline]
+    #[track_caller]
+    fn poll_outcome(&self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
         let coop = ready!(budget::poll_proceed(cx));
         let Some(channel) = &self.channel else {
             panic!("a oneshot receiver was polled after it had told its outcome");
@@ -377,21 +413,20 @@ impl<T> Future for Receiver<T> {
             return Poll::Pending;
         };
         coop.made_progress();
-        self.channel = None;
         Poll::Ready(outcome)
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let Some(channel) = self.channel.take() else {
-            return;
-        };
-        close(&channel);
-        // A value that was sent and not received goes now, not when the sender's side does.
-        if channel.word.look() & VALUE != 0 {
-            drop(channel.take());
+        if let Some(channel) = self.channel.take() {
+            close(&channel);
+            // A value that was sent and not received goes now, not when the sender's side does.
+            if channel.word.look() & VALUE != 0 {
+                drop(channel.take());
+            }
         }
+        self.resource.receiver_goes();
     }
 }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -25,6 +26,7 @@ use blitz_core::wake::WakeBatch;
 use crate::acquire_error::{AcquireError, TryAcquireError};
 use crate::called;
 use crate::holders::{Holders, Noted};
+use crate::spans::{Spans, Told, Waiting};
 
 /// How many permits there are, and whether there is a line.
 ///
@@ -189,6 +191,7 @@ struct Place {
     /// What others see of it, while it is in the line and until its owner has seen the answer; as the waker is touched.
     record: UnsafeCell<Option<&'static Record>>,
     call: Call,
+    spans: Waiting,
     _pin: PhantomPinned,
 }
 
@@ -228,6 +231,7 @@ pub(crate) struct Permits {
     word: Word,
     line: Mutex<Line>,
     holders: Holders,
+    spans: Spans,
 }
 
 // SAFETY: the pointers in the line are followed under its lock, and lead to places that are `Send` and `Sync`.
@@ -266,6 +270,7 @@ impl Permits {
             word,
             line: Mutex::new(List::new()),
             holders: Holders::of(all),
+            spans: Spans::SILENT,
         }
     }
 
@@ -275,12 +280,25 @@ impl Permits {
             word: Word(AtomicUsize::new(count * ONE)),
             line: Mutex::new(List::new()),
             holders: Holders::of(Some(count)),
+            spans: Spans::SILENT,
         }
     }
 
     #[cfg(loom)]
     pub(crate) fn open(count: usize) -> Self {
         Self::new(count)
+    }
+
+    /// The same, told of as `spans` says.
+    #[inline]
+    pub(crate) fn told_of(mut self, spans: Spans) -> Self {
+        self.spans = spans;
+        self
+    }
+
+    #[inline]
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.spans
     }
 
     /// How many are free.
@@ -295,7 +313,20 @@ impl Permits {
     /// Takes `count` at once, or says why not.
     #[inline]
     pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
-        self.word.take(count)
+        self.word.take(count)?;
+        self.tell_taken(count);
+        Ok(())
+    }
+
+    /// The caller has taken `count`; should it be a panic to tell of that, they go back.
+    #[inline]
+    fn tell_taken(&self, count: usize) {
+        let in_hand = InHand {
+            permits: self,
+            count,
+        };
+        self.spans.taken(count);
+        mem::forget(in_hand);
     }
 
     /// A guard of this thread's task has got `count`, by a call at `at`.
@@ -348,7 +379,9 @@ impl Permits {
     /// Takes up to `count` for good. Answers how many that was.
     pub(crate) fn forget(&self, count: usize) -> usize {
         self.holders.open();
-        self.word.take_up_to(count)
+        let got = self.word.take_up_to(count);
+        self.spans.taken(got);
+        got
     }
 
     /// Waits for `count`.
@@ -364,6 +397,7 @@ impl Permits {
                 waker: UnsafeCell::new(None),
                 record: UnsafeCell::new(None),
                 call,
+                spans: self.spans.wait(count),
                 _pin: PhantomPinned,
             },
         }
@@ -379,7 +413,9 @@ impl Permits {
     #[inline]
     pub(crate) fn release(&self, count: usize) {
         if self.word.give(count) {
-            self.serve(self.line.lock());
+            self.serve(self.line.lock(), count);
+        } else {
+            self.spans.given(count);
         }
     }
 
@@ -388,22 +424,24 @@ impl Permits {
         self.holders.open();
         match self.word.give_checked(count) {
             None => return false,
-            Some(true) => self.serve(self.line.lock()),
-            Some(false) => {}
+            Some(true) => self.serve(self.line.lock(), count),
+            Some(false) => self.spans.given(count),
         }
         true
     }
 
-    /// Hands what is free to those in front, and wakes who has all it wants.
+    /// Hands what is free to those in front, `given` of which are new, and wakes who has all it wants.
     #[cold]
-    fn serve<'a>(&'a self, mut line: MutexGuard<'a, Line>) {
+    fn serve<'a>(&'a self, mut line: MutexGuard<'a, Line>, given: usize) {
         let mut wakers = WakeBatch::new();
+        let mut told = Told::new();
         while let Some(front) = line.front() {
             // SAFETY: it is in the line and we hold the lock, so its future has not gone.
             let place = unsafe { front.as_ref() };
             // ORDERING: Relaxed: it changes under this lock alone.
             let missing = place.missing.load(Relaxed);
             let got = self.word.take_up_to(missing);
+            told.push(&place.spans, got);
             if got < missing {
                 // ORDERING: Relaxed: as above.
                 place.missing.store(missing - got, Relaxed);
@@ -419,6 +457,8 @@ impl Permits {
         self.tell_front(&line);
         drop(line);
         wakers.wake_all();
+        self.spans.given(given);
+        told.tell(&self.spans);
     }
 
     /// The first in line, if there is one, is seen to wait for who is remembered. To be called whenever either changes.
@@ -469,6 +509,7 @@ impl Permits {
         let mut wakers = WakeBatch::new();
         let mut line = self.line.lock();
         self.word.close();
+        let mut given = 0;
         while let Some(front) = line.front() {
             // SAFETY: it is in the line and we hold the lock, so its future has not gone.
             let place = unsafe { front.as_ref() };
@@ -476,6 +517,7 @@ impl Permits {
             let in_hand = place.wanted - place.missing.load(Relaxed);
             self.dismiss(&mut line, front, TOLD, &mut wakers);
             self.word.give(in_hand);
+            given += in_hand;
             if wakers.is_full() {
                 drop(line);
                 wakers.wake_all();
@@ -484,11 +526,17 @@ impl Permits {
         }
         drop(line);
         wakers.wake_all();
+        self.spans.given(given);
     }
 
-    /// Stands in line, unless what is wanted turns up meanwhile.
+    /// Stands in line, which `step` then says, unless what is wanted turns up meanwhile.
     #[cold]
-    fn queue(&self, place: Pin<&Place>, waker: &Waker) -> Poll<Result<(), AcquireError>> {
+    fn queue(
+        &self,
+        place: Pin<&Place>,
+        step: &mut Step,
+        waker: &Waker,
+    ) -> Poll<Result<(), AcquireError>> {
         // Foreign code, so before the lock; and declared before it, so dropped after it.
         let mut kept = Some(waker.clone());
         let mut line = self.line.lock();
@@ -510,6 +558,9 @@ impl Permits {
                 // SAFETY: as above.
                 place.record.with_mut(|slot| unsafe { *slot = record });
                 line.push_back(NonNull::from(place.get_ref()));
+                *step = Step::InLine;
+                drop(line);
+                self.spans.taken(place.wanted - missing);
                 Poll::Pending
             }
         }
@@ -557,6 +608,22 @@ impl Permits {
         }
     }
 
+    /// The wait has its `answer`; should it be a panic to tell of that, what it got goes back.
+    #[inline]
+    fn end(&self, place: Pin<&Place>, step: &mut Step, answer: &Poll<Result<(), AcquireError>>) {
+        // Who was in line was told of by those who served it.
+        let is_new = mem::replace(step, Step::Done) == Step::Fresh;
+        let in_hand = matches!(answer, Poll::Ready(Ok(()))).then(|| InHand {
+            permits: self,
+            count: place.wanted,
+        });
+        if is_new && in_hand.is_some() {
+            self.spans.taken(place.wanted);
+        }
+        place.spans.polled(true);
+        mem::forget(in_hand);
+    }
+
     /// The future goes while it stands in line.
     #[cold]
     fn leave(&self, place: Pin<&Place>) {
@@ -586,8 +653,21 @@ impl Permits {
         place.strike();
         // Also with nothing in hand: those behind may want less than this one did.
         self.word.give(in_hand);
-        self.serve(line);
+        self.serve(line, in_hand);
         drop(waker);
+    }
+}
+
+/// Permits that were taken, given back on drop.
+pub(crate) struct InHand<'a> {
+    pub(crate) permits: &'a Permits,
+    pub(crate) count: usize,
+}
+
+impl Drop for InHand<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.permits.release(self.count);
     }
 }
 
@@ -659,18 +739,19 @@ impl Future for Wait<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let place = this.place.as_ref();
+        let _entered = place.spans.enter();
         // Without budget the task goes last, but not behind those who come to the line meanwhile. There its turn wakes it.
         if *this.step == Step::Fresh
             && this.permits.available() < place.wanted
             && !budget::has_remaining()
         {
-            let answer = this.permits.queue(place, cx.waker());
-            *this.step = if answer.is_pending() {
+            let answer = this.permits.queue(place, this.step, cx.waker());
+            if answer.is_pending() {
                 called::note(place.call.site, *this.permits, Some(place.call.at));
-                Step::InLine
+                place.spans.polled(false);
             } else {
-                Step::Done
-            };
+                this.permits.end(place, this.step, &answer);
+            }
             return answer;
         }
         let coop = ready!(budget::poll_proceed(cx));
@@ -678,18 +759,20 @@ impl Future for Wait<'_> {
             Step::Fresh => match this.permits.word.take(place.wanted) {
                 Ok(()) => Poll::Ready(Ok(())),
                 Err(TryAcquireError::Closed) => Poll::Ready(Err(AcquireError::closed())),
-                Err(TryAcquireError::NoPermits) => this.permits.queue(place, cx.waker()),
+                Err(TryAcquireError::NoPermits) => {
+                    this.permits.queue(place, this.step, cx.waker())
+                }
             },
             Step::InLine => this.permits.stay(place, cx.waker()),
             Step::Done => panic!("a wait for permits was polled after it was ready"),
         };
         if answer.is_pending() {
-            *this.step = Step::InLine;
             called::note(place.call.site, *this.permits, Some(place.call.at));
+            place.spans.polled(false);
             return Poll::Pending;
         }
-        *this.step = Step::Done;
         coop.made_progress();
+        this.permits.end(place, this.step, &answer);
         answer
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
+use std::panic::Location;
 use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::called::{call, called};
 use crate::cooperative::cooperative;
 use crate::permits::{self, Permits};
 use crate::sleep::within;
+use crate::spans::Spans;
 
 pub(super) type Shared<T> = Channel<T, Bounded>;
 
@@ -51,7 +53,7 @@ pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
         permits::MAX
     );
     let channel = Channel::new(Bounded {
-        permits: Permits::open(buffer),
+        permits: Permits::open(buffer).told_of(Spans::room(buffer, Location::caller())),
         max: buffer,
     });
     let sender = Sender {
@@ -95,7 +97,8 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
         let call = call!("mpsc::Sender::send");
-        async move {
+        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        operation.around(async move {
             match self.room(1, call).await {
                 Ok(()) => {
                     self.fill(value);
@@ -103,7 +106,7 @@ impl<T> Sender<T> {
                 }
                 Err(SendError(())) => Err(SendError(value)),
             }
-        }
+        })
     }
 
     /// Sends `value` if there is room, and nobody waits for it.
@@ -140,7 +143,9 @@ impl<T> Sender<T> {
         value: T,
         timeout: Duration,
     ) -> impl Future<Output = Result<(), SendTimeoutError<T>>> {
-        self.send_within(value, timeout, call!("mpsc::Sender::send_timeout"))
+        let call = call!("mpsc::Sender::send_timeout");
+        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        operation.around(self.send_within(value, timeout, call))
     }
 
     async fn send_within(
@@ -199,10 +204,11 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, SendError<()>>> {
         let call = call!("mpsc::Sender::reserve");
-        async move {
+        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        operation.around(async move {
             self.room(1, call).await?;
             Ok(Permit::new(&self.channel))
-        }
+        })
     }
 
     /// Waits for room for `count` values at once, and keeps it.
@@ -218,13 +224,14 @@ impl<T> Sender<T> {
         count: usize,
     ) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
         let call = call!("mpsc::Sender::reserve_many");
-        async move {
+        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        operation.around(async move {
             if count > self.max_capacity() {
                 return Err(SendError(()));
             }
             self.room(count, call).await?;
             Ok(PermitIterator::new(&self.channel, count))
-        }
+        })
     }
 
     /// Waits for room for one value, and keeps it in place of the sender.
@@ -237,10 +244,11 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
         let call = call!("mpsc::Sender::reserve_owned");
-        async move {
+        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        operation.around(async move {
             self.room(1, call).await?;
             Ok(OwnedPermit::new(self))
-        }
+        })
     }
 
     /// Takes room for one value, if there is some and nobody waits for it.
@@ -444,9 +452,10 @@ impl<T> Receiver<T> {
     /// Safe: a value leaves the channel in the poll that returns it.
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
-        called!("mpsc::Receiver::recv", async move {
+        let operation = self.receiving.operation("mpsc::Receiver::recv");
+        operation.around(called!("mpsc::Receiver::recv", async move {
             poll_fn(|cx| self.poll_recv(cx)).await
-        })
+        }))
     }
 
     /// Waits for values, and appends up to `limit` of them to `buffer`, without waiting for the channel to hold so many.
@@ -457,9 +466,10 @@ impl<T> Receiver<T> {
     /// Safe: values leave the channel in the poll that returns their number.
     #[track_caller]
     pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
-        called!("mpsc::Receiver::recv_many", async move {
+        let operation = self.receiving.operation("mpsc::Receiver::recv_many");
+        operation.around(called!("mpsc::Receiver::recv_many", async move {
             poll_fn(|cx| self.poll_recv_many(cx, buffer, limit)).await
-        })
+        }))
     }
 
     /// The next value, if it is there.

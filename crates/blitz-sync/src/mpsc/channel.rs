@@ -20,6 +20,7 @@ use super::list::{Found, Head, Tail, queue};
 use crate::called;
 use crate::notify::Notify;
 use crate::permits::Permits;
+use crate::spans::{Operation, Resource};
 
 /// How many values a channel takes.
 pub(super) trait Bound {
@@ -31,6 +32,8 @@ pub(super) trait Bound {
     fn close(&self);
     /// After [`close`](Self::close): nobody has room left to send into, and everything was taken.
     fn is_finished(&self) -> bool;
+    /// What tokio-console is told of.
+    fn resource(&self) -> &Resource;
 }
 
 /// So many and no more.
@@ -54,10 +57,17 @@ impl Bound for Bounded {
     fn is_finished(&self) -> bool {
         self.permits.is_closed() && self.permits.available() == self.max
     }
+
+    #[inline]
+    fn resource(&self) -> &Resource {
+        self.permits.spans().owner()
+    }
 }
 
 /// As many as come.
-pub(super) struct Unbounded;
+pub(super) struct Unbounded {
+    pub(super) resource: Resource,
+}
 
 impl Bound for Unbounded {
     const LIST_ENDS: bool = true;
@@ -69,6 +79,11 @@ impl Bound for Unbounded {
     fn is_finished(&self) -> bool {
         // The list itself says where a closed channel ends.
         false
+    }
+
+    #[inline]
+    fn resource(&self) -> &Resource {
+        &self.resource
     }
 }
 
@@ -269,6 +284,12 @@ impl<T, B: Bound> Receiving<T, B> {
 
     pub(super) fn channel(&self) -> &Channel<T, B> {
         &self.channel
+    }
+
+    /// The call of `source` on the receiver begins.
+    #[inline]
+    pub(super) fn operation(&self, source: &'static str) -> Operation {
+        self.channel.bound.resource().operation(source)
     }
 
     fn with_head<R>(&mut self, f: impl FnOnce(&mut Head<T>, &Tail<T>) -> R) -> R {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::Location;
 use std::task::{Context, Poll};
 
 use blitz_core::primitive::sync::Arc;
@@ -11,6 +12,7 @@ use super::error::{SendError, TryRecvError};
 use crate::blocking::block_on;
 use crate::called::called;
 use crate::cooperative::cooperative;
+use crate::spans::Resource;
 
 type Shared<T> = Channel<T, Unbounded>;
 
@@ -27,8 +29,11 @@ type Shared<T> = Channel<T, Unbounded>;
 /// assert_eq!(sender.send("too late").unwrap_err().0, "too late");
 /// # });
 /// ```
+#[track_caller]
 pub fn unbounded_channel<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
-    let channel = Channel::new(Unbounded);
+    let channel = Channel::new(Unbounded {
+        resource: Resource::mpsc(Location::caller()),
+    });
     let sender = UnboundedSender {
         channel: Arc::clone(&channel),
     };
@@ -184,9 +189,10 @@ impl<T> UnboundedReceiver<T> {
     /// Safe: a value leaves the channel in the poll that returns it.
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
-        called!("mpsc::UnboundedReceiver::recv", async move {
+        let operation = self.receiving.operation("mpsc::UnboundedReceiver::recv");
+        operation.around(called!("mpsc::UnboundedReceiver::recv", async move {
             poll_fn(|cx| self.poll_recv(cx)).await
-        })
+        }))
     }
 
     /// Waits for values, and appends up to `limit` of them to `buffer`, without waiting for the channel to hold so many.
@@ -197,9 +203,10 @@ impl<T> UnboundedReceiver<T> {
     /// Safe: values leave the channel in the poll that returns their number.
     #[track_caller]
     pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
-        called!("mpsc::UnboundedReceiver::recv_many", async move {
+        let operation = self.receiving.operation("mpsc::UnboundedReceiver::recv_many");
+        operation.around(called!("mpsc::UnboundedReceiver::recv_many", async move {
             poll_fn(|cx| self.poll_recv_many(cx, buffer, limit)).await
-        })
+        }))
     }
 
     /// The next value, if it is there.

@@ -12,6 +12,7 @@ use crate::blocking::block_on;
 use crate::called::call;
 use crate::hold::{Guarded, Value};
 use crate::permits::{Permits, never_closed};
+use crate::spans::Spans;
 
 pub use guard::{MappedMutexGuard, MutexGuard};
 pub use owned::{OwnedMappedMutexGuard, OwnedMutexGuard};
@@ -68,9 +69,10 @@ impl Error for TryLockError {}
 
 impl<T> Mutex<T> {
     /// A lock around `value`, free.
+    #[track_caller]
     pub fn new(value: T) -> Self {
         Self {
-            permits: Permits::new(1),
+            permits: Permits::new(1).told_of(Spans::mutex(Location::caller())),
             value: Value::new(value),
         }
     }
@@ -99,13 +101,14 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
         let call = call!("Mutex::lock");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             let wait = self.permits.acquire(1, call);
             if wait.await.is_err() {
                 never_closed();
             }
             MutexGuard::new(self, self.permits.note(1, call.at))
-        }
+        })
     }
 
     /// Waits for the lock, with a guard that keeps it alive instead of borrowing it.
@@ -115,13 +118,14 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
         let call = call!("Mutex::lock_owned");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             let wait = self.permits.acquire(1, call);
             if wait.await.is_err() {
                 never_closed();
             }
             OwnedMutexGuard::new(self)
-        }
+        })
     }
 
     /// Waits for the lock on a thread that runs no tasks.
@@ -183,12 +187,14 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 impl<T> From<T> for Mutex<T> {
+    #[track_caller]
     fn from(value: T) -> Self {
         Self::new(value)
     }
 }
 
 impl<T: Default> Default for Mutex<T> {
+    #[track_caller]
     fn default() -> Self {
         Self::new(T::default())
     }

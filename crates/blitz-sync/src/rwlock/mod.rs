@@ -14,6 +14,7 @@ use crate::called::call;
 use crate::hold::{Guarded, Value};
 use crate::mutex::TryLockError;
 use crate::permits::{Permits, never_closed};
+use crate::spans::Spans;
 
 pub use owned_read::OwnedRwLockReadGuard;
 pub use owned_write::{OwnedRwLockMappedWriteGuard, OwnedRwLockWriteGuard};
@@ -61,6 +62,7 @@ impl<T: ?Sized> Guarded for RwLock<T> {
 
 impl<T> RwLock<T> {
     /// A lock around `value`, free.
+    #[track_caller]
     pub fn new(value: T) -> Self {
         Self::with_max_readers(value, READERS_MAX)
     }
@@ -76,8 +78,9 @@ impl<T> RwLock<T> {
             max_reads <= READERS_MAX,
             "a RwLock may not be created with more than {READERS_MAX} readers"
         );
+        let all = max_reads as usize;
         Self {
-            permits: Permits::new(max_reads as usize),
+            permits: Permits::new(all).told_of(Spans::rwlock(all, Location::caller())),
             readers_max: max_reads,
             value: Value::new(value),
         }
@@ -122,13 +125,14 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
         let call = call!("RwLock::read");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             let wait = self.permits.acquire(1, call);
             if wait.await.is_err() {
                 never_closed();
             }
             RwLockReadGuard::new(self, self.permits.note(1, call.at))
-        }
+        })
     }
 
     /// Waits to share the value, with a guard that keeps the lock alive instead of borrowing it.
@@ -138,13 +142,14 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
         let call = call!("RwLock::read_owned");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             let wait = self.permits.acquire(1, call);
             if wait.await.is_err() {
                 never_closed();
             }
             OwnedRwLockReadGuard::new(self)
-        }
+        })
     }
 
     /// Waits to share the value, on a thread that runs no tasks.
@@ -184,14 +189,15 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
         let call = call!("RwLock::write");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             let all = self.readers_max as usize;
             let wait = self.permits.acquire(all, call);
             if wait.await.is_err() {
                 never_closed();
             }
             RwLockWriteGuard::new(self, self.permits.note(all, call.at))
-        }
+        })
     }
 
     /// Waits to have the value alone, with a guard that keeps the lock alive instead of borrowing it.
@@ -201,13 +207,14 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
         let call = call!("RwLock::write_owned");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             let wait = self.permits.acquire(self.readers_max as usize, call);
             if wait.await.is_err() {
                 never_closed();
             }
             OwnedRwLockWriteGuard::new(self)
-        }
+        })
     }
 
     /// Waits to have the value alone, on a thread that runs no tasks.
@@ -254,12 +261,14 @@ impl<T: ?Sized> RwLock<T> {
 }
 
 impl<T> From<T> for RwLock<T> {
+    #[track_caller]
     fn from(value: T) -> Self {
         Self::new(value)
     }
 }
 
 impl<T: Default> Default for RwLock<T> {
+    #[track_caller]
     fn default() -> Self {
         Self::new(T::default())
     }

@@ -11,6 +11,7 @@ use crate::acquire_error::{AcquireError, TryAcquireError};
 use crate::blocking::block_on;
 use crate::called::call;
 use crate::permits::{self, Permits};
+use crate::spans::Spans;
 
 pub use owned::OwnedSemaphorePermit;
 pub use permit::SemaphorePermit;
@@ -53,8 +54,9 @@ impl Semaphore {
             "a semaphore may not have more than MAX_PERMITS permits ({})",
             Self::MAX_PERMITS
         );
+        let spans = Spans::semaphore(permits, Location::caller());
         Self {
-            permits: Permits::new(permits),
+            permits: Permits::new(permits).told_of(spans),
         }
     }
 
@@ -106,11 +108,12 @@ impl Semaphore {
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let call = call!("Semaphore::acquire");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             self.permits.acquire(1, call).await?;
             let noted = self.permits.note(1, call.at);
             Ok(SemaphorePermit::new(self, 1, noted))
-        }
+        })
     }
 
     /// Waits for `count` permits at once.
@@ -136,11 +139,12 @@ impl Semaphore {
         count: u32,
     ) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
         let call = call!("Semaphore::acquire_many");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             self.permits.acquire(count as usize, call).await?;
             let noted = self.permits.note(count as usize, call.at);
             Ok(SemaphorePermit::new(self, count, noted))
-        }
+        })
     }
 
     /// Waits for a permit on a thread that runs no tasks.
@@ -199,10 +203,11 @@ impl Semaphore {
         self: Arc<Self>,
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
         let call = call!("Semaphore::acquire_owned");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             self.permits.acquire(1, call).await?;
             Ok(OwnedSemaphorePermit::new(self, 1))
-        }
+        })
     }
 
     /// Waits for `count` permits, which keep the semaphore alive instead of borrowing it.
@@ -218,10 +223,11 @@ impl Semaphore {
         count: u32,
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
         let call = call!("Semaphore::acquire_many_owned");
-        async move {
+        let operation = self.permits.spans().operation(call.site.what);
+        operation.around(async move {
             self.permits.acquire(count as usize, call).await?;
             Ok(OwnedSemaphorePermit::new(self, count))
-        }
+        })
     }
 
     /// Waits on a thread that runs no tasks for a permit, which keeps the semaphore alive instead of borrowing it.
