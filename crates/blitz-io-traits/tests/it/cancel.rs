@@ -3,13 +3,14 @@
 //! Each test takes a fresh scene, polls `n` times, drops the future and lets the same operation go on to its end, for every `n` up
 //! to the one at which it ends by itself. `by_single_polls` is the hardest schedule: every future gets one poll only.
 
-use std::io::SeekFrom;
+use std::io::{IoSlice, SeekFrom};
 
 use blitz_io_traits::{
     AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader, BufWriter, copy,
     copy_bidirectional_with_sizes, copy_buf, duplex, join,
 };
 
+use crate::async_methods::async_methods;
 use crate::script::{Drain, Plan, SlowFile, Source, Step, block_on, poll_once, poll_times};
 
 /// More polls than any scene here needs.
@@ -214,6 +215,137 @@ fn copy_buf_loses_nothing_and_copy_keeps_the_order() {
         assert!(sink.data.len() + source.data.len() <= TEXT.len());
         ended
     });
+}
+
+/// What is not safe to drop has moved a part that nobody knows; that part is the front, and the rest is there for the next.
+#[test]
+fn what_is_read_or_written_whole_keeps_the_order() {
+    at_every_await_point(|polls| {
+        let mut source = Source::new(TEXT, calm());
+        let mut buf = [0; 20];
+        let ended = poll_times(source.read_exact(&mut buf), polls).is_some();
+        let left = source.data.len();
+        assert!(TEXT.ends_with(&source.data) && (left == TEXT.len() - 20 || !ended));
+        let taken = TEXT.len() - left;
+        assert_eq!(buf[..taken], TEXT[..taken]);
+        ended
+    });
+    at_every_await_point(|polls| {
+        let mut sink = Drain::new(calm());
+        let ended = poll_times(sink.write_all(TEXT), polls).is_some();
+        assert!(TEXT.starts_with(&sink.data) && (sink.data.len() == TEXT.len() || !ended));
+        ended
+    });
+    at_every_await_point(|polls| {
+        let mut source = Source::new(TEXT, calm());
+        let ended = poll_times(source.read_u64(), polls).is_some();
+        assert!(TEXT.ends_with(&source.data) && TEXT.len() - source.data.len() <= 8);
+        let mut sink = Drain::new(calm());
+        let number = u64::from_be_bytes(*b"one two ");
+        let written = poll_times(sink.write_u64(number), polls).is_some();
+        assert!(b"one two ".starts_with(&*sink.data));
+        ended && written
+    });
+}
+
+/// What moves something once has moved nothing if it is dropped.
+#[test]
+fn what_moves_a_piece_at_a_time_loses_nothing() {
+    at_every_await_point(|polls| {
+        let mut source = Source::new(TEXT, calm());
+        let mut sink = Drain::new(calm());
+        let (mut ended, mut rest) = (true, TEXT);
+        let mut all = Vec::new();
+        while !source.data.is_empty() {
+            let mut piece = Vec::with_capacity(4);
+            if poll_times(source.read_buf(&mut piece), polls).is_none() {
+                ended = false;
+                block_on(source.read_buf(&mut piece)).unwrap();
+            }
+            all.extend_from_slice(&piece);
+        }
+        assert_eq!(all, TEXT);
+        while !rest.is_empty() {
+            let slices = [IoSlice::new(&rest[..1]), IoSlice::new(&rest[1..])];
+            let n = match poll_times(sink.write_vectored(&slices), polls) {
+                Some(n) => n.unwrap(),
+                None => {
+                    ended = false;
+                    let mut left = rest;
+                    block_on(sink.write_buf(&mut left)).unwrap()
+                }
+            };
+            rest = &rest[n..];
+        }
+        assert_eq!(sink.data, TEXT);
+        ended && polls > 3
+    });
+    at_every_await_point(|polls| {
+        let mut source = BufReader::with_capacity(4, Source::new(TEXT, calm()));
+        let (mut all, mut ended) = (Vec::new(), true);
+        loop {
+            if poll_times(source.fill_buf(), polls).is_none() {
+                ended = false;
+            }
+            let part = block_on(source.fill_buf()).unwrap().to_vec();
+            if part.is_empty() {
+                break;
+            }
+            source.consume(part.len());
+            all.extend_from_slice(&part);
+        }
+        assert_eq!(all, TEXT);
+        ended && polls > 3
+    });
+}
+
+/// Each future that this crate gives, and a method that makes one: all are dropped above.
+#[test]
+fn every_future_is_dropped_above() {
+    const FUTURES: &[(&str, &str)] = &[
+        ("FillBuf", "fill_buf"),
+        ("Read", "read"),
+        ("ReadBufTo", "read_buf"),
+        ("ReadExact", "read_exact"),
+        ("ReadLine", "read_line"),
+        ("ReadNumber", "read_u64"),
+        ("ReadToEnd", "read_to_end"),
+        ("ReadToString", "read_to_string"),
+        ("ReadUntil", "read_until"),
+        ("Seek", "seek"),
+        ("Write", "write"),
+        ("WriteAll", "write_all"),
+        ("WriteAllBuf", "write_all_buf"),
+        ("WriteBuf", "write_buf"),
+        ("WriteNumber", "write_u64"),
+        ("WriteVectored", "write_vectored"),
+        ("copy", "copy"),
+        ("copy_bidirectional", "copy_bidirectional_with_sizes"),
+        (
+            "copy_bidirectional_with_sizes",
+            "copy_bidirectional_with_sizes",
+        ),
+        ("copy_buf", "copy_buf"),
+        ("next_line", "next_line"),
+        ("next_segment", "next_segment"),
+        // It hands on the polls of another.
+        ("Located", "poll_times"),
+    ];
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    if !root.is_dir() {
+        eprintln!("skipped: the source is not on this machine");
+        return;
+    }
+    let found = async_methods(&root);
+    for method in &found {
+        let name = method.split(' ').next_back().unwrap_or_default();
+        let by = FUTURES.iter().find(|(future, _)| *future == name);
+        let Some((_, by)) = by else {
+            panic!("`{method}` is dropped in no test here");
+        };
+        assert!(include_str!("cancel.rs").contains(&format!("{by}(")), "{by}");
+    }
+    assert!(found.len() >= FUTURES.len(), "{found:?}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! Properties hold for any plan, `cancel` drops each future at each await point, `regressions` holds one test for each
 //! fault known from other libraries.
 
+#[path = "../../../blitz-sync/tests/it/async_methods.rs"]
+mod async_methods;
 mod auto_traits;
 mod cancel;
 mod compat;

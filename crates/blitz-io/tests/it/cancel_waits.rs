@@ -8,13 +8,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt, stdin};
+use blitz_io::net;
 use blitz_io::process::Command;
+use blitz_io::signal::ctrl_c;
 use blitz_io::signal::unix::{SignalKind, signal};
 use blitz_io::sync::{mpsc, oneshot};
 use blitz_io::task::{self, JoinSet};
 use blitz_io::time::{self, Instant};
 
 use crate::child;
+use crate::fs_cancel::at_each_poll;
 use crate::harness::{Flavor, GUARD, each_case, on_every, run, within};
 use crate::net_cancel::Polls;
 
@@ -83,6 +86,50 @@ fn a_dropped_wait_for_a_child_loses_no_status() {
     });
 }
 
+/// Who is told to end has ended, whoever waited for that; and a call that runs a child and was dropped takes the child with it.
+#[test]
+fn a_dropped_kill_or_output_leaves_no_child_behind() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let mut polls = Glances(0);
+            for _ in 0..ROUNDS {
+                let mut child = Command::new("cat")
+                    .stdin(Stdio::piped())
+                    .kill_on_drop(true)
+                    .spawn()
+                    .unwrap();
+                until_some!(polls, child.kill()).unwrap();
+                let status = child.try_wait().unwrap().expect("it has ended");
+                assert!(!status.success());
+            }
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "echo out; echo err >&2; exit 3"]);
+            shell.kill_on_drop(true).stdout(Stdio::null());
+            shell.stderr(Stdio::null());
+            let status = at_each_poll(async || shell.status().await).await;
+            assert_eq!(status.unwrap().code(), Some(3));
+            let output = at_each_poll(async || shell.output().await).await.unwrap();
+            assert_eq!(output.status.code(), Some(3));
+        });
+    });
+}
+
+/// A look-up that was dropped disturbs no later one.
+#[test]
+fn a_dropped_look_up_disturbs_no_other() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let found = at_each_poll(async || net::resolve("localhost").await).await;
+            assert!(!found.unwrap().is_empty());
+            let within = async || net::resolve_within("localhost", GUARD).await;
+            assert!(!at_each_poll(within).await.unwrap().is_empty());
+            let look_up = async || net::lookup_host("localhost:7").await.map(Vec::from_iter);
+            let found = at_each_poll(look_up).await.unwrap();
+            assert!(!found.is_empty() && found.iter().all(|addr| addr.port() == 7));
+        });
+    });
+}
+
 /// Each task's output is given once, whenever the wait for the next was dropped.
 #[test]
 fn a_dropped_wait_for_the_next_task_loses_none() {
@@ -108,8 +155,8 @@ fn a_dropped_wait_for_the_next_task_loses_none() {
                     seen.push(next.expect("there are more").unwrap());
                 }
             }
-            while let Some(next) = until_some!(polls, set.join_next()) {
-                seen.push(next.unwrap());
+            while let Some(next) = until_some!(polls, set.join_next_with_id()) {
+                seen.push(next.unwrap().1);
             }
             seen.sort_unstable();
             assert_eq!(seen, Vec::from_iter(0..ROUNDS));
@@ -215,6 +262,18 @@ fn signals_to_this_process() {
             for _ in 0..ROUNDS {
                 assert!(polls.give(usr1.recv()).await.is_none(), "each came once");
             }
+            for _ in 0..ROUNDS {
+                assert!(polls.give(ctrl_c()).await.is_none(), "nobody pressed it");
+            }
+            // Others that are dropped do not hear it in its place.
+            let mut waits = pin!(ctrl_c());
+            assert!(poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_pending())).await);
+            let kill = Command::new("kill")
+                .args(["-INT", &std::process::id().to_string()])
+                .status();
+            assert!(kill.await.unwrap().success());
+            let _ = polls.give(ctrl_c()).await;
+            waits.await.unwrap();
         });
     });
 }

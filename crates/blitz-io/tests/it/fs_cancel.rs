@@ -31,7 +31,7 @@ async fn for_polls<F: Future>(future: F, polls: usize) -> Option<F::Output> {
 }
 
 /// Calls `call` again and again, given up after one poll, after two, and so on, until it ends by itself.
-async fn at_each_poll<T>(mut call: impl AsyncFnMut() -> T) -> T {
+pub(crate) async fn at_each_poll<T>(mut call: impl AsyncFnMut() -> T) -> T {
     for polls in 1..10_000 {
         if let Some(output) = for_polls(call(), polls).await {
             return output;
@@ -138,7 +138,8 @@ async fn all_are_given_up(dir: &Path) {
     let count = at_each_poll(async || {
         let mut entries = fs::read_dir(dir).await.unwrap();
         let mut count = 0;
-        while entries.next_entry().await.unwrap().is_some() {
+        while let Some(entry) = entries.next_entry().await.unwrap() {
+            entry.file_type().await.unwrap();
             count += 1;
         }
         count
@@ -171,6 +172,10 @@ async fn all_are_given_up(dir: &Path) {
         .await
         .unwrap();
     at_each_poll(async || file.set_modified(std::time::SystemTime::now()).await)
+        .await
+        .unwrap();
+    let times = std::fs::FileTimes::new().set_modified(std::time::SystemTime::now());
+    at_each_poll(async || file.set_times(times).await)
         .await
         .unwrap();
     at_each_poll(async || file.try_clone().await).await.unwrap();
@@ -210,6 +215,9 @@ async fn all_are_given_up(dir: &Path) {
         .await
         .unwrap();
     at_each_poll(async || whole.load().await).await.unwrap();
+    at_each_poll(async || whole.advise(Advice::WillNeed).await)
+        .await
+        .unwrap();
     assert!(is_whole(&whole));
     drop(whole);
     // SAFETY: as above.
@@ -217,12 +225,21 @@ async fn all_are_given_up(dir: &Path) {
         .await
         .unwrap();
     at_each_poll(async || whole.flush().await).await.unwrap();
+    at_each_poll(async || whole.flush_range(1, 5000).await)
+        .await
+        .unwrap();
     drop(whole);
     assert!(is_whole(
         &at_each_poll(async || MmapMut::copy_of(&file).await)
             .await
             .unwrap()
     ));
+
+    // SAFETY: as above.
+    let part = at_each_poll(async || unsafe { Mmap::map_range(&file, 1, 5000) }.await)
+        .await
+        .unwrap();
+    assert!(part[..] == bytes[1..5001]);
 
     // Streams: what a dropped future took is the file's, and comes next.
     let mut file = file;

@@ -2,8 +2,11 @@
 
 mod as_on_tokio;
 mod async_fd;
+#[path = "../../../blitz-sync/tests/it/async_methods.rs"]
+mod async_methods;
 mod auto_traits;
 mod builder;
+mod cancel_list;
 #[cfg(unix)]
 mod cancel_waits;
 mod child;

@@ -5,7 +5,6 @@
 //! test reads the crate's source, and fails if a method is not in the table.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -13,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
 
+use crate::async_methods::async_methods;
 use crate::cancel_channels::{CHANNELS, ELSEWHERE};
 use crate::cancel_table::TABLE;
 use crate::harness::{Count, poll_counted};
@@ -248,63 +248,6 @@ fn nothing_is_lost_wherever_a_wait_is_dropped_beside_another_thread() {
     }
 }
 
-/// The async methods that the source has: `file method`.
-fn methods(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
-    let mut entries: Vec<_> = fs::read_dir(folder)
-        .expect("the source is there")
-        .map(|entry| entry.expect("it can be read").path())
-        .collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            if path.file_name().is_some_and(|name| name != "tests") {
-                methods(&path, root, found);
-            }
-            continue;
-        }
-        let text = fs::read_to_string(&path).expect("it can be read");
-        let file = path.strip_prefix(root).expect("below the root");
-        let file = file.with_extension("").display().to_string();
-        let file = file.replace('\\', "/").replace("/mod", "");
-        for (at, _) in text.match_indices("pub ") {
-            let rest = &text[at + 4..];
-            let head = rest.split(['{', ';']).next().unwrap_or_default();
-            let (is_async, head) = match head.strip_prefix("async ") {
-                Some(head) => (true, head),
-                None => (false, head),
-            };
-            let Some(head) = head.strip_prefix("fn ") else {
-                continue;
-            };
-            let name = head.split(['(', '<']).next().unwrap_or_default();
-            // Futures with a name: their types say so.
-            let returns = head.rsplit("->").next().unwrap_or_default().trim();
-            let is_named = [
-                "Notified",
-                "OwnedNotified",
-                "WaitIf",
-                "TrackedFuture",
-                "TaskTrackerWait",
-                "WaitForCancellation",
-            ]
-            .iter()
-            .any(|future| returns.starts_with(future));
-            if is_async || is_named || head.contains("-> impl Future") {
-                found.insert(format!("{file} {name}"));
-            }
-        }
-        // What is awaited itself.
-        for line in text.lines().filter(|line| line.starts_with("impl")) {
-            if let Some((_, of)) = line.split_once(" Future for ") {
-                let name: String = of.chars().take_while(|c| c.is_alphanumeric()).collect();
-                if text.contains(&format!("pub struct {name}")) {
-                    found.insert(format!("{file} {name}"));
-                }
-            }
-        }
-    }
-}
-
 #[test]
 fn every_async_method_is_in_the_table() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -312,8 +255,7 @@ fn every_async_method_is_in_the_table() {
         eprintln!("skipped: the source is not on this machine");
         return;
     }
-    let mut found = BTreeSet::new();
-    methods(&root, &root, &mut found);
+    let found = async_methods(&root);
     assert!(found.contains("mutex lock") && found.contains("oneshot Receiver"));
     let listed: BTreeSet<String> = TABLE
         .iter()

@@ -1,6 +1,7 @@
 //! The public API, under an executor of another family and on plain threads.
 
 mod allocations;
+mod async_methods;
 mod broadcast;
 mod cancel_channels;
 mod cancel_everywhere;

@@ -110,11 +110,17 @@ fn unix_accept_loses_no_connection() {
         let path = folder.path().join("listener");
         run(runtime, async {
             let listener = UnixListener::bind(&path).unwrap();
+            let addr = listener.local_addr().unwrap();
             let task = blitz_io::spawn(async move {
                 let mut polls = Polls::new();
                 for number in 0..TOTAL {
                     let mut stream = loop {
-                        if let Some(stream) = polls.give(UnixStream::connect(&path)).await {
+                        let stream = if number % 2 == 0 {
+                            polls.give(UnixStream::connect(&path)).await
+                        } else {
+                            polls.give(UnixStream::connect_addr(&addr)).await
+                        };
+                        if let Some(stream) = stream {
                             break stream.unwrap();
                         }
                     };

@@ -3,6 +3,7 @@
 use std::io::IoSliceMut;
 use std::sync::Arc;
 
+use blitz_io::io::Interest;
 use blitz_io::net::UdpSocket;
 use blitz_io::net::udp::Datagram;
 use blitz_io::sync::Semaphore;
@@ -130,6 +131,36 @@ fn udp_into_a_buffer_that_grows() {
 }
 
 #[test]
+fn udp_into_a_buffer_that_grows_without_the_sender() {
+    on_every(|runtime| {
+        survives!(runtime: pair().await;
+        |sender, bytes| sender.async_io(Interest::WRITABLE, || sender.try_send(&bytes));
+        |receiver, _buffer| {
+            let mut grows = Vec::with_capacity(64);
+            let len = receiver.recv_buf(&mut grows).await.unwrap();
+            assert_eq!(len, grows.len());
+            vec![number(&grows)]
+        });
+    });
+}
+
+#[test]
+fn udp_whose_sender_is_looked_at_first() {
+    on_every(|runtime| {
+        survives!(runtime: pair().await;
+        |sender, bytes| sender.send(&bytes);
+        |receiver, buffer| {
+            let from = receiver.peek_sender().await.unwrap();
+            let (len, again) = receiver.peek_from(buffer).await.unwrap();
+            let seen = number(&buffer[..len]);
+            assert_eq!((from, again), (receiver.peer_addr().unwrap(), from));
+            assert_eq!(receiver.try_recv(buffer).unwrap(), len);
+            vec![seen]
+        });
+    });
+}
+
+#[test]
 fn udp_by_readiness() {
     on_every(|runtime| {
         survives!(runtime: pair().await;
@@ -138,7 +169,7 @@ fn udp_by_readiness() {
             sender.try_send(&bytes)
         };
         |receiver, buffer| {
-            receiver.readable().await.unwrap();
+            receiver.ready(Interest::READABLE).await.unwrap();
             match receiver.try_recv(buffer) {
                 Ok(len) => vec![number(&buffer[..len])],
                 Err(error) => {

@@ -5,7 +5,10 @@
 
 mod connections;
 mod datagrams;
+#[cfg(unix)]
+mod descriptors;
 mod streams;
+mod transfers;
 
 use std::future::poll_fn;
 use std::pin::pin;

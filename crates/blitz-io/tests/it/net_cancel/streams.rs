@@ -1,6 +1,6 @@
 //! Bytes: sockets, pipes, a child's standard streams.
 
-use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use blitz_io::net::{TcpListener, TcpStream};
 
 use super::{Polls, byte_at};
@@ -44,7 +44,7 @@ async fn reads(mut reader: impl AsyncRead + Unpin) {
     assert_eq!(place, TOTAL);
 }
 
-async fn tcp_pair() -> (TcpStream, TcpStream) {
+pub(super) async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (client, server) = blitz_io::join!(TcpStream::connect(addr), listener.accept());
@@ -94,9 +94,14 @@ fn tcp_by_every_kind_of_read() {
             let (mut place, mut buffer, mut turn) = (0, vec![0; 10_000], 0);
             while place < TOTAL {
                 turn += 1;
-                let bytes = match turn % 3 {
+                let bytes = match turn % 4 {
                     0 => {
-                        if polls.give(server.readable()).await.is_none() {
+                        let is_ready = if place % 2 == 0 {
+                            polls.give(server.readable()).await.is_some()
+                        } else {
+                            polls.give(server.ready(Interest::READABLE)).await.is_some()
+                        };
+                        if !is_ready {
                             continue;
                         }
                         match server.try_read(&mut buffer) {
@@ -117,6 +122,13 @@ fn tcp_by_every_kind_of_read() {
                         let read = server.try_read(&mut buffer[..len]).unwrap();
                         assert_eq!(seen[..read], buffer[..read]);
                         buffer[..read].to_vec()
+                    }
+                    2 => {
+                        let read = || server.try_read(&mut buffer);
+                        match polls.give(server.async_io(Interest::READABLE, read)).await {
+                            Some(len) => buffer[..len.unwrap()].to_vec(),
+                            None => continue,
+                        }
                     }
                     _ => match polls.give(server.recv_lease()).await {
                         Some(view) => view.unwrap().to_vec(),
@@ -219,7 +231,13 @@ fn pipe_by_readiness() {
             });
             let (mut polls, mut place, mut buffer) = (Polls::new(), 0, [0; 3001]);
             loop {
-                if polls.give(receiver.readable()).await.is_none() {
+                let is_ready = if place % 2 == 0 {
+                    polls.give(receiver.readable()).await.is_some()
+                } else {
+                    let ready = polls.give(receiver.ready(Interest::READABLE)).await;
+                    ready.is_some()
+                };
+                if !is_ready {
                     continue;
                 }
                 match receiver.try_read(&mut buffer) {

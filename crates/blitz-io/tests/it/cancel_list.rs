@@ -1,0 +1,122 @@
+//! Every async method of this crate is dropped at its polls in a test: whoever adds one is told to write that.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::async_methods::async_methods;
+
+/// The tests that drop what they wait for at any of its polls.
+const DROPS: &[&str] = &[
+    include_str!("net_cancel/connections.rs"),
+    include_str!("net_cancel/datagrams.rs"),
+    include_str!("net_cancel/descriptors.rs"),
+    include_str!("net_cancel/streams.rs"),
+    include_str!("net_cancel/transfers.rs"),
+    include_str!("fs_cancel.rs"),
+    include_str!("cancel_waits.rs"),
+    include_str!("pool/cancel.rs"),
+    include_str!("cpu/rows.rs"),
+    include_str!("stream/wrappers.rs"),
+];
+
+/// What is dropped under another name, or has nothing to lose.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("cpu/compute Caught", "cpu::calls: storms of cancellations"),
+    ("cpu/compute Compute", "cpu::calls: storms of cancellations"),
+    (
+        "cpu/parallel_map ParallelMap",
+        "cpu::rows: `parallel_map`, dropped",
+    ),
+    ("net/addr Resolving", "the future of `resolve` and its kin"),
+    (
+        "pool/lease revoked",
+        "awaits a `CancellationToken`: blitz-sync's table",
+    ),
+    (
+        "runtime/dump/by_hand Root",
+        "hands on the polls of another future",
+    ),
+    ("runtime/dump/collect dump", "asks, and takes nothing"),
+    (
+        "stream/futures Collect",
+        "what was collected goes with it, as documented",
+    ),
+    (
+        "stream/futures Fold",
+        "what was folded goes with it, as documented",
+    ),
+    (
+        "stream/futures Next",
+        "stream::wrappers: `next`, dropped; it holds nothing",
+    ),
+    ("stream/futures Peek", "as `Next`"),
+    ("stream/futures TryNext", "as `Next`"),
+    (
+        "stream/map next_many",
+        "takes only what it gives, in the same poll",
+    ),
+    ("task/coop Coop", "hands on the polls of another future"),
+    (
+        "task/coop Unconstrained",
+        "hands on the polls of another future",
+    ),
+    ("task/coop consume_budget", "takes nothing"),
+    (
+        "task/local_key TaskLocalFuture",
+        "hands on the polls of another future",
+    ),
+    (
+        "task/local_set LocalSet",
+        "its tasks stay in it until it is dropped itself",
+    ),
+    (
+        "task/local_set run_until",
+        "the tasks stay in the set; the future is the caller's",
+    ),
+    (
+        "task/scope scope",
+        "task: a dropped scope aborts its tasks, as documented",
+    ),
+    ("time/clock advance", "moves the clock in its first poll"),
+    ("time/sleep Sleep", "cancel_waits: `sleep_until`, dropped"),
+    ("time/timeout Timeout", "cancel_waits: `timeout`, dropped"),
+];
+
+/// Whether one of the tests calls `name`.
+fn is_dropped(name: &str) -> bool {
+    let is_call = |text: &str, at: usize| {
+        let before = text[..at].chars().next_back().unwrap_or(' ');
+        let after = &text[at + name.len()..];
+        !before.is_alphanumeric()
+            && before != '_'
+            && (after.starts_with('(') || after.starts_with("::<"))
+    };
+    DROPS
+        .iter()
+        .any(|text| text.match_indices(name).any(|(at, _)| is_call(text, at)))
+}
+
+#[test]
+fn every_async_method_is_dropped_at_its_polls() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    if !root.is_dir() {
+        eprintln!("skipped: the source is not on this machine");
+        return;
+    }
+    let found = async_methods(&root);
+    assert!(found.contains("fs/read_dir next_entry") && found.contains("process/child wait"));
+    let elsewhere: BTreeSet<String> = ELSEWHERE
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    let missing: Vec<_> = found
+        .difference(&elsewhere)
+        .filter(|method| !is_dropped(method.split(' ').next_back().unwrap_or_default()))
+        .collect();
+    assert!(missing.is_empty(), "in no test that drops it: {missing:?}");
+    let gone: Vec<_> = elsewhere.difference(&found).collect();
+    assert!(
+        gone.is_empty(),
+        "in the list, and not in the source: {gone:?}"
+    );
+}
