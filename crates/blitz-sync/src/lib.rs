@@ -25,6 +25,7 @@ mod notify;
 mod once_cell;
 pub mod oneshot;
 mod permits;
+mod place;
 mod rwlock;
 mod semaphore;
 mod set_once;

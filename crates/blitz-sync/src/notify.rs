@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomPinned;
 use std::ops::Deref;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
@@ -10,8 +9,6 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use blitz_core::list::{Links, List, Node};
-use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicU8, AtomicUsize};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
@@ -19,6 +16,7 @@ use blitz_core::waiting::Site;
 use blitz_core::wake::WakeBatch;
 
 use crate::called;
+use crate::place;
 
 /// Whether a notification lies ready, whether somebody waits, and how often all were notified.
 ///
@@ -161,47 +159,17 @@ const BY_FIRST: u8 = 1;
 const BY_LAST: u8 = 2;
 const WITH_ALL: u8 = 3;
 
-/// One who waits. Its waker belongs to whoever holds the lock, while it is in the line; to its owner else.
-struct Place {
-    links: Links<Place>,
+/// What the line knows of one who waits.
+struct Note {
     /// How many calls had been made when its future was.
     seen_calls: usize,
     answer: AtomicU8,
-    waker: UnsafeCell<Option<Waker>>,
-    _pin: PhantomPinned,
 }
 
-// SAFETY: the waker is touched under the lock of the line, or by the owner while the place is in no line.
-unsafe impl Send for Place {}
-// SAFETY: as above; the rest is atomic or the list's.
-unsafe impl Sync for Place {}
-
-/// The line's places, which lie in the futures that wait.
-struct InLine;
-
-// SAFETY: a place is pinned in its future, which leaves the line before it goes; `links` is always the same field.
-unsafe impl Node for InLine {
-    type Handle = NonNull<Place>;
-    type Target = Place;
-
-    fn into_raw(handle: NonNull<Place>) -> NonNull<Place> {
-        handle
-    }
-
-    unsafe fn from_raw(node: NonNull<Place>) -> NonNull<Place> {
-        node
-    }
-
-    unsafe fn links(node: NonNull<Place>) -> NonNull<Links<Place>> {
-        // SAFETY: the node is valid, as the caller says.
-        let links = unsafe { &raw mut (*node.as_ptr()).links };
-        // SAFETY: the address of a field of a valid node.
-        unsafe { NonNull::new_unchecked(links) }
-    }
-}
+type Place = place::Place<Note>;
 
 /// Those who wait, in the order they came: so those whom a call is due to stand in front of those who came after it.
-type Line = List<InLine>;
+type Line = place::Line<Note>;
 
 /// A signal from one task to another, without a value.
 ///
@@ -235,7 +203,7 @@ impl Notify {
     pub fn new() -> Self {
         Self {
             word: Word(AtomicUsize::new(0)),
-            line: Mutex::new(List::new()),
+            line: Mutex::new(Line::new()),
         }
     }
 
@@ -244,7 +212,7 @@ impl Notify {
     pub const fn const_new() -> Self {
         Self {
             word: Word(AtomicUsize::new(0)),
-            line: Mutex::new(List::new()),
+            line: Mutex::new(Line::new()),
         }
     }
 
@@ -387,7 +355,7 @@ impl Notify {
         // SAFETY: it has no answer yet, so its future has not gone.
         let place = unsafe { place.as_ref() };
         // SAFETY: the lock is held, and the owner has no answer yet: see `Place`.
-        let waker = place.waker.with_mut(|waker| unsafe { (*waker).take() });
+        let waker = unsafe { place.take_waker() };
         // ORDERING: Release pairs with the Acquire in `Wait`: what the notifier did before is seen after, and the owner's
         // next touch, which may be the end of the place, comes after ours.
         place.answer.store(answer, Release);
@@ -403,7 +371,7 @@ impl Notify {
             Taken::Permit | Taken::Called => true,
             Taken::Nothing => {
                 // SAFETY: it is in no line yet.
-                place.waker.with_mut(|slot| unsafe { *slot = waker.take() });
+                unsafe { place.put_waker(waker.take()) };
                 line.push_back(NonNull::from(place.get_ref()));
                 false
             }
@@ -431,25 +399,10 @@ impl Notify {
                 return true;
             }
             let Some(waker) = waker else { return false };
-            let same = place.waker.with(|slot| {
-                // SAFETY: it is in the line, and we hold the lock.
-                let old = unsafe { (*slot).as_ref() };
-                old.is_some_and(|old| old.will_wake(waker))
-            });
-            if same {
+            // SAFETY: it is in the line.
+            if unsafe { place.leave_waker(line, waker, &mut new, |_| ()) } {
                 return false;
             }
-            let Some(new) = new.take() else {
-                drop(line);
-                // Foreign code, so without the lock.
-                new = Some(waker.clone());
-                continue;
-            };
-            // SAFETY: as above.
-            let old = place.waker.with_mut(|slot| unsafe { (*slot).replace(new) });
-            drop(line);
-            drop(old);
-            return false;
         }
     }
 
@@ -461,7 +414,7 @@ impl Notify {
             self.word.empty();
         }
         // SAFETY: it is in no line any more, and it is the caller's.
-        place.waker.with_mut(|slot| unsafe { (*slot).take() })
+        unsafe { place.take_waker() }
     }
 
     /// The future goes while it stands in line, or with an answer that it has not seen.
@@ -542,13 +495,10 @@ impl<N: Deref<Target = Notify>> Wait<N> {
             notify,
             at: Location::caller(),
             step: Step::Fresh,
-            place: Place {
-                links: Links::new(),
+            place: Place::new(Note {
                 seen_calls,
                 answer: AtomicU8::new(NONE),
-                waker: UnsafeCell::new(None),
-                _pin: PhantomPinned,
-            },
+            }),
         }
     }
 

@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomPinned;
 use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
@@ -14,7 +13,6 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
 use blitz_core::budget;
-use blitz_core::list::{Links, List, Node};
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicUsize, fence};
@@ -26,6 +24,7 @@ use blitz_core::wake::WakeBatch;
 use crate::acquire_error::{AcquireError, TryAcquireError};
 use crate::called;
 use crate::holders::{Holders, Noted};
+use crate::place;
 use crate::spans::{Spans, Told, Waiting};
 
 /// How many permits there are, and whether there is a line.
@@ -181,50 +180,20 @@ enum Queued {
 /// What a place in the line says when the line was closed.
 const TOLD: usize = usize::MAX;
 
-/// One who waits. Its waker belongs to whoever holds the lock, while it is in the line; to its owner else.
-struct Place {
-    links: Links<Place>,
+/// What the line knows of one who waits.
+struct Note {
     wanted: usize,
     /// How many permits it still lacks; 0 or TOLD is the answer, and the last that the line does with it.
     missing: AtomicUsize,
-    waker: UnsafeCell<Option<Waker>>,
     /// What others see of it, while it is in the line and until its owner has seen the answer; as the waker is touched.
     record: UnsafeCell<Option<&'static Record>>,
     call: Call,
     spans: Waiting,
-    _pin: PhantomPinned,
 }
 
-// SAFETY: the waker is touched under the lock of the line, or by the owner while the place is in no line.
-unsafe impl Send for Place {}
-// SAFETY: as above; the rest is atomic or the list's.
-unsafe impl Sync for Place {}
+type Place = place::Place<Note>;
 
-/// The line's places, which lie in the futures that wait.
-struct InLine;
-
-// SAFETY: a place is pinned in its future, which leaves the line before it goes; `links` is always the same field.
-unsafe impl Node for InLine {
-    type Handle = NonNull<Place>;
-    type Target = Place;
-
-    fn into_raw(handle: NonNull<Place>) -> NonNull<Place> {
-        handle
-    }
-
-    unsafe fn from_raw(node: NonNull<Place>) -> NonNull<Place> {
-        node
-    }
-
-    unsafe fn links(node: NonNull<Place>) -> NonNull<Links<Place>> {
-        // SAFETY: the node is valid, as the caller says.
-        let links = unsafe { &raw mut (*node.as_ptr()).links };
-        // SAFETY: the address of a field of a valid node.
-        unsafe { NonNull::new_unchecked(links) }
-    }
-}
-
-type Line = List<InLine>;
+type Line = place::Line<Note>;
 
 /// Permits, and those who wait for some.
 pub(crate) struct Permits {
@@ -268,7 +237,7 @@ impl Permits {
     const fn with(word: Word, all: Option<usize>) -> Self {
         Self {
             word,
-            line: Mutex::new(List::new()),
+            line: Mutex::new(Line::new()),
             holders: Holders::of(all),
             spans: Spans::SILENT,
         }
@@ -278,7 +247,7 @@ impl Permits {
     pub(crate) fn new(count: usize) -> Self {
         Self {
             word: Word(AtomicUsize::new(count * ONE)),
-            line: Mutex::new(List::new()),
+            line: Mutex::new(Line::new()),
             holders: Holders::of(Some(count)),
             spans: Spans::SILENT,
         }
@@ -390,16 +359,13 @@ impl Permits {
         Wait {
             permits: self,
             step: Step::Fresh,
-            place: Place {
-                links: Links::new(),
+            place: Place::new(Note {
                 wanted: count,
                 missing: AtomicUsize::new(count),
-                waker: UnsafeCell::new(None),
                 record: UnsafeCell::new(None),
                 call,
                 spans: self.spans.wait(count),
-                _pin: PhantomPinned,
-            },
+            }),
         }
     }
 
@@ -488,7 +454,7 @@ impl Permits {
         // SAFETY: it was in the line until now and has no answer yet, so its future has not gone.
         let place = unsafe { front.as_ref() };
         // SAFETY: the lock is held and the owner has no answer yet: see `Place`.
-        let waker = place.waker.with_mut(|waker| unsafe { (*waker).take() });
+        let waker = unsafe { place.take_waker() };
         // SAFETY: as above.
         let record = place.record.with(|record| unsafe { *record });
         if let Some(record) = record
@@ -547,7 +513,7 @@ impl Permits {
                 // ORDERING: Relaxed: it changes under this lock from here on.
                 place.missing.store(missing, Relaxed);
                 // SAFETY: it is in no line yet.
-                place.waker.with_mut(|slot| unsafe { *slot = kept.take() });
+                unsafe { place.put_waker(kept.take()) };
                 let share = Share {
                     object: self.object(),
                     count: place.wanted,
@@ -583,28 +549,15 @@ impl Permits {
             if let Some(record) = record {
                 record.stay();
             }
-            let same = place.waker.with(|slot| {
-                // SAFETY: it is in the line, and we hold the lock.
-                let old = unsafe { (*slot).as_ref() };
-                old.is_some_and(|old| old.will_wake(waker))
-            });
-            if same {
+            let tell = |new: &Waker| {
+                if let Some(record) = record {
+                    record.replace_waker(new);
+                }
+            };
+            // SAFETY: it is in the line.
+            if unsafe { place.leave_waker(line, waker, &mut new, tell) } {
                 return Poll::Pending;
             }
-            let Some(new) = new.take() else {
-                drop(line);
-                // Foreign code, so without the lock.
-                new = Some(waker.clone());
-                continue;
-            };
-            if let Some(record) = record {
-                record.replace_waker(&new);
-            }
-            // SAFETY: as above.
-            let old = place.waker.with_mut(|slot| unsafe { (*slot).replace(new) });
-            drop(line);
-            drop(old);
-            return Poll::Pending;
         }
     }
 
@@ -649,7 +602,7 @@ impl Permits {
         // ORDERING: Relaxed: it changed under this lock.
         let in_hand = place.wanted - place.missing.load(Relaxed);
         // SAFETY: it is in no line any more.
-        let waker = place.waker.with_mut(|slot| unsafe { (*slot).take() });
+        let waker = unsafe { place.take_waker() };
         place.strike();
         // Also with nothing in hand: those behind may want less than this one did.
         self.word.give(in_hand);
@@ -680,7 +633,7 @@ impl fmt::Debug for Permits {
     }
 }
 
-impl Place {
+impl Note {
     /// Takes it off the register. For its owner, while it is in no line.
     fn strike(&self) {
         // SAFETY: nobody else touches it then: see `Place`.
@@ -759,9 +712,7 @@ impl Future for Wait<'_> {
             Step::Fresh => match this.permits.word.take(place.wanted) {
                 Ok(()) => Poll::Ready(Ok(())),
                 Err(TryAcquireError::Closed) => Poll::Ready(Err(AcquireError::closed())),
-                Err(TryAcquireError::NoPermits) => {
-                    this.permits.queue(place, this.step, cx.waker())
-                }
+                Err(TryAcquireError::NoPermits) => this.permits.queue(place, this.step, cx.waker()),
             },
             Step::InLine => this.permits.stay(place, cx.waker()),
             Step::Done => panic!("a wait for permits was polled after it was ready"),

@@ -9,14 +9,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomPinned;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
-use blitz_core::list::{Links, List, Node};
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize, fence};
@@ -24,49 +22,20 @@ use blitz_core::primitive::sync::{Mutex, MutexGuard};
 use blitz_core::wake::WakeBatch;
 
 use crate::blocking::block_on;
+use crate::place;
 
-/// One who waits. All but `was_chosen` belongs to whoever holds the lock, while it is in the line; to its owner else.
-struct Place {
-    links: Links<Place>,
+/// What the line knows of one who waits.
+struct Note {
     /// When it came, counted in arrivals.
     ticket: UnsafeCell<u64>,
     /// Set when it is taken out of the line, which is the last that the line does with it.
     was_chosen: AtomicBool,
-    waker: UnsafeCell<Option<Waker>>,
-    _pin: PhantomPinned,
 }
 
-// SAFETY: what is not atomic is touched under the lock of the line, or by the owner while the place is in no line.
-unsafe impl Send for Place {}
-// SAFETY: as above.
-unsafe impl Sync for Place {}
-
-/// The line's places, which lie in the futures that wait.
-struct InLine;
-
-// SAFETY: a place is pinned in its future, which leaves the line before it goes; `links` is always the same field.
-unsafe impl Node for InLine {
-    type Handle = NonNull<Place>;
-    type Target = Place;
-
-    fn into_raw(handle: NonNull<Place>) -> NonNull<Place> {
-        handle
-    }
-
-    unsafe fn from_raw(node: NonNull<Place>) -> NonNull<Place> {
-        node
-    }
-
-    unsafe fn links(node: NonNull<Place>) -> NonNull<Links<Place>> {
-        // SAFETY: the node is valid, as the caller says.
-        let links = unsafe { &raw mut (*node.as_ptr()).links };
-        // SAFETY: the address of a field of a valid node.
-        unsafe { NonNull::new_unchecked(links) }
-    }
-}
+type Place = place::Place<Note>;
 
 struct Line {
-    places: List<InLine>,
+    places: place::Line<Note>,
     /// How many have come so far.
     arrivals: u64,
 }
@@ -127,7 +96,7 @@ impl WaiterQueue {
         Self {
             count: AtomicUsize::new(0),
             line: Mutex::new(Line {
-                places: List::new(),
+                places: place::Line::new(),
                 arrivals: 0,
             }),
         }
@@ -139,7 +108,7 @@ impl WaiterQueue {
         Self {
             count: AtomicUsize::new(0),
             line: Mutex::new(Line {
-                places: List::new(),
+                places: place::Line::new(),
                 arrivals: 0,
             }),
         }
@@ -276,7 +245,7 @@ impl WaiterQueue {
         // SAFETY: it has not been told yet, so its future has not gone.
         let place = unsafe { place.as_ref() };
         // SAFETY: the lock is held, and the owner has not been told yet: see `Place`.
-        let waker = place.waker.with_mut(|waker| unsafe { (*waker).take() });
+        let waker = unsafe { place.take_waker() };
         // ORDERING: Release pairs with the Acquire in `stay`: what was done before the wake is seen after, and the owner's next
         // touch, which may be the end of the place, comes after ours.
         place.was_chosen.store(true, Release);
@@ -288,10 +257,7 @@ impl WaiterQueue {
         // Foreign code, so before the lock.
         let waker = waker.clone();
         // SAFETY: it is in no line yet.
-        let old = place
-            .waker
-            .with_mut(|slot| unsafe { (*slot).replace(waker) });
-        debug_assert!(old.is_none(), "a place's waker went with its wake");
+        unsafe { place.put_waker(Some(waker)) };
         // ORDERING: Relaxed: nobody else has it yet, and the lock publishes it.
         place.was_chosen.store(false, Relaxed);
         let mut line = self.line.lock();
@@ -322,25 +288,10 @@ impl WaiterQueue {
             if place.was_chosen.load(Relaxed) {
                 return true;
             }
-            let same = place.waker.with(|slot| {
-                // SAFETY: it is in the line, and we hold the lock.
-                let old = unsafe { (*slot).as_ref() };
-                old.is_some_and(|old| old.will_wake(waker))
-            });
-            if same {
+            // SAFETY: it is in the line.
+            if unsafe { place.leave_waker(line, waker, &mut new, |_| ()) } {
                 return false;
             }
-            let Some(new) = new.take() else {
-                drop(line);
-                // Foreign code, so without the lock.
-                new = Some(waker.clone());
-                continue;
-            };
-            // SAFETY: as above.
-            let old = place.waker.with_mut(|slot| unsafe { (*slot).replace(new) });
-            drop(line);
-            drop(old);
-            return false;
         }
     }
 
@@ -359,7 +310,7 @@ impl WaiterQueue {
         // ORDERING: Relaxed: as in `dismiss`.
         self.count.fetch_sub(1, Relaxed);
         // SAFETY: it is in no line any more, and it is the caller's.
-        let waker = place.waker.with_mut(|slot| unsafe { (*slot).take() });
+        let waker = unsafe { place.take_waker() };
         drop(line);
         drop(waker);
     }
@@ -414,13 +365,10 @@ impl<Q: Deref<Target = WaiterQueue>> Wait<Q> {
         Self {
             queue,
             step: Step::Fresh,
-            place: Place {
-                links: Links::new(),
+            place: Place::new(Note {
                 ticket: UnsafeCell::new(0),
                 was_chosen: AtomicBool::new(false),
-                waker: UnsafeCell::new(None),
-                _pin: PhantomPinned,
-            },
+            }),
         }
     }
 

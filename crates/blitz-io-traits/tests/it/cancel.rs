@@ -343,7 +343,10 @@ fn every_future_is_dropped_above() {
         let Some((_, by)) = by else {
             panic!("`{method}` is dropped in no test here");
         };
-        assert!(include_str!("cancel.rs").contains(&format!("{by}(")), "{by}");
+        assert!(
+            include_str!("cancel.rs").contains(&format!("{by}(")),
+            "{by}"
+        );
     }
     assert!(found.len() >= FUTURES.len(), "{found:?}");
 }

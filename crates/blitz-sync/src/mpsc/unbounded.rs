@@ -203,7 +203,9 @@ impl<T> UnboundedReceiver<T> {
     /// Safe: values leave the channel in the poll that returns their number.
     #[track_caller]
     pub fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> impl Future<Output = usize> {
-        let operation = self.receiving.operation("mpsc::UnboundedReceiver::recv_many");
+        let operation = self
+            .receiving
+            .operation("mpsc::UnboundedReceiver::recv_many");
         operation.around(called!("mpsc::UnboundedReceiver::recv_many", async move {
             poll_fn(|cx| self.poll_recv_many(cx, buffer, limit)).await
         }))

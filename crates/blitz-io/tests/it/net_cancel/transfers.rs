@@ -43,7 +43,9 @@ async fn sends(mut stream: TcpStream) {
             }
             _ => {
                 let offset = u64::from(number) * LEN as u64;
-                let sent = polls.give(stream.send_file(&file, offset, LEN as u64)).await;
+                let sent = polls
+                    .give(stream.send_file(&file, offset, LEN as u64))
+                    .await;
                 sent.map(|n| n.map(|n| n as usize))
             }
         };
