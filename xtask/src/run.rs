@@ -44,17 +44,17 @@ impl Written {
 /// # Errors
 /// When the program cannot be started.
 pub(crate) fn limited(command: &mut Command, limit: Duration) -> Result<(End, String), String> {
-    limited_until(command, limit, None)
+    limited_until(command, limit, &[])
 }
 
-/// The same; it has failed, and is killed, as soon as its output has `word`, if there is one.
+/// The same; it has failed, and is killed, as soon as its output has one of `words`.
 ///
 /// # Errors
 /// When the program cannot be started.
 pub(crate) fn limited_until(
     command: &mut Command,
     limit: Duration,
-    word: Option<&str>,
+    words: &[&str],
 ) -> Result<(End, String), String> {
     let name = format!("{:?}", command.get_program());
     let mut child = command
@@ -78,7 +78,8 @@ pub(crate) fn limited_until(
             Some(_) => break End::Failed,
             None => {
                 let is_over = begun.elapsed() > limit;
-                if is_over || word.is_some_and(|word| out.text().contains(word)) {
+                let said = |word: &&str| out.text().contains(word) || err.text().contains(word);
+                if is_over || words.iter().any(said) {
                     // It may have ended in between: then there is nothing to kill.
                     let _ = child.kill();
                     let _ = child.wait();
@@ -175,7 +176,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo one FAILED; exec sleep 600"]);
         let limit = Duration::from_secs(300);
-        let ended = limited_until(&mut command, limit, Some("FAILED"));
+        let ended = limited_until(&mut command, limit, &["FAILED"]);
         let (end, words) = ended.expect("sh is there");
         assert_eq!(end, End::Failed);
         assert_eq!(words, "one FAILED\n");

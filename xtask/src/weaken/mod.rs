@@ -24,6 +24,8 @@ const PATIENCE: u32 = 4;
 const PATIENCE_LEAST: Duration = Duration::from_secs(60);
 /// Models that nothing changed have at most this long.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// What the models say when one has failed: the tests' words, and loom's.
+const FAILED: [&str; 2] = ["... FAILED", "Causality violation"];
 /// The whole crate's models are asked as well when they take no longer than this.
 const WHOLE_CRATE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -265,11 +267,12 @@ impl<'a> Models<'a> {
         for program in &self.programs {
             let mut command = loom::models(self.root, program, filter);
             if let Some(step) = step {
-                command.env(SWITCH, step.to_string());
+                command.env(SWITCH, step.to_string()).arg("--nocapture");
             }
-            // With one that failed the question is answered; others may go on for long, or for ever.
-            let word = step.map(|_| "... FAILED");
-            let (end, output) = run::limited_until(&mut command, limit, word)?;
+            // With one that failed the question is answered: others may go on for long, and who unwinds through a half made move for
+            // ever.
+            let words: &[&str] = if step.is_some() { &FAILED } else { &[] };
+            let (end, output) = run::limited_until(&mut command, limit, words)?;
             counts.add(&output);
             match end {
                 End::Passed => {}
