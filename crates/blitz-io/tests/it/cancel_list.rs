@@ -15,6 +15,8 @@ const DROPS: &[&str] = &[
     include_str!("fs_cancel.rs"),
     include_str!("cancel_waits.rs"),
     include_str!("pool/cancel.rs"),
+    include_str!("pool/life.rs"),
+    include_str!("pool/places.rs"),
     include_str!("cpu/rows.rs"),
     include_str!("stream/wrappers.rs"),
 ];
@@ -28,6 +30,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "cpu::rows: `parallel_map`, dropped",
     ),
     ("net/addr Resolving", "the future of `resolve` and its kin"),
+    (
+        "net/unix/pipe $waits",
+        "net_cancel::streams: `readable` and `writable` of a pipe",
+    ),
     (
         "pool/lease revoked",
         "awaits a `CancellationToken`: blitz-sync's table",

@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use blitz_core::budget;
 use blitz_driver::completion::Leases;
 use blitz_driver::{Direction, Registration};
 use blitz_io_traits::ReadBuf;
@@ -116,9 +117,22 @@ impl Stream {
     pub(super) async fn async_io<R>(
         &self,
         interest: Interest,
-        f: impl FnMut() -> io::Result<R>,
+        mut f: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
-        self.source.async_io(interest, f).await
+        let Some(leases) = self.leased.get().filter(|_| interest.is_readable()) else {
+            return self.source.async_io(interest, f).await;
+        };
+        loop {
+            let coop = poll_fn(budget::poll_proceed).await;
+            let result = f();
+            coop.made_progress();
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            // The socket itself does not tell of what was received ahead.
+            self.ready_or_leased(leases, interest).await?;
+        }
     }
 
     pub(super) fn try_read(&self, mut buf: &mut [u8]) -> io::Result<usize> {
