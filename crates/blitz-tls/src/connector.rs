@@ -255,3 +255,109 @@ impl DangerousConnectorBuilder {
         self.builder
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Trust, server_verifier};
+    use crate::error::{CertificateProblem, ConfigError, TlsError};
+    use crate::provider::default_provider;
+    use crate::roots::Roots;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// 2026-08-12: both chains were valid then.
+    const THEN: u64 = 1_786_492_800;
+    const DAY: u64 = 24 * 60 * 60;
+
+    /// What public sites showed, the site's own certificate first; and the last day of that.
+    const SITES: [(&str, &[u8], u64); 2] = [
+        (
+            "aws.amazon.com",
+            include_bytes!("../tests/data/aws.amazon.com.pem"),
+            1_792_281_599,
+        ),
+        (
+            "letsencrypt.org",
+            include_bytes!("../tests/data/letsencrypt.org.pem"),
+            1_791_127_473,
+        ),
+    ];
+
+    type Chain = Vec<CertificateDer<'static>>;
+
+    fn chain(pem: &[u8]) -> Chain {
+        let chain: Result<Chain, _> = CertificateDer::pem_slice_iter(pem).collect();
+        chain.expect("certificates")
+    }
+
+    /// The platform's verifier, with these roots besides.
+    fn platform(extra: Roots) -> Result<Arc<dyn ServerCertVerifier>, ConfigError> {
+        server_verifier(Trust::Platform(extra), &default_provider())
+    }
+
+    /// What is wrong with a chain for a name at a time, if anything is.
+    fn problem(
+        verifier: &Arc<dyn ServerCertVerifier>,
+        chain: &[CertificateDer<'_>],
+        name: &'static str,
+        at: u64,
+    ) -> Option<CertificateProblem> {
+        let (first, others) = chain.split_first().expect("a certificate");
+        let name = ServerName::try_from(name).expect("a name");
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+        let verdict = verifier.verify_server_cert(first, others, &name, &[], at);
+        let error = TlsError::from(verdict.err()?);
+        Some(error.certificate_problem().expect("a verdict"))
+    }
+
+    /// With the chain's own last certificate as a root, so that it does not matter which ones the machine has.
+    #[test]
+    fn chains_of_public_sites_are_verified_by_the_platforms_verifier() {
+        use CertificateProblem as P;
+        for (name, pem, last) in SITES {
+            let mut chain = chain(pem);
+            let mut roots = Roots::new();
+            let root = chain.pop().expect("a root");
+            roots.add_der(root).expect("a root");
+            let verifier = platform(roots).expect("a verifier with a root");
+            let at = |at| problem(&verifier, &chain, name, at);
+            assert_eq!(at(THEN), None, "{name}");
+            assert_eq!(at(last), None, "{name}");
+            assert_eq!(at(last + DAY), Some(P::Expired), "{name}");
+            assert_eq!(at(THEN - 2 * 365 * DAY), Some(P::NotYetValid), "{name}");
+            let elsewhere = problem(&verifier, &chain, "example.com", THEN);
+            assert_eq!(elsewhere, Some(P::WrongHost));
+            let alone = problem(&verifier, &chain[..1], name, THEN);
+            assert_eq!(alone, Some(P::UnknownIssuer), "{name}");
+            // Its last bytes are the issuer's signature.
+            let mut forged = chain[0].to_vec();
+            *forged.last_mut().expect("bytes") ^= 1;
+            let forged = [forged.into(), chain[1].clone()];
+            let forged = problem(&verifier, &forged, name, THEN);
+            assert_eq!(forged, Some(P::BadSignature), "{name}");
+        }
+    }
+
+    #[test]
+    fn chains_of_public_sites_lead_to_the_platforms_own_roots() {
+        let verifier = match platform(Roots::new()) {
+            Ok(verifier) => verifier,
+            Err(error) => {
+                assert!(matches!(error, ConfigError::NoRoots), "{error}");
+                eprintln!("skipped: {error}");
+                return;
+            }
+        };
+        let verdicts = SITES.map(|(name, pem, _)| problem(&verifier, &chain(pem), name, THEN));
+        if verdicts == [Some(CertificateProblem::UnknownIssuer); 2] {
+            eprintln!(
+                "skipped: this machine trusts neither Amazon's nor ISRG's root, so it has no public ones"
+            );
+            return;
+        }
+        assert_eq!(verdicts, [None, None]);
+    }
+}

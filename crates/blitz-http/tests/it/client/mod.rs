@@ -3,6 +3,7 @@
 mod behaviour;
 mod exchange;
 mod liars;
+mod live;
 mod pool;
 mod sockets;
 mod stalls;

@@ -9,7 +9,7 @@ use blitz_tls::{CertificateProblem, ClientAuth, Identity, Roots, TlsAcceptor, Tl
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use std::error::Error as _;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -125,6 +125,50 @@ fn a_server_that_is_trusted_is_talked_to() {
         );
         assert_eq!(client.pool_state().opened, 2);
     });
+}
+
+#[test]
+fn a_session_is_resumed_where_its_connection_is_not_kept() {
+    let authority = authority();
+    let acceptor = TlsAcceptor::builder(localhost(&authority))
+        .build()
+        .expect("an acceptor");
+    let resumed = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&resumed);
+    let builder = Client::builder().connector(move |_: &str, _: u16| -> Connecting {
+        let (ours, theirs) = duplex(64 * 1024);
+        let (acceptor, told) = (acceptor.clone(), Arc::clone(&told));
+        drop(blitz_io::spawn(async move {
+            let session = acceptor.accept(theirs).await.expect("a session");
+            told.lock().expect("no panic").push(session.is_resumed());
+            let router = Router::new().get("/", now(|_| "secret"));
+            let handle = Handle::new(Config::default());
+            // As above.
+            let _ = Connection::new(session, router, &handle, Peer::default()).await;
+        }));
+        Box::pin(ready(Ok(Box::new(ours) as BoxStream)))
+    });
+    let client = builder
+        .only_roots(roots(&authority))
+        .build()
+        .expect("a client");
+    paused(async {
+        for (url, n) in [
+            ("https://localhost/", 1),
+            ("https://localhost/", 2),
+            ("https://localhost:8443/", 3),
+            // What is kept is of one name.
+            ("https://127.0.0.1/", 4),
+        ] {
+            assert_eq!(get(&client, url).await.expect("an answer"), "secret");
+            client.drop_idle();
+            assert_eq!(client.pool_state().opened, n);
+        }
+    });
+    assert_eq!(
+        *resumed.lock().expect("no panic"),
+        [false, true, true, false]
+    );
 }
 
 #[test]
