@@ -39,6 +39,24 @@ const SHARES: usize = 8;
 #[repr(align(128))]
 struct Share(AtomicU64);
 
+#[derive(Debug, Default)]
+pub(crate) struct Shares([Share; SHARES]);
+
+// ORDERING: Relaxed: a number for people.
+impl Shares {
+    pub(crate) fn add(&self, count: u64) {
+        // A thread that is ending counts with the first.
+        let share = SHARE.try_with(|share| *share).unwrap_or(0);
+        // ORDERING: a count.
+        self.0[share].0.fetch_add(count, Relaxed);
+    }
+
+    fn sum(&self) -> u64 {
+        // ORDERING: a count.
+        self.0.iter().map(|share| share.0.load(Relaxed)).sum()
+    }
+}
+
 thread_local! {
     /// The share in which this thread counts.
     static SHARE: usize = {
@@ -53,7 +71,7 @@ thread_local! {
 pub struct Counters {
     timeouts: [AtomicU64; PHASES],
     pub(crate) connections: AtomicU64,
-    requests: [Share; SHARES],
+    requests: Shares,
     pub(crate) refused: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) accept_errors: AtomicU64,
@@ -62,6 +80,7 @@ pub struct Counters {
     pub(crate) handshakes_failed: AtomicU64,
     pub(crate) proxy_headers_refused: AtomicU64,
     pub(crate) gone: AtomicU64,
+    sockets: SocketCounters,
 }
 
 // ORDERING: Relaxed throughout: these are numbers for people, and nothing is read by their order.
@@ -80,11 +99,7 @@ impl Counters {
 
     /// Requests whose heads were taken.
     pub fn requests(&self) -> u64 {
-        // ORDERING: a count.
-        self.requests
-            .iter()
-            .map(|share| share.0.load(Relaxed))
-            .sum()
+        self.requests.sum()
     }
 
     /// Messages that were refused as malformed or too large.
@@ -135,15 +150,75 @@ impl Counters {
         self.gone.load(Relaxed)
     }
 
+    /// What its WebSockets have done.
+    pub fn sockets(&self) -> &SocketCounters {
+        &self.sockets
+    }
+
     pub(crate) fn add_requests(&self, count: u32) {
-        // A thread that is ending counts with the first.
-        let share = SHARE.try_with(|share| *share).unwrap_or(0);
-        // ORDERING: a count.
-        self.requests[share].0.fetch_add(u64::from(count), Relaxed);
+        self.requests.add(u64::from(count));
     }
 
     pub(crate) fn timed_out(&self, phase: Phase) {
         add(&self.timeouts[phase as usize]);
+    }
+}
+
+/// The counters of a server's WebSockets, all from its beginning.
+#[derive(Debug, Default)]
+pub struct SocketCounters {
+    pub(crate) opened: AtomicU64,
+    pub(crate) closed: AtomicU64,
+    pub(crate) received: Shares,
+    pub(crate) sent: Shares,
+    pub(crate) dead: AtomicU64,
+    pub(crate) slow: AtomicU64,
+    pub(crate) bytes_waiting: AtomicU64,
+}
+
+// ORDERING: Relaxed throughout, as above.
+impl SocketCounters {
+    /// Sockets that came about.
+    pub fn opened(&self) -> u64 {
+        // ORDERING: a count.
+        self.opened.load(Relaxed)
+    }
+
+    /// Sockets that are there now.
+    pub fn open(&self) -> u64 {
+        // ORDERING: counts. Read in this order, so that who opens and closes in between is not missing.
+        let closed = self.closed.load(Relaxed);
+        // ORDERING: a count.
+        self.opened.load(Relaxed).saturating_sub(closed)
+    }
+
+    /// Messages that came.
+    pub fn received(&self) -> u64 {
+        self.received.sum()
+    }
+
+    /// Messages that were given to sockets to be sent, those of rooms among them.
+    pub fn sent(&self) -> u64 {
+        self.sent.sum()
+    }
+
+    /// Sockets whose peers were taken for dead.
+    pub fn dead(&self) -> u64 {
+        // ORDERING: a count.
+        self.dead.load(Relaxed)
+    }
+
+    /// Sockets that were closed because their peers were too slow for a room; see [`Slow::Disconnect`](crate::ws::Slow::Disconnect).
+    pub fn slow(&self) -> u64 {
+        // ORDERING: a count.
+        self.slow.load(Relaxed)
+    }
+
+    /// Bytes that peers have not taken yet. No socket has more than [`buffer_bytes`](crate::ws::Config::buffer_bytes) and one message;
+    /// what waits in the queues of rooms is not among them.
+    pub fn bytes_waiting(&self) -> u64 {
+        // ORDERING: a count.
+        self.bytes_waiting.load(Relaxed)
     }
 }
 

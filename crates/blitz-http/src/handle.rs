@@ -212,7 +212,12 @@ impl Seat {
         &self.handle
     }
 
-    /// The moment at which everything ends.
+    /// Whether the moment has come at which everything ends.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.handle.0.cut.is_cancelled()
+    }
+
+    /// That moment.
     pub(crate) fn cut(&self) -> WaitForCancellationFutureOwned {
         self.handle.0.cut.clone().cancelled_owned()
     }

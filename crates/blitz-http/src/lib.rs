@@ -61,7 +61,7 @@ pub use body::Body;
 pub use client::Client;
 pub use config::{Config, Timeouts};
 pub use conn::Connection;
-pub use counters::{Counters, Phase};
+pub use counters::{Counters, Phase, SocketCounters};
 pub use error::{BoxError, Error};
 pub use handle::{Cut, Handle, Report};
 pub use peer::{Peer, TlsPeer};

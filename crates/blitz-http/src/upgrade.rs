@@ -4,14 +4,15 @@ use crate::counters::Phase;
 use crate::handle::Seat;
 use crate::{Error, Handle};
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
-use blitz_io::sync::oneshot;
+use blitz_io::sync::{WaitForCancellationFutureOwned, oneshot};
 use bytes::{Buf, Bytes};
+use http::Extensions;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// What a stream is that was upgraded.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -25,7 +26,32 @@ pub struct Upgraded {
     io: Box<dyn Stream>,
     ahead: Bytes,
     seat: Option<Seat>,
-    cut: Option<Pin<Box<blitz_io::sync::WaitForCancellationFutureOwned>>>,
+    /// Who reads, and who writes: they may be two tasks.
+    reads: Cut,
+    writes: Cut,
+    is_cut: bool,
+}
+
+/// A task that learns when the server cuts what was upgraded.
+#[derive(Default)]
+struct Cut {
+    wait: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    waker: Option<Waker>,
+}
+
+impl Cut {
+    /// Whether it is cut; if not, the task is woken when it is. A task that asks again costs nothing: all connections of the server would
+    /// meet in the line of those who wait.
+    fn poll(&mut self, cx: &mut Context<'_>, seat: &Seat) -> bool {
+        if let Some(waker) = &self.waker
+            && waker.will_wake(cx.waker())
+        {
+            return seat.is_cut();
+        }
+        self.waker = Some(cx.waker().clone());
+        let wait = self.wait.get_or_insert_with(|| Box::pin(seat.cut()));
+        wait.as_mut().poll(cx).is_ready()
+    }
 }
 
 impl Upgraded {
@@ -39,8 +65,10 @@ impl Upgraded {
         Upgraded {
             io: Box::new(io),
             ahead,
-            cut: seat.as_ref().map(|seat| Box::pin(seat.cut())),
             seat,
+            reads: Cut::default(),
+            writes: Cut::default(),
+            is_cut: false,
         }
     }
 
@@ -54,11 +82,14 @@ impl Upgraded {
         self.seat.as_ref().map(Seat::server)
     }
 
-    /// Fails if the server has ended; if not, the task is woken when it does.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let cut = self.cut.as_mut();
-        if cut.is_some_and(|cut| cut.as_mut().poll(cx).is_ready()) {
+    /// Fails if the server has cut it.
+    fn is_whole(&mut self) -> io::Result<()> {
+        if self.seat.as_ref().is_some_and(Seat::is_cut) {
+            self.is_cut = true;
+            // The server need not wait for whoever still holds this.
             self.seat = None;
+        }
+        if self.is_cut {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
@@ -71,14 +102,22 @@ impl AsyncRead for Upgraded {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let n = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead[..n]);
-            self.ahead.advance(n);
+        let this = &mut *self;
+        if !this.ahead.is_empty() {
+            let n = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead[..n]);
+            this.ahead.advance(n);
             return Poll::Ready(Ok(()));
         }
-        self.poll_cut(cx)?;
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        this.is_whole()?;
+        let polled = Pin::new(&mut this.io).poll_read(cx, buf);
+        if polled.is_pending()
+            && let Some(seat) = &this.seat
+            && this.reads.poll(cx, seat)
+        {
+            this.is_whole()?;
+        }
+        polled
     }
 }
 
@@ -88,8 +127,16 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_cut(cx)?;
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let this = &mut *self;
+        this.is_whole()?;
+        let polled = Pin::new(&mut this.io).poll_write(cx, buf);
+        if polled.is_pending()
+            && let Some(seat) = &this.seat
+            && this.writes.poll(cx, seat)
+        {
+            this.is_whole()?;
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -141,7 +188,14 @@ impl Offer {
 pub fn upgrade<B>(
     request: &mut http::Request<B>,
 ) -> impl Future<Output = Result<Upgraded, Error>> + Send + use<B> {
-    let wish = request.extensions_mut().remove::<Wish>();
+    upgrade_by(request.extensions_mut())
+}
+
+/// The same, by what a request has beside it.
+pub(crate) fn upgrade_by(
+    extensions: &mut Extensions,
+) -> impl Future<Output = Result<Upgraded, Error>> + Send + use<> {
+    let wish = extensions.remove::<Wish>();
     let receiver = wish.and_then(|wish| {
         let mut wish = wish.0.lock().unwrap_or_else(PoisonError::into_inner);
         wish.take()

@@ -7,6 +7,9 @@ use super::head::{Head, Opcode};
 use super::utf8::Checker;
 use super::{CloseCode, DeflateParams, Error, Message, Role, mask};
 
+/// What is no longer than this gets memory of its own: who keeps a short message should not keep the buffer alive that it came in.
+const COPIED: usize = 4096;
+
 /// How much a peer may send at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -123,25 +126,21 @@ impl Decoder {
             let here = usize::try_from(head.len - seen)
                 .unwrap_or(usize::MAX)
                 .min(input.len());
-            let mut piece = input.split_to(here);
             if let Some(key) = head.mask {
-                mask::apply(&mut piece, key, (seen % 4) as usize);
+                mask::apply(&mut input[..here], key, (seen % 4) as usize);
             }
             let seen = seen + here as u64;
             self.frame = (seen < head.len).then_some((head, seen));
             let is_whole = self.frame.is_none();
             if head.opcode.is_control() {
-                if self.control.is_empty() {
-                    self.control = piece;
-                } else {
-                    self.control.extend_from_slice(&piece);
-                }
+                self.control.extend_from_slice(&input[..here]);
+                input.advance(here);
                 if is_whole {
                     let payload = self.control.split().freeze();
                     return self.control(head.opcode, payload).map(Some);
                 }
             } else {
-                self.take(piece)?;
+                self.take(input, here)?;
                 if is_whole && head.is_final {
                     return self.end().map(Some);
                 }
@@ -184,25 +183,27 @@ impl Decoder {
         }
     }
 
-    /// A piece of the message that has begun.
-    fn take(&mut self, piece: BytesMut) -> Result<(), Error> {
+    /// Takes so many bytes off the input for the message that has begun.
+    fn take(&mut self, input: &mut BytesMut, here: usize) -> Result<(), Error> {
         let max = self.limits.message;
         let (Some(message), inflater) = (&mut self.message, &mut self.inflater) else {
             return Ok(());
         };
         if let (true, Some(inflater)) = (message.is_compressed, inflater) {
-            if !piece.is_empty() {
-                inflater.feed(&piece, &mut message.payload, max)?;
+            if here > 0 {
+                inflater.feed(&input[..here], &mut message.payload, max)?;
+                input.advance(here);
             }
         } else {
-            if piece.len() > max - message.payload.len() {
+            if here > max - message.payload.len() {
                 return Err(Error::too_big("a message beyond the limit"));
             }
-            if message.payload.is_empty() {
-                // A message that came whole is not copied.
-                message.payload = piece;
+            if message.payload.is_empty() && here > COPIED {
+                // A long message that came whole is not copied.
+                message.payload = input.split_to(here);
             } else {
-                message.payload.extend_from_slice(&piece);
+                message.payload.extend_from_slice(&input[..here]);
+                input.advance(here);
             }
         }
         message.check()
@@ -219,7 +220,12 @@ impl Decoder {
             message.check()?;
         }
         message.text.end()?;
-        let payload = message.payload.freeze();
+        let payload = if message.is_compressed && message.payload.len() <= COPIED {
+            // It was given more room than it has turned out to need.
+            Bytes::copy_from_slice(&message.payload)
+        } else {
+            message.payload.freeze()
+        };
         Ok(Event::Message(Message::received(message.is_text, payload)))
     }
 

@@ -1,5 +1,7 @@
 //! Compression of messages (RFC 7692 §7.2): deflate without a header, whose last four bytes are left out.
 
+use std::cell::RefCell;
+
 use bytes::BytesMut;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -10,10 +12,54 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The least room that is offered to the library.
 const STEP: usize = 4096;
 
+/// States of each kind that a thread keeps for those who want one for a message only.
+const KEPT: usize = 8;
+
+thread_local! {
+    static COMPRESSORS: RefCell<Vec<(Kind, Compress)>> = const { RefCell::new(Vec::new()) };
+    static DECOMPRESSORS: RefCell<Vec<(u8, Decompress)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The window's bits, and the level.
+type Kind = (u8, u32);
+
+/// A state as it was made. One that forgets after each message is lent for that message: it is a third of a megabyte, and a connection
+/// that is silent should own none.
+fn compressor((bits, level): Kind) -> Compress {
+    // A thread that is ending keeps none any more.
+    let kept = COMPRESSORS.try_with(|kept| take(&mut kept.borrow_mut(), &(bits, level)));
+    kept.ok()
+        .flatten()
+        .unwrap_or_else(|| Compress::new_with_window_bits(Compression::new(level), false, bits))
+}
+
+fn decompressor(bits: u8) -> Decompress {
+    // As above.
+    let kept = DECOMPRESSORS.try_with(|kept| take(&mut kept.borrow_mut(), &bits));
+    kept.ok()
+        .flatten()
+        .unwrap_or_else(|| Decompress::new_with_window_bits(false, bits))
+}
+
+fn take<K: PartialEq, S>(kept: &mut Vec<(K, S)>, kind: &K) -> Option<S> {
+    let at = kept.iter().rposition(|(kept, _)| kept == kind)?;
+    Some(kept.swap_remove(at).1)
+}
+
+/// The oldest goes when there are enough, so that a kind that nobody wants any more does not stay.
+fn keep<K, S>(kept: &mut Vec<(K, S)>, kind: K, state: S) {
+    if kept.len() == KEPT {
+        kept.remove(0);
+    }
+    kept.push((kind, state));
+}
+
 /// Inflates what a peer sends.
 #[derive(Debug)]
 pub(super) struct Inflater {
-    inner: Decompress,
+    /// None between messages, where the context is not kept.
+    inner: Option<Decompress>,
+    bits: u8,
     keeps_context: bool,
 }
 
@@ -30,8 +76,9 @@ impl Inflater {
             ),
         };
         Self {
+            inner: None,
             // A larger window reads what was written with a smaller one; the library has none of 8 bits.
-            inner: Decompress::new_with_window_bits(false, bits.max(9)),
+            bits: bits.max(9),
             keeps_context: !no_takeover,
         }
     }
@@ -43,17 +90,16 @@ impl Inflater {
         out: &mut BytesMut,
         max: usize,
     ) -> Result<(), Error> {
+        let inner = self.inner.get_or_insert_with(|| decompressor(self.bits));
         loop {
             let begin = out.len();
             // One byte above the limit is enough to know that it is broken.
             let room = STEP.max(input.len()).min(max.saturating_add(1) - begin);
             out.resize(begin + room, 0);
-            let before = (self.inner.total_in(), self.inner.total_out());
-            let status = self
-                .inner
-                .decompress(input, &mut out[begin..], FlushDecompress::Sync);
-            let taken = (self.inner.total_in() - before.0) as usize;
-            let made = (self.inner.total_out() - before.1) as usize;
+            let before = (inner.total_in(), inner.total_out());
+            let status = inner.decompress(input, &mut out[begin..], FlushDecompress::Sync);
+            let taken = (inner.total_in() - before.0) as usize;
+            let made = (inner.total_out() - before.1) as usize;
             out.truncate(begin + made);
             input = &input[taken..];
             if out.len() > max {
@@ -62,7 +108,7 @@ impl Inflater {
             match status {
                 Err(_) => return Err(Error::invalid("a message that does not inflate")),
                 // The peer ended the stream within the message: what follows is another.
-                Ok(Status::StreamEnd) => self.inner.reset(false),
+                Ok(Status::StreamEnd) => inner.reset(false),
                 Ok(_) if made == room => {}
                 Ok(_) if input.is_empty() => return Ok(()),
                 Ok(_) if taken == 0 && made == 0 => {
@@ -79,8 +125,12 @@ impl Inflater {
     /// The message is over.
     pub(super) fn end(&mut self, out: &mut BytesMut, max: usize) -> Result<(), Error> {
         self.feed(&TAIL, out, max)?;
-        if !self.keeps_context {
-            self.inner.reset(false);
+        if !self.keeps_context
+            && let Some(mut inner) = self.inner.take()
+        {
+            inner.reset(false);
+            // As above.
+            let _ = DECOMPRESSORS.try_with(|kept| keep(&mut kept.borrow_mut(), self.bits, inner));
         }
         Ok(())
     }
@@ -89,7 +139,9 @@ impl Inflater {
 /// Deflates what is sent.
 #[derive(Debug)]
 pub(super) struct Deflater {
-    inner: Compress,
+    /// None before the first message, and between two where the context is not kept.
+    inner: Option<Compress>,
+    kind: Kind,
     keeps_context: bool,
 }
 
@@ -107,7 +159,8 @@ impl Deflater {
             ),
         };
         (bits >= 9).then(|| Self {
-            inner: Compress::new_with_window_bits(Compression::new(level.min(9)), false, bits),
+            inner: None,
+            kind: (bits, level.min(9)),
             keeps_context: !no_takeover,
         })
     }
@@ -119,18 +172,17 @@ impl Deflater {
             out.extend_from_slice(&[0]);
             return;
         }
+        let inner = self.inner.get_or_insert_with(|| compressor(self.kind));
         let whole = out.len();
         loop {
             let begin = out.len();
             let room = STEP.max(payload.len() / 2);
             out.resize(begin + room, 0);
-            let before = (self.inner.total_in(), self.inner.total_out());
-            let status = self
-                .inner
-                .compress(payload, &mut out[begin..], FlushCompress::Sync);
+            let before = (inner.total_in(), inner.total_out());
+            let status = inner.compress(payload, &mut out[begin..], FlushCompress::Sync);
             status.expect("deflating memory to memory has no way to fail");
-            payload = &payload[(self.inner.total_in() - before.0) as usize..];
-            let made = (self.inner.total_out() - before.1) as usize;
+            payload = &payload[(inner.total_in() - before.0) as usize..];
+            let made = (inner.total_out() - before.1) as usize;
             out.truncate(begin + made);
             if payload.is_empty() && made < room {
                 break;
@@ -139,8 +191,19 @@ impl Deflater {
         if out.len() - whole >= TAIL.len() && out.ends_with(&TAIL) {
             out.truncate(out.len() - TAIL.len());
         }
-        if !self.keeps_context {
-            self.inner.reset();
+        if !self.keeps_context
+            && let Some(mut inner) = self.inner.take()
+        {
+            inner.reset();
+            // As above.
+            let _ = COMPRESSORS.try_with(|kept| keep(&mut kept.borrow_mut(), self.kind, inner));
+        }
+    }
+
+    /// What was sent before is not referred to any more.
+    pub(super) fn forget(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.reset();
         }
     }
 }

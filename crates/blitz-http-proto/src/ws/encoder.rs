@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::BytesMut;
 
 use super::deflate::Deflater;
-use super::head::{CONTROL_MAX, Head, Opcode};
+use super::head::{CONTROL_MAX, HEAD_MAX, Head, Opcode};
 use super::{CloseCode, Deflate, DeflateParams, Message, Role, mask};
 
 /// Where a client's masks come from.
@@ -16,7 +16,6 @@ pub struct Encoder {
     masks: Option<Masks>,
     deflater: Option<Deflater>,
     threshold: usize,
-    deflated: BytesMut,
 }
 
 impl Encoder {
@@ -26,7 +25,6 @@ impl Encoder {
             masks: None,
             deflater: None,
             threshold: 0,
-            deflated: BytesMut::new(),
         }
     }
 
@@ -59,13 +57,21 @@ impl Encoder {
         };
         match &mut self.deflater {
             Some(deflater) if message.payload().len() >= self.threshold => {
-                let mut deflated = std::mem::take(&mut self.deflated);
-                deflated.clear();
-                deflater.message(message.payload(), &mut deflated);
-                self.frame(opcode, true, &deflated, out);
-                self.deflated = deflated;
+                // The head stands before it, and how long that is, is known only when the rest is there.
+                let begin = out.len();
+                out.resize(begin + HEAD_MAX, 0);
+                deflater.message(message.payload(), out);
+                self.put_head(opcode, begin, out);
             }
             _ => self.frame(opcode, false, message.payload(), out),
+        }
+    }
+
+    /// The next message will refer to none before it, whatever was agreed on. For who has sent compressed frames that another encoder
+    /// has made: the peer has seen them, and this one has not.
+    pub fn forget(&mut self) {
+        if let Some(deflater) = &mut self.deflater {
+            deflater.forget();
         }
     }
 
@@ -106,6 +112,29 @@ impl Encoder {
         self.frame(opcode, false, payload, out);
     }
 
+    /// Puts the head before a compressed payload, behind `begin` and the room for the longest one.
+    fn put_head(&mut self, opcode: Opcode, begin: usize, out: &mut BytesMut) {
+        let mask = self.masks.as_mut().map(|masks| masks());
+        let head = Head {
+            is_final: true,
+            is_compressed: true,
+            opcode,
+            len: (out.len() - begin - HEAD_MAX) as u64,
+            mask,
+        };
+        let mut bytes = [0; HEAD_MAX];
+        let mut rest = &mut bytes[..];
+        head.encode(&mut rest);
+        let unused = rest.len();
+        let len = HEAD_MAX - unused;
+        out[begin..begin + len].copy_from_slice(&bytes[..len]);
+        out.copy_within(begin + HEAD_MAX.., begin + len);
+        out.truncate(out.len() - unused);
+        if let Some(key) = mask {
+            mask::apply(&mut out[begin + len..], key, 0);
+        }
+    }
+
     fn frame(&mut self, opcode: Opcode, is_compressed: bool, payload: &[u8], out: &mut BytesMut) {
         let mask = self.masks.as_mut().map(|masks| masks());
         let head = Head {
@@ -115,7 +144,7 @@ impl Encoder {
             len: payload.len() as u64,
             mask,
         };
-        out.reserve(14 + payload.len());
+        out.reserve(HEAD_MAX + payload.len());
         head.encode(out);
         let begin = out.len();
         out.extend_from_slice(payload);

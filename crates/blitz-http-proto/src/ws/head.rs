@@ -30,6 +30,8 @@ pub(super) struct Head {
     pub(super) mask: Option<[u8; 4]>,
 }
 
+/// No head is longer.
+pub(super) const HEAD_MAX: usize = 14;
 /// No control frame carries more.
 pub(super) const CONTROL_MAX: usize = 125;
 
@@ -111,7 +113,7 @@ impl Head {
         }))
     }
 
-    pub(super) fn encode(self, out: &mut BytesMut) {
+    pub(super) fn encode(self, out: &mut impl BufMut) {
         let bits = if self.is_final { 0x80 } else { 0 } | if self.is_compressed { 0x40 } else { 0 };
         out.put_u8(bits | self.opcode as u8);
         let mask_bit = if self.mask.is_some() { 0x80 } else { 0 };

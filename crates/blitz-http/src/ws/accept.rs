@@ -1,11 +1,13 @@
 //! A server's side of the handshake.
 
-use super::{Config, HandshakeError, WebSocket};
-use crate::{Body, Error, Reply, Response, Upgraded, upgrade};
+use super::{Config, HandshakeError, Slow, WebSocket};
+use crate::upgrade::upgrade_by;
+use crate::{Body, Error, Reply, Response, Upgraded};
 use blitz_http_proto::ws::ServerHandshake;
 use http::header::{ALLOW, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,24 +31,26 @@ use url::Url;
 /// }));
 /// # let _ = router;
 /// ```
-pub fn accept<B: 'static>(request: &mut http::Request<B>) -> Accept {
+pub fn accept<B>(request: &mut http::Request<B>) -> Accept {
+    let upgrading = Box::pin(upgrade_by(request.extensions_mut()));
     let handshake = ServerHandshake::of(request.method(), request.version(), request.headers());
-    let mut origins = request.headers().get_all(ORIGIN).into_iter();
-    let first = origins.next();
-    let origin = first.filter(|_| origins.next().is_none());
-    let origin = origin.and_then(|origin| Url::parse(origin.to_str().ok()?).ok());
-    let named = request.uri().authority().map(Authority::as_str);
-    let host = request.headers().get(HOST);
-    let host = named.or_else(|| host?.to_str().ok());
-    let same = origin.as_ref().zip(host);
-    let is_allowed = first.is_none() || same.is_some_and(|(origin, host)| is_same(origin, host));
-    Accept {
-        handshake,
-        origin,
-        is_allowed,
-        upgrading: Box::pin(upgrade(request)),
-        protocols: Vec::new(),
-        config: Config::default(),
+    Accept::new(handshake, request.uri(), request.headers(), upgrading)
+}
+
+/// The same by a request's head, for extractors of frameworks. With the feature `axum`, [`Accept`] is one of axum's.
+pub fn accept_parts(parts: &mut Parts) -> Accept {
+    let upgrading = Box::pin(upgrade_by(&mut parts.extensions));
+    let handshake = ServerHandshake::of(&parts.method, parts.version, &parts.headers);
+    Accept::new(handshake, &parts.uri, &parts.headers, upgrading)
+}
+
+/// `async fn route(accept: Accept) -> blitz_http::Response { accept.run(echo) }` in a `Router` of axum's, which blitz-http serves.
+#[cfg(feature = "axum")]
+impl<S: Sync> axum_core::extract::FromRequestParts<S> for Accept {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Accept, Self::Rejection> {
+        Ok(accept_parts(parts))
     }
 }
 
@@ -56,6 +60,8 @@ fn is_same(origin: &Url, host: &str) -> bool {
     own.is_ok_and(|own| own.username().is_empty() && own.origin() == origin.origin())
 }
 
+type Upgrading = Pin<Box<dyn Future<Output = Result<Upgraded, Error>> + Send>>;
+
 /// A request for a WebSocket, and what is to be said to it; see [`accept`].
 #[must_use = "it becomes an answer by `run`"]
 pub struct Accept {
@@ -63,15 +69,47 @@ pub struct Accept {
     /// Where the request comes from, if it says so and that can be understood.
     origin: Option<Url>,
     is_allowed: bool,
-    upgrading: Pin<Box<dyn Future<Output = Result<Upgraded, Error>> + Send>>,
+    upgrading: Upgrading,
     protocols: Vec<String>,
     config: Config,
 }
 
 impl Accept {
+    fn new(
+        handshake: Result<ServerHandshake, HandshakeError>,
+        uri: &Uri,
+        headers: &HeaderMap,
+        upgrading: Upgrading,
+    ) -> Accept {
+        let mut origins = headers.get_all(ORIGIN).into_iter();
+        let first = origins.next();
+        let origin = first.filter(|_| origins.next().is_none());
+        let origin = origin.and_then(|origin| Url::parse(origin.to_str().ok()?).ok());
+        let named = uri.authority().map(Authority::as_str);
+        let host = headers.get(HOST);
+        let host = named.or_else(|| host?.to_str().ok());
+        let same = origin.as_ref().zip(host);
+        let is_allowed =
+            first.is_none() || same.is_some_and(|(origin, host)| is_same(origin, host));
+        Accept {
+            handshake,
+            origin,
+            is_allowed,
+            upgrading,
+            protocols: Vec::new(),
+            config: Config::default(),
+        }
+    }
+
     /// Limits, times and compression.
     pub fn config(mut self, config: Config) -> Accept {
         self.config = config;
+        self
+    }
+
+    /// What happens where a room's messages come faster than this peer takes them; the same as [`Config::slow`].
+    pub fn slow(mut self, slow: Slow) -> Accept {
+        self.config.slow = slow;
         self
     }
 

@@ -21,6 +21,36 @@ pub struct Config {
     pub close_timeout: Duration,
     /// So many bytes may wait to be written before [`send`](super::WebSocket::send) waits for room; a message may be larger than that. 64 KiB.
     pub buffer_bytes: usize,
+    /// What happens where the messages of a [`Room`](super::Room) come faster than this peer takes them. `Disconnect(256)`.
+    pub slow: Slow,
+}
+
+/// What is done with a member of a [`Room`](super::Room) that takes messages more slowly than they come.
+///
+/// Messages wait for it in a queue of its own, which has room for the number given, and for one at least. All queues hold the same bytes:
+/// a message that waits for a thousand members is there once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Slow {
+    /// Who sends to the room waits until there is room: nothing is lost, and the room is as slow as its slowest member. One that takes nothing
+    /// at all is taken for dead after [`Config::ping_interval`] and [`Config::pong_timeout`] together, and then nobody waits for it.
+    Block(usize),
+    /// The oldest message of the queue is dropped, and counted.
+    DropOldest(usize),
+    /// Only the newest message waits: for what is a state, and not a story. The others are dropped, and counted.
+    Latest,
+    /// The socket is closed with 1008 (`too slow`), and counted.
+    Disconnect(usize),
+}
+
+impl Slow {
+    /// How many messages may wait.
+    pub(super) fn room(self) -> usize {
+        match self {
+            Slow::Block(room) | Slow::DropOldest(room) | Slow::Disconnect(room) => room.max(1),
+            Slow::Latest => 1,
+        }
+    }
 }
 
 impl Default for Config {
@@ -32,6 +62,7 @@ impl Default for Config {
             pong_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),
             buffer_bytes: 64 * 1024,
+            slow: Slow::Disconnect(256),
         }
     }
 }

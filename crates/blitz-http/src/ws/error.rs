@@ -1,6 +1,6 @@
 //! What ends a socket before its time.
 
-use super::CloseCode;
+use super::{CloseCode, Message};
 use blitz_http_proto::ws;
 use std::error::Error as StdError;
 use std::fmt;
@@ -17,6 +17,7 @@ enum Kind {
     Cut,
     Dead,
     NoClose,
+    Slow,
     Closed,
 }
 
@@ -41,14 +42,19 @@ impl Error {
         Error(Kind::NoClose)
     }
 
+    pub(super) fn slow() -> Error {
+        Error(Kind::Slow)
+    }
+
     pub(super) fn closed() -> Error {
         Error(Kind::Closed)
     }
 
-    /// What the peer was told, if it broke the protocol or a limit.
+    /// What the peer was told, if it broke the protocol or a limit, or was too slow.
     pub fn close_code(&self) -> Option<CloseCode> {
         match &self.0 {
             Kind::Peer(error) => Some(error.close_code()),
+            Kind::Slow => Some(CloseCode::POLICY),
             _ => None,
         }
     }
@@ -61,6 +67,11 @@ impl Error {
     /// Whether the connection ended without a word of the peer (what browsers call 1006).
     pub fn is_cut(&self) -> bool {
         matches!(self.0, Kind::Cut)
+    }
+
+    /// Whether the socket was closed because its peer was too slow for a room; see [`Slow::Disconnect`](super::Slow::Disconnect).
+    pub fn is_slow(&self) -> bool {
+        matches!(self.0, Kind::Slow)
     }
 
     /// Whether the peer was silent for too long, or did not close when it was asked to.
@@ -77,6 +88,7 @@ impl fmt::Display for Error {
             Kind::Cut => "connection of a WebSocket ended without a close",
             Kind::Dead => "peer of a WebSocket does not answer",
             Kind::NoClose => "peer of a WebSocket did not close in time",
+            Kind::Slow => "peer of a WebSocket is too slow for its room",
             Kind::Closed => "WebSocket is closed and sends nothing more",
         })
     }
@@ -91,3 +103,53 @@ impl StdError for Error {
         }
     }
 }
+
+/// A message that was not taken; it comes back.
+#[derive(Debug)]
+pub struct TrySendError {
+    message: Message,
+    is_full: bool,
+}
+
+impl TrySendError {
+    pub(super) fn full(message: Message) -> TrySendError {
+        TrySendError {
+            message,
+            is_full: true,
+        }
+    }
+
+    pub(super) fn closed(message: Message) -> TrySendError {
+        TrySendError {
+            message,
+            is_full: false,
+        }
+    }
+
+    /// Whether [`Config::buffer_bytes`](super::Config::buffer_bytes) wait already: later there may be room.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Whether the socket is closed.
+    pub fn is_closed(&self) -> bool {
+        !self.is_full
+    }
+
+    /// The message.
+    pub fn into_message(self) -> Message {
+        self.message
+    }
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_full {
+            "no room for a message: wait, or drop it"
+        } else {
+            "WebSocket is closed and sends nothing more"
+        })
+    }
+}
+
+impl StdError for TrySendError {}

@@ -5,7 +5,7 @@
 //! into halves that are owned.
 //!
 //! While somebody receives, pings are answered, pings go out, and a peer that has vanished is noticed; see [`Config`] for the times and limits,
-//! all of which hold by default. A server that ends says so to its sockets with code 1001.
+//! all of which hold by default. A server that ends says so to its sockets with code 1001. What many are to get goes through a [`Room`].
 //!
 //! ```
 //! # #[blitz_io::main]
@@ -39,10 +39,12 @@
 //! |---|---|
 //! | `accept`, `connect` | how a socket comes about: the server's side, and the client's |
 //! | `socket`, `split` | what users hold: the whole, and its halves |
+//! | `room`, `outbox` | one message for many, and what waits for one of them |
 //! | `state` | what both are made of: frames to messages and back, and the end in good order |
 //! | `beat` | when to ping, and whom to take for dead |
 //! | `masks` | what a client's frames are mixed with |
 //! | `config`, `error` | limits and times, and what goes wrong |
+//! | `tally` | what a socket counts for its server |
 
 mod accept;
 mod beat;
@@ -50,16 +52,20 @@ mod config;
 mod connect;
 mod error;
 mod masks;
+mod outbox;
+mod room;
 mod socket;
 mod split;
 mod state;
+mod tally;
 
-pub use accept::{Accept, accept};
+pub use accept::{Accept, accept, accept_parts};
 pub use blitz_http_proto::ws::{
     Agreed, CloseCode, Deflate, DeflateParams, HandshakeError, Limits, Message, Role,
 };
-pub use config::Config;
+pub use config::{Config, Slow};
 pub use connect::{Connect, ConnectError, connect};
-pub use error::Error;
+pub use error::{Error, TrySendError};
+pub use room::{Member, Room, RoomCounters};
 pub use socket::WebSocket;
-pub use split::{Receiver, Sender};
+pub use split::{Receiver, ReuniteError, Sender};

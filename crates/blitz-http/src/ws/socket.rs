@@ -1,15 +1,16 @@
 //! A socket, whole.
 
+use super::outbox::Wire;
 use super::split::{self, Receiver, Sender};
 use super::state::State;
-use super::{Agreed, CloseCode, Config, DeflateParams, Error, Message, Role};
+use super::{Agreed, CloseCode, Config, DeflateParams, Error, Message, Role, Slow, TrySendError};
 use crate::Upgraded;
 use blitz_io::io::{AsyncRead, AsyncWrite};
 use blitz_io::stream::Stream;
 use futures_sink::Sink;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// A WebSocket: messages both ways, over a connection whose ends have agreed on it.
@@ -21,7 +22,15 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct WebSocket {
     state: State,
+    parts: Parts,
+}
+
+/// What a socket knows beside its state.
+#[derive(Debug)]
+pub(super) struct Parts {
     agreed: Agreed,
+    pub(super) slow: Slow,
+    pub(super) wire: Wire,
 }
 
 impl WebSocket {
@@ -34,10 +43,19 @@ impl WebSocket {
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let deflate = config.deflate.unwrap_or_default();
+        let (slow, wire) = (
+            config.slow,
+            Wire::of(role, agreed.deflate.as_ref(), &deflate),
+        );
         WebSocket {
             state: State::new(Box::new(io), role, &agreed, config),
-            agreed,
+            parts: Parts { agreed, slow, wire },
         }
+    }
+
+    pub(super) fn of_parts(state: State, parts: Parts) -> WebSocket {
+        WebSocket { state, parts }
     }
 
     /// A server's, which ends with the server.
@@ -85,6 +103,17 @@ impl WebSocket {
         poll_fn(|cx| self.state.poll_flush(cx)).await
     }
 
+    /// Sends a message if there is room for it, without waiting.
+    ///
+    /// What the connection does not take at once goes out with what is sent or received next. There is room as long as fewer than
+    /// [`Config::buffer_bytes`] wait.
+    ///
+    /// # Errors
+    /// When there is no room, or the socket is closed; the message comes back. That the connection fails, who receives learns.
+    pub fn try_send(&mut self, message: Message) -> Result<(), TrySendError> {
+        self.state.try_send(message, Waker::noop())
+    }
+
     /// Closes in good order: says so, drops the messages that still come, and returns when the peer has closed too, or
     /// [`Config::close_timeout`] is over. Where the peer has closed already, it waits for nothing but the connection's end.
     ///
@@ -111,12 +140,12 @@ impl WebSocket {
 
     /// The subprotocol that was agreed on.
     pub fn protocol(&self) -> Option<&str> {
-        self.agreed.protocol.as_deref()
+        self.parts.agreed.protocol.as_deref()
     }
 
     /// The compression that was agreed on.
     pub fn deflate(&self) -> Option<&DeflateParams> {
-        self.agreed.deflate.as_ref()
+        self.parts.agreed.deflate.as_ref()
     }
 
     /// How long the last ping and its pong took together; none before the first.
@@ -129,9 +158,9 @@ impl WebSocket {
         self.state.bytes_waiting()
     }
 
-    /// Two halves, for two tasks.
+    /// Two halves, for two tasks; [`Sender::reunite`] makes them one again.
     pub fn split(self) -> (Sender, Receiver) {
-        split::halves(self.state)
+        split::halves(self.state, self.parts)
     }
 }
 

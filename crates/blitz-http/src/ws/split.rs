@@ -1,25 +1,31 @@
-//! The halves of a socket.
+//! The halves of a socket, and the pump that writes what rooms have for it.
 //!
-//! Both write: the receiver answers pings. A stream knows one task that waits for room, so that task is [`Tasks`], which wakes the halves
-//! that wait. What one half has done for the other, it tells when it has put the lock down.
+//! All three write: the receiver answers pings. A stream knows one task that waits for room, so that task is [`Tasks`], which wakes those
+//! that wait. What one has done for the others, it tells when it has put the lock down.
 
-use super::state::State;
-use super::{CloseCode, Error, Message};
+use super::outbox::{Outbox, Wire, keep};
+use super::socket::Parts;
+use super::state::{Pumped, State};
+use super::{CloseCode, Error, Message, Slow, TrySendError, WebSocket};
 use blitz_io::stream::Stream;
 use futures_sink::Sink;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-pub(super) fn halves(state: State) -> (Sender, Receiver) {
+pub(super) fn halves(state: State, parts: Parts) -> (Sender, Receiver) {
     let tasks = Arc::new(Tasks::default());
     let shared = Arc::new(Shared {
-        state: Mutex::new(state),
+        state: Mutex::new(Some(state)),
         writes: Waker::from(Arc::clone(&tasks)),
         tasks,
+        slow: parts.slow,
+        wire: parts.wire,
+        parts: Mutex::new(Some(parts)),
+        outbox: OnceLock::new(),
     });
     let sender = Sender {
         shared: Arc::clone(&shared),
@@ -27,11 +33,25 @@ pub(super) fn halves(state: State) -> (Sender, Receiver) {
     (sender, Receiver { shared })
 }
 
-struct Shared {
-    state: Mutex<State>,
+pub(super) struct Shared {
+    /// None once the halves are one again.
+    state: Mutex<Option<State>>,
     tasks: Arc<Tasks>,
     /// The same as a waker.
     writes: Waker,
+    slow: Slow,
+    wire: Wire,
+    parts: Mutex<Option<Parts>>,
+    /// There is one once it was in a room.
+    outbox: OnceLock<Arc<Outbox>>,
+}
+
+/// Who polls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Sender,
+    Receiver,
+    Pump,
 }
 
 /// Who waits.
@@ -40,31 +60,31 @@ struct Tasks(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    sender: Option<Waker>,
-    receiver: Option<Waker>,
-    /// The receiver has something to write.
-    receiver_writes: bool,
+    wakers: [Option<Waker>; 3],
+    /// It has something to write, or waits for that.
+    writes: [bool; 3],
+    gone: [bool; 3],
 }
+
+const ALL: [Who; 3] = [Who::Sender, Who::Receiver, Who::Pump];
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps a waker, and gives back the one that it takes the place of: that is dropped without the lock.
-fn keep(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
-    match slot {
-        Some(kept) if kept.will_wake(waker) => None,
-        slot => slot.replace(waker.clone()),
-    }
-}
-
 impl Tasks {
-    fn wake_those(&self, sender: bool, receiver: bool) {
+    /// Wakes those that write, or all, but for one.
+    fn wake_others(&self, one: Option<Who>, all: bool) {
         let mut waiting = lock(&self.0);
-        let sender = sender.then(|| waiting.sender.take()).flatten();
-        let receiver = receiver.then(|| waiting.receiver.take()).flatten();
+        let wakers = ALL.map(|who| {
+            let writes = all || waiting.writes[who as usize];
+            let others = writes && one != Some(who);
+            others
+                .then(|| waiting.wakers[who as usize].take())
+                .flatten()
+        });
         drop(waiting);
-        for waker in [sender, receiver].into_iter().flatten() {
+        for waker in wakers.into_iter().flatten() {
             waker.wake();
         }
     }
@@ -76,72 +96,143 @@ impl Wake for Tasks {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let receiver = lock(&self.0).receiver_writes;
-        self.wake_those(true, receiver);
+        self.wake_others(None, false);
     }
 }
 
 impl Shared {
-    /// Polls for the receiver.
-    fn receive<T>(
+    /// Polls for one of them; nothing if the halves are one again.
+    fn poll<T>(
         &self,
+        who: Who,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut State, &mut Context<'_>, &Waker) -> Poll<T>,
+    ) -> Option<Poll<T>> {
+        let mut waiting = lock(&self.tasks.0);
+        let old = keep(&mut waiting.wakers[who as usize], cx.waker());
+        waiting.writes[who as usize] = true;
+        drop(waiting);
+        drop(old);
+        let mut guard = lock(&self.state);
+        let state = guard.as_mut()?;
+        let polled = poll(state, cx, &self.writes);
+        let moved = std::mem::take(&mut state.moved);
+        let turned = std::mem::take(&mut state.turned);
+        let mut waiting = lock(&self.tasks.0);
+        waiting.writes[who as usize] =
+            polled.is_pending() && (who == Who::Sender || state.is_writing());
+        let gone = if polled.is_ready() {
+            waiting.wakers[who as usize].take()
+        } else {
+            None
+        };
+        drop(waiting);
+        drop(guard);
+        drop(gone);
+        if moved || turned {
+            self.tasks.wake_others(Some(who), turned);
+        }
+        Some(polled)
+    }
+
+    /// The same for one of the halves.
+    fn half<T>(
+        &self,
+        who: Who,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut State, &mut Context<'_>, &Waker) -> Poll<T>,
     ) -> Poll<T> {
-        let mut waiting = lock(&self.tasks.0);
-        let old = keep(&mut waiting.receiver, cx.waker());
-        waiting.receiver_writes = true;
-        drop(waiting);
-        drop(old);
-        let mut state = lock(&self.state);
-        let polled = poll(&mut state, cx, &self.writes);
-        let moved = std::mem::take(&mut state.moved) | std::mem::take(&mut state.turned);
-        let mut waiting = lock(&self.tasks.0);
-        waiting.receiver_writes = polled.is_pending() && state.is_writing();
-        let gone = if polled.is_ready() {
-            waiting.receiver.take()
-        } else {
-            None
-        };
-        drop(waiting);
-        drop(state);
-        drop(gone);
-        if moved {
-            self.tasks.wake_those(true, false);
-        }
-        polled
+        self.poll(who, cx, poll).expect(WHOLE)
     }
 
-    /// Polls for the sender.
-    fn send<T>(
-        &self,
-        waker: &Waker,
-        poll: impl FnOnce(&mut State, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        let old = keep(&mut lock(&self.tasks.0).sender, waker);
-        drop(old);
-        let mut state = lock(&self.state);
-        let polled = poll(&mut state, &mut Context::from_waker(&self.writes));
-        let moved = std::mem::take(&mut state.moved);
-        let turned = std::mem::take(&mut state.turned);
-        drop(state);
+    /// Looks at the state, for a half.
+    fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(lock(&self.state).as_mut().expect(WHOLE))
+    }
+
+    /// For how many it waits in the queue of its rooms.
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        self.outbox
+            .get_or_init(|| Arc::new(Outbox::new(self.slow, self.wire)))
+    }
+
+    /// One of the halves is dropped. With the second one the connection goes.
+    fn is_without(&self, who: Who) {
         let mut waiting = lock(&self.tasks.0);
-        let gone = if polled.is_ready() {
-            waiting.sender.take()
-        } else {
-            None
-        };
-        let receiver = turned || (moved && waiting.receiver_writes);
+        waiting.gone[who as usize] = true;
+        let waker = waiting.wakers[who as usize].take();
+        let is_last = waiting.gone[Who::Sender as usize] && waiting.gone[Who::Receiver as usize];
         drop(waiting);
-        drop(gone);
-        if receiver {
-            self.tasks.wake_those(false, true);
+        drop(waker);
+        if is_last && let Some(outbox) = self.outbox.get() {
+            outbox.end();
         }
-        polled
+    }
+
+    fn is_received_from(&self) -> bool {
+        !lock(&self.tasks.0).gone[Who::Receiver as usize]
+    }
+}
+
+const WHOLE: &str = "a half has its socket until both are one again";
+
+/// Writes what rooms have for a socket, in a task of its own: a member that waits for room in the queue of another need not be polled for
+/// its own queue to become empty.
+pub(super) struct Pump {
+    shared: Arc<Shared>,
+    outbox: Arc<Outbox>,
+    is_idle: bool,
+}
+
+impl Pump {
+    pub(super) fn new(sender: &Sender) -> Pump {
+        Pump {
+            shared: Arc::clone(&sender.shared),
+            outbox: Arc::clone(sender.outbox()),
+            is_idle: false,
+        }
+    }
+}
+
+impl Future for Pump {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let (shared, outbox) = (&this.shared, &*this.outbox);
+        let mut taken = 0;
+        let polled = shared.poll(Who::Pump, cx, |state, cx, writes| {
+            let polled = state.poll_shared(cx, writes, outbox, &mut taken);
+            if let Poll::Ready(Pumped::Slow) = polled {
+                state.is_slow(shared.is_received_from());
+            }
+            polled
+        });
+        if taken > 0 {
+            outbox.has_room(taken);
+        }
+        match polled {
+            Some(Poll::Pending) => Poll::Pending,
+            Some(Poll::Ready(pumped)) => {
+                this.is_idle = pumped == Pumped::Idle;
+                Poll::Ready(())
+            }
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        if !self.is_idle {
+            self.outbox.end();
+        }
     }
 }
 
 /// The half that sends. Pings go out, and the end comes in good order, while its [`Receiver`] is received from.
+///
+/// With it a socket joins a [`Room`](super::Room).
 pub struct Sender {
     shared: Arc<Shared>,
 }
@@ -161,7 +252,26 @@ impl Sender {
         poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
     }
 
+    /// Sends a message if there is room for it; as [`WebSocket::try_send`](super::WebSocket::try_send).
+    ///
+    /// # Errors
+    /// When there is no room, or the socket is closed; the message comes back.
+    pub fn try_send(&mut self, message: Message) -> Result<(), TrySendError> {
+        let writes = &self.shared.writes;
+        let (sent, all) = self.shared.with(|state| {
+            let sent = state.try_send(message, writes);
+            let turned = std::mem::take(&mut state.turned) | state.is_writing();
+            state.moved = false;
+            (sent, turned)
+        });
+        // Who receives writes what is left.
+        self.shared.tasks.wake_others(Some(Who::Sender), all);
+        sent
+    }
+
     /// Says close. The [`Receiver`] goes on until the peer has closed too; where it was dropped, this waits for that.
+    ///
+    /// What rooms have sent and this peer has not taken is not sent any more.
     ///
     /// # Cancel safety
     /// Safe: a close that was begun goes on with the next call, or while messages are received.
@@ -178,27 +288,46 @@ impl Sender {
         code: CloseCode,
         reason: &str,
     ) -> Poll<Result<(), Error>> {
-        let shared = &*self.shared;
-        if Arc::strong_count(&self.shared) == 1 {
-            return shared.receive(cx, |state, cx, writes| {
+        if !self.shared.is_received_from() {
+            return self.shared.half(Who::Receiver, cx, |state, cx, writes| {
                 state.begin_close(code, reason);
                 state.poll_end(cx, writes)
             });
         }
-        shared.send(cx.waker(), |state, cx| {
+        self.shared.half(Who::Sender, cx, |state, _, writes| {
             state.begin_close(code, reason);
-            state.poll_flush(cx)
+            state.poll_flush(&mut Context::from_waker(writes))
         })
+    }
+
+    /// The whole again, out of both halves. It is in no [`Room`](super::Room) any more, and what those have sent and its peer has not taken
+    /// is not sent.
+    ///
+    /// # Errors
+    /// When the halves are of two sockets; both come back.
+    pub fn reunite(self, receiver: Receiver) -> Result<WebSocket, ReuniteError> {
+        if !Arc::ptr_eq(&self.shared, &receiver.shared) {
+            return Err(ReuniteError(self, receiver));
+        }
+        let state = lock(&self.shared.state).take().expect(WHOLE);
+        let parts = lock(&self.shared.parts).take().expect(WHOLE);
+        // Dropping the halves ends the outbox.
+        drop((self, receiver));
+        Ok(WebSocket::of_parts(state, parts))
     }
 
     /// Bytes that wait to be written.
     pub fn bytes_waiting(&self) -> usize {
-        lock(&self.shared.state).bytes_waiting()
+        self.shared.with(|state| state.bytes_waiting())
     }
 
     /// How long the last ping and its pong took together; none before the first.
     pub fn rtt(&self) -> Option<Duration> {
-        lock(&self.shared.state).rtt()
+        self.shared.with(|state| state.rtt())
+    }
+
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        self.shared.outbox()
     }
 }
 
@@ -207,15 +336,19 @@ impl Sink<Message> for Sender {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.shared.send(cx.waker(), State::poll_ready)
+        self.shared.half(Who::Sender, cx, |state, _, writes| {
+            state.poll_ready(&mut Context::from_waker(writes))
+        })
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        lock(&self.shared.state).start_send(&message)
+        self.shared.with(|state| state.start_send(&message))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.shared.send(cx.waker(), State::poll_flush)
+        self.shared.half(Who::Sender, cx, |state, _, writes| {
+            state.poll_flush(&mut Context::from_waker(writes))
+        })
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -225,8 +358,7 @@ impl Sink<Message> for Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        let waker = lock(&self.shared.tasks.0).sender.take();
-        drop(waker);
+        self.shared.is_without(Who::Sender);
     }
 }
 
@@ -254,17 +386,17 @@ impl Receiver {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
-        self.shared.receive(cx, State::poll_next)
+        self.shared.half(Who::Receiver, cx, State::poll_next)
     }
 
     /// Why the peer has closed, if it has and says so.
     pub fn close_reason(&self) -> Option<(CloseCode, String)> {
-        lock(&self.shared.state).theirs()
+        self.shared.with(|state| state.theirs())
     }
 
     /// How long the last ping and its pong took together; none before the first.
     pub fn rtt(&self) -> Option<Duration> {
-        lock(&self.shared.state).rtt()
+        self.shared.with(|state| state.rtt())
     }
 }
 
@@ -278,8 +410,7 @@ impl Stream for Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let waker = lock(&self.shared.tasks.0).receiver.take();
-        drop(waker);
+        self.shared.is_without(Who::Receiver);
     }
 }
 
@@ -288,3 +419,15 @@ impl fmt::Debug for Receiver {
         f.debug_struct("Receiver").finish_non_exhaustive()
     }
 }
+
+/// Halves of two sockets, which make none; both come back.
+#[derive(Debug)]
+pub struct ReuniteError(pub Sender, pub Receiver);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("these are halves of two WebSockets")
+    }
+}
+
+impl std::error::Error for ReuniteError {}

@@ -317,6 +317,84 @@ fn many_small_frames_cost_no_more_than_their_number() {
     assert_eq!(message.payload().len(), 131_072);
 }
 
+/// Whoever keeps a short message keeps that, and not what it came in.
+#[test]
+fn the_buffer_is_free_while_short_messages_of_it_are_kept() {
+    const ROOM: usize = 16 * 1024;
+    let mut wire = BytesMut::with_capacity(ROOM);
+    let mut client = Encoder::client(|| [1, 2, 3, 4]);
+    client.message(&Message::text("short"), &mut wire);
+    client.ping(b"there?", &mut wire);
+    let mut decoder = Decoder::new(Role::Server, Limits::default());
+    let kept = [
+        decoder.decode(&mut wire).unwrap(),
+        decoder.decode(&mut wire).unwrap(),
+    ];
+    assert!(kept.iter().all(Option::is_some), "{kept:?}");
+    assert!(wire.try_reclaim(ROOM));
+    // A long one is the buffer, and is not copied.
+    client.message(&Message::binary(vec![7; 8000]), &mut wire);
+    let begin = wire.as_ptr().addr() + 8;
+    let Some(Event::Message(message)) = decoder.decode(&mut wire).unwrap() else {
+        panic!("no message");
+    };
+    assert_eq!(message.payload().as_ptr().addr(), begin);
+    assert!(!wire.try_reclaim(ROOM));
+}
+
+/// Frames of another encoder may stand between those of one that has forgotten what it sent.
+#[test]
+fn who_forgets_refers_to_nothing_before() {
+    let (params, mut config) = (params(true, 15), Deflate::default());
+    config.threshold = 0;
+    let mut one = Encoder::server().with_deflate(Some(&params), &config);
+    let text = "the same words, ".repeat(10);
+    let mut sizes = Vec::new();
+    let mut wire = BytesMut::new();
+    for forgets in [false, false, true] {
+        if forgets {
+            let mut other = Encoder::server().with_deflate(Some(&params), &config);
+            other.message(&Message::text("other words, ".repeat(10)), &mut wire);
+            one.forget();
+        }
+        let before = wire.len();
+        one.message(&Message::text(text.clone()), &mut wire);
+        sizes.push(wire.len() - before);
+    }
+    assert!(sizes[1] < sizes[0], "{sizes:?}");
+    assert_eq!(sizes[2], sizes[0]);
+    let events = read(Role::Client, Some(&params), Limits::default(), &wire).unwrap();
+    let texts = events.iter().map(|event| match event {
+        Event::Message(message) => message.as_text().unwrap().len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(texts.collect::<Vec<_>>(), [160, 160, 130, 160]);
+}
+
+/// Compressors are lent: which connection had one before does not show.
+#[test]
+fn what_others_have_sent_does_not_show() {
+    let one = |text: &str, params: &DeflateParams| {
+        let mut config = Deflate::default();
+        (config.threshold, config.level) = (0, 6);
+        let mut encoder = Encoder::client(|| [0; 4]).with_deflate(Some(params), &config);
+        let mut wire = BytesMut::new();
+        encoder.message(&Message::text(text), &mut wire);
+        let mut decoder = Decoder::new(Role::Server, Limits::default()).with_deflate(Some(params));
+        let event = decoder.decode(&mut wire.clone()).unwrap();
+        assert_eq!(event, Some(Event::Message(Message::text(text))));
+        wire
+    };
+    let secret = "a secret that comes again: a secret that comes again";
+    let first = one(secret, &params(false, 15));
+    for bits in [15, 9, 12, 15, 10, 15] {
+        let again = one(secret, &params(false, bits));
+        assert_eq!(again.len(), first.len(), "{bits}");
+        let kept = one(secret, &params(true, bits));
+        assert_eq!(kept.len(), first.len(), "{bits}");
+    }
+}
+
 #[test]
 fn a_long_reason_is_cut_between_characters() {
     let mut wire = BytesMut::new();

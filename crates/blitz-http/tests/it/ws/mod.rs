@@ -4,6 +4,7 @@ mod ends;
 mod handshakes;
 mod liars;
 mod messages;
+mod rooms;
 mod sockets;
 
 use blitz_http::ws::{Agreed, Config, Deflate, Error, Role, WebSocket, accept};
@@ -97,7 +98,7 @@ impl Raw {
 
 #[test]
 fn what_goes_to_other_threads_may() {
-    use blitz_http::ws::{Accept, Connect, ConnectError, Receiver, Sender};
+    use blitz_http::ws::{Accept, Connect, ConnectError, Member, Receiver, Room, Sender};
     fn send<T: Send>() {}
     fn sync<T: Sync>() {}
     send::<(
@@ -109,5 +110,6 @@ fn what_goes_to_other_threads_may() {
         ConnectError,
         Error,
     )>();
-    sync::<(Sender, Receiver, ConnectError, Error)>();
+    send::<(Room, Member)>();
+    sync::<(Sender, Receiver, ConnectError, Error, Room, Member)>();
 }

@@ -6,9 +6,14 @@
 //! | `Closing` | our close was said; what the peer still sends is received, until its own close comes or the time is over |
 //! | `Leaving` | nothing is received any more: what waits is written, and the connection is ended as each end has to |
 //! | `Ended` | nothing is left to do; `failed` says why, if that was not in good order |
+//!
+//! [`shared`] is what goes out for rooms.
+
+mod shared;
 
 use super::beat::{Beat, Due, Timer};
-use super::{Agreed, CloseCode, Config, Error, Message, Role, masks};
+use super::tally::Tally;
+use super::{Agreed, CloseCode, Config, Error, Message, Role, TrySendError, masks};
 use crate::client::BoxStream;
 use crate::conn::Stop;
 use crate::{Handle, buffers};
@@ -22,6 +27,8 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
+
+pub(in crate::ws) use shared::Pumped;
 
 /// Reads without a message before other tasks get their turn.
 const READS_A_POLL: u32 = 32;
@@ -43,6 +50,8 @@ pub(super) struct State {
     encoder: Encoder,
     input: BytesMut,
     out: BytesMut,
+    /// A frame of a room that is being written, before all in `out`.
+    frame: Bytes,
     /// All of what was written has been flushed.
     flushed: bool,
     written: u64,
@@ -60,6 +69,7 @@ pub(super) struct State {
     stalled: Timer,
     stalled_at: Option<u64>,
     server: Option<(Handle, Stop)>,
+    tally: Tally,
     close_timeout: Duration,
     buffer_bytes: usize,
     /// Bytes were written, or life went on, since somebody looked.
@@ -82,6 +92,7 @@ impl State {
             encoder: encoder.with_deflate(params, &deflate),
             input: BytesMut::new(),
             out: BytesMut::new(),
+            frame: Bytes::new(),
             flushed: true,
             written: 0,
             pong: None,
@@ -94,6 +105,7 @@ impl State {
             stalled: Timer::default(),
             stalled_at: None,
             server: None,
+            tally: Tally::default(),
             close_timeout: config.close_timeout,
             buffer_bytes: config.buffer_bytes.max(1),
             moved: false,
@@ -103,6 +115,7 @@ impl State {
 
     /// Says 1001 when this server ends.
     pub(super) fn ends_with(&mut self, server: Handle) {
+        self.tally = Tally::of(server.clone());
         self.server = Some((server, Stop::default()));
     }
 
@@ -111,12 +124,16 @@ impl State {
     }
 
     pub(super) fn bytes_waiting(&self) -> usize {
-        self.out.len()
+        self.frame.len() + self.out.len()
     }
 
     /// Whether something waits to be written.
     pub(super) fn is_writing(&self) -> bool {
-        !self.out.is_empty() || !self.flushed
+        self.bytes_waiting() > 0 || !self.flushed
+    }
+
+    fn has_room(&self) -> bool {
+        self.bytes_waiting() < self.buffer_bytes
     }
 
     pub(super) fn theirs(&self) -> Option<(CloseCode, String)> {
@@ -131,6 +148,12 @@ impl State {
     fn fails(&mut self, error: Error) {
         self.failed.get_or_insert(error);
         self.goes_on(Life::Ended);
+    }
+
+    /// The peer does not answer, or takes nothing.
+    fn is_dead(&mut self) {
+        self.tally.dead();
+        self.fails(Error::dead());
     }
 
     /// Sees to it that there is a buffer to write into.
@@ -165,6 +188,7 @@ impl State {
             }
             match self.decoder.decode(&mut self.input) {
                 Ok(Some(Event::Message(message))) => {
+                    self.tally.received();
                     if self.is_writing() {
                         // Pongs do not wait until all that has come was received. That it fails is found by reading.
                         let _ = self.poll_out(&mut Context::from_waker(writes));
@@ -235,10 +259,10 @@ impl State {
             self.begin_close(CloseCode::GOING_AWAY, "");
             return true;
         }
-        match self.beat.poll(cx, self.written, self.out.len()) {
+        match self.beat.poll(cx, self.written, self.bytes_waiting()) {
             Poll::Pending => false,
             Poll::Ready(Due::Dead) => {
-                self.fails(Error::dead());
+                self.is_dead();
                 true
             }
             Poll::Ready(Due::Ping(payload)) => {
@@ -251,7 +275,7 @@ impl State {
 
     /// Answers a ping. A peer that pings and takes no answers gets the last one only, so that answers are bounded.
     fn answer(&mut self, payload: Bytes) {
-        if self.out.len() < self.buffer_bytes {
+        if self.has_room() {
             self.has_out();
             self.encoder.pong(&payload, &mut self.out);
         } else {
@@ -342,21 +366,40 @@ impl State {
 
     /// Writes all that waits.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.poll_write_all(cx);
+        self.tally.waits(match polled {
+            Poll::Pending => self.bytes_waiting(),
+            Poll::Ready(_) => 0,
+        });
+        polled
+    }
+
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.out.len() < self.buffer_bytes
+            if self.has_room()
                 && let Some(payload) = self.pong.take()
             {
                 self.has_out();
                 self.encoder.pong(&payload, &mut self.out);
             }
-            if self.out.is_empty() {
+            let is_frame = !self.frame.is_empty();
+            let bytes = if is_frame {
+                &self.frame[..]
+            } else {
+                &self.out[..]
+            };
+            if bytes.is_empty() {
                 break;
             }
-            let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.out))?;
+            let n = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.out.advance(n);
+            if is_frame {
+                self.frame.advance(n);
+            } else {
+                self.out.advance(n);
+            }
             self.written += n as u64;
             (self.flushed, self.moved) = (false, true);
         }
@@ -367,6 +410,8 @@ impl State {
         if self.out.capacity() > 0 {
             buffers::give(std::mem::take(&mut self.out));
         }
+        // The room's others need it, and this one does not.
+        self.frame = Bytes::new();
         Poll::Ready(Ok(()))
     }
 
@@ -375,11 +420,11 @@ impl State {
         if self.life != Life::Open {
             return Poll::Ready(Err(Error::closed()));
         }
-        if self.out.len() < self.buffer_bytes {
+        if self.has_room() {
             return Poll::Ready(Ok(()));
         }
         match self.poll_flush(cx) {
-            Poll::Pending if self.out.len() < self.buffer_bytes => Poll::Ready(Ok(())),
+            Poll::Pending if self.has_room() => Poll::Ready(Ok(())),
             polled => polled,
         }
     }
@@ -389,8 +434,31 @@ impl State {
         if self.life != Life::Open {
             return Err(Error::closed());
         }
+        self.tally.sent();
         self.has_out();
         self.encoder.message(message, &mut self.out);
+        Ok(())
+    }
+
+    /// Takes a message if there is room, and writes what the connection takes at once.
+    pub(super) fn try_send(
+        &mut self,
+        message: Message,
+        writes: &Waker,
+    ) -> Result<(), TrySendError> {
+        let mut writes = Context::from_waker(writes);
+        if self.life == Life::Open && !self.has_room() {
+            // That it fails is found by who sends or receives next.
+            let _ = self.poll_out(&mut writes);
+            if !self.has_room() {
+                return Err(TrySendError::full(message));
+            }
+        }
+        if self.start_send(&message).is_err() {
+            return Err(TrySendError::closed(message));
+        }
+        // As above.
+        let _ = self.poll_out(&mut writes);
         Ok(())
     }
 
@@ -412,7 +480,7 @@ impl State {
             self.stalled.arm(Instant::now(), patience);
         }
         ready!(self.stalled.poll(cx));
-        self.fails(Error::dead());
+        self.is_dead();
         Poll::Ready(Err(Error::dead()))
     }
 
@@ -437,7 +505,7 @@ impl fmt::Debug for State {
         f.debug_struct("State")
             .field("role", &self.role)
             .field("life", &self.life)
-            .field("buffered", &self.out.len())
+            .field("buffered", &self.bytes_waiting())
             .field("rtt", &self.rtt())
             .finish_non_exhaustive()
     }
