@@ -37,8 +37,9 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
       --report             write docs/weaken.md from the kept results, run nothing
   patched                  a program with the README's patch line runs hyper on what was committed last
   kernels [NAME…] [-- FILTER…]
-                           runs the tests of blitz-sys, -driver, -sync and -io on other Linux kernels, under qemu:
-                           5.10, 6.1, 6.12, newest or all (default: all)
+                           runs the tests of blitz-sys, -driver, -sync, -http and -io on other Linux kernels, under
+                           qemu: 5.10, 6.1, 6.12, newest or all (default: all); a filter is part of a test's name,
+                           or of blitz-io/it::net_udp::its_name; cross and sanitize take filters too
   cross [NAME…]            tests on other machines (aarch64 i686 s390x musl), type checks for other systems
                            (windows mac-x86_64 mac-aarch64 freebsd); default: all
       --quick              type checks alone, for the targets whose std is installed

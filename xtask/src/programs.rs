@@ -1,4 +1,6 @@
 //! Test programs: built by cargo, found in what it prints, run one after the other with a time limit.
+//!
+//! The tests of one module share a process, and no others do: where one hangs or ends its process, what the rest found is known.
 
 use crate::run::{self, End};
 use serde_json::Value;
@@ -63,6 +65,99 @@ fn program(message: &Value) -> Option<Program> {
     })
 }
 
+/// How long a program may take to list its tests.
+const LIST_LIMIT: Duration = Duration::from_secs(120);
+
+/// Tests of a program that share a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// The module that they stand in: `net_udp`.
+    pub(crate) name: String,
+    /// Their names; none if the program lists no tests, and then it is started as it is, to say so.
+    pub(crate) tests: Vec<String>,
+}
+
+/// What is run of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub(crate) groups: Vec<Group>,
+    /// How many of its tests are not run.
+    pub(crate) left_out: usize,
+}
+
+impl Program {
+    /// Those of its tests that `wants` wants, by module.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not list them.
+    pub(crate) fn chosen(
+        &self,
+        runner: &[String],
+        wants: impl Fn(&str) -> bool,
+    ) -> Result<Chosen, String> {
+        let mut command = self.command(runner);
+        command.args(["--list", "--format", "terse"]);
+        match run::limited(&mut command, LIST_LIMIT)? {
+            (End::Passed, list) => Ok(grouped(&list, wants)),
+            (_, words) => Err(format!("{} lists no tests: {words}", self.name)),
+        }
+    }
+
+    fn command(&self, runner: &[String]) -> Command {
+        let mut words = runner.iter();
+        let mut command = match words.next() {
+            Some(first) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(&self.path);
+                command
+            }
+            None => Command::new(&self.path),
+        };
+        command.current_dir(&self.folder);
+        command
+    }
+}
+
+/// What a program lists, `net_udp::a: test` a line, sorted by name.
+fn grouped(list: &str, wants: impl Fn(&str) -> bool) -> Chosen {
+    let (mut groups, mut left_out) = (Vec::<Group>::new(), 0);
+    for test in list.lines().filter_map(|line| line.strip_suffix(": test")) {
+        if !wants(test) {
+            left_out += 1;
+            continue;
+        }
+        let name = test.split("::").next().unwrap_or(test);
+        match groups.last_mut().filter(|group| group.name == name) {
+            Some(group) => group.tests.push(test.to_owned()),
+            None => groups.push(Group {
+                name: name.to_owned(),
+                tests: vec![test.to_owned()],
+            }),
+        }
+    }
+    if groups.is_empty() && left_out == 0 {
+        groups.push(Group {
+            name: "all".to_owned(),
+            tests: Vec::new(),
+        });
+    }
+    Chosen { groups, left_out }
+}
+
+/// What stands before `--` in `args`, and behind it.
+pub(crate) fn split(args: &[String]) -> (&[String], &[String]) {
+    match args.iter().position(|arg| arg == "--") {
+        Some(end) => (&args[..end], &args[end + 1..]),
+        None => (args, &[]),
+    }
+}
+
+/// Whether `test` of `program` is wanted: one of `filters`, if there are any, is a part of `blitz-io/it::net_udp::a`.
+pub(crate) fn passes(filters: &[String], program: &str, test: &str) -> bool {
+    let name = format!("{program}::{test}");
+    filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+}
+
 /// How a run of test programs is set up.
 #[derive(Debug, Default)]
 pub(crate) struct Setting {
@@ -72,7 +167,9 @@ pub(crate) struct Setting {
     pub(crate) env: Vec<(&'static str, String)>,
     /// `(program, filter, reason)`: tests that cannot work in this setting.
     pub(crate) without: &'static [(&'static str, &'static str, &'static str)],
-    /// How long one program may take.
+    /// See [`passes`].
+    pub(crate) filters: Vec<String>,
+    /// How long the tests of one module may take.
     pub(crate) limit: Duration,
     /// Where what each program writes is kept.
     pub(crate) logs: PathBuf,
@@ -115,60 +212,72 @@ impl std::fmt::Display for Row {
     }
 }
 
-/// Runs `programs` one after the other, prints a row for each and the output of those that fail.
+/// Runs `programs` one after the other, prints a row for each and the output of what fails.
 ///
 /// # Errors
-/// When a program cannot be started at all.
+/// When a program cannot be started at all, or no test passes the filters.
 pub(crate) fn run(programs: &[Program], setting: &Setting) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for program in programs {
-        let row = run_one(program, setting)?;
+        let wants = |test: &str| {
+            let mut without = setting.without.iter();
+            passes(&setting.filters, &program.name, test)
+                && !without.any(|(name, filter, _)| *name == program.name && test.contains(filter))
+        };
+        let chosen = program.chosen(&setting.runner, wants)?;
+        if chosen.groups.is_empty() {
+            continue;
+        }
+        let row = run_one(program, &chosen, setting)?;
         println!("  {row}");
         rows.push(row);
+    }
+    if rows.is_empty() {
+        return Err(format!(
+            "no test has any of {:?} in its name",
+            setting.filters
+        ));
     }
     Ok(rows)
 }
 
-fn run_one(program: &Program, setting: &Setting) -> Result<Row, String> {
-    let mut words = setting.runner.iter();
-    let mut command = match words.next() {
-        Some(first) => {
-            let mut command = Command::new(first);
-            command.args(words).arg(&program.path);
-            command
-        }
-        None => Command::new(&program.path),
-    };
-    command.current_dir(&program.folder);
-    command.envs(setting.env.iter().map(|(name, value)| (*name, value)));
-    for (name, filter, _) in setting.without {
-        if *name == program.name {
-            command.args(["--skip", filter]);
-        }
-    }
-    let begun = Instant::now();
-    let (end, output) = run::limited(&mut command, setting.limit)?;
-    let mut counts = Counts::default();
-    counts.add(&output);
-    let failure = match end {
-        End::Passed if counts.results > 0 => String::new(),
-        End::Passed => "it says nothing of tests".to_owned(),
-        End::Failed => "failed".to_owned(),
-        End::TimedOut => format!("not done within {} s", setting.limit.as_secs()),
+fn run_one(program: &Program, chosen: &Chosen, setting: &Setting) -> Result<Row, String> {
+    let mut counts = Counts {
+        left_out: chosen.left_out,
+        ..Counts::default()
     };
     let log = setting
         .logs
         .join(format!("{}.log", program.name.replace('/', "-")));
-    run::keep(&log, &output)?;
-    if !failure.is_empty() {
-        println!("{}", run::tail(&output, 60));
-        println!("    all of it: {}", log.display());
+    let (mut all, mut failures) = (String::new(), Vec::new());
+    let begun = Instant::now();
+    for Group { name, tests } in &chosen.groups {
+        let mut command = program.command(&setting.runner);
+        command.envs(setting.env.iter().map(|(name, value)| (*name, value)));
+        command.arg("--exact").args(tests);
+        let (end, output) = run::limited(&mut command, setting.limit)?;
+        let mut of_group = Counts::default();
+        of_group.add(&output);
+        let failure = match end {
+            End::Passed if of_group.results > 0 => None,
+            End::Passed => Some("says nothing of tests".to_owned()),
+            End::Failed => Some("failed".to_owned()),
+            End::TimedOut => Some(format!("was not done within {} s", setting.limit.as_secs())),
+        };
+        if let Some(why) = failure {
+            println!("{}", run::tail(&output, 60));
+            println!("    all of it: {}", log.display());
+            failures.push(format!("{name} {why}"));
+        }
+        counts.join(of_group);
+        all.push_str(&output);
     }
+    run::keep(&log, &all)?;
     Ok(Row {
         name: program.name.clone(),
         counts,
         seconds: begun.elapsed().as_secs(),
-        failure,
+        failure: failures.join(", "),
     })
 }
 
@@ -177,34 +286,39 @@ fn run_one(program: &Program, setting: &Setting) -> Result<Row, String> {
 pub(crate) struct Counts {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
-    /// Ignored, or left out by a filter.
+    /// Ignored, or not asked for.
     pub(crate) left_out: usize,
     /// How often it summed up.
     pub(crate) results: usize,
 }
 
 impl Counts {
-    /// Reads the lines `test result: ok. 3 passed; 0 failed; …`.
+    /// Reads the lines `test result: ok. 3 passed; 0 failed; …`; what was filtered out was not meant.
     pub(crate) fn add(&mut self, output: &str) {
         for line in output
             .lines()
             .filter(|line| line.starts_with("test result:"))
         {
             self.results += 1;
-            let mut before = "";
             let mut number = 0;
             for word in line.split_whitespace() {
                 match word {
                     "passed;" => self.passed += number,
                     "failed;" => self.failed += number,
                     "ignored;" => self.left_out += number,
-                    "out;" if before == "filtered" => self.left_out += number,
                     _ => {}
                 }
                 number = word.parse().unwrap_or(number);
-                before = word;
             }
         }
+    }
+
+    /// Adds those of another part of the same program.
+    pub(crate) fn join(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+        self.left_out += more.left_out;
+        self.results += more.results;
     }
 }
 
@@ -220,10 +334,45 @@ mod tests {
         let wanted = Counts {
             passed: 5,
             failed: 5,
-            left_out: 3,
+            left_out: 1,
             results: 2,
         };
         assert_eq!(counts, wanted);
+        counts.join(wanted);
+        assert_eq!((counts.passed, counts.results), (10, 4));
+    }
+
+    #[test]
+    fn the_tests_of_a_module_are_a_group() {
+        let list = "alone: test\nnet::a: test\nnet::b::c: test\nnet::d: benchmark\ntime::e: test\n";
+        let chosen = grouped(list, |test| test != "net::a");
+        let group = |name: &str, tests: &[&str]| Group {
+            name: name.to_owned(),
+            tests: tests.iter().map(|test| (*test).to_owned()).collect(),
+        };
+        assert_eq!(chosen.left_out, 1);
+        assert_eq!(
+            chosen.groups,
+            [
+                group("alone", &["alone"]),
+                group("net", &["net::b::c"]),
+                group("time", &["time::e"])
+            ]
+        );
+        // What lists none is asked, what has none that is wanted is not.
+        assert_eq!(grouped("", |_| true).groups, [group("all", &[])]);
+        assert!(grouped(list, |_| false).groups.is_empty());
+    }
+
+    #[test]
+    fn a_filter_is_part_of_a_programs_or_a_tests_name() {
+        let passes = |filter: &str| passes(&[filter.to_owned()], "blitz-io/it", "net::a");
+        assert!(passes("blitz-io/") && passes("it::net") && passes("::a"));
+        assert!(!passes("blitz-sys"));
+        assert!(super::passes(&[], "blitz-io/it", "net::a"));
+        let args = ["6.1", "--", "net"].map(str::to_owned);
+        assert_eq!(split(&args), (&args[..1], &args[2..]));
+        assert_eq!(split(&args[..1]), (&args[..1], &[][..]));
     }
 
     #[test]
@@ -250,7 +399,8 @@ mod tests {
             logs: std::env::temp_dir().join(format!("xtask-programs-{}", std::process::id())),
             ..Setting::default()
         };
-        let row = run_one(&program, &setting).expect("`true` is there");
+        let chosen = program.chosen(&[], |_| true).expect("`true` is there");
+        let row = run_one(&program, &chosen, &setting).expect("`true` is there");
         assert!(!row.is_good(), "{row}");
         std::fs::remove_dir_all(&setting.logs).expect("the log was kept there");
     }

@@ -91,6 +91,7 @@ const SANITIZERS: [Sanitizer; 3] = [
 ];
 
 pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
+    let (args, filters) = programs::split(args);
     let (name, wanted) = args
         .split_first()
         .ok_or_else(|| format!("which sanitizer? {}", names()))?;
@@ -122,10 +123,7 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
         }
     }
     let programs = programs::build(cargo)?;
-    let mut env = vec![
-        ("BLITZ_TEST_SANITIZER", name.clone()),
-        ("BLITZ_TEST_PATIENCE", "10".to_owned()),
-    ];
+    let mut env = vec![("BLITZ_TEST_PATIENCE", "10".to_owned())];
     for (variable, options, known) in sanitizer.options {
         let mut options = (*options).to_owned();
         if !known.is_empty() {
@@ -136,6 +134,7 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
     let setting = Setting {
         env,
         without: sanitizer.without,
+        filters: filters.to_vec(),
         limit: LIMIT,
         logs: folder.join("logs"),
         ..Setting::default()

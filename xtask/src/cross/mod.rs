@@ -22,11 +22,12 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
     if args == ["--quick"] {
         return quick(root);
     }
+    let (names, filters) = programs::split(args);
     let mut bad = Vec::new();
-    for target in chosen(args)? {
+    for target in chosen(names)? {
         println!("\n{} ({}): {}", target.name, target.triple, target.shows);
         let outcome = match &target.does {
-            Does::Run(how) => tests(root, target, how),
+            Does::Run(how) => tests(root, target, how, filters),
             Does::Check => toolchain::for_target(target.triple)
                 .and_then(|std| check(root, target.triple, &std)),
         };
@@ -101,7 +102,7 @@ fn check(root: &Path, triple: &str, std: &Std) -> Outcome {
     Ok(())
 }
 
-fn tests(root: &Path, target: &Target, how: &How) -> Outcome {
+fn tests(root: &Path, target: &Target, how: &How, filters: &[String]) -> Outcome {
     let tools = how.runner.first().into_iter().chain([&how.linker]);
     for tool in tools {
         if !run::is_there(tool) {
@@ -143,6 +144,7 @@ fn tests(root: &Path, target: &Target, how: &How) -> Outcome {
         env,
         runner,
         without: how.without,
+        filters: filters.to_vec(),
         limit: LIMIT,
         logs: folder.join("logs").join(target.name),
     };

@@ -9,7 +9,7 @@ mod initramfs;
 
 use crate::Outcome;
 use crate::loom::target;
-use crate::programs::{self, Counts, Program, Row};
+use crate::programs::{self, Chosen, Counts, Group, Program, Row};
 use crate::run::{self, End};
 use fetch::{KERNELS, Kernel};
 use initramfs::Archive;
@@ -27,10 +27,12 @@ const CRATES: [&str; 5] = [
     "blitz-io",
 ];
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// How long one test program may take in the guest; it is ended there.
-const PROGRAM_SECONDS: u64 = 1800;
+/// How long the tests of one module may take in the guest; they are ended there.
+const GROUP_SECONDS: u64 = 1800;
 /// How long a guest may take in all.
-const GUEST_LIMIT: Duration = Duration::from_secs(70 * 60);
+const GUEST_LIMIT: Duration = Duration::from_secs(90 * 60);
+/// Variables of this side that the tests see in the guest, too.
+const PASSED_ON: [&str; 3] = ["BLITZ_IO_DRIVER", "BLITZ_FAULT_SEED", "BLITZ_FAULT_SEEDS"];
 /// Words that begin a line of the guest's init.
 const BEGIN: &str = "@@begin ";
 const END: &str = "@@end ";
@@ -39,11 +41,7 @@ const ALL_DONE: &str = "@@done";
 const SKIPPED: &str = "skipped: ";
 
 pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
-    let end = args.iter().position(|arg| arg == "--");
-    let (names, filters) = match end {
-        Some(end) => (&args[..end], &args[end + 1..]),
-        None => (args, [].as_slice()),
-    };
+    let (names, filters) = programs::split(args);
     let kernels = chosen(names)?;
     let busybox = needs()?;
     let folder = target(root).join("kernels");
@@ -53,9 +51,16 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
         .iter()
         .map(|kernel| fetch::image(*kernel, &folder))
         .collect::<Result<Vec<_>, _>>()?;
-    let programs = build(root, &folder)?;
+    let mut suites = Vec::new();
+    for program in build(root, &folder)? {
+        let wants = |test: &str| programs::passes(filters, &program.name, test);
+        let chosen = program.chosen(&[], wants)?;
+        if !chosen.groups.is_empty() {
+            suites.push((program, chosen));
+        }
+    }
     let archive = folder.join("initramfs");
-    fs::write(&archive, file_system(&busybox, &programs, filters)?).map_err(cannot)?;
+    fs::write(&archive, file_system(&busybox, &suites)?).map_err(cannot)?;
     let mut bad = 0;
     for (kernel, image) in kernels.iter().zip(images) {
         let mut qemu = guest(&image, &archive);
@@ -65,22 +70,23 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
         run::keep(&log, &words)?;
         let release = guest.release.as_deref().unwrap_or("it did not start");
         println!("\nLinux {}: {release}", kernel.name);
-        for (row, words) in &guest.rows {
+        for row in guest.sums(&suites) {
             println!("  {row}");
-            if !row.is_good() {
-                println!("{}", failures(words));
-                println!("    all of it: {}", log.display());
-            }
+        }
+        for (_, row, words) in guest.rows.iter().filter(|(_, row, _)| !row.is_good()) {
+            println!("{}\n{}", row.name, failures(words));
+            println!("    all of it: {}", log.display());
         }
         for (reason, count) in &guest.skipped {
             println!("  skipped in {count} places: {reason}");
         }
-        let whole = guest.is_done && end == End::Passed && guest.rows.len() == programs.len();
+        let groups: usize = suites.iter().map(|(_, chosen)| chosen.groups.len()).sum();
+        let whole = guest.is_done && end == End::Passed && guest.rows.len() == groups;
         if !whole {
             println!("  the guest ended before its tests:");
             println!("{}", run::tail(&words, 60));
         }
-        if !whole || guest.rows.iter().any(|(row, _)| !row.is_good()) {
+        if !whole || guest.rows.iter().any(|(_, row, _)| !row.is_good()) {
             bad += 1;
         }
     }
@@ -152,11 +158,10 @@ fn build(root: &Path, folder: &Path) -> Result<Vec<Program>, String> {
     programs::build(cargo)
 }
 
-fn file_system(
-    busybox: &[u8],
-    programs: &[Program],
-    filters: &[String],
-) -> Result<Vec<u8>, String> {
+/// A program with what is run of it.
+type Suite = (Program, Chosen);
+
+fn file_system(busybox: &[u8], suites: &[Suite]) -> Result<Vec<u8>, String> {
     let mut archive = Archive::default();
     for folder in ["bin", "dev", "etc", "proc", "sys", "tmp", "tests"] {
         archive.folder(folder);
@@ -168,12 +173,15 @@ fn file_system(
         "root:x:0:0:root:/tmp:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
     );
     archive.text("etc/group", "root:x:0:\nnogroup:x:65534:\n");
-    for program in programs {
+    for (program, chosen) in suites {
         let bytes = fs::read(&program.path)
             .map_err(|error| format!("{} cannot be read: {error}", program.path.display()))?;
         archive.program(&place(program), &bytes);
+        for group in &chosen.groups {
+            archive.text(&names(program, group), &group.tests.join("\n"));
+        }
     }
-    archive.program("init", init(programs, filters).as_bytes());
+    archive.program("init", init(suites).as_bytes());
     Ok(archive.end())
 }
 
@@ -182,8 +190,13 @@ fn place(program: &Program) -> String {
     format!("tests/{}", program.name.replace('/', "-"))
 }
 
+/// Where the names of a group's tests stand there.
+fn names(program: &Program, group: &Group) -> String {
+    format!("{}.{}", place(program), group.name)
+}
+
 /// The guest's first process.
-fn init(programs: &[Program], filters: &[String]) -> String {
+fn init(suites: &[Suite]) -> String {
     let mut script = String::from(
         "#!/bin/busybox sh\n\
          /bin/busybox --install -s /bin\n\
@@ -193,17 +206,22 @@ fn init(programs: &[Program], filters: &[String]) -> String {
          ln -s /proc/self/fd /dev/fd; ip link set lo up; ulimit -n 16384; cd /tmp\n\
          echo \"@@release $(uname -r)\"\n",
     );
-    let filters: String = filters
-        .iter()
-        .map(|filter| format!(" '{}'", filter.replace('\'', "'\\''")))
-        .collect();
-    for program in programs {
-        let (name, place) = (&program.name, place(program));
-        script.push_str(&format!(
-            "echo '{BEGIN}{name}'; begun=$(date +%s)\n\
-             timeout -s KILL {PROGRAM_SECONDS} /{place} --show-output{filters} 2>&1\n\
-             code=$?; echo; echo \"{END}$code $(( $(date +%s) - begun ))\"\n",
-        ));
+    for name in PASSED_ON {
+        if let Ok(value) = std::env::var(name) {
+            script.push_str(&format!("export {name}='{}'\n", value.replace('\'', "")));
+        }
+    }
+    for (program, chosen) in suites {
+        let place = place(program);
+        for group in &chosen.groups {
+            let names = names(program, group);
+            script.push_str(&format!(
+                "echo '{BEGIN}{} {}'; begun=$(date +%s)\n\
+                 timeout -s KILL {GROUP_SECONDS} /{place} --show-output --exact $(cat /{names}) 2>&1\n\
+                 code=$?; echo; echo \"{END}$code $(( $(date +%s) - begun ))\"\n",
+                program.name, group.name
+            ));
+        }
     }
     // Power off by force: there is no other init to ask.
     script.push_str(&format!("echo {ALL_DONE}\nsync\npoweroff -f\n"));
@@ -227,7 +245,8 @@ fn guest(image: &Path, archive: &Path) -> Command {
 #[derive(Debug, Default)]
 struct Guest {
     release: Option<String>,
-    rows: Vec<(Row, String)>,
+    /// The program, what a group of its tests came to, and its words.
+    rows: Vec<(String, Row, String)>,
     /// Why tests tested nothing, and how often each reason was given.
     skipped: Vec<(String, usize)>,
     is_done: bool,
@@ -244,7 +263,10 @@ fn read(words: &str) -> Guest {
         } else if line == ALL_DONE {
             guest.is_done = true;
         } else if let (Some(end), Some((name, words))) = (line.strip_prefix(END), &open) {
-            guest.rows.push((row(name, words, end), words.clone()));
+            let program = name.split(' ').next().unwrap_or(name).to_owned();
+            guest
+                .rows
+                .push((program, row(name, words, end), words.clone()));
             open = None;
         } else if let Some((_, words)) = &mut open {
             words.push_str(line);
@@ -258,6 +280,33 @@ fn read(words: &str) -> Guest {
 }
 
 impl Guest {
+    /// A row for each program.
+    fn sums(&self, suites: &[Suite]) -> Vec<Row> {
+        let sum = |(program, chosen): &Suite| {
+            let mut sum = Row {
+                name: program.name.clone(),
+                counts: Counts {
+                    left_out: chosen.left_out,
+                    ..Counts::default()
+                },
+                seconds: 0,
+                failure: String::new(),
+            };
+            let rows = self.rows.iter().filter(|(name, ..)| *name == program.name);
+            let mut failures = Vec::new();
+            for (_, row, _) in rows {
+                sum.counts.join(row.counts);
+                sum.seconds += row.seconds;
+                if let Some((_, group)) = row.name.split_once(' ').filter(|_| !row.is_good()) {
+                    failures.push(format!("{group} {}", row.failure));
+                }
+            }
+            sum.failure = failures.join(", ");
+            sum
+        };
+        suites.iter().map(sum).collect()
+    }
+
     fn skip(&mut self, reason: &str) {
         match self.skipped.iter_mut().find(|(known, _)| known == reason) {
             Some((_, count)) => *count += 1,
@@ -282,8 +331,8 @@ fn row(name: &str, words: &str, end: &str) -> Row {
         seconds: seconds.parse().unwrap_or(0),
         failure: match code {
             "0" if counts.results > 0 => String::new(),
-            "0" => "it says nothing of tests".to_owned(),
-            "137" => format!("not done within {PROGRAM_SECONDS} s, or killed"),
+            "0" => "says nothing of tests".to_owned(),
+            "137" => format!("was not done within {GROUP_SECONDS} s, or killed"),
             code => format!("failed with {code}"),
         },
     }
@@ -293,21 +342,42 @@ fn row(name: &str, words: &str, end: &str) -> Row {
 mod tests {
     use super::*;
 
-    const WORDS: &str = "noise\r\n@@release 6.1.0\r\n@@begin blitz-sys/lib\r\nrunning 2 tests\r\nskipped: no futex operations\r\n\
+    const WORDS: &str = "noise\r\n@@release 6.1.0\r\n@@begin blitz-sys/lib errno\r\nrunning 2 tests\r\nskipped: no futex operations\r\n\
         test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\r\n\r\n@@end 0 3\r\n\
-        @@begin blitz-io/it\r\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\r\n@@end 101 7\r\n";
+        @@begin blitz-io/it net\r\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\r\n@@end 101 7\r\n";
 
     #[test]
     fn a_guests_words_become_rows() {
         let guest = read(&format!("{WORDS}@@done\r\n"));
         assert_eq!(guest.release.as_deref(), Some("6.1.0"));
         assert!(guest.is_done);
-        let rows: Vec<_> = guest.rows.iter().map(|(row, _)| row).collect();
+        let rows: Vec<_> = guest.rows.iter().map(|(_, row, _)| row).collect();
         assert_eq!(rows[0].counts.passed, 2);
         assert_eq!(rows[0].seconds, 3);
         assert!(rows[0].is_good());
         assert_eq!(rows[1].failure, "failed with 101");
         assert_eq!(guest.skipped, [("no futex operations".to_owned(), 1)]);
+        let sums = guest.sums(&[suite("blitz-io/it", "net"), suite("blitz-sys/lib", "errno")]);
+        assert_eq!(sums[0].failure, "net failed with 101");
+        assert_eq!((sums[0].counts.failed, sums[0].seconds), (1, 7));
+        assert_eq!((sums[1].counts.passed, sums[1].is_good()), (2, true));
+    }
+
+    fn suite(program: &str, group: &str) -> Suite {
+        let program = Program {
+            name: program.to_owned(),
+            path: "/a".into(),
+            folder: "/".into(),
+        };
+        let group = Group {
+            name: group.to_owned(),
+            tests: vec![format!("{group}::a")],
+        };
+        let chosen = Chosen {
+            groups: vec![group],
+            left_out: 0,
+        };
+        (program, chosen)
     }
 
     #[test]
@@ -326,14 +396,13 @@ mod tests {
     }
 
     #[test]
-    fn the_guests_init_keeps_the_exit_code_of_each_program() {
-        let program = Program {
-            name: "a/it".to_owned(),
-            path: "/a".into(),
-            folder: "/".into(),
-        };
-        let script = init(&[program], &["it's".to_owned()]);
-        assert!(script.contains("/tests/a-it --show-output 'it'\\''s' 2>&1\ncode=$?;"));
+    fn the_guests_init_keeps_the_exit_code_of_each_group() {
+        let script = init(&[suite("a/it", "net")]);
+        assert!(
+            script.contains(
+                "/tests/a-it --show-output --exact $(cat /tests/a-it.net) 2>&1\ncode=$?;"
+            )
+        );
         assert!(script.contains("@@end $code "));
     }
 }
