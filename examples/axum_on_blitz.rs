@@ -5,10 +5,12 @@
 //! curl -i http://127.0.0.1:8080/
 //! curl -i http://127.0.0.1:8080/people/ann
 //! curl -i -H 'content-type: application/json' -d '{"name":"bob"}' http://127.0.0.1:8080/people
+//! cargo run --release --example websocket_client -- --say hello ws://127.0.0.1:8080/ws
 //! ```
 //!
 //! A server here serves any `tower_service::Service` of `http::Request`, and axum's router is one: extractors, state, middleware and streamed
-//! bodies are axum's. What waits in a handler is blitz-io's, as `/later` shows. axum is built without its default features: they are its own
+//! bodies are axum's. What waits in a handler is blitz-io's, as `/later` shows; a WebSocket is
+//! `blitz_http::ws`'s, by its feature `axum`. axum is built without its default features: they are its own
 //! server.
 //!
 //! Prints one line, `listening on …`, once it accepts; ends on Ctrl-C or SIGTERM.
@@ -20,6 +22,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post};
+use blitz_http::ws::{self, WebSocket};
 use blitz_http::{Peer, Server};
 use blitz_io::time::sleep;
 use futures::StreamExt;
@@ -73,6 +76,7 @@ fn router() -> Router {
         .route("/people/{name}", get(find))
         .route("/shout", post(shout))
         .route("/later", get(later))
+        .route("/ws", get(socket))
         .layer(from_fn(stamp))
         .with_state(People::default())
 }
@@ -119,6 +123,16 @@ async fn shout(body: Body) -> Body {
         piece.map(|piece| Bytes::from(piece.to_ascii_uppercase()))
     };
     Body::from_stream(body.into_data_stream().map(loud))
+}
+
+/// A WebSocket that sends back what comes. axum's own extractor of this name needs hyper; this one is blitz-http's.
+async fn socket(accept: ws::Accept) -> blitz_http::Response {
+    accept.run(async |mut socket: WebSocket| {
+        while let Some(message) = socket.recv().await? {
+            socket.send(message).await?;
+        }
+        Ok::<_, ws::Error>(())
+    })
 }
 
 async fn later() -> Result<&'static str, StatusCode> {

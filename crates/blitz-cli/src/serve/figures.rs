@@ -21,6 +21,7 @@ const PHASES: [Phase; 7] = [
 pub(super) fn now(begun: Instant, server: &Handle, log: &Log) -> Value {
     let metrics = runtime::Handle::current().metrics();
     let counters = server.counters();
+    let sockets = counters.sockets();
     let workers: Vec<Value> = (0..metrics.num_workers())
         .map(|worker| {
             let ring = metrics.worker_ring_metrics(worker);
@@ -50,6 +51,14 @@ pub(super) fn now(begun: Instant, server: &Handle, log: &Log) -> Value {
         "spawned": metrics.spawned_tasks_count(),
         "blocking": metrics.num_blocking_threads(),
         "memory": resident(),
+        "sockets": {
+            "opened": sockets.opened(),
+            "open": sockets.open(),
+            "received": sockets.received(),
+            "sent": sockets.sent(),
+            "dead": sockets.dead(),
+            "bytes_waiting": sockets.bytes_waiting(),
+        },
         "workers": workers,
     })
 }

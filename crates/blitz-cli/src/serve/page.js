@@ -46,6 +46,10 @@ function show(figures) {
   put("tasks", whole.format(figures.tasks));
   put("blocking", whole.format(figures.blocking));
   put("timeouts", whole.format(figures.timeouts));
+  put("sockets", whole.format(figures.sockets.open));
+  put("ws-received", whole.format(figures.sockets.received));
+  put("ws-sent", whole.format(figures.sockets.sent));
+  put("ws-waiting", bytes(figures.sockets.bytes_waiting));
   if (before) {
     const requests = rate(figures.requests, before.requests);
     rates.push(requests);
@@ -97,4 +101,30 @@ at("load").addEventListener("click", async () => {
   const seconds = (performance.now() - begun) / 1000;
   put("loaded", `${whole.format(1000 - failed)} answers in ${seconds.toFixed(2)} s${failed ? `, ${failed} failed` : ""}.`);
   button.disabled = false;
+});
+
+let socket = null, sent = 0, wait = 1000;
+function open() {
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/.blitz/echo`);
+  socket.onopen = () => {
+    wait = 1000;
+    put("socket-state", `Connected${socket.extensions ? ", with compression" : ""}: every message comes back.`);
+  };
+  socket.onmessage = (event) => {
+    put("took", `${(performance.now() - sent).toFixed(1)} ms`);
+    put("echoed", event.data);
+  };
+  socket.onclose = () => {
+    put("socket-state", "Not connected: trying again.");
+    setTimeout(open, wait);
+    wait = Math.min(wait * 2, 30000);
+  };
+}
+open();
+
+at("echo").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (socket.readyState !== WebSocket.OPEN) return;
+  sent = performance.now();
+  socket.send(at("message").value);
 });

@@ -4,6 +4,7 @@ use super::figures;
 use super::log::Log;
 use blitz_http::files::Entries;
 use blitz_http::sse::{Event, Events};
+use blitz_http::ws::{self, WebSocket};
 use blitz_http::{Handle, Reply, Request, Response};
 use blitz_io::runtime;
 use blitz_io::stream::StreamExt;
@@ -25,6 +26,8 @@ const CSS: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What the socket of the page takes, in bytes.
+const ECHO_MAX: usize = 64 * 1024;
 /// Between two readings of the figures.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -55,7 +58,7 @@ impl Page {
     }
 
     /// What stands below [`PATH`].
-    pub(super) fn answer(&self, name: &str, request: &Request, log: &Log) -> Response {
+    pub(super) fn answer(&self, name: &str, request: &mut Request, log: &Log) -> Response {
         match name {
             "" => self.start(None),
             "page.css" => typed(CSS, "text/css; charset=utf-8"),
@@ -66,6 +69,7 @@ impl Page {
                 typed(format!("{figures}\n"), "application/json")
             }
             "live" if request.method() == http::Method::GET => self.live(log),
+            "echo" => echo(request),
             "live" => StatusCode::NO_CONTENT.into_response(),
             _ => (StatusCode::NOT_FOUND, "Not Found\n").into_response(),
         }
@@ -101,6 +105,21 @@ impl Page {
             .end_with(&self.server)
             .into_response()
     }
+}
+
+/// A WebSocket that sends back what comes, for pages of this server.
+fn echo(request: &mut Request) -> Response {
+    let mut config = ws::Config::default();
+    config.deflate = Some(ws::Deflate::default());
+    config.limits.message = ECHO_MAX;
+    ws::accept(request)
+        .config(config)
+        .run(async |mut socket: WebSocket| {
+            while let Some(message) = socket.recv().await? {
+                socket.send(message).await?;
+            }
+            Ok::<_, ws::Error>(())
+        })
 }
 
 fn typed(body: impl Reply, kind: &'static str) -> Response {

@@ -27,13 +27,13 @@ pub(super) async fn answer(site: Arc<Site>, request: Request) -> Response {
 }
 
 impl Site {
-    async fn respond(&self, request: Request) -> Response {
+    async fn respond(&self, mut request: Request) -> Response {
         if !self.knows_host(&request) {
             // Else a page of strangers could have its own name lead here, and read what this machine's user serves to nobody else.
             let why = "This server listens for its own machine only, and is not known by this name; --allow-host NAME changes that.\n";
             return (StatusCode::MISDIRECTED_REQUEST, why).into_response();
         }
-        let path = request.uri().path();
+        let path = request.uri().path().to_owned();
         let ours = path.strip_prefix(page::PATH);
         let is_files = path != "/" || self.files.contains("/index.html").await;
         if ours.is_none() && is_files {
@@ -47,7 +47,7 @@ impl Site {
             return response;
         }
         match ours {
-            Some(name) => self.page.answer(name, &request, &self.log),
+            Some(name) => self.page.answer(name, &mut request, &self.log),
             None => {
                 // Of a folder that cannot be listed the page says so.
                 let entries = match self.listing {

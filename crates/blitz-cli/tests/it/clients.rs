@@ -1,6 +1,6 @@
 //! The examples that are clients, each against a server of a few lines.
 
-use crate::examples::{Running, example};
+use crate::examples::{Running, example, exchange as exchange_bytes};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
@@ -234,4 +234,23 @@ fn both_ends_of_a_websocket_talk() {
     let (output, said) = run("websocket_client", &["--say", "hello", &url]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(said, "connected, with compression\nhello\n");
+}
+
+/// What axum routes is served by blitz-http, and the socket is blitz-http's.
+#[test]
+fn a_router_of_axum_has_a_websocket() {
+    let server = Running::start("axum_on_blitz", &["--addr", "127.0.0.1:0"]);
+    let url = format!("ws://{}/ws", server.address);
+    let (output, said) = run("websocket_client", &["--say", "hello", &url]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(said, "connected\nhello\n");
+    // What asks for no socket is told so by the same route.
+    let ask = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = String::from_utf8_lossy(&exchange_bytes(&server.address, ask)).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    // A page of strangers gets none.
+    let ask = b"GET /ws HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let answer = String::from_utf8_lossy(&exchange_bytes(&server.address, ask)).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
 }

@@ -1,6 +1,8 @@
 //! The command and the examples, run as a user runs them.
 
 mod bench;
+#[cfg(unix)]
+mod browser;
 mod clients;
 #[cfg(unix)]
 mod confined;

@@ -1,7 +1,7 @@
 //! `blitz serve`: what it answers, what it logs, and how it ends.
 
 #[cfg(unix)]
-mod browser;
+mod start_page;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

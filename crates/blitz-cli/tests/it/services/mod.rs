@@ -1,6 +1,8 @@
-//! The examples that talk: `chat`, `tunnel`, `message_queue`, `pool_postgres` and `pty`, each run for real on every back end.
+//! The examples that talk: `chat`, `chat_rooms`, `tunnel`, `message_queue`, `pool_postgres` and `pty`, each run for real on every back end.
 
 mod chat;
+#[cfg(unix)]
+mod chat_rooms;
 #[cfg(unix)]
 mod databases;
 #[cfg(unix)]
