@@ -3,6 +3,8 @@
 //! `blitz-http-proto` reads them. A server that is asked the same all the time says the same all the time, though: a head that is, byte for
 //! byte, the one before means what that one meant, so it is compared, not read. What bodies hold is of no interest.
 
+use super::tally::{Failure, MESSAGE};
+use blitz_http_proto::ws::{self, Decoder, Encoder, Event, Role};
 use blitz_http_proto::{Error, Framing, Limits, ResponseDecoder, ResponseEvent};
 use bytes::{Buf, BytesMut};
 use http::Method;
@@ -31,6 +33,29 @@ pub(super) struct Answers {
     decoder: ResponseDecoder,
     known: Option<Known>,
     misses: u32,
+    /// Where answers are messages of a WebSocket.
+    socket: Option<Socket>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    decoder: Decoder,
+    /// Bytes that have come since the last message.
+    bytes: u64,
+    /// Answers to the server's pings, which are to be sent.
+    pongs: BytesMut,
+}
+
+impl Socket {
+    fn new() -> Socket {
+        let mut limits = ws::Limits::default();
+        (limits.message, limits.frame) = (usize::MAX / 2, usize::MAX / 2);
+        Socket {
+            decoder: Decoder::new(Role::Client, limits),
+            bytes: 0,
+            pongs: BytesMut::new(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +86,62 @@ impl Answers {
             decoder: ResponseDecoder::new(Limits::default()),
             known: None,
             misses: 0,
+            socket: None,
+        }
+    }
+
+    /// Of messages, over a WebSocket.
+    pub(super) fn of_socket() -> Answers {
+        Answers {
+            socket: Some(Socket::new()),
+            ..Answers::new(Method::GET)
+        }
+    }
+
+    pub(super) fn is_socket(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// What is to be sent between two messages.
+    pub(super) fn pongs(&mut self) -> Option<&mut BytesMut> {
+        let pongs = self.socket.as_mut().map(|socket| &mut socket.pongs);
+        pongs.filter(|pongs| !pongs.is_empty())
+    }
+
+    /// The next message that is whole, or `None` where it takes more bytes.
+    ///
+    /// # Errors
+    /// When the server closes, or breaks the rules. The connection is good for nothing after that.
+    pub(super) fn message(&mut self) -> Result<Option<Answer>, (Failure, String)> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(None);
+        };
+        loop {
+            let before = self.input.len();
+            let event = socket.decoder.decode(&mut self.input);
+            let event = event.map_err(|error| (Failure::Garbled, error.to_string()))?;
+            socket.bytes += (before - self.input.len()) as u64;
+            match event {
+                None => return Ok(None),
+                Some(Event::Message(_)) => {
+                    return Ok(Some(Answer {
+                        status: MESSAGE,
+                        keep_alive: true,
+                        bytes: std::mem::take(&mut socket.bytes),
+                    }));
+                }
+                Some(Event::Ping(payload)) => {
+                    Encoder::client(|| [0; 4]).pong(&payload, &mut socket.pongs);
+                }
+                Some(Event::Pong(_)) => {}
+                Some(Event::Close(why)) => {
+                    let why = match why {
+                        Some((code, why)) => format!("closed with {} {why}", code.number()),
+                        None => "closed without a code".to_owned(),
+                    };
+                    return Err((Failure::Closed, why.trim_end().to_owned()));
+                }
+            }
         }
     }
 
@@ -69,6 +150,7 @@ impl Answers {
         self.input.clear();
         self.state = State::Between;
         self.decoder = ResponseDecoder::new(Limits::default());
+        self.socket = self.socket.take().map(|_| Socket::new());
     }
 
     /// Whether nothing of an answer has come that is not yet whole.

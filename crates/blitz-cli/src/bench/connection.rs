@@ -9,6 +9,7 @@ use super::target::of_transfer;
 use super::worker::Worker;
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use blitz_io::time::{Sleep, sleep, sleep_until};
+use bytes::Buf;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -89,7 +90,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Result<S, (Failure, String)>>,
 {
-    let mut answers = Answers::new(worker.target.method.clone());
+    let mut answers = match worker.target.is_socket() {
+        true => Answers::of_socket(),
+        false => Answers::new(worker.target.method.clone()),
+    };
     let mut flight = Flight::new(&worker);
     let mut connection = first;
     let mut pause = PAUSE;
@@ -222,14 +226,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let batch = &self.worker.target.batch;
-        while self.unsent > 0 {
-            let bytes = &batch[batch.len() - self.unsent..];
+        let target = &self.worker.target;
+        loop {
+            // A pong stands between two messages.
+            let is_between = self.unsent.is_multiple_of(target.request_len);
+            let pongs = self.answers.pongs().filter(|_| is_between);
+            let bytes = match &pongs {
+                Some(pongs) => &pongs[..],
+                None => &target.batch[target.batch.len() - self.unsent..],
+            };
+            if bytes.is_empty() {
+                break;
+            }
             let sent = ready!(Pin::new(&mut *self.io).poll_write(cx, bytes))?;
             if sent == 0 {
                 return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
             }
-            self.unsent -= sent;
+            match pongs {
+                Some(pongs) => pongs.advance(sent),
+                None => self.unsent -= sent,
+            }
             self.unflushed = true;
         }
         if self.unflushed {
@@ -252,6 +268,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
             Ok(read) if read == room => self.worker.grow_buffer(),
             Ok(_) => {}
             Err(error) => return Poll::Ready(Some(self.broken(&error))),
+        }
+        if self.answers.is_socket() {
+            return Poll::Ready(self.take_messages());
         }
         while let Some(one) = self.flight.begun.front() {
             match self.answers.next() {
@@ -277,6 +296,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
             return Poll::Ready(Some(End::Failed));
         }
         Poll::Ready(None)
+    }
+
+    /// Counts the messages that are whole.
+    fn take_messages(&mut self) -> Option<End> {
+        loop {
+            match self.answers.message() {
+                Ok(None) => return None,
+                Ok(Some(answer)) => {
+                    let Some(one) = self.flight.begun.pop_front() else {
+                        let words = "a message came that answers none";
+                        self.worker.failed(Failure::Garbled, words, None);
+                        return Some(End::Failed);
+                    };
+                    self.worker.answered(self.now_ns, one.due_ns, answer);
+                    self.served += 1;
+                }
+                Err((failure, words)) => {
+                    self.flight.fail(failure, &words);
+                    return Some(End::Failed);
+                }
+            }
+        }
     }
 
     /// The server has closed the connection.
@@ -313,7 +354,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
 
     /// A server may close a connection that has served; the request that crosses that on the way is sent again.
     fn may_be_repeated(&self) -> bool {
-        self.served > 0
+        self.served > 0 && !self.answers.is_socket()
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
@@ -358,8 +399,10 @@ mod tests {
     use super::super::tally::Summary;
     use super::super::target::Target;
     use super::*;
+    use blitz_http_proto::ws::{self, Decoder, Encoder, Event, Role};
     use blitz_io::io::{AsyncWriteExt, DuplexStream, duplex};
     use blitz_io::task::LocalSet;
+    use bytes::BytesMut;
     use std::sync::Arc;
 
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -400,6 +443,74 @@ mod tests {
         drive(Rc::clone(worker), Some(client), nowhere).await;
         serving.abort();
         worker.summary()
+    }
+
+    /// Messages come back in any pieces; pings between them are answered, and between messages only.
+    #[test]
+    fn messages_are_counted_and_pings_answered() {
+        in_virtual_time(async {
+            let body = vec![7; 300];
+            let worker = worker(Target::pretended_socket(3, &body), None, 40);
+            let (client, mut server) = duplex(100);
+            let serving = blitz_io::task::spawn_local(async move {
+                let (mut decoder, mut input) = (
+                    Decoder::new(Role::Server, ws::Limits::default()),
+                    BytesMut::new(),
+                );
+                let (mut encoder, mut out) = (Encoder::server(), BytesMut::new());
+                let (mut messages, mut pongs) = (0, 0);
+                while server.read_buf(&mut input).await.is_ok_and(|read| read > 0) {
+                    while let Some(event) = decoder.decode(&mut input).expect("no fault") {
+                        match event {
+                            Event::Message(message) => {
+                                messages += 1;
+                                if messages % 5 == 0 {
+                                    encoder.ping(b"there?", &mut out);
+                                }
+                                encoder.message(&message, &mut out);
+                            }
+                            Event::Pong(_) => pongs += 1,
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                    if server.write_all(&out.split()).await.is_err() {
+                        break;
+                    }
+                }
+                (messages, pongs)
+            });
+            let nowhere = || async { Err((Failure::Refused, "refused".to_owned())) };
+            drive(Rc::clone(&worker), Some(client), nowhere).await;
+            let sum = worker.summary();
+            assert_eq!((sum.answers, sum.messages, sum.errors()), (40, 40, 0));
+            assert_eq!(sum.bytes, 40 * 304 + 8 * 8);
+            let (messages, pongs) = serving.await.expect("no panic");
+            assert_eq!(messages, 40);
+            assert!(pongs >= 6, "{pongs}");
+        });
+    }
+
+    #[test]
+    fn a_socket_that_closes_has_not_answered() {
+        in_virtual_time(async {
+            let worker = worker(Target::pretended_socket(2, b"x"), None, 5);
+            let (client, mut server) = duplex(1000);
+            let mut wire = BytesMut::new();
+            let mut encoder = Encoder::server();
+            encoder.message(&ws::Message::text("x"), &mut wire);
+            encoder.close(Some((ws::CloseCode::GOING_AWAY, "")), &mut wire);
+            server.write_all(&wire).await.expect("room");
+            let nowhere = || async { Err((Failure::Refused, "refused".to_owned())) };
+            drive(Rc::clone(&worker), Some(client), nowhere).await;
+            let sum = worker.summary();
+            assert_eq!(sum.messages, 1);
+            let closed = &sum.failures[&Failure::Closed];
+            assert_eq!(
+                (closed.count, closed.first.as_str()),
+                (1, "closed with 1001")
+            );
+            assert_eq!(sum.failures[&Failure::Refused].count, 3);
+        });
     }
 
     #[test]

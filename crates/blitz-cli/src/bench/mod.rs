@@ -1,4 +1,4 @@
-//! `blitz bench URL`: asks an HTTP server, and tells how many answers came and how long they took.
+//! `blitz bench URL`: asks an HTTP server, or one of WebSocket, and tells how many answers came and how long they took.
 //!
 //! ```text
 //! options ── target ──┐            ┌── answers                       ┌── slo
@@ -40,6 +40,7 @@ use worker::{Live, Part};
 
 const HELP: &str = "\
 Asks an HTTP server, and tells how many answers came and how long they took.
+With ws:// or wss:// it sends messages over WebSockets, each of which is to be answered by one.
 
 usage: blitz bench URL [OPTIONS]
 
@@ -54,7 +55,7 @@ usage: blitz bench URL [OPTIONS]
       --timeout TIME      how long an answer, or a connection, may take; 10s
   -X, --method METHOD     GET, or POST with --data
   -H, --header FIELD      `Name: value`; as often as wanted
-  -d, --data DATA|@FILE   what is sent
+  -d, --data DATA|@FILE   what is sent; the message of a WebSocket
   -k, --insecure          take any certificate
       --cacert FILE       take the certificates that these sign (PEM), and no others
       --slo LIST          end with 1 where one is missed: p99<5ms,errors<0.1%,rate>1000,mean<1ms,max<1s

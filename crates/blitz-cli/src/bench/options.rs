@@ -16,6 +16,8 @@ const PIPELINE_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) url: Uri,
+    /// Messages are what is sent, over `ws` or `wss`.
+    pub(super) websocket: bool,
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
@@ -110,20 +112,27 @@ impl Options {
             );
         }
         let body = data.as_deref().map(body).transpose()?;
+        let url = read_url(&url)?;
+        let websocket = matches!(url.scheme_str(), Some("ws" | "wss"));
+        if websocket && (closes || method.is_some()) {
+            return Err("--no-keepalive and --method are for HTTP: a WebSocket is one connection, asked for by GET".to_owned());
+        }
         let method = match method {
+            _ if websocket => Method::GET,
             Some(name) => read_method(&name)?,
             None if body.is_some() => Method::POST,
             None => Method::GET,
         };
         let mut headers = headers;
-        if body.is_some() && !typed {
+        if body.is_some() && !typed && !websocket {
             // As curl says of what `-d` sends.
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(http::header::CONTENT_TYPE, form);
         }
         let workers = workers.unwrap_or_else(|| processors().div_ceil(2));
         Ok(Options {
-            url: read_url(&url)?,
+            url,
+            websocket,
             method,
             headers,
             body: body.unwrap_or_default(),
@@ -217,11 +226,11 @@ fn read_url(text: &str) -> Result<Uri, String> {
         .parse()
         .map_err(|error| format!("`{text}` is no URL: {error}"))?;
     match url.scheme_str() {
-        Some("http" | "https") => {}
+        Some("http" | "https" | "ws" | "wss") => {}
         other => {
             let scheme = other.unwrap_or_default();
             return Err(format!(
-                "`{text}`: only http and https are spoken here, not `{scheme}`"
+                "`{text}`: only http, https, ws and wss are spoken here, not `{scheme}`"
             ));
         }
     }

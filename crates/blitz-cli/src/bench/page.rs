@@ -31,7 +31,7 @@ type Series<'a> = (&'a str, &'a str, Vec<(f64, f64)>);
 /// The page of a run.
 pub(super) fn page(run: &Run<'_>) -> String {
     let sum = &run.summary;
-    let title = format!("{} {}", run.options.method, run.options.url);
+    let title = format!("{} {}", run.asks(), run.options.url);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\

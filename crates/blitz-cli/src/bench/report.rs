@@ -51,12 +51,20 @@ impl Run<'_> {
         parts.join(", ")
     }
 
+    /// By what it was asked.
+    pub(super) fn asks(&self) -> &str {
+        match self.options.websocket {
+            true => "WebSocket",
+            false => self.options.method.as_str(),
+        }
+    }
+
     /// For people.
     pub(super) fn text(&self) -> String {
         let sum = &self.summary;
         let mut text = format!(
             "{} {} ({})\n{}{}\n\n",
-            self.options.method,
+            self.asks(),
             self.options.url,
             self.addr,
             self.plan(),
@@ -233,7 +241,7 @@ impl Run<'_> {
         json!({
             "url": options.url.to_string(),
             "address": self.addr.to_string(),
-            "method": options.method.as_str(),
+            "method": self.asks(),
             "connections": options.connections,
             "workers": options.workers,
             "pipeline": options.pipeline,

@@ -6,12 +6,16 @@ use crate::histogram::{Counts, Packed};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The status of what has none: a message.
+pub(super) const MESSAGE: u16 = 0;
+
 /// Why a request got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Failure {
     Refused,
     Connect,
     Tls,
+    Handshake,
     TimedOut,
     Reset,
     Closed,
@@ -26,6 +30,7 @@ impl Failure {
             Failure::Refused => ("refused", "connection refused"),
             Failure::Connect => ("connect", "no connection"),
             Failure::Tls => ("tls", "TLS failed"),
+            Failure::Handshake => ("handshake", "no WebSocket"),
             Failure::TimedOut => ("timed_out", "timed out"),
             Failure::Reset => ("reset", "connection reset"),
             Failure::Closed => ("closed", "closed before the answer's end"),
@@ -55,7 +60,7 @@ pub(super) struct Tally {
     answers: u64,
     errors: u64,
     windows: Vec<Window>,
-    /// By status, from 0 to 599.
+    /// By status, from 0 to 599; those without one are messages.
     statuses: Box<[u64]>,
     failures: BTreeMap<Failure, Failed>,
     bytes: u64,
@@ -102,7 +107,7 @@ impl Tally {
         self.bytes += bytes;
         // The decoder lets no other through.
         self.statuses[usize::from(status).min(599)] += 1;
-        let good = (200..300).contains(&status);
+        let good = status == MESSAGE || (200..300).contains(&status);
         self.errors += u64::from(!good);
         good
     }
@@ -173,7 +178,9 @@ pub(super) struct Summary {
     pub(super) elapsed: Duration,
     pub(super) latency: Counts,
     pub(super) answers: u64,
-    /// Answers by status.
+    /// Answers that are messages of a WebSocket.
+    pub(super) messages: u64,
+    /// Other answers by status.
     pub(super) statuses: BTreeMap<u16, u64>,
     pub(super) failures: BTreeMap<Failure, Failed>,
     /// Of the answers, heads and bodies.
@@ -191,6 +198,7 @@ impl Summary {
             elapsed: Duration::from_nanos(elapsed_ns),
             latency: Counts::new(),
             answers: 0,
+            messages: 0,
             statuses: BTreeMap::new(),
             failures: BTreeMap::new(),
             bytes: 0,
@@ -203,6 +211,7 @@ impl Summary {
         for mut tally in tallies {
             tally.turn(u64::MAX - 1);
             window_ns = tally.window_ns;
+            summary.messages += std::mem::take(&mut tally.statuses[usize::from(MESSAGE)]);
             for (status, count) in (0..).zip(tally.statuses).filter(|(_, count)| *count > 0) {
                 *summary.statuses.entry(status).or_default() += count;
             }
@@ -263,7 +272,7 @@ impl Summary {
     /// Requests that have failed, or were answered with another status than 2xx.
     pub(super) fn errors(&self) -> u64 {
         let good: u64 = self.statuses.range(200..300).map(|(_, count)| count).sum();
-        self.requests() - good
+        self.requests() - self.messages - good
     }
 
     /// Which share of the requests that is; none if there were none.

@@ -2,14 +2,15 @@
 
 use super::options::Options;
 use super::tally::Failure;
-use blitz_http_proto::RequestHead;
-use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
+use blitz_http_proto::ws::{ClientHandshake, Encoder, Message};
+use blitz_http_proto::{Limits, RequestHead, ResponseDecoder, ResponseEvent};
+use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use blitz_io::net::{TcpStream, resolve};
 use blitz_io::time::{sleep, timeout};
 use blitz_tls::{HTTP_1_1, Roots, TlsConnector, TlsError, TlsStream};
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use http::header::CONNECTION;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -26,6 +27,8 @@ pub(super) struct Target {
     /// The name without brackets, as a certificate must have it.
     name: String,
     tls: Option<TlsConnector>,
+    /// What is asked for before the first message, and whether the answer grants it.
+    handshake: Option<(Vec<u8>, ClientHandshake)>,
     pub(super) method: Method,
     /// As many requests as may be under way on a connection, one behind the other.
     pub(super) batch: Vec<u8>,
@@ -44,11 +47,18 @@ impl Target {
     /// A sentence that says what is wrong.
     pub(super) async fn find(options: &Options) -> Result<Target, String> {
         let url = &options.url;
-        let tls = url.scheme_str() == Some("https");
+        let tls = matches!(url.scheme_str(), Some("https" | "wss"));
         let host = url.host().unwrap_or_default();
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let port = url.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let request = request(options);
+        let (request, handshake) = if options.websocket {
+            let handshake =
+                ClientHandshake::new(KEY, &[], None).map_err(|error| error.to_string())?;
+            let head = head(options, handshake.headers());
+            (message(&options.body), Some((head, handshake)))
+        } else {
+            (request(options), None)
+        };
         if request.len().saturating_mul(options.pipeline) > READY_MAX {
             return Err(format!(
                 "{} requests of {} bytes are more than is kept ready to be sent: ask for fewer at a time with --pipeline",
@@ -65,6 +75,7 @@ impl Target {
             addr: SocketAddr::from(([0, 0, 0, 0], port)),
             name: name.trim_end_matches('.').to_owned(),
             tls,
+            handshake,
             method: options.method.clone(),
             batch: request.repeat(options.pipeline),
             request_len: request.len(),
@@ -91,6 +102,7 @@ impl Target {
             addr: SocketAddr::from(([127, 0, 0, 1], 9)),
             name: "a".to_owned(),
             tls: None,
+            handshake: None,
             method: Method::GET,
             batch: request.repeat(pipeline),
             request_len: request.len(),
@@ -99,8 +111,37 @@ impl Target {
         }
     }
 
-    /// Opens a connection, its handshake included.
+    /// Whether messages are what goes over its connections.
+    pub(super) fn is_socket(&self) -> bool {
+        self.handshake.is_some()
+    }
+
+    /// The same for messages.
+    #[cfg(test)]
+    pub(super) fn pretended_socket(pipeline: usize, body: &[u8]) -> Target {
+        let handshake = ClientHandshake::new(KEY, &[], None).expect("no protocols");
+        let request = message(body);
+        Target {
+            handshake: Some((Vec::new(), handshake)),
+            batch: request.repeat(pipeline),
+            request_len: request.len(),
+            ..Target::pretended(pipeline, true)
+        }
+    }
+
+    /// Opens a connection, its handshakes included.
     pub(super) async fn open(&self) -> Result<Io, NoConnection> {
+        let io = self.connect().await?;
+        let Some((head, handshake)) = &self.handshake else {
+            return Ok(io);
+        };
+        match timeout(self.timeout, shake(io, head, handshake)).await {
+            Ok(shaken) => shaken,
+            Err(_) => Err((Failure::TimedOut, "no WebSocket in time".to_owned())),
+        }
+    }
+
+    async fn connect(&self) -> Result<Io, NoConnection> {
         let connected = timeout(self.timeout, TcpStream::connect(self.addr)).await;
         let stream = match connected {
             Ok(Ok(stream)) => stream,
@@ -128,24 +169,82 @@ impl Target {
     }
 }
 
+/// The key of all handshakes: it protects nobody from a program that measures.
+const KEY: [u8; 16] = *b"measuring a load";
+
 /// The bytes of a request.
 fn request(options: &Options) -> Vec<u8> {
-    let mut headers = options.headers.clone();
+    let mut headers = HeaderMap::new();
     if !options.keep_alive {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let mut bytes = head(options, headers);
+    bytes.extend_from_slice(&options.body);
+    bytes
+}
+
+/// The head of a request, with further fields.
+fn head(options: &Options, further: HeaderMap) -> Vec<u8> {
+    let mut headers = options.headers.clone();
+    headers.extend(further);
+    let body = if options.websocket {
+        0
+    } else {
+        options.body.len()
+    };
     let head = RequestHead {
         method: &options.method,
         uri: &options.url,
         headers: &headers,
-        length: Some(options.body.len() as u64),
+        length: Some(body as u64),
         to_proxy: false,
     };
     let mut bytes = BytesMut::new();
     // What is sent with its length is its own bytes.
     let _ = head.write(&mut bytes);
-    bytes.extend_from_slice(&options.body);
     bytes.to_vec()
+}
+
+/// The bytes of a message, with the same mask each time: a text, if it is one.
+fn message(body: &[u8]) -> Vec<u8> {
+    let message = match std::str::from_utf8(body) {
+        Ok(text) => Message::text(text),
+        Err(_) => Message::binary(body.to_vec()),
+    };
+    let mut bytes = BytesMut::new();
+    Encoder::client(|| [0x5a, 0xc3, 0x96, 0x0f]).message(&message, &mut bytes);
+    bytes.to_vec()
+}
+
+/// Asks for a WebSocket.
+async fn shake(mut io: Io, head: &[u8], handshake: &ClientHandshake) -> Result<Io, NoConnection> {
+    let failed = |error: &io::Error| (of_transfer(error), error.to_string());
+    let sent = async {
+        io.write_all(head).await?;
+        io.flush().await
+    };
+    sent.await.map_err(|error| failed(&error))?;
+    let mut decoder = ResponseDecoder::new(Limits::default());
+    decoder.asked(&Method::GET);
+    let mut input = BytesMut::new();
+    let granted = loop {
+        let event = decoder.decode(&mut input);
+        match event.map_err(|error| (Failure::Garbled, error.to_string()))? {
+            Some(ResponseEvent::Head(head)) => break handshake.agreed(head.status, &head.headers),
+            Some(_) => {}
+            None => match io.read_buf(&mut input).await {
+                Ok(0) => return Err((Failure::Closed, "closed without an answer".to_owned())),
+                Ok(_) => {}
+                Err(error) => return Err(failed(&error)),
+            },
+        }
+    };
+    granted.map_err(|error| (Failure::Handshake, error.to_string()))?;
+    Ok(if input.is_empty() {
+        io
+    } else {
+        Io::Ahead(input, Box::new(io))
+    })
 }
 
 fn connector(options: &Options) -> Result<TlsConnector, String> {
@@ -190,6 +289,8 @@ pub(super) fn of_transfer(error: &io::Error) -> Failure {
 pub(super) enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// One that has sent something already, behind its answer to a handshake.
+    Ahead(BytesMut, Box<Io>),
 }
 
 impl AsyncRead for Io {
@@ -201,6 +302,13 @@ impl AsyncRead for Io {
         match self.get_mut() {
             Io::Plain(io) => Pin::new(io).poll_read(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Ahead(bytes, io) if bytes.is_empty() => Pin::new(&mut **io).poll_read(cx, buf),
+            Io::Ahead(bytes, _) => {
+                let len = bytes.len().min(buf.remaining());
+                buf.put_slice(&bytes[..len]);
+                bytes.advance(len);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -214,6 +322,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Io::Plain(io) => Pin::new(io).poll_write(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Ahead(_, io) => Pin::new(&mut **io).poll_write(cx, buf),
         }
     }
 
@@ -221,6 +330,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Io::Plain(io) => Pin::new(io).poll_flush(cx),
             Io::Tls(io) => Pin::new(io).poll_flush(cx),
+            Io::Ahead(_, io) => Pin::new(&mut **io).poll_flush(cx),
         }
     }
 
@@ -228,6 +338,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
             Io::Tls(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Ahead(_, io) => Pin::new(&mut **io).poll_shutdown(cx),
         }
     }
 }
@@ -235,6 +346,26 @@ impl AsyncWrite for Io {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_written_once() {
+        let words = ["wss://h.test/a", "-d", "xyz", "-H", "A: b"];
+        let options = Options::parse(&words).expect("it is right");
+        let handshake = ClientHandshake::new(KEY, &[], None).expect("no protocols");
+        let text = String::from_utf8(head(&options, handshake.headers())).expect("text");
+        assert!(
+            text.starts_with("GET /a HTTP/1.1\r\nhost: h.test\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("\r\na: b\r\n"), "{text}");
+        assert!(text.contains("\r\nsec-websocket-version: 13\r\n"), "{text}");
+        assert!(
+            text.ends_with("\r\n\r\n") && !text.contains("content-length"),
+            "{text}"
+        );
+        assert_eq!(message(b"xyz")[..2], [0x81, 0x83]);
+        assert_eq!(message(&[0xff; 200])[..2], [0x82, 0xfe]);
+    }
 
     #[test]
     fn a_request_is_written_once() {

@@ -1,6 +1,7 @@
 //! `blitz bench`: what it counts, of servers that answer and of servers that lie; what it writes, and how it ends.
 
-use blitz_http::{Listener, Router, Server, now, reply};
+use blitz_http::ws::{self, WebSocket};
+use blitz_http::{Listener, Request, Router, Server, now, reply};
 use blitz_io::runtime::{Builder, Runtime};
 use blitz_tls::{Identity, TlsAcceptor};
 use serde_json::{Value, json};
@@ -39,6 +40,10 @@ impl Hello {
                 reply(request, "Hello, World!")
             }),
         );
+        let router = router.get(
+            "/ws",
+            now(|mut request: Request| ws::accept(&mut request).run(echo)),
+        );
         let addr = runtime.block_on(async {
             let listener = Listener::bind("127.0.0.1:0").await.expect("a port");
             let server = Server::new().listen(dress(listener));
@@ -56,6 +61,13 @@ impl Hello {
     fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
+}
+
+async fn echo(mut socket: WebSocket) -> Result<(), ws::Error> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
 }
 
 /// A server that does to each connection what it is told; it ends with the tests.
@@ -216,6 +228,51 @@ fn tls_is_spoken_and_certificates_are_verified() {
         said.contains("no connection to") && said.contains("certificate"),
         "{said}"
     );
+}
+
+#[test]
+fn messages_of_a_websocket_are_answered_by_messages() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let identity = Identity::from_pem(cert.as_bytes(), key.as_bytes()).expect("an identity");
+    let acceptor = TlsAcceptor::builder(identity).build().expect("an acceptor");
+    let (plain, tls) = (
+        Hello::start(),
+        Hello::with(|listener| listener.tls(&acceptor)),
+    );
+    for (url, trust) in [
+        (format!("ws://{}/ws", plain.addr), &[][..]),
+        (format!("wss://localhost:{}/ws", tls.addr.port()), &["-k"]),
+    ] {
+        for more in [
+            &["-c", "3"][..],
+            &["-c", "2", "--pipeline", "7"],
+            &["--rate", "2000"],
+        ] {
+            let words = [trust, more, &["-n", "301", "-d", "hello", "--json"]].concat();
+            let output = bench(&url, &words);
+            let json: Value = serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(
+                (&json["answers"], &json["errors"]),
+                (&json!(301), &json!(0))
+            );
+            assert_eq!(
+                (&json["method"], &json["statuses"]),
+                (&json!("WebSocket"), &json!({}))
+            );
+            assert_eq!(json["bytes"], 301 * 7, "{json}");
+        }
+    }
+    // One that has no socket there.
+    let output = bench(&format!("ws://{}/", plain.addr), &["-n", "20"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("no connection to"), "{said}");
+    let output = bench(&format!("ws://{}/ws", plain.addr), &["--no-keepalive"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--no-keepalive and --method"), "{said}");
 }
 
 #[test]
