@@ -5,6 +5,8 @@ use blitz_io::net::TcpStream;
 use blitz_tls::TlsStream;
 use std::io;
 use std::pin::Pin;
+#[cfg(unix)]
+use std::task::ready;
 use std::task::{Context, Poll};
 
 /// What is to be seen of a client that waits for its answer.
@@ -27,6 +29,33 @@ pub(crate) fn tcp(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<Seen> {
     stream
         .poll_peek(cx, &mut ReadBuf::new(&mut byte))
         .map(|peeked| seen(&peeked))
+}
+
+/// A Unix socket. One that only sends no more has its end read and goes on taking; one that is gone is hung up besides.
+#[cfg(unix)]
+pub(crate) fn unix(stream: &mut blitz_io::net::UnixStream, cx: &mut Context<'_>) -> Poll<Seen> {
+    use blitz_io::io::Interest;
+    use blitz_sys::descriptor::AsFd;
+    use std::future::Future;
+    use std::pin::pin;
+
+    let peeked = loop {
+        if let Err(error) = ready!(stream.poll_read_ready(cx)) {
+            break Err(error);
+        }
+        let call = || blitz_sys::socket::peek_bytes(stream.as_fd(), &mut [0]);
+        match stream.try_io(Interest::READABLE, call) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            peeked => break peeked,
+        }
+    };
+    if let (Ok(0), Poll::Ready(Ok(ready))) =
+        (&peeked, pin!(stream.ready(Interest::WRITABLE)).poll(cx))
+        && ready.is_write_closed()
+    {
+        return Poll::Ready(Seen::Gone);
+    }
+    Poll::Ready(seen(&peeked))
 }
 
 /// A session of TLS: what has come is decrypted, and stays for the next read.

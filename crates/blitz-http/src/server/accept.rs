@@ -164,10 +164,10 @@ where
                     self.spawn(connection.watched(watch::tcp), permit)
                 }
                 #[cfg(unix)]
-                Stream::Unix(stream) => self.spawn(
-                    Connection::arrived(stream, service, handle, arrived),
-                    permit,
-                ),
+                Stream::Unix(stream) => {
+                    let connection = Connection::arrived(stream, service, handle, arrived);
+                    self.spawn(connection.watched(watch::unix), permit)
+                }
             }
         } else {
             let door = door.clone();

@@ -284,12 +284,12 @@ impl Stream {
 }
 
 impl Stream {
-    /// Whether the client is still there; of a Unix socket that is not known before something is written to it.
+    /// Whether the client is still there.
     pub(super) fn watch(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
         match self {
             Stream::Tcp(stream) => watch::tcp(stream, cx),
             #[cfg(unix)]
-            Stream::Unix(_) => Poll::Pending,
+            Stream::Unix(stream) => watch::unix(stream, cx),
         }
     }
 }

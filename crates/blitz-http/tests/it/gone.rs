@@ -31,6 +31,15 @@ struct Running {
 }
 
 async fn running(config: Config, tls: Option<&TlsAcceptor>) -> Running {
+    let mut listener = Listener::bind("127.0.0.1:0").await.expect("a port");
+    if let Some(acceptor) = tls {
+        listener = listener.tls(acceptor);
+    }
+    let addr = listener.local_addr().expect("an address");
+    running_at(listener, addr, config)
+}
+
+fn running_at(listener: Listener, addr: SocketAddr, config: Config) -> Running {
     let (tell, told) = mpsc::unbounded_channel();
     let (go, gate) = mpsc::unbounded_channel();
     let gate = std::sync::Arc::new(blitz_io::sync::Mutex::new(gate));
@@ -55,12 +64,8 @@ async fn running(config: Config, tls: Option<&TlsAcceptor>) -> Running {
                 std::task::Poll::Pending
             }))
         });
-    let mut listener = Listener::bind("127.0.0.1:0").await.expect("a port");
-    if let Some(acceptor) = tls {
-        listener = listener.tls(acceptor);
-    }
     let server = Server::new().listen(listener).config(config);
-    let (addr, handle) = (server.local_addrs()[0], server.handle());
+    let handle = server.handle();
     let serving = blitz_io::spawn(server.serve(router));
     Running {
         addr,
@@ -157,6 +162,43 @@ fn who_only_sends_no_more_is_answered() {
         client.read_to_string(&mut answer).await.expect("an answer");
         assert!(answer.ends_with("answered"), "{answer}");
         assert_eq!(running.handle.counters().gone(), 0);
+        running.end().await;
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn on_a_unix_socket_who_closes_is_gone_and_who_only_sends_no_more_is_answered() {
+    use blitz_io::net::{UnixListener, UnixStream};
+
+    everywhere(|| async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("bound");
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        let mut running = running_at(listener.into(), nowhere, without_date());
+        let ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+        let mut client = UnixStream::connect(&path).await.expect("connected");
+        client.write_all(ask).await.expect("sent");
+        running.hears("begun").await;
+        drop(client);
+        running.hears("dropped").await;
+        assert_eq!(running.handle.counters().gone(), 1);
+
+        let mut client = UnixStream::connect(&path).await.expect("connected");
+        client.write_all(ask).await.expect("sent");
+        running.hears("begun").await;
+        client.shutdown().await.expect("shut down");
+        for _ in 0..200 {
+            blitz_io::task::yield_now().await;
+        }
+        running.go.send(()).expect("it waits");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.ends_with("answered"), "{answer}");
+        running.hears("dropped").await;
+        assert_eq!(running.handle.counters().gone(), 1);
         running.end().await;
     });
 }
