@@ -1,8 +1,11 @@
 //! Requests, taken out of what a client sends.
 
 use crate::error::Kind;
-use crate::head::{Bounds, ReceivedRequest, Scan, parse_request, parse_request_at_once};
-use crate::{BodyDecoder, BodyEvent, Error, Limits};
+use crate::head::{
+    Bounds, ReceivedLine, ReceivedRequest, Scan, check_request_line, parse_request,
+    parse_request_at_once,
+};
+use crate::{BodyDecoder, BodyEvent, Error, Framing, Limits};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method};
 
@@ -34,7 +37,6 @@ pub struct RequestDecoder {
     empty_lines: u8,
     /// The request that is on its way asks for a tunnel.
     connect: bool,
-    spare: HeaderMap,
     bodies_looked_at: u64,
 }
 
@@ -65,7 +67,6 @@ impl RequestDecoder {
     ///
     /// # Errors
     /// When what comes is no request, or too large. The same error comes ever after.
-    #[inline]
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<RequestEvent>, Error> {
         let answer = self.advance(input);
         if let Err(error) = answer {
@@ -74,12 +75,18 @@ impl RequestDecoder {
         answer
     }
 
-    #[inline]
     fn advance(&mut self, input: &mut BytesMut) -> Result<Option<RequestEvent>, Error> {
         match &mut self.state {
             State::Failed(error) => Err(*error),
             State::Paused => Ok(None),
-            State::Head => self.head(input),
+            State::Head => {
+                let mut headers = HeaderMap::new();
+                let Some(line) = self.head(input, &mut headers)? else {
+                    return Ok(None);
+                };
+                self.state = State::Body(BodyDecoder::new(line.framing));
+                Ok(Some(RequestEvent::Head(line.with(headers))))
+            }
             State::Body(body) => {
                 let Some(event) = body.decode(input, &self.limits)? else {
                     return Ok(None);
@@ -89,11 +96,7 @@ impl RequestDecoder {
                     BodyEvent::Trailers(fields) => RequestEvent::Trailers(fields),
                     BodyEvent::End => {
                         self.bodies_looked_at += body.looked_at();
-                        self.state = if self.connect {
-                            State::Paused
-                        } else {
-                            State::Head
-                        };
+                        self.state = self.between();
                         RequestEvent::End
                     }
                 }))
@@ -101,8 +104,96 @@ impl RequestDecoder {
         }
     }
 
+    /// The next head, as [`decode`](RequestDecoder::decode) gives it but with its fields in `headers`, which is empty and may have memory.
+    ///
+    /// The request is whole then if its framing is [`Framing::None`]: no [`End`](RequestEvent::End) follows. Between two requests only;
+    /// elsewhere it is `None`. What is in `headers` after an error means nothing.
+    ///
+    /// # Errors
+    /// As [`decode`](RequestDecoder::decode).
+    ///
+    /// ```
+    /// use blitz_http_proto::{Framing, RequestDecoder};
+    /// use bytes::BytesMut;
+    /// use http::HeaderMap;
+    ///
+    /// let mut decoder = RequestDecoder::default();
+    /// let mut input = BytesMut::from(&b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: b\r\n\r\n"[..]);
+    /// let mut headers = HeaderMap::new();
+    /// for expected in ["/a", "/b"] {
+    ///     let line = decoder.decode_head(&mut input, &mut headers)?.expect("a whole head");
+    ///     assert_eq!((line.uri.path(), line.framing), (expected, Framing::None));
+    ///     assert_eq!(headers.len(), 1);
+    ///     headers.clear();
+    /// }
+    /// # Ok::<(), blitz_http_proto::Error>(())
+    /// ```
     #[inline]
-    fn head(&mut self, input: &mut BytesMut) -> Result<Option<RequestEvent>, Error> {
+    pub fn decode_head(
+        &mut self,
+        input: &mut BytesMut,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<ReceivedLine>, Error> {
+        match &self.state {
+            State::Head => {}
+            State::Failed(error) => return Err(*error),
+            State::Paused | State::Body(_) => return Ok(None),
+        }
+        let answer = self.head(input, headers);
+        match &answer {
+            Ok(None) => {}
+            Ok(Some(line)) if line.framing != Framing::None => {
+                self.state = State::Body(BodyDecoder::new(line.framing));
+            }
+            Ok(Some(_)) if self.connect => self.state = State::Paused,
+            Ok(Some(_)) => {}
+            Err(error) => self.state = State::Failed(*error),
+        }
+        answer
+    }
+
+    /// What comes behind a request that is whole.
+    fn between(&self) -> State {
+        if self.connect {
+            State::Paused
+        } else {
+            State::Head
+        }
+    }
+
+    #[inline]
+    fn head(
+        &mut self,
+        input: &mut BytesMut,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<ReceivedLine>, Error> {
+        if !begins_with_token(input) {
+            self.before_line(input)?;
+        }
+        let len = input.len();
+        // What ends with an empty line has a whole head in it. If that is not read at once, it is searched for below and found or
+        // refused in this call: no head is tried twice, however much comes.
+        let is_whole = self.scan.is_at_the_beginning()
+            && input.ends_with(b"\r\n\r\n")
+            && begins_with_token(input);
+        if is_whole && let Some(read) = parse_request_at_once(input, &self.limits, headers) {
+            self.scan.looked_at_once(len - input.len());
+            if let Ok(line) = &read {
+                self.begin(line);
+            }
+            return read.map(Some);
+        }
+        let line = self.searched(input, headers)?;
+        debug_assert!(!is_whole || line.is_some(), "an empty line ends a head");
+        if let Some(line) = &line {
+            self.begin(line);
+        }
+        Ok(line)
+    }
+
+    /// What comes before a head or in place of one.
+    #[cold]
+    fn before_line(&mut self, input: &mut BytesMut) -> Result<(), Error> {
         while input.starts_with(b"\r\n") {
             self.empty_lines += 1;
             if self.empty_lines > EMPTY_LINES_MAX {
@@ -114,39 +205,35 @@ impl RequestDecoder {
         // Something else than HTTP is known by its first byte, and need not wait for a line's end that never comes.
         match input.first() {
             Some(byte) if !is_token(*byte) && *byte != b'\r' && *byte != b'\n' => {
-                return Err(Kind::RequestLine.into());
+                Err(Kind::RequestLine.into())
             }
-            _ => {}
+            _ => Ok(()),
         }
-        let len = input.len();
-        // What ends with an empty line has a whole head in it. If that is not read at once, it is searched for below and found or
-        // refused in this call: no head is tried twice, however much comes.
-        let is_whole = self.scan.is_at_the_beginning()
-            && input.ends_with(b"\r\n\r\n")
-            && input.first().is_some_and(|byte| is_token(*byte));
-        if is_whole && let Some(read) = parse_request_at_once(input, &self.limits, &mut self.spare)
-        {
-            self.scan.looked_at_once(len - input.len());
-            let request = read?;
-            self.begin(&request);
-            return Ok(Some(RequestEvent::Head(request)));
-        }
+    }
+
+    /// A head that comes in pieces, or is not as most are: its end is searched for.
+    #[inline(never)]
+    fn searched(
+        &mut self,
+        input: &mut BytesMut,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<ReceivedLine>, Error> {
         let bounds = Bounds::request(&self.limits);
+        // Or by its first line: `SSH-2.0-x` is followed by nothing before it is answered.
+        if let Some(end) = self.scan.first_line(input, &bounds)? {
+            check_request_line(&input[..end], &self.limits)?;
+        }
         let Some(end) = self.scan.end(input, &bounds)? else {
-            debug_assert!(!is_whole, "an empty line ends a head");
             return Ok(None);
         };
         let head = input.split_to(end).freeze();
-        let request = parse_request(&head, &self.limits, std::mem::take(&mut self.spare))?;
-        self.begin(&request);
-        Ok(Some(RequestEvent::Head(request)))
+        parse_request(&head, &self.limits, headers).map(Some)
     }
 
     #[inline]
-    fn begin(&mut self, request: &ReceivedRequest) {
+    fn begin(&mut self, line: &ReceivedLine) {
         self.empty_lines = 0;
-        self.connect = request.method == Method::CONNECT;
-        self.state = State::Body(BodyDecoder::new(request.framing));
+        self.connect = line.method == Method::CONNECT;
     }
 
     /// Raises or lowers the limit of the body that is on its way, and of those that follow.
@@ -197,24 +284,11 @@ impl RequestDecoder {
         }
     }
 
-    /// Lends a map's memory to the next head.
-    pub fn recycle(&mut self, mut headers: HeaderMap) {
-        if headers.capacity() > self.spare.capacity() {
-            headers.clear();
-            self.spare = headers;
-        }
-    }
-
-    /// Takes the memory back that was lent and not used.
-    pub fn take_spare(&mut self) -> HeaderMap {
-        std::mem::take(&mut self.spare)
-    }
-
     /// How many bytes of heads, trailers and chunk grammar were looked at for where they end, ever: never more than came.
     ///
-    /// A head whose end is known is then read, once. One that came whole is read without the search first; only if it is not as most
-    /// are (it has more than 32 fields, say, or is to be refused) is it searched and read after that as if it had come in pieces, so that
-    /// the work for a byte has a bound that neither the pieces nor the length of the head change.
+    /// A head whose end is known is then read, once, and its first line before that, once. One that came whole is read without the search
+    /// first; only if it is not as most are (it has more than 32 fields, say, or is to be refused) is it searched and read after that as if
+    /// it had come in pieces, so that the work for a byte has a bound that neither the pieces nor the length of the head change.
     pub fn looked_at(&self) -> u64 {
         let body = match &self.state {
             State::Body(body) => body.looked_at(),
@@ -224,7 +298,31 @@ impl RequestDecoder {
     }
 }
 
-/// A character of a method or a field's name (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+#[inline]
+fn begins_with_token(input: &[u8]) -> bool {
+    input.first().is_some_and(|byte| is_token(*byte))
 }
+
+/// A character of a method or a field's name (RFC 9110 §5.6.2).
+#[inline]
+fn is_token(byte: u8) -> bool {
+    TOKENS[usize::from(byte)]
+}
+
+const TOKENS: [bool; 256] = {
+    let mut table = [false; 256];
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    let mut byte = 0;
+    while byte < 128u8 {
+        if byte.is_ascii_alphanumeric() {
+            table[byte as usize] = true;
+        }
+        byte += 1;
+    }
+    table
+};

@@ -97,12 +97,12 @@ impl Body {
 
     /// The parts of a file that this body is, and who watches it; the body is empty then.
     pub(crate) fn take_file(&mut self) -> Option<(Box<FileBody>, Option<Box<Watch>>)> {
+        if !matches!(self.kind, Kind::File(_)) {
+            return None;
+        }
         match std::mem::take(&mut self.kind) {
             Kind::File(file) => Some((file, self.watch.take())),
-            other => {
-                self.kind = other;
-                None
-            }
+            _ => None,
         }
     }
 

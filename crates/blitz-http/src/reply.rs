@@ -16,6 +16,7 @@ pub trait Reply {
 ///
 /// The request's map of fields and its extensions, emptied, become the response's, and the connection takes them back from it. So
 /// a handler that answers with this allocates nothing, however many requests come.
+#[inline]
 pub fn reply(mut request: Request, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     std::mem::swap(response.headers_mut(), request.headers_mut());
@@ -25,6 +26,7 @@ pub fn reply(mut request: Request, body: impl Into<Body>) -> Response {
 }
 
 impl Reply for Response {
+    #[inline]
     fn into_response(self) -> Response {
         self
     }

@@ -1,6 +1,7 @@
 //! Fields: from the lines of a head to a map whose values are views of the head's bytes.
 
 use super::host::Hosts;
+use super::names;
 use crate::Error;
 use crate::error::Kind;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -57,7 +58,7 @@ pub(crate) fn into_map<'a>(
 ) -> Result<Present, Error> {
     let mut present = Present::default();
     for (name, value) in fields {
-        let name = HeaderName::from_bytes(name).map_err(|_| Kind::FieldName)?;
+        let name = names::name(name)?;
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| Kind::FieldValue)?;
         present.note(&name, &value);
         map.try_append(name, value)

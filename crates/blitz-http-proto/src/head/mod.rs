@@ -1,19 +1,23 @@
 //! Heads: where one ends ([`scan`]), what a request ([`request`]) and a response ([`response`]) says, how long the body is
-//! ([`framing`]), for whom it is ([`host`]).
+//! ([`framing`]), for whom it is ([`host`]). [`fields`] makes maps of lines, [`names`] knows the names again that came before.
 
 mod fields;
 mod framing;
 mod host;
+mod names;
 mod request;
 mod response;
 mod scan;
 
 pub use framing::Framing;
-pub use request::ReceivedRequest;
+pub use request::{ReceivedLine, ReceivedRequest};
 pub use response::ReceivedResponse;
 
 pub(crate) use fields::{Lines, into_map, is_listed, parsed};
 pub(crate) use framing::Asked;
-pub(crate) use request::{parse as parse_request, parse_at_once as parse_request_at_once};
+pub(crate) use request::{
+    check_line as check_request_line, parse as parse_request,
+    parse_at_once as parse_request_at_once,
+};
 pub(crate) use response::parse as parse_response;
 pub(crate) use scan::{Bounds, Scan};

@@ -11,6 +11,43 @@ use http::header::{CONNECTION, EXPECT};
 use http::{HeaderMap, Method, Uri, Version};
 use std::mem::MaybeUninit;
 
+/// What a request's head says beside its fields, and what follows from all of it.
+///
+/// The fields are apart, in a map of the caller's: a map's memory is worth keeping, and heads are many.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ReceivedLine {
+    /// What to do.
+    pub method: Method,
+    /// To what: a path, a whole address, `*` (of OPTIONS), or a host and port (of CONNECT).
+    pub uri: Uri,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// How long the body is.
+    pub framing: Framing,
+    /// Whether the connection may serve another request after this one, as far as the client goes.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// Whether the client asks for another protocol, by Upgrade or CONNECT. What follows must wait for the answer.
+    pub upgrade: bool,
+}
+
+impl ReceivedLine {
+    pub(crate) fn with(self, headers: HeaderMap) -> ReceivedRequest {
+        ReceivedRequest {
+            method: self.method,
+            uri: self.uri,
+            version: self.version,
+            headers,
+            framing: self.framing,
+            keep_alive: self.keep_alive,
+            expects_continue: self.expects_continue,
+            upgrade: self.upgrade,
+        }
+    }
+}
+
 /// A request's head as it came, and what follows from it.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -33,12 +70,24 @@ pub struct ReceivedRequest {
     pub upgrade: bool,
 }
 
-/// Reads `head`, which ends with its empty line. `headers` is empty and lends its memory.
+/// Reads a first line, with its end, for what makes it none: who speaks another protocol may wait for an answer before it sends more.
+pub(crate) fn check_line(line: &[u8], limits: &Limits) -> Result<(), Error> {
+    let mut request = httparse::Request::new(&mut []);
+    request
+        .parse(line)
+        .map_err(|error| refused(error, line, limits))?;
+    if request.method.is_some_and(|name| name.len() > METHOD_MAX) {
+        return Err(Kind::Method.into());
+    }
+    Ok(())
+}
+
+/// Reads `head`, which ends with its empty line. `headers` is empty.
 pub(crate) fn parse(
     head: &Bytes,
     limits: &Limits,
-    mut headers: HeaderMap,
-) -> Result<ReceivedRequest, Error> {
+    headers: &mut HeaderMap,
+) -> Result<ReceivedLine, Error> {
     let (method, uri, version, present) = parsed_fields(limits.fields, |room| {
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(head, room) {
@@ -64,7 +113,7 @@ pub(crate) fn parse(
         }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| Kind::RequestLine)?;
         let uri = target(head, path.as_bytes(), &method)?;
-        let present = into_map(parsed(head, request.headers), &mut headers)?;
+        let present = into_map(parsed(head, request.headers), headers)?;
         Ok::<_, Error>((method, uri, version, present))
     })?;
     checked(method, uri, version, headers, present)
@@ -80,7 +129,7 @@ pub(crate) fn parse_at_once(
     input: &mut BytesMut,
     limits: &Limits,
     headers: &mut HeaderMap,
-) -> Option<Result<ReceivedRequest, Error>> {
+) -> Option<Result<ReceivedLine, Error>> {
     let mut room = [const { MaybeUninit::uninit() }; AT_ONCE];
     let mut request = httparse::Request::new(&mut []);
     let Ok(httparse::Status::Complete(end)) = request.parse_with_uninit_headers(input, &mut room)
@@ -122,11 +171,7 @@ pub(crate) fn parse_at_once(
     let fields = fields.map(|(name, value)| (&head[range(*name)], head.slice(range(*value))));
     let read = target(&head, &head[range(path)], &method)
         .and_then(|uri| Ok((uri, into_map(fields, headers)?)));
-    Some(
-        read.and_then(|(uri, present)| {
-            checked(method, uri, version, std::mem::take(headers), present)
-        }),
-    )
+    Some(read.and_then(|(uri, present)| checked(method, uri, version, headers, present)))
 }
 
 /// What follows from a head that was read.
@@ -135,12 +180,12 @@ fn checked(
     method: Method,
     uri: Uri,
     version: Version,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     present: Present,
-) -> Result<ReceivedRequest, Error> {
+) -> Result<ReceivedLine, Error> {
     present.hosts.check(version)?;
     let framing = if present.length || present.encoding {
-        framing::of_request(version, &headers)?
+        framing::of_request(version, headers)?
     } else {
         Framing::None
     };
@@ -151,21 +196,20 @@ fn checked(
     let new = version >= Version::HTTP_11;
     let named = present.connection;
     let keep_alive = if new {
-        !(named && has_element(&headers, &CONNECTION, b"close"))
+        !(named && has_element(headers, &CONNECTION, b"close"))
     } else {
         named
-            && has_element(&headers, &CONNECTION, b"keep-alive")
-            && !has_element(&headers, &CONNECTION, b"close")
+            && has_element(headers, &CONNECTION, b"keep-alive")
+            && !has_element(headers, &CONNECTION, b"close")
     };
     // An HTTP/1.0 client does not know what to expect (RFC 9110 §10.1.1).
-    let expects_continue = new && present.expect && expects(&headers)? && framing != Framing::None;
-    let asks = new && named && present.upgrade && has_element(&headers, &CONNECTION, b"upgrade");
-    Ok(ReceivedRequest {
+    let expects_continue = new && present.expect && expects(headers)? && framing != Framing::None;
+    let asks = new && named && present.upgrade && has_element(headers, &CONNECTION, b"upgrade");
+    Ok(ReceivedLine {
         upgrade: asks || method == Method::CONNECT,
         method,
         uri,
         version,
-        headers,
         framing,
         keep_alive,
         expects_continue,
@@ -185,6 +229,10 @@ fn expects(headers: &HeaderMap) -> Result<bool, Error> {
 
 /// The target, of the one form that belongs to the method (RFC 9112 §3.2).
 fn target(head: &Bytes, path: &[u8], method: &Method) -> Result<Uri, Error> {
+    // The most common of all.
+    if path == b"/" && *method != Method::CONNECT {
+        return Ok(Uri::default());
+    }
     // A fragment is never sent, and a parser that drops it reads another target than one that does not.
     let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
     if !path.iter().all(plain) {

@@ -19,6 +19,14 @@ pub(crate) struct Scan {
     looked_at: u64,
 }
 
+/// A line that has come whole.
+enum Line {
+    /// Others follow.
+    More,
+    /// The empty one: the section goes on to `end`.
+    Last { end: usize },
+}
+
 /// How large a section may be, and what it is to be larger.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -66,30 +74,57 @@ impl Scan {
     /// The length of the section with its empty line, once that has come.
     pub(crate) fn end(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<usize>, Error> {
         loop {
-            let rest = &input[self.at..];
-            let Some(found) = memchr::memchr(b'\n', rest) else {
-                self.looked_at += rest.len() as u64;
-                self.at = input.len();
-                self.check(input.len(), input.len(), bounds)?;
-                return Ok(None);
-            };
-            self.looked_at += found as u64 + 1;
-            let lf = self.at + found;
-            if lf == self.line || input[lf - 1] != b'\r' {
-                return Err(Kind::BareLf.into());
+            match self.line(input, bounds)? {
+                None => return Ok(None),
+                Some(Line::Last { end }) => {
+                    self.begin();
+                    return Ok(Some(end));
+                }
+                Some(Line::More) => {}
             }
-            let empty = lf - 1 == self.line;
-            self.check(lf - 1, lf + 1, bounds)?;
-            if empty {
-                self.begin();
-                return Ok(Some(lf + 1));
-            }
-            self.lines += 1;
-            if self.lines > bounds.lines {
-                return Err(Kind::TooManyFields.into());
-            }
-            (self.at, self.line) = (lf + 1, lf + 1);
         }
+    }
+
+    /// The length of the section's first line with its end, in the call that finds it.
+    pub(crate) fn first_line(
+        &mut self,
+        input: &[u8],
+        bounds: &Bounds,
+    ) -> Result<Option<usize>, Error> {
+        if self.lines > 0 {
+            return Ok(None);
+        }
+        Ok(match self.line(input, bounds)? {
+            Some(Line::More) => Some(self.line),
+            _ => None,
+        })
+    }
+
+    /// Goes on to the end of the next line.
+    fn line(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<Line>, Error> {
+        let rest = &input[self.at..];
+        let Some(found) = memchr::memchr(b'\n', rest) else {
+            self.looked_at += rest.len() as u64;
+            self.at = input.len();
+            self.check(input.len(), input.len(), bounds)?;
+            return Ok(None);
+        };
+        self.looked_at += found as u64 + 1;
+        let lf = self.at + found;
+        if lf == self.line || input[lf - 1] != b'\r' {
+            return Err(Kind::BareLf.into());
+        }
+        let empty = lf - 1 == self.line;
+        self.check(lf - 1, lf + 1, bounds)?;
+        if empty {
+            return Ok(Some(Line::Last { end: lf + 1 }));
+        }
+        self.lines += 1;
+        if self.lines > bounds.lines {
+            return Err(Kind::TooManyFields.into());
+        }
+        (self.at, self.line) = (lf + 1, lf + 1);
+        Ok(Some(Line::More))
     }
 
     /// Whether the line that goes on to `line_end`, and the section that goes on to `end`, are within bounds.

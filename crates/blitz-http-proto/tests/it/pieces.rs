@@ -1,10 +1,10 @@
 //! A stream, cut into pieces, and what the decoders make of it, written down so that two ways can be compared.
 
 use blitz_http_proto::{
-    Error, Limits, RequestDecoder, RequestEvent, ResponseDecoder, ResponseEvent,
+    Error, Framing, Limits, RequestDecoder, RequestEvent, ResponseDecoder, ResponseEvent,
 };
 use bytes::BytesMut;
-use http::Method;
+use http::{HeaderMap, Method};
 
 /// What came, with neighbouring data joined: where a stream is cut decides how data is cut, and nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,24 +42,73 @@ pub(crate) fn cut<'a>(bytes: &'a [u8], sizes: &'a [usize]) -> impl Iterator<Item
     })
 }
 
+/// What a head says, however it was asked for.
+macro_rules! described {
+    ($head:expr, $headers:expr) => {
+        format!(
+            "{} {:?} {:?} {:?} {:?} keep {} expects {} upgrade {}",
+            $head.method,
+            $head.uri,
+            $head.version,
+            $headers,
+            $head.framing,
+            $head.keep_alive,
+            $head.expects_continue,
+            $head.upgrade
+        )
+    };
+}
+
+/// The same comes of it whether heads come as events or into a map of the caller's.
 pub(crate) fn requests(bytes: &[u8], sizes: &[usize], limits: Limits) -> Seen {
+    let seen = requests_by(bytes, sizes, limits, false);
+    assert_eq!(requests_by(bytes, sizes, limits, true), seen);
+    seen
+}
+
+fn requests_by(bytes: &[u8], sizes: &[usize], limits: Limits, apart: bool) -> Seen {
     let mut decoder = RequestDecoder::new(limits);
     let mut input = BytesMut::new();
     let mut seen = Seen::default();
+    let (mut fields, mut in_body) = (HeaderMap::new(), false);
+    let end = |seen: &mut Seen| {
+        seen.events.push("end".to_owned());
+        seen.ends += 1;
+    };
     'pieces: for piece in cut(bytes, sizes) {
         input.extend_from_slice(piece);
         loop {
-            match decoder.decode(&mut input) {
-                Ok(Some(RequestEvent::Head(head))) => seen.events.push(format!("{head:?}")),
+            let event = if apart && !in_body {
+                match decoder.decode_head(&mut input, &mut fields) {
+                    Ok(Some(line)) => {
+                        seen.events.push(described!(line, fields));
+                        fields.clear();
+                        in_body = line.framing != Framing::None;
+                        if !in_body {
+                            end(&mut seen);
+                        }
+                        continue;
+                    }
+                    other => other.map(|_| None),
+                }
+            } else {
+                decoder.decode(&mut input)
+            };
+            match event {
+                Ok(Some(RequestEvent::Head(head))) => {
+                    seen.events.push(described!(head, head.headers));
+                }
                 Ok(Some(RequestEvent::Data(data))) => seen.data(&data),
                 Ok(Some(RequestEvent::Trailers(map))) => seen.events.push(format!("{map:?}")),
                 Ok(Some(RequestEvent::End)) => {
-                    seen.events.push("end".to_owned());
-                    seen.ends += 1;
+                    in_body = false;
+                    end(&mut seen);
                 }
                 Ok(None) => break,
                 Err(error) => {
                     assert_eq!(decoder.decode(&mut input).err(), Some(error), "it stays");
+                    let again = decoder.decode_head(&mut input, &mut HeaderMap::new());
+                    assert_eq!(again.err(), Some(error), "it stays");
                     seen.error = Some(error);
                     break 'pieces;
                 }

@@ -5,26 +5,40 @@ use crate::incoming::Demand;
 use blitz_http_proto::{BodyEncoder, Framing, HttpDate, ResponseHead};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, response};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 impl<I> Core<I> {
-    /// Writes a response's head, and says whether its body is sent.
-    pub(super) fn respond(&mut self, parts: response::Parts, length: Option<u64>) {
+    /// Writes a response's head, and takes its fields and extensions back.
+    #[inline]
+    pub(super) fn respond<B>(&mut self, response: &mut Response<B>, length: Option<u64>) {
+        let status = response.status();
+        self.write_head(status, response.headers(), length);
+        let fields = response.headers_mut();
+        if fields.capacity() > self.fields.capacity() {
+            fields.clear();
+            std::mem::swap(fields, &mut self.fields);
+        }
+        if self.ends.are(response.extensions()) {
+            self.spare = Some(std::mem::take(response.extensions_mut()));
+        }
+    }
+
+    fn write_head(&mut self, status: StatusCode, headers: &HeaderMap, length: Option<u64>) {
         let stopping = self.handle.is_stopping();
         let date = self.date();
         let Some(turn) = &mut self.turn else { return };
-        if let Some(status) = turn.refused.filter(|_| parts.status.is_server_error()) {
+        if let Some(status) = turn.refused.filter(|_| status.is_server_error()) {
             return self.answer(status, "");
         }
-        let connected = turn.method == Method::CONNECT && parts.status.is_success();
-        let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+        let connected = turn.method == Method::CONNECT && status.is_success();
+        let switched = status == StatusCode::SWITCHING_PROTOCOLS;
         if (switched && (turn.offer.is_none() || !turn.body_taken))
-            || (parts.status.is_informational() && !switched)
+            || (status.is_informational() && !switched)
         {
             tracing::error!(
-                status = parts.status.as_u16(),
+                status = status.as_u16(),
                 "a handler gave a status that ends no request"
             );
             return self.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
@@ -47,8 +61,8 @@ impl<I> Core<I> {
         let refused_tunnel = turn.method == Method::CONNECT && !connected;
         let keep = turn.keep && !stopping && !unread && !refused_tunnel;
         let (encoder, keep) = ResponseHead {
-            status: parts.status,
-            headers: &parts.headers,
+            status,
+            headers,
             method: &turn.method,
             version: turn.version,
             length,
@@ -60,10 +74,27 @@ impl<I> Core<I> {
         turn.head_sent = true;
         turn.encoder = Some(encoder);
         self.unflushed = true;
-        self.decoder.recycle(parts.headers);
-        if self.ends.are(&parts.extensions) {
-            self.spare = Some(parts.extensions);
+    }
+
+    /// Tells the client something before its answer, if it knows what that is.
+    pub(super) fn inform(&mut self, fields: &HeaderMap) {
+        let Some(turn) = self.turn.as_ref().filter(|turn| !turn.head_sent) else {
+            return;
+        };
+        if turn.version < Version::HTTP_11 {
+            return;
         }
+        ResponseHead {
+            status: StatusCode::EARLY_HINTS,
+            headers: fields,
+            method: &turn.method,
+            version: turn.version,
+            length: None,
+            keep_alive: true,
+            date: None,
+        }
+        .write(self.out.tail());
+        self.unflushed = true;
     }
 
     /// The date, where the server sends one: asked for once in a poll, whose answers go together.

@@ -10,11 +10,13 @@ use crate::incoming::{Channel, Demand, Incoming};
 use crate::peer::Ends;
 use crate::upgrade::{Offer, Upgraded};
 use crate::{Body, ClientAddr, Error, Handle, Request, buffers};
-use blitz_http_proto::{BodyEncoder, HttpDate, ReceivedRequest, RequestDecoder, RequestEvent};
+use blitz_http_proto::{
+    BodyEncoder, Framing, HttpDate, ReceivedLine, RequestDecoder, RequestEvent,
+};
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use blitz_io::time::Instant;
 use bytes::BytesMut;
-use http::{Extensions, Method, StatusCode, Version};
+use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 use http_body::Frame;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -99,6 +101,8 @@ pub(super) struct Core<I> {
     pub(super) ends: Ends,
     /// The extensions of a request that came back, with the ends in them and nothing else.
     pub(super) spare: Option<Extensions>,
+    /// An empty map, whose memory is for the next request's fields.
+    pub(super) fields: HeaderMap,
     pub(super) seat: Option<Seat>,
     /// When the connection has become old.
     leaves: Option<Instant>,
@@ -132,23 +136,30 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             watch: None,
             failed: None,
             spare: None,
+            fields: HeaderMap::new(),
         }
     }
 
-    /// The next request, if all of its head is here: `true`, and where it is to stand it does.
-    pub(super) fn next_request(&mut self, place: &mut Option<Request>) -> bool {
-        match self.decoder.decode(&mut self.input) {
-            Ok(Some(RequestEvent::Head(head))) => {
-                self.begin(head, place);
+    /// Whether there is anything that a request could be made of, or an end that has to be seen.
+    #[inline]
+    pub(super) fn may_have_request(&self) -> bool {
+        !self.input.is_empty() || self.eof
+    }
+
+    /// The next request, if all of its head is here: `true`, and `request`, which was blank, is it.
+    pub(super) fn next_request(&mut self, request: &mut Request) -> bool {
+        match self.decoder.decode_head(&mut self.input, &mut self.fields) {
+            Ok(Some(line)) => {
+                self.begin(line, request);
                 return true;
             }
-            Ok(Some(_)) => unreachable!("a head comes first"),
             Ok(None) if self.eof => match self.decoder.finish(&self.input) {
                 Ok(()) => self.life = Life::Flushing,
                 Err(error) => self.refuse(error.status(), &error.to_string()),
             },
             Ok(None) => {}
             Err(error) => {
+                self.fields.clear();
                 add(&self.handle.counters().refused);
                 self.refuse(error.status(), &error.to_string());
             }
@@ -156,17 +167,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         false
     }
 
-    fn begin(&mut self, head: ReceivedRequest, place: &mut Option<Request>) {
+    #[inline]
+    fn begin(&mut self, line: ReceivedLine, request: &mut Request) {
         self.uncounted += 1;
         self.requests += 1;
         self.waits.begin_request();
         let mut turn = Turn {
-            keep: head.keep_alive && !self.leaves(),
-            expects: head.expects_continue,
+            keep: line.keep_alive && !self.leaves(),
+            expects: line.expects_continue,
             offer: None,
             channel: None,
             seen: Demand::None,
-            body_taken: false,
+            body_taken: line.framing == Framing::None,
             discarded: 0,
             starved: false,
             unwatched: false,
@@ -174,41 +186,38 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             head_sent: false,
             encoder: None,
             upgrading: false,
-            version: head.version,
-            method: head.method.clone(),
+            version: line.version,
+            method: line.method.clone(),
         };
         let spare = self.spare.take();
         let mut extensions = spare.unwrap_or_else(|| self.ends.extensions());
         let proxies = &self.handle.config().proxies;
-        if let Some(client) = ClientAddr::told(&self.ends.peer, &head.headers, proxies) {
+        if let Some(client) = ClientAddr::told(&self.ends.peer, &self.fields, proxies) {
             extensions.insert(client);
         }
-        if head.upgrade {
+        if line.upgrade {
             let (offer, wish) = Offer::new();
             turn.offer = Some(offer);
             extensions.insert(wish);
-        }
-        let remaining = self.decoder.body().and_then(|body| body.remaining());
-        let body = if remaining == Some(0) {
-            // Its end is there already.
-            let _end = self.decoder.decode(&mut self.input);
-            turn.body_taken = true;
-            if head.upgrade {
+            if turn.body_taken {
                 self.decoder.pause();
             }
-            Body::empty()
-        } else {
-            let channel = Channel::new(self.handle.config().body_bytes, remaining);
+        }
+        if !turn.body_taken {
+            let length = match line.framing {
+                Framing::Length(length) => Some(length),
+                _ => None,
+            };
+            let channel = Channel::new(self.handle.config().body_bytes, length);
             turn.channel = Some(Arc::clone(&channel));
-            Body::incoming(Incoming(channel))
-        };
+            *request.body_mut() = Body::incoming(Incoming(channel));
+        }
         self.turn = Some(turn);
-        let request = place.insert(Request::new(body));
-        *request.method_mut() = head.method;
-        *request.uri_mut() = head.uri;
-        *request.version_mut() = head.version;
-        // A new request's map has no memory, and a look at that, to free it, would cost more than this says.
-        std::mem::forget(std::mem::replace(request.headers_mut(), head.headers));
+        *request.method_mut() = line.method;
+        *request.version_mut() = line.version;
+        // A blank request has nothing to free, and a look at that would cost more than this says.
+        std::mem::forget(std::mem::replace(request.uri_mut(), line.uri));
+        std::mem::swap(request.headers_mut(), &mut self.fields);
         *request.extensions_mut() = extensions;
     }
 
@@ -390,7 +399,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         };
         if self.input.capacity() == 0 {
             self.input = buffers::take();
-            self.decoder.recycle(buffers::take_map());
+            self.fields = buffers::take_map();
         } else if self.input.capacity() - self.input.len() < 1024 {
             self.input.reserve(buffers::SIZE);
         }
@@ -466,7 +475,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         let Poll::Ready(fired) = self.waits.poll(cx, timed, self.requests, timeouts) else {
             if self.input.is_empty() && self.input.capacity() > 0 {
                 buffers::give(std::mem::take(&mut self.input));
-                buffers::give_map(self.decoder.take_spare());
+                buffers::give_map(std::mem::take(&mut self.fields));
             }
             self.out.release();
             return false;
@@ -570,9 +579,12 @@ fn old_at(age: Duration) -> Option<Instant> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Core<I> {
     /// Hands the stream to who asked for another protocol, once the head that says so is gone. `true` if that is done.
+    #[inline]
     pub(super) fn hand_over(&mut self) -> bool {
-        let ready = self.is_flushed();
-        let Some(turn) = self.turn.as_mut().filter(|turn| turn.upgrading && ready) else {
+        if !self.turn.as_ref().is_some_and(|turn| turn.upgrading) || !self.is_flushed() {
+            return false;
+        }
+        let Some(turn) = &mut self.turn else {
             return false;
         };
         if let (Some(offer), Some(io)) = (turn.offer.take(), self.io.take()) {

@@ -13,7 +13,7 @@ pub(crate) use self::core::Arrived;
 use self::core::{Core, HIGH, Life};
 use crate::counters::add;
 use crate::peer::Ends;
-use crate::{BoxError, Handle, Peer, Request};
+use crate::{BoxError, Handle, Peer, Request, hints};
 use blitz_io::io::{AsyncRead, AsyncWrite};
 use bytes::{Buf, BytesMut};
 use http::{Response, StatusCode};
@@ -36,6 +36,7 @@ pin_project_lite::pin_project! {
     /// # Cancel safety
     /// **Not safe**: a dropped connection is closed, and what it was answering is lost.
     #[must_use = "a connection is served while it is polled"]
+    #[project = ConnectionProjected]
     pub struct Connection<I, S, B>
     where
         S: Service<Request>,
@@ -100,116 +101,116 @@ where
         self
     }
 
-    /// Lets the service do what it can. `true` if that was anything.
-    fn serve(self: Pin<&mut Self>, cx: &mut Context<'_>, begun: &mut u32) -> bool {
+    /// Lets the service do what it can.
+    fn serve(self: Pin<&mut Self>, cx: &mut Context<'_>, begun: &mut u32) {
         let mut this = self.project();
-        let core = this.core;
-        match this.exchange.as_mut().project() {
-            ExchangeProjected::None => {
-                let waiting = this.waiting;
-                if waiting.is_none() {
-                    if core.turn.is_some() {
-                        return core.after_answer();
-                    }
-                    if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL {
-                        return false;
-                    }
-                    if !core.next_request(waiting) {
-                        return core.life != Life::Serving;
-                    }
-                    *begun += 1;
-                }
-                let service = &mut *this.service;
-                match catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx))) {
-                    Ok(Poll::Pending) => return false,
-                    Ok(Poll::Ready(Ok(()))) => {}
-                    Ok(Poll::Ready(Err(error))) => {
-                        *waiting = None;
-                        fails(core, error.into());
-                        return true;
-                    }
-                    Err(_) => {
-                        *waiting = None;
-                        panicked(core);
-                        return true;
-                    }
-                }
-                // Requests, futures and responses are large: what catches a panic is handed their places, not them.
-                let called = catch_unwind(AssertUnwindSafe(|| {
-                    if let Some(request) = waiting.take() {
-                        let future = service.call(request);
-                        this.exchange.set(Exchange::Handling { future });
-                    }
-                }));
-                if called.is_err() {
-                    panicked(core);
-                }
-                true
+        loop {
+            // One guard for all that is done without the client: to set one up for each call costs more than most handlers.
+            let guarded = AssertUnwindSafe(|| {
+                while this.core.life == Life::Serving && step(&mut this, cx, begun) {}
+            });
+            if catch_unwind(guarded).is_ok() {
+                return;
             }
-            ExchangeProjected::Handling { future } => {
-                let polled = catch_unwind(AssertUnwindSafe(|| match future.poll(cx) {
-                    Poll::Pending => Polled::Pending,
-                    Poll::Ready(Ok(response)) => {
-                        let (parts, mut body) = response.into_parts();
-                        core.respond(parts, body.size_hint().exact());
-                        core.take_file(&mut body);
-                        Polled::Answered(body)
-                    }
-                    Poll::Ready(Err(error)) => Polled::Failed(error),
-                }));
-                match polled {
-                    Ok(Polled::Pending) => return core.pump(),
-                    Ok(Polled::Answered(body)) => {
-                        this.exchange.set(Exchange::Responding { body });
-                    }
-                    Ok(Polled::Failed(error)) => {
-                        this.exchange.set(Exchange::None);
-                        fails(core, error.into());
-                    }
-                    Err(_) => {
-                        this.exchange.set(Exchange::None);
-                        panicked(core);
-                    }
-                }
-                true
-            }
-            ExchangeProjected::Responding { body } => {
-                if core.file.is_some() {
-                    return core.pump();
-                }
-                if core.out.len() >= HIGH {
-                    return false;
-                }
-                match catch_unwind(AssertUnwindSafe(|| send(core, body, cx))) {
-                    Ok(Sent::Some) => true,
-                    Ok(Sent::Nothing) => core.pump(),
-                    Ok(Sent::All) => {
-                        this.exchange.set(Exchange::None);
-                        true
-                    }
-                    // What was sent is not whole: the connection's end has to say so.
-                    Ok(Sent::Broken) => {
-                        this.exchange.set(Exchange::None);
-                        core.life = Life::Flushing;
-                        true
-                    }
-                    Err(_) => {
-                        this.exchange.set(Exchange::None);
-                        add(&core.handle.counters().panics);
-                        core.life = Life::Flushing;
-                        true
-                    }
-                }
-            }
+            this.exchange.set(Exchange::None);
+            *this.waiting = None;
+            panicked(this.core);
         }
     }
 }
 
-/// What came of a look at a service's future; of a response that came, the head is written already.
-enum Polled<B, E> {
-    Pending,
-    Answered(B),
-    Failed(E),
+/// Lets the service do the next thing, and what follows from it at once. `true` if there was any.
+#[inline]
+fn step<I, S, B>(
+    this: &mut ConnectionProjected<'_, I, S, B>,
+    cx: &mut Context<'_>,
+    begun: &mut u32,
+) -> bool
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    let core = &mut *this.core;
+    if matches!(this.exchange.as_mut().project(), ExchangeProjected::None) {
+        if this.waiting.is_none() {
+            if core.turn.is_some() {
+                return core.after_answer();
+            }
+            if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL || !core.may_have_request() {
+                return false;
+            }
+        }
+        // Requests and responses are large, and a move is a copy: they stay where they are made until they are handed over.
+        let mut request = Request::new(crate::Body::empty());
+        if this.waiting.is_some() {
+            request = this.waiting.take().unwrap_or(request);
+        } else if core.next_request(&mut request) {
+            *begun += 1;
+        } else {
+            return core.life != Life::Serving;
+        }
+        match this.service.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Pending => {
+                *this.waiting = Some(request);
+                return false;
+            }
+            Poll::Ready(Err(error)) => {
+                fails(core, error.into());
+                return true;
+            }
+        }
+        let future = this.service.call(request);
+        this.exchange.set(Exchange::Handling { future });
+    }
+    if let ExchangeProjected::Handling { future } = this.exchange.as_mut().project() {
+        let listening = hints::listen();
+        let polled = future.poll(cx);
+        let hints = listening.end();
+        let mut response = match polled {
+            Poll::Ready(Ok(response)) => response,
+            Poll::Pending => {
+                hints.iter().for_each(|fields| core.inform(fields));
+                return core.pump();
+            }
+            Poll::Ready(Err(error)) => {
+                this.exchange.set(Exchange::None);
+                fails(core, error.into());
+                return true;
+            }
+        };
+        let length = response.body().size_hint().exact();
+        core.respond(&mut response, length);
+        let mut body = response.into_body();
+        core.take_file(&mut body);
+        this.exchange.set(Exchange::Responding { body });
+    }
+    let ExchangeProjected::Responding { body } = this.exchange.as_mut().project() else {
+        return true;
+    };
+    if core.file.is_some() {
+        return core.pump();
+    }
+    if core.out.len() >= HIGH {
+        return false;
+    }
+    match send(core, body, cx) {
+        Sent::Some => true,
+        Sent::Nothing => core.pump(),
+        Sent::All => {
+            this.exchange.set(Exchange::None);
+            core.after_answer()
+        }
+        // What was sent is not whole: the connection's end has to say so.
+        Sent::Broken => {
+            this.exchange.set(Exchange::None);
+            core.life = Life::Flushing;
+            true
+        }
+    }
 }
 
 /// How far a body went in one step.
@@ -288,7 +289,11 @@ fn panicked<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>) {
     add(&core.handle.counters().panics);
     // What it said, the process's panic hook has told.
     tracing::error!(peer = ?core.ends.peer.addr, "a handler panicked");
-    core.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
+    match &core.turn {
+        Some(turn) if !turn.head_sent => core.answer(StatusCode::INTERNAL_SERVER_ERROR, ""),
+        // What was sent is not whole, or nothing was asked: the connection's end has to say so.
+        _ => core.life = Life::Flushing,
+    }
 }
 
 impl<I, S, B> Future for Connection<I, S, B>
@@ -306,7 +311,9 @@ where
         self.as_mut().project().core.poll_begins();
         loop {
             // All that can be done without the client, so that it goes in one write.
-            while self.core.life == Life::Serving && self.as_mut().serve(cx, &mut begun) {}
+            if self.core.life == Life::Serving {
+                self.as_mut().serve(cx, &mut begun);
+            }
             let this = self.as_mut().project();
             let core = this.core;
             core.count_requests();

@@ -88,8 +88,14 @@ impl Waits {
         });
         if self.phase != Some((phase, request)) || moved {
             self.phase = Some((phase, request));
-            self.since = Some(now);
+            self.since = None;
         }
+        // A busy connection comes here with a new wait each time.
+        let waited = match self.since {
+            Some(since) => now.saturating_duration_since(since),
+            None => Duration::ZERO,
+        };
+        self.since.get_or_insert(now);
         let (limit, slow) = match phase {
             Phase::Head => (timeouts.head, phase),
             Phase::Idle => (timeouts.idle, phase),
@@ -100,8 +106,7 @@ impl Waits {
             // Its own affair.
             _ => return Poll::Pending,
         };
-        let since = self.since.unwrap_or(now);
-        let mut left = limit.saturating_sub(now.saturating_duration_since(since));
+        let mut left = limit.saturating_sub(waited);
         let mut fires = phase;
         if let Some(direction) = direction {
             self.begun = Some((direction, now));

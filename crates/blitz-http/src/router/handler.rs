@@ -53,8 +53,9 @@ where
     F: Fn(Request) -> R + Send + Sync + 'static,
     R: Reply,
 {
+    #[inline]
     fn call(&self, request: Request) -> RouterFuture {
-        RouterFuture::ready((self.0)(request).into_response())
+        RouterFuture(State::Now(Some((self.0)(request).into_response())))
     }
 }
 
@@ -124,6 +125,7 @@ enum State {
 
 impl RouterFuture {
     /// A response that is there.
+    #[inline]
     pub fn ready(response: Response) -> RouterFuture {
         RouterFuture(State::Now(Some(response)))
     }

@@ -1,7 +1,7 @@
 //! Requests and answers on one connection.
 
 use crate::harness::{connect, connect_with, without_date};
-use blitz_http::{Body, Peer, Request, Router, now, reply, service_fn};
+use blitz_http::{Body, Peer, Request, Router, early_hints, now, reply, service_fn};
 use http::StatusCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -352,4 +352,55 @@ async fn what_is_no_http_is_refused_at_once() {
         assert_eq!(begun.elapsed(), std::time::Duration::ZERO, "{begins:?}");
         assert_eq!(client.handle.counters().refused(), 1);
     }
+}
+
+#[blitz_io::test(start_paused = true)]
+async fn hints_go_out_while_the_answer_is_made() {
+    let go = Arc::new(blitz_io::sync::Notify::new());
+    let gate = Arc::clone(&go);
+    let service = service_fn(move |request: Request| {
+        let gate = Arc::clone(&gate);
+        async move {
+            let hint = |link: &'static str| {
+                let link = http::HeaderValue::from_static(link);
+                early_hints(http::HeaderMap::from_iter([(http::header::LINK, link)]))
+            };
+            assert!(hint("</a>") && hint("</b>"));
+            if request.uri().path() == "/slow" {
+                gate.notified().await;
+            }
+            assert!(hint("</late>"));
+            let elsewhere = blitz_io::spawn(async { early_hints(http::HeaderMap::new()) });
+            assert!(!elsewhere.await.expect("no panic"), "it has no connection");
+            http::Response::new(Body::from("hello"))
+        }
+    });
+    let mut client = connect(service.clone());
+    client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    for link in ["</a>", "</b>"] {
+        let hint = format!("HTTP/1.1 103 Early Hints\r\nlink: {link}\r\n\r\n");
+        client.expect(&hint).await;
+    }
+    go.notify_one();
+    client
+        .expect("HTTP/1.1 103 Early Hints\r\nlink: </late>\r\n\r\nHTTP/1.1 200 OK\r\n")
+        .await;
+    assert!(
+        !early_hints(http::HeaderMap::new()),
+        "nobody is polled here"
+    );
+
+    go.notify_one();
+    let old = connect(service).ask("GET /slow HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.1 200 OK\r\n"), "{old}");
+}
+
+#[blitz_io::test(start_paused = true)]
+async fn hints_of_a_handler_that_does_not_wait_are_not_sent() {
+    let service = service_fn(|_: Request| async {
+        assert!(early_hints(http::HeaderMap::new()));
+        http::Response::new(Body::from("hello"))
+    });
+    let answer = connect(service).ask(GET).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }

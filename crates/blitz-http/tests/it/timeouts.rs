@@ -35,6 +35,17 @@ async fn a_silent_connection_has_the_time_of_a_head() {
 }
 
 #[blitz_io::test(start_paused = true)]
+async fn who_speaks_another_protocol_is_told_by_its_first_line() {
+    for opener in ["SSH-2.0-x\r\n", "EHLO a\r\n", "*1\r\n"] {
+        let (mut client, begun) = (connect(hello()), Instant::now());
+        client.send(opener).await;
+        client.expect("HTTP/1.1 400 Bad Request\r\n").await;
+        assert_eq!(begun.elapsed(), Duration::ZERO, "{opener}");
+        assert_eq!(client.handle.counters().refused(), 1);
+    }
+}
+
+#[blitz_io::test(start_paused = true)]
 async fn a_head_that_drips_has_the_time_of_a_head() {
     let (mut client, begun) = (connect(hello()), Instant::now());
     let (mut reads, mut writes) = blitz_io::io::split(client.io);
