@@ -24,6 +24,7 @@ mod mutex;
 mod notify;
 mod once_cell;
 pub mod oneshot;
+mod patience;
 mod permits;
 mod place;
 mod rwlock;

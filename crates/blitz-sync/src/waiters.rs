@@ -361,6 +361,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<Q: Deref<Target = WaiterQueue>> Wait<Q> {
+    #[inline]
     pub(crate) fn new(queue: Q) -> Self {
         Self {
             queue,
@@ -370,6 +371,12 @@ impl<Q: Deref<Target = WaiterQueue>> Wait<Q> {
                 was_chosen: AtomicBool::new(false),
             }),
         }
+    }
+
+    /// Whether it stands in no line, and was not chosen either.
+    #[inline]
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.step == Step::Fresh
     }
 
     /// Whether it is the caller's turn to try: it does not stand in line, or was chosen. If not, `waker` stays there.

@@ -1,9 +1,10 @@
 //! What the two sides share, and how each waits.
 
 use std::future::Future;
+use std::mem;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use blitz_core::budget;
 use blitz_core::pad::CachePadded;
@@ -14,6 +15,7 @@ use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use super::error::{SendError, TryRecvError, TrySendError};
 use super::queue::{Found, Queue, Refused};
 use crate::notify::Notify;
+use crate::patience::Patience;
 use crate::waiters::{Wait, WaiterQueue};
 
 /// How many there are on one side.
@@ -53,13 +55,29 @@ impl Side {
     }
 }
 
+/// Where one side waits for the other.
+struct Waiters {
+    line: WaiterQueue,
+    /// Before one stands there.
+    patience: Patience,
+}
+
+impl Waiters {
+    fn new() -> CachePadded<Self> {
+        CachePadded::new(Self {
+            line: WaiterQueue::new(),
+            patience: Patience::new(),
+        })
+    }
+}
+
 /// Where the two sides meet.
 pub(super) struct Channel<T> {
     queue: Queue<T>,
     /// Senders that wait for room.
-    for_room: CachePadded<WaiterQueue>,
+    for_room: CachePadded<Waiters>,
     /// Receivers that wait for a value.
-    for_values: CachePadded<WaiterQueue>,
+    for_values: CachePadded<Waiters>,
     pub(super) senders: Side,
     pub(super) receivers: Side,
     /// Tells whoever asked that the channel was closed.
@@ -71,8 +89,8 @@ impl<T> Channel<T> {
     pub(super) fn new(queue: Queue<T>) -> Arc<Self> {
         Arc::new(Self {
             queue,
-            for_room: CachePadded::new(WaiterQueue::new()),
-            for_values: CachePadded::new(WaiterQueue::new()),
+            for_room: Waiters::new(),
+            for_values: Waiters::new(),
             senders: Side(AtomicUsize::new(1)),
             receivers: Side(AtomicUsize::new(1)),
             closed: Notify::new(),
@@ -91,11 +109,27 @@ impl<T> Channel<T> {
         std::ptr::eq(self, other)
     }
 
+    /// Sends if it takes no more than a glance and an exchange; else the value comes back, and [`send_or_refuse`](Self::send_or_refuse)
+    /// says why.
+    #[inline]
+    fn send_at_once(&self, value: T) -> Result<(), T> {
+        self.queue.push_at_once(value)?;
+        self.for_values.line.wake_one_after_change();
+        Ok(())
+    }
+
     #[inline]
     pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
+        match self.send_at_once(value) {
+            Ok(()) => Ok(()),
+            Err(value) => self.send_or_refuse(value),
+        }
+    }
+
+    fn send_or_refuse(&self, value: T) -> Result<(), TrySendError<T>> {
         match self.queue.push(value) {
             Ok(()) => {
-                self.for_values.wake_one_after_change();
+                self.for_values.line.wake_one_after_change();
                 Ok(())
             }
             Err(Refused::Full(value)) => Err(TrySendError::Full(value)),
@@ -107,18 +141,40 @@ impl<T> Channel<T> {
         let displaced = self.queue.displace(value).map_err(SendError)?;
         // In place of another it needs no wake: that other's is still on its way, if somebody waited.
         if displaced.is_none() {
-            self.for_values.wake_one_after_change();
+            self.for_values.line.wake_one_after_change();
         }
         Ok(displaced)
     }
 
+    /// The next value, if it takes no more than a glance and an exchange; [`recv_or_say`](Self::recv_or_say) says whether there is one
+    /// else.
+    #[inline]
+    fn recv_at_once(&self) -> Option<T> {
+        let value = self.queue.pop_at_once()?;
+        self.tell_of_room();
+        Some(value)
+    }
+
+    /// After a value was taken out.
+    #[inline]
+    fn tell_of_room(&self) {
+        if self.queue.bound().is_some() {
+            self.for_room.line.wake_one_after_change();
+        }
+    }
+
     #[inline]
     pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
+        match self.recv_at_once() {
+            Some(value) => Ok(value),
+            None => self.recv_or_say(),
+        }
+    }
+
+    fn recv_or_say(&self) -> Result<T, TryRecvError> {
         match self.queue.pop() {
             Found::Value(value) => {
-                if self.queue.bound().is_some() {
-                    self.for_room.wake_one_after_change();
-                }
+                self.tell_of_room();
                 Ok(value)
             }
             Found::Nothing => Err(TryRecvError::Empty),
@@ -127,20 +183,43 @@ impl<T> Channel<T> {
     }
 
     /// The next value, by one who waits with `wait`.
+    #[inline]
     pub(super) fn poll_recv<Q>(
         &self,
-        mut wait: Pin<&mut Wait<Q>>,
+        wait: Pin<&mut Wait<Q>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<T>>
     where
         Q: Deref<Target = WaiterQueue>,
     {
         let coop = ready!(budget::poll_proceed(cx));
-        while wait.as_mut().is_turn(cx.waker()) {
-            let value = match self.try_recv() {
+        if wait.is_fresh()
+            && let Some(value) = self.recv_at_once()
+        {
+            coop.made_progress();
+            return Poll::Ready(Some(value));
+        }
+        let value = ready!(self.poll_recv_in_line(wait, cx.waker()));
+        coop.made_progress();
+        Poll::Ready(value)
+    }
+
+    #[cold]
+    fn poll_recv_in_line<Q>(&self, mut wait: Pin<&mut Wait<Q>>, waker: &Waker) -> Poll<Option<T>>
+    where
+        Q: Deref<Target = WaiterQueue>,
+    {
+        let mut is_first_look = true;
+        while wait.as_mut().is_turn(waker) {
+            let value = match self.recv_or_say() {
                 Err(TryRecvError::Empty) => {
+                    if mem::take(&mut is_first_look)
+                        && self.for_values.patience.pays(|| self.queue.sent())
+                    {
+                        continue;
+                    }
                     let condition = || self.queue.is_empty() && !self.queue.is_closed();
-                    if wait.as_mut().stand(cx.waker(), condition) {
+                    if wait.as_mut().stand(waker, condition) {
                         break;
                     }
                     continue;
@@ -149,8 +228,40 @@ impl<T> Channel<T> {
                 Err(TryRecvError::Disconnected) => None,
             };
             wait.found();
-            coop.made_progress();
             return Poll::Ready(value);
+        }
+        Poll::Pending
+    }
+
+    /// Sends by one who waits with `wait`; the value stays where it is until it was sent.
+    #[cold]
+    fn poll_send_in_line(
+        &self,
+        value: &mut Option<T>,
+        mut wait: Pin<&mut Wait<&WaiterQueue>>,
+        waker: &Waker,
+    ) -> Poll<Result<(), SendError<T>>> {
+        let mut is_first_look = true;
+        while wait.as_mut().is_turn(waker) {
+            let sent = value.take().expect("polled after it was ready");
+            let result = match self.send_or_refuse(sent) {
+                Err(TrySendError::Full(unsent)) => {
+                    *value = Some(unsent);
+                    if mem::take(&mut is_first_look)
+                        && self.for_room.patience.pays(|| self.queue.received())
+                    {
+                        continue;
+                    }
+                    let condition = || self.queue.is_full() && !self.queue.is_closed();
+                    if wait.as_mut().stand(waker, condition) {
+                        break;
+                    }
+                    continue;
+                }
+                Ok(()) => Ok(()),
+                Err(TrySendError::Closed(value)) => Err(SendError(value)),
+            };
+            return Poll::Ready(result);
         }
         Poll::Pending
     }
@@ -159,8 +270,8 @@ impl<T> Channel<T> {
     pub(super) fn close(&self) -> bool {
         let was_open = self.queue.close();
         if was_open {
-            self.for_room.dissolve_after_change();
-            self.for_values.dissolve_after_change();
+            self.for_room.line.dissolve_after_change();
+            self.for_values.line.dissolve_after_change();
             self.closed.notify_waiters();
         }
         was_open
@@ -212,11 +323,12 @@ pin_project_lite::pin_project! {
 }
 
 impl<'a, T> Sending<'a, T> {
+    #[inline]
     pub(super) fn new(channel: &'a Channel<T>, value: T) -> Self {
         Self {
             channel,
             value: Some(value),
-            wait: Wait::new(&*channel.for_room),
+            wait: Wait::new(&channel.for_room.line),
         }
     }
 
@@ -229,28 +341,26 @@ impl<'a, T> Sending<'a, T> {
 impl<T> Future for Sending<'_, T> {
     type Output = Result<(), SendError<T>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         let coop = ready!(budget::poll_proceed(cx));
-        while this.wait.as_mut().is_turn(cx.waker()) {
+        if this.wait.is_fresh() {
             let value = this.value.take().expect("polled after it was ready");
-            let result = match this.channel.try_send(value) {
-                Err(TrySendError::Full(value)) => {
-                    *this.value = Some(value);
-                    let queue = &this.channel.queue;
-                    let condition = || queue.is_full() && !queue.is_closed();
-                    if this.wait.as_mut().stand(cx.waker(), condition) {
-                        break;
-                    }
-                    continue;
+            match this.channel.send_at_once(value) {
+                Ok(()) => {
+                    coop.made_progress();
+                    return Poll::Ready(Ok(()));
                 }
-                Ok(()) => Ok(()),
-                Err(TrySendError::Closed(value)) => Err(SendError(value)),
-            };
-            coop.made_progress();
-            return Poll::Ready(result);
+                Err(value) => *this.value = Some(value),
+            }
         }
-        Poll::Pending
+        let result = ready!(
+            this.channel
+                .poll_send_in_line(this.value, this.wait, cx.waker())
+        );
+        coop.made_progress();
+        Poll::Ready(result)
     }
 }
 
@@ -265,10 +375,11 @@ pin_project_lite::pin_project! {
 }
 
 impl<'a, T> Receiving<'a, T> {
+    #[inline]
     pub(super) fn new(channel: &'a Channel<T>) -> Self {
         Self {
             channel,
-            wait: Wait::new(&*channel.for_values),
+            wait: Wait::new(&channel.for_values.line),
         }
     }
 }
@@ -276,6 +387,7 @@ impl<'a, T> Receiving<'a, T> {
 impl<T> Future for Receiving<'_, T> {
     type Output = Option<T>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let this = self.project();
         this.channel.poll_recv(this.wait, cx)
@@ -289,6 +401,6 @@ impl<T> Deref for ForValues<T> {
     type Target = WaiterQueue;
 
     fn deref(&self) -> &WaiterQueue {
-        &self.0.for_values
+        &self.0.for_values.line
     }
 }

@@ -177,8 +177,37 @@ impl<T> List<T> {
         }
     }
 
-    /// Puts a value in. It comes back if the list is closed.
+    /// Puts a value in if that takes one exchange; else it comes back, and [`push`](Self::push) says why.
     #[inline]
+    pub(super) fn push_at_once(&self, value: T) -> Result<(), T> {
+        // ORDERING: Acquire, twice: as in `push`.
+        let tail = self.tail.word.load(Acquire);
+        // ORDERING: as above.
+        let block = self.tail.block.load(Acquire);
+        let slot = slot_of(tail);
+        // The last one is for `push`, which makes the next block.
+        if tail & CLOSED != 0 || slot + 1 >= SLOTS || !self.claim(tail) {
+            return Err(value);
+        }
+        // SAFETY: the block is that of the index, and lives until the slot that is ours now was emptied.
+        let block = unsafe { &*block };
+        // SAFETY: claimed above.
+        unsafe { block.slots[slot].fill(value) };
+        Ok(())
+    }
+
+    /// Takes the index `tail` to send with, if nobody was faster.
+    #[inline]
+    fn claim(&self, tail: usize) -> bool {
+        // ORDERING: SeqCst, mine before yours: the list is not empty from here on, and then the caller looks who waits for
+        // that (`WaiterQueue::wake_one_after_change`). Relaxed if it fails: we look again.
+        self.tail
+            .word
+            .compare_exchange_weak(tail, tail.wrapping_add(ONE), SeqCst, Relaxed)
+            .is_ok()
+    }
+
+    /// Puts a value in. It comes back if the list is closed.
     pub(super) fn push(&self, value: T) -> Result<(), T> {
         // Made before the last slot is claimed: while an end is being moved, others wait.
         let mut next = None;
@@ -201,14 +230,7 @@ impl<T> List<T> {
             if is_last && next.is_none() {
                 next = Some(self.block());
             }
-            // ORDERING: SeqCst, mine before yours: the list is not empty from here on, and then the caller looks who waits for
-            // that (`WaiterQueue::wake_one_after_change`). Relaxed if it fails: we look again.
-            if self
-                .tail
-                .word
-                .compare_exchange_weak(tail, tail.wrapping_add(ONE), SeqCst, Relaxed)
-                .is_err()
-            {
+            if !self.claim(tail) {
                 pause.after_a_race();
                 continue;
             }
@@ -235,8 +257,39 @@ impl<T> List<T> {
         result
     }
 
-    /// The oldest value. One that is being written is waited for: that takes its sender a moment.
+    /// The oldest value, if that takes one exchange; [`pop`](Self::pop) says whether there is one else.
     #[inline]
+    pub(super) fn pop_at_once(&self) -> Option<T> {
+        // ORDERING: Acquire, twice: as in `push`.
+        let head = self.head.word.load(Acquire);
+        // ORDERING: as above.
+        let block = self.head.block.load(Acquire);
+        let slot = slot_of(head);
+        // The last one, with which the head moves on to the next block, is for `pop`.
+        if slot + 1 >= SLOTS {
+            return None;
+        }
+        let mut passed = head & PASSED;
+        if passed == 0 {
+            // ORDERING: Relaxed: wherever it is now, it was there; if there is nothing, `pop` looks again.
+            let tail = self.tail.word.load(Relaxed);
+            if tail & !CLOSED == head {
+                return None;
+            }
+            passed = usize::from(block_of(tail) != block_of(head)) * PASSED;
+        }
+        let next = (head & !PASSED).wrapping_add(ONE) | passed;
+        // ORDERING: Relaxed: as in `pop`.
+        self.head
+            .word
+            .compare_exchange_weak(head, next, Relaxed, Relaxed)
+            .ok()?;
+        let block = NonNull::new(block)?;
+        // SAFETY: the block is that of the index, and lives until we say that its slot was emptied.
+        Some(unsafe { self.take(block, slot, next) })
+    }
+
+    /// The oldest value. One that is being written is waited for: that takes its sender a moment.
     pub(super) fn pop(&self) -> Found<T> {
         let mut pause = Pause::new();
         loop {
@@ -349,6 +402,12 @@ impl<T> List<T> {
         let head = self.head.word.load(SeqCst);
         // ORDERING: as above.
         self.tail.word.load(SeqCst) & !CLOSED == head & !PASSED
+    }
+
+    /// A figure that changes with each value that is sent.
+    pub(super) fn sent(&self) -> usize {
+        // ORDERING: Relaxed: it is compared with another, and nothing else.
+        self.tail.word.load(Relaxed)
     }
 
     /// How many values there are.

@@ -25,6 +25,21 @@ pub(super) enum Queue<T> {
 
 impl<T> Queue<T> {
     #[inline]
+    pub(super) fn push_at_once(&self, value: T) -> Result<(), T> {
+        match self {
+            Self::Bounded(ring) => ring.push_at_once(value),
+            Self::Unbounded(list) => list.push_at_once(value),
+        }
+    }
+
+    #[inline]
+    pub(super) fn pop_at_once(&self) -> Option<T> {
+        match self {
+            Self::Bounded(ring) => ring.pop_at_once(),
+            Self::Unbounded(list) => list.pop_at_once(),
+        }
+    }
+
     pub(super) fn push(&self, value: T) -> Result<(), Refused<T>> {
         match self {
             Self::Bounded(ring) => ring.push(value),
@@ -39,7 +54,6 @@ impl<T> Queue<T> {
         }
     }
 
-    #[inline]
     pub(super) fn pop(&self) -> Found<T> {
         match self {
             Self::Bounded(ring) => ring.pop(),
@@ -72,6 +86,22 @@ impl<T> Queue<T> {
         match self {
             Self::Bounded(ring) => ring.is_full(),
             Self::Unbounded(_) => false,
+        }
+    }
+
+    /// A figure that changes with each value that is sent.
+    pub(super) fn sent(&self) -> usize {
+        match self {
+            Self::Bounded(ring) => ring.sent(),
+            Self::Unbounded(list) => list.sent(),
+        }
+    }
+
+    /// A figure that changes with each value that is received, where somebody may wait for that.
+    pub(super) fn received(&self) -> usize {
+        match self {
+            Self::Bounded(ring) => ring.received(),
+            Self::Unbounded(_) => 0,
         }
     }
 

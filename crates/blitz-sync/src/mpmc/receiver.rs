@@ -33,8 +33,9 @@ impl<T> Receiver<T> {
     ///
     /// # Cancel safety
     /// Safe: a value leaves the channel in the poll that returns it. One that was woken and is dropped wakes the next.
-    pub async fn recv(&self) -> Option<T> {
-        Receiving::new(&self.channel).await
+    #[inline]
+    pub fn recv(&self) -> impl Future<Output = Option<T>> {
+        Receiving::new(&self.channel)
     }
 
     /// Waits for values, and appends up to `limit` of them to `buffer`, without waiting for the channel to hold so many.

@@ -46,6 +46,30 @@ struct Slot<T> {
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
+impl<T> Slot<T> {
+    /// # Safety
+    /// The caller has claimed `ticket` for sending, and fills its slot, which this is, once.
+    #[inline]
+    unsafe fn fill(&self, ticket: usize, value: T) {
+        // SAFETY: as the caller says.
+        self.value
+            .with_mut(|cell| unsafe { cell.cast::<T>().write(value) });
+        // ORDERING: Release pairs with the Acquire in `slot_if_full`: whoever receives then reads the value.
+        self.stamp.store(ticket | FULL, Release);
+    }
+
+    /// # Safety
+    /// The caller has claimed the ticket for receiving, and empties its slot, which this is, once; `next` is the slot's next ticket.
+    #[inline]
+    unsafe fn empty(&self, next: usize) -> T {
+        // SAFETY: as the caller says.
+        let value = self.value.with(|cell| unsafe { cell.cast::<T>().read() });
+        // ORDERING: Release pairs with the Acquire in `slot_if_free`: the value was read before another is written.
+        self.stamp.store(next, Release);
+        value
+    }
+}
+
 // SAFETY: values are handed from thread to thread.
 unsafe impl<T: Send> Send for Ring<T> {}
 // SAFETY: as above; a value is touched by whoever claimed its slot.
@@ -82,8 +106,28 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Puts a value in if there is room.
+    /// Puts a value in if that takes one exchange; else it comes back, and [`push`](Self::push) says why.
     #[inline]
+    pub(super) fn push_at_once(&self, value: T) -> Result<(), T> {
+        // ORDERING: Relaxed: as in `push`.
+        let tail = self.tail.load(Relaxed);
+        if tail & CLOSED != 0 {
+            return Err(value);
+        }
+        match self
+            .slot_if_free(tail)
+            .and_then(|slot| self.claim(tail).ok().map(|()| slot))
+        {
+            Some(slot) => {
+                // SAFETY: the ticket is ours, and the slot was free for it.
+                unsafe { slot.fill(tail, value) };
+                Ok(())
+            }
+            None => Err(value),
+        }
+    }
+
+    /// Puts a value in if there is room.
     pub(super) fn push(&self, value: T) -> Result<(), Refused<T>> {
         // ORDERING: Relaxed: a guess for the exchange below.
         let mut tail = self.tail.load(Relaxed);
@@ -92,21 +136,11 @@ impl<T> Ring<T> {
             if tail & CLOSED != 0 {
                 return Err(Refused::Closed(value));
             }
-            let slot = &self.slots[self.index(tail)];
-            // ORDERING: Acquire pairs with the Release in `pop`: the value before was read.
-            if slot.stamp.load(Acquire) == tail {
-                // ORDERING: SeqCst, mine before yours: the ring is not empty from here on, and then the caller looks who waits
-                // for that (`WaiterQueue::wake_one_after_change`). Relaxed if it fails: a guess again.
-                match self
-                    .tail
-                    .compare_exchange_weak(tail, self.after(tail), SeqCst, Relaxed)
-                {
-                    Ok(_) => {
+            if let Some(slot) = self.slot_if_free(tail) {
+                match self.claim(tail) {
+                    Ok(()) => {
                         // SAFETY: the ticket is ours, and the slot was free for it.
-                        slot.value
-                            .with_mut(|cell| unsafe { cell.cast::<T>().write(value) });
-                        // ORDERING: Release pairs with the Acquire in `pop`, which then reads the value.
-                        slot.stamp.store(tail | FULL, Release);
+                        unsafe { slot.fill(tail, value) };
                         return Ok(());
                     }
                     Err(seen) => {
@@ -126,6 +160,24 @@ impl<T> Ring<T> {
         }
     }
 
+    /// The slot of ticket `tail`, if it is free for it.
+    #[inline]
+    fn slot_if_free(&self, tail: usize) -> Option<&Slot<T>> {
+        let slot = &self.slots[self.index(tail)];
+        // ORDERING: Acquire pairs with the Release in `empty`: the value before was read.
+        (slot.stamp.load(Acquire) == tail).then_some(slot)
+    }
+
+    /// Takes ticket `tail` to send with, or answers what the tail is.
+    #[inline]
+    fn claim(&self, tail: usize) -> Result<(), usize> {
+        // ORDERING: SeqCst, mine before yours: the ring is not empty from here on, and then the caller looks who waits
+        // for that (`WaiterQueue::wake_one_after_change`). Relaxed if it fails: a guess again.
+        self.tail
+            .compare_exchange_weak(tail, self.after(tail), SeqCst, Relaxed)
+            .map(drop)
+    }
+
     /// Puts a value in; if there is no room, in place of the oldest, which it returns.
     pub(super) fn displace(&self, mut value: T) -> Result<Option<T>, T> {
         let mut pause = Pause::new();
@@ -138,11 +190,11 @@ impl<T> Ring<T> {
             // ORDERING: Relaxed: a guess for the exchange below.
             let head = self.head.load(Relaxed);
             let slot = &self.slots[self.index(head)];
-            // ORDERING: Acquire pairs with the Release in `push`: the oldest value was written. Relaxed: while that slot is FULL
+            // ORDERING: Acquire pairs with the Release in `fill`: the oldest value was written. Relaxed: while that slot is FULL
             // for `head`, and `head` has not moved, no sender moves a tail that is one lap ahead; see the exchange.
             let is_full = slot.stamp.load(Acquire) == head | FULL
                 && self.tail.load(Relaxed) == head.wrapping_add(self.lap);
-            // ORDERING: SeqCst as in `pop`: whoever takes a value out makes the claim by this exchange.
+            // ORDERING: SeqCst as in `claim_full`: whoever takes a value out makes the claim by this exchange.
             if is_full
                 && self
                     .head
@@ -151,14 +203,14 @@ impl<T> Ring<T> {
             {
                 let tail = head.wrapping_add(self.lap);
                 // An addition: `close` may set its bit at this moment. Nobody else moves the tail: its slot has not been emptied.
-                // ORDERING: SeqCst as in `push`.
+                // ORDERING: SeqCst as in `claim`.
                 self.tail
                     .fetch_add(self.after(tail).wrapping_sub(tail), SeqCst);
                 // SAFETY: the head's ticket is ours by the exchange, and the tail's since its slot is the same.
                 let oldest = slot
                     .value
                     .with_mut(|cell| unsafe { cell.cast::<T>().replace(value) });
-                // ORDERING: Release as in `push`.
+                // ORDERING: Release as in `fill`.
                 slot.stamp.store(tail | FULL, Release);
                 return Ok(Some(oldest));
             }
@@ -166,28 +218,28 @@ impl<T> Ring<T> {
         }
     }
 
-    /// The oldest value. One that is being written is waited for: that takes its sender a moment.
+    /// The oldest value, if that takes one exchange; [`pop`](Self::pop) says whether there is one else.
     #[inline]
+    pub(super) fn pop_at_once(&self) -> Option<T> {
+        // ORDERING: Relaxed: as in `pop`.
+        let head = self.head.load(Relaxed);
+        let slot = self.slot_if_full(head)?;
+        self.claim_full(head).ok()?;
+        // SAFETY: the ticket is ours, and its value was written.
+        Some(unsafe { slot.empty(head.wrapping_add(self.lap)) })
+    }
+
+    /// The oldest value. One that is being written is waited for: that takes its sender a moment.
     pub(super) fn pop(&self) -> Found<T> {
         // ORDERING: Relaxed: a guess for the exchange below.
         let mut head = self.head.load(Relaxed);
         let mut pause = Pause::new();
         loop {
-            let slot = &self.slots[self.index(head)];
-            // ORDERING: Acquire pairs with the Release in `push`: the value was written.
-            if slot.stamp.load(Acquire) == head | FULL {
-                // ORDERING: SeqCst, mine before yours: the ring is not full from here on, and then the caller looks who waits for
-                // that, as in `push`.
-                match self
-                    .head
-                    .compare_exchange_weak(head, self.after(head), SeqCst, Relaxed)
-                {
-                    Ok(_) => {
+            if let Some(slot) = self.slot_if_full(head) {
+                match self.claim_full(head) {
+                    Ok(()) => {
                         // SAFETY: the ticket is ours, and its value was written.
-                        let value = slot.value.with(|cell| unsafe { cell.cast::<T>().read() });
-                        // ORDERING: Release pairs with the Acquire in `push`: the value was read before another is written.
-                        slot.stamp.store(head.wrapping_add(self.lap), Release);
-                        return Found::Value(value);
+                        return Found::Value(unsafe { slot.empty(head.wrapping_add(self.lap)) });
                     }
                     Err(seen) => {
                         head = seen;
@@ -212,6 +264,24 @@ impl<T> Ring<T> {
         }
     }
 
+    /// The slot of ticket `head`, if its value is there.
+    #[inline]
+    fn slot_if_full(&self, head: usize) -> Option<&Slot<T>> {
+        let slot = &self.slots[self.index(head)];
+        // ORDERING: Acquire pairs with the Release in `fill`: the value was written.
+        (slot.stamp.load(Acquire) == head | FULL).then_some(slot)
+    }
+
+    /// Takes ticket `head` to receive with, or answers what the head is.
+    #[inline]
+    fn claim_full(&self, head: usize) -> Result<(), usize> {
+        // ORDERING: SeqCst, mine before yours: the ring is not full from here on, and then the caller looks who waits for
+        // that, as in `claim`.
+        self.head
+            .compare_exchange_weak(head, self.after(head), SeqCst, Relaxed)
+            .map(drop)
+    }
+
     /// Takes no values any more; answers whether it did before.
     pub(super) fn close(&self) -> bool {
         // ORDERING: SeqCst, mine before yours: the ring is closed from here on, and then the caller looks who waits.
@@ -225,7 +295,7 @@ impl<T> Ring<T> {
 
     /// Whether every ticket that was sent with has been claimed by a receiver.
     pub(super) fn is_empty(&self) -> bool {
-        // ORDERING: SeqCst: the look of one who waits; see `push`.
+        // ORDERING: SeqCst: the look of one who waits; see `claim`.
         let head = self.head.load(SeqCst);
         // ORDERING: SeqCst: as above.
         self.tail.load(SeqCst) & !CLOSED == head
@@ -233,13 +303,25 @@ impl<T> Ring<T> {
 
     /// Whether there is no ticket to send with.
     pub(super) fn is_full(&self) -> bool {
-        // ORDERING: SeqCst: the look of one who waits; see `pop`.
+        // ORDERING: SeqCst: the look of one who waits; see `claim_full`.
         self.is_one_lap_behind(self.tail.load(SeqCst) & !CLOSED)
     }
 
     fn is_one_lap_behind(&self, tail: usize) -> bool {
-        // ORDERING: SeqCst: the look of one who waits; see `pop`.
+        // ORDERING: SeqCst: the look of one who waits; see `claim_full`.
         self.head.load(SeqCst).wrapping_add(self.lap) == tail
+    }
+
+    /// A figure that changes with each value that is sent.
+    pub(super) fn sent(&self) -> usize {
+        // ORDERING: Relaxed: it is compared with another, and nothing else.
+        self.tail.load(Relaxed)
+    }
+
+    /// A figure that changes with each value that is received.
+    pub(super) fn received(&self) -> usize {
+        // ORDERING: as in `sent`.
+        self.head.load(Relaxed)
     }
 
     pub(super) fn bound(&self) -> usize {

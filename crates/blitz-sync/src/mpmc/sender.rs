@@ -34,8 +34,9 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The value comes back if the channel is closed.
-    pub async fn send(&self, value: T) -> Result<(), SendError<T>> {
-        Sending::new(&self.channel, value).await
+    #[inline]
+    pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
+        Sending::new(&self.channel, value)
     }
 
     /// Sends `value` if there is room.
