@@ -2,8 +2,8 @@
 //!
 //! Whoever makes work visible looks for a sleeper afterwards; whoever goes to sleep says so first and looks for work
 //! afterwards. Between the two steps each has a `SeqCst` fence, so one of the two sees the other. A pusher wakes nobody
-//! while somebody searches: the searcher finds the work, or says that it searches no more, passes a fence and looks again;
-//! and the last searcher that finds work wakes the next one.
+//! while somebody searches: the searcher finds the work, or says that it searches no more, passes a fence and looks again.
+//! The last searcher that finds work does so too, and wakes the next one if there is more.
 //!
 //! ORDERING: the words themselves are Relaxed: all that counts is which side's fence comes first, and a thread that takes
 //! work synchronises with the queue that it takes it from.
@@ -101,10 +101,16 @@ impl Idle {
         true
     }
 
-    /// The caller searches no more. Answers whether it was the last: then it must wake the next one, for somebody may have
-    /// relied on it.
+    /// The caller searches no more. Answers whether it was the last: then it must look for work once more, and wake the next one if
+    /// there is any, for somebody may have relied on it.
     pub(in crate::scheduler) fn stop_search(&self) -> bool {
-        self.searching.fetch_sub(1, Relaxed) == 1
+        let was_last = self.searching.fetch_sub(1, Relaxed) == 1;
+        if was_last {
+            // ORDERING: pairs with the fence in `wake_one`: we said that we search no more, and look for work after; a pusher who
+            // relied on our search had published its work before.
+            fence(SeqCst);
+        }
+        was_last
     }
 
     /// Worker `index` is about to sleep. It must look for work once more before it does.

@@ -280,9 +280,10 @@ impl Context {
 
     #[cold]
     fn run_found(&self, task: Notified) {
-        if self.shared().idle.stop_search() {
-            // There may be more where this came from.
-            self.shared().wake_one();
+        let shared = self.shared();
+        // A wake that finds nothing costs this worker a system call before the task, and the machine a trip to sleep and back.
+        if shared.idle.stop_search() && shared.has_work() {
+            shared.wake_one();
         }
         self.run_task(task);
     }

@@ -42,6 +42,7 @@ impl World {
             if searching && self.take() {
                 searching = false;
                 if self.idle.stop_search()
+                    && self.queue.load(Relaxed) != 0
                     && let Some(next) = self.idle.wake_one()
                 {
                     self.unparkers[next].unpark();
