@@ -1,10 +1,11 @@
 //! The project's own commands: `cargo run -p xtask -- tidy`, `loom`, `weaken`,
-//! `kernels`, `cross`, `sanitize`, `fuzz`, `bench`, `conformance`.
+//! `kernels`, `cross`, `sanitize`, `fuzz`, `autobahn`, `bench`, `conformance`.
 //!
 //! Each command stands in a module of its own; what they share is [`source`], which splits a Rust
 //! file into code and comments, and [`run`], which starts child processes.
 #![forbid(unsafe_code)]
 
+mod autobahn;
 mod bench;
 mod conformance;
 mod cross;
@@ -46,6 +47,11 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
   sanitize NAME [CRATE…]   runs the tests of the runtime crates under a sanitizer: address, leak or thread
   fuzz [TARGET…]           runs the fuzz targets: requests, chunks, responses, events, proxies, json (default: all)
       --seconds N          each for N seconds (default 30)
+  autobahn                 has both ends of the WebSocket judged by Autobahn's test suite; skipped without Python 2.7
+      --cases PATTERN,…    these alone, such as 12.*
+      --python PATH        a Python 2.7; else PYTHON27, the path and pyenv are looked at
+      --programs DIR       where both programs are; else they are built
+      --report             writes the summary into docs/websocket.md
   elsewhere                kernels, cross and each sanitizer, one after the other, whatever fails
   bench [http|web] [ARGS]  runs bench/, bench/http/ or bench/web/, and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
@@ -70,6 +76,7 @@ fn main() -> ExitCode {
         Some("sanitize") => sanitize::main(&root(), rest),
         Some("patched") => patched::main(&root()),
         Some("fuzz") => fuzz::main(&root(), rest),
+        Some("autobahn") => autobahn::main(&root(), rest),
         Some("elsewhere") => elsewhere(&root()),
         Some("bench") => bench::main(&root(), rest),
         Some("conformance") => conformance::main(&root(), rest),

@@ -207,3 +207,33 @@ impl Deflater {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand silent connections that have talked own ten thousand of nothing.
+    #[test]
+    fn who_forgets_owns_no_state_between_messages() {
+        for forgets in [true, false] {
+            let params = DeflateParams {
+                server_no_context_takeover: forgets,
+                client_no_context_takeover: forgets,
+                server_max_window_bits: 15,
+                client_max_window_bits: 15,
+            };
+            let mut deflater = Deflater::new(Role::Server, &params, 1).expect("15 bits");
+            let mut inflater = Inflater::new(Role::Client, &params);
+            let (mut wire, mut out) = (BytesMut::new(), BytesMut::new());
+            deflater.message(&[7; 500], &mut wire);
+            inflater.feed(&wire, &mut out, 1000).expect("whole");
+            assert!(inflater.inner.is_some(), "within a message");
+            inflater.end(&mut out, 1000).expect("whole");
+            assert_eq!(out, [7; 500][..]);
+            assert_eq!(deflater.inner.is_none(), forgets);
+            assert_eq!(inflater.inner.is_none(), forgets);
+        }
+        let kept = COMPRESSORS.with(|kept| kept.borrow().len());
+        assert_eq!(kept, 1, "the thread has it");
+    }
+}
