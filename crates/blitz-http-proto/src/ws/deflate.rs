@@ -232,8 +232,9 @@ mod tests {
             assert_eq!(out, [7; 500][..]);
             assert_eq!(deflater.inner.is_none(), forgets);
             assert_eq!(inflater.inner.is_none(), forgets);
+            // The thread has it, until somebody wants one.
+            let kept = COMPRESSORS.with(|kept| kept.borrow().len());
+            assert_eq!(kept, usize::from(forgets));
         }
-        let kept = COMPRESSORS.with(|kept| kept.borrow().len());
-        assert_eq!(kept, 1, "the thread has it");
     }
 }
