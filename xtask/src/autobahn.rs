@@ -317,7 +317,7 @@ fn judge_server(
     });
     let (reports, file) = prepare(folder, "server", spec)?;
     let mut command = suite.command(&["-m", "fuzzingclient", "-s"]);
-    let (end, said) = run::limited(command.arg(file), HOUR)?;
+    let (end, said) = run::limited(command.arg(file), 3 * HOUR)?;
     if end != run::End::Passed {
         return Err(format!("the suite ended badly ({end:?}):\n{said}"));
     }
