@@ -37,6 +37,20 @@ fn end(scheduler: &MultiThread, pool: &Pool, tokens: &[Arc<Token>]) {
     assert_eq!(scheduler.tasks_alive(), 0);
 }
 
+/// A task from outside wakes one worker, and that one no other. (Each wake was two: the second found nothing.)
+#[test]
+fn a_task_from_outside_wakes_one_worker() {
+    const TASKS: usize = 500;
+    let (scheduler, pool, tokens) = start(2, Config::default());
+    for _ in 0..TASKS {
+        assert!(wait(scheduler.spawn(async {}, SpawnInfo::here())).is_ok());
+    }
+    let parks: usize = tokens.iter().map(|token| token.parks.load(SeqCst)).sum();
+    // The workers' first waits, and one after each wake.
+    assert!(parks <= TASKS + tokens.len(), "{parks} waits");
+    end(&scheduler, &pool, &tokens);
+}
+
 /// Whoever is robbed, in whatever order queues overflow: each task runs once.
 #[test]
 fn each_task_runs_once() {
