@@ -123,7 +123,7 @@ pub struct Record {
     at: Figure<AtomicPtr<Location<'static>>>,
     /// The task that polled the wait last, and the number of that poll.
     task: Figure<AtomicU64>,
-    polls: Figure<AtomicUsize>,
+    turns: Figure<AtomicUsize>,
     /// Whether it is the first in its line: 1, else 0.
     is_first: Figure<AtomicUsize>,
     /// Who has what it waits for, as the lock itself remembers it, if it is the first in line; no place: nobody.
@@ -134,7 +134,7 @@ pub struct Record {
     suspicion: Figure<AtomicUsize>,
     suspected_version: Figure<AtomicUsize>,
     suspected_at: Figure<AtomicU64>,
-    suspected_polls: Figure<AtomicUsize>,
+    suspected_turns: Figure<AtomicUsize>,
 }
 
 /// What a record said at one moment.
@@ -150,8 +150,8 @@ pub struct Standing {
     pub call: Call,
     /// The id of the task that polled it last.
     pub task: u64,
-    /// The number of that poll.
-    pub polls: usize,
+    /// Its turns at that poll: see [`Place::turns`].
+    pub turns: usize,
     /// Whether the line has the waker of the task itself, and not one of a future between the two.
     pub wakes_task: bool,
     /// Whether it is the first in its line.
@@ -176,8 +176,8 @@ pub enum Step {
 pub struct Suspected {
     /// Since when, on the looker's clock.
     pub since: u64,
-    /// How often its task had been polled by then.
-    pub polls: usize,
+    /// The turns of its task by then.
+    pub turns: usize,
 }
 
 fn all() -> MutexGuard<'static, Vec<&'static [Record]>> {
@@ -309,7 +309,7 @@ macro_rules! new_record {
             site: Figure(AtomicPtr::new(null_mut())),
             at: Figure(AtomicPtr::new(null_mut())),
             task: Figure(AtomicU64::new(0)),
-            polls: Figure(AtomicUsize::new(0)),
+            turns: Figure(AtomicUsize::new(0)),
             is_first: Figure(AtomicUsize::new(0)),
             holder: Figure(AtomicU64::new(0)),
             holder_count: Figure(AtomicUsize::new(0)),
@@ -317,7 +317,7 @@ macro_rules! new_record {
             suspicion: Figure(AtomicUsize::new(0)),
             suspected_version: Figure(AtomicUsize::new(0)),
             suspected_at: Figure(AtomicU64::new(0)),
-            suspected_polls: Figure(AtomicUsize::new(0)),
+            suspected_turns: Figure(AtomicUsize::new(0)),
         }
     };
 }
@@ -359,7 +359,7 @@ impl Record {
             // SAFETY: as in `begin`.
             let place = unsafe { place.as_ref() };
             self.task.set(place.task());
-            self.polls.set(place.polls());
+            self.turns.set(place.turns());
         }
     }
 
@@ -386,7 +386,7 @@ impl Record {
         self.site.set(Some(call.site));
         self.at.set(Some(call.at));
         self.task.set(task.task());
-        self.polls.set(task.polls());
+        self.turns.set(task.turns());
     }
 
     #[inline]
@@ -470,7 +470,7 @@ impl Record {
                 at: at?,
             },
             task: self.task.get(),
-            polls: self.polls.get(),
+            turns: self.turns.get(),
             wakes_task: self.wakes_task.get() != 0,
             is_first: state == IN_LINE && self.is_first.get() != 0,
             holder: holder.filter(|_| state == IN_LINE),
@@ -492,22 +492,22 @@ pub fn look<R>(f: impl FnOnce(&[Standing]) -> R) -> R {
 }
 
 impl Standing {
-    /// Remembers that something is suspected of this wait, of the kind `what`, by who looks at `now` and finds that its task was
-    /// polled so often. Answers what was remembered before, if nothing has happened to the wait since.
+    /// Remembers that something is suspected of this wait, of the kind `what`, by who looks at `now` and finds that its task had
+    /// so many turns. Answers what was remembered before, if nothing has happened to the wait since.
     ///
     /// For who is in [`look`].
-    pub fn suspect(&self, what: usize, now: u64, polls: usize) -> Option<Suspected> {
+    pub fn suspect(&self, what: usize, now: u64, turns: usize) -> Option<Suspected> {
         let record = self.record;
         if record.suspicion.get() == what && record.suspected_version.get() == self.version {
             return Some(Suspected {
                 since: record.suspected_at.get(),
-                polls: record.suspected_polls.get(),
+                turns: record.suspected_turns.get(),
             });
         }
         record.suspicion.set(what);
         record.suspected_version.set(self.version);
         record.suspected_at.set(now);
-        record.suspected_polls.set(polls);
+        record.suspected_turns.set(turns);
         None
     }
 }

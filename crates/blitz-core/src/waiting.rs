@@ -9,7 +9,8 @@
 //! collects those afterwards ([`take_leaves`]): the frames between leaf and runner are the chain of futures that wait for each
 //! other.
 //!
-//! Whoever reads a note reads it with the count of polls before and after: unchanged, the note is of one poll, and whole.
+//! Whoever reads a note reads it with the count of turns before and after: unchanged, the note is of one poll, and whole. A turn is
+//! counted when a task is told to run, which is before its poll: so a poll itself counts nothing.
 
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
@@ -74,14 +75,15 @@ pub struct Note {
 
 /// What others see of one task: its figures, and the note of its last poll.
 ///
-/// The runner writes, one at a time; anyone reads.
+/// Who has the right to run the task writes, one at a time; anyone reads.
+#[repr(align(8))]
 pub struct Place {
     /// The task's id; 0 for none that has one.
     task: u64,
-    /// How often it was polled. Also the note's version: see `read`.
-    polls: AtomicUsize,
+    /// How often it was told to run while it was not polled. With the next, the note's version: see `read`.
+    wakes: AtomicUsize,
     /// How often it was woken while it was polled.
-    self_wakes: Count,
+    self_wakes: AtomicUsize,
     /// When its state changed last, as far as its worker knew the time.
     since: Figure,
     site: AtomicPtr<Site>,
@@ -100,8 +102,8 @@ impl Place {
     pub fn of(task: u64) -> Self {
         Self {
             task,
-            polls: AtomicUsize::new(0),
-            self_wakes: Count::new(0),
+            wakes: AtomicUsize::new(0),
+            self_wakes: AtomicUsize::new(0),
             since: Figure::new(0),
             site: AtomicPtr::new(null_mut()),
             resource: AtomicU64::new(0),
@@ -115,23 +117,31 @@ impl Place {
         self.task
     }
 
-    /// A poll begins: it is counted, and the last one's note is void. For the runner, who is the only one.
+    /// The task is told to run, at `now`. For who has the right to run it, before it goes into a queue.
     #[inline]
-    pub fn begin_poll(&self) {
-        // ORDERING: Relaxed to read what this side alone writes. Release pairs with the Acquire in `read`: who sees the count
-        // sees that the task runs.
-        self.polls
-            .store(self.polls.load(Relaxed).wrapping_add(1), Release);
-        // ORDERING: Release pairs with the fence in `read`: who sees this store also sees the count above.
-        self.site.store(null_mut(), Release);
+    pub fn notify(&self, now: u64) {
+        self.touch(now);
+        // ORDERING: Relaxed to read what one at a time writes, who had it from the one before. Release pairs with the Acquire in
+        // `read`: who sees the count sees that the task is to run.
+        let wakes = self.wakes.load(Relaxed).wrapping_add(1);
+        // ORDERING: as above.
+        self.wakes.store(wakes, Release);
     }
 
-    /// The task was woken while it was polled.
+    /// The task was woken while it was polled, and is told to run again. For its runner, before it goes into a queue.
     #[inline]
-    pub fn count_self_wake(&self) {
-        // ORDERING: Relaxed: a figure with one writer.
-        self.self_wakes
-            .store(self.self_wakes.load(Relaxed).wrapping_add(1), Relaxed);
+    pub fn notify_again(&self) {
+        // ORDERING: as in `notify`.
+        let wakes = self.self_wakes.load(Relaxed).wrapping_add(1);
+        // ORDERING: as in `notify`.
+        self.self_wakes.store(wakes, Release);
+    }
+
+    /// A poll begins: the last one's note is void. For the runner.
+    #[inline]
+    pub fn begin_poll(&self) {
+        // ORDERING: Release pairs with the fence in `read`: who sees this store also sees that this turn was counted.
+        self.site.store(null_mut(), Release);
     }
 
     /// The task's state has changed, at `now`.
@@ -148,11 +158,13 @@ impl Place {
         self.since.load(Relaxed)
     }
 
-    /// How often the task was polled.
+    /// How often the task was told to run: how often it was polled, and once more if it is to be.
     #[inline]
-    pub fn polls(&self) -> usize {
-        // ORDERING: Relaxed: a figure.
-        self.polls.load(Relaxed)
+    pub fn turns(&self) -> usize {
+        // ORDERING: Acquire, twice: for `read`; others want a figure.
+        let wakes = self.wakes.load(Acquire);
+        // ORDERING: as above.
+        wakes.wrapping_add(self.self_wakes.load(Acquire))
     }
 
     /// How often the task was woken while it was polled.
@@ -164,8 +176,8 @@ impl Place {
 
     #[inline]
     fn leave(&self, site: &'static Site, resource: u64, location: *const Location<'static>) {
-        // ORDERING: Release, three times: pairs with the fence in `read`. Who sees any of these stores also sees the count
-        // of this poll, and so knows that what it read may be of two polls.
+        // ORDERING: Release, three times: pairs with the fence in `read`. Who sees any of these stores also sees that this turn
+        // was counted, and so knows that what it read may be of two polls.
         self.location.store(location.cast_mut(), Release);
         // ORDERING: as above.
         self.resource.store(resource, Release);
@@ -201,12 +213,13 @@ impl Place {
         self.leave(site, number, location);
     }
 
-    /// The note of a task that waits; `None` if it runs or has left none.
+    /// The note of a task that waits; `None` if it runs, is to run or has left none.
     ///
-    /// `waits` looks at the task's state, with Acquire: whether nobody polls it now.
+    /// `waits` looks at the task's state, with Acquire: whether nobody polls it now, nor is to.
     pub fn read(&self, waits: impl FnOnce() -> bool) -> Option<Note> {
-        // ORDERING: Acquire pairs with the Release in `begin_poll`: `waits`, which comes next, sees that this poll has begun.
-        let polls = self.polls.load(Acquire);
+        // ORDERING: Acquire, there, pairs with the Release in `notify` and `notify_again`: `waits`, which comes next, sees that this
+        // turn has begun, or is over.
+        let turns = self.turns();
         if !waits() {
             return None;
         }
@@ -218,8 +231,7 @@ impl Place {
         let location = self.location.load(Relaxed);
         // ORDERING: pairs with each Release store of a later poll: had we read one, we would see its count below.
         fence(Acquire);
-        // ORDERING: Relaxed: after the fence.
-        if self.polls.load(Relaxed) != polls {
+        if self.turns() != turns {
             return None;
         }
         // SAFETY: null, or a `&'static Site`: nothing else is stored.
@@ -243,25 +255,76 @@ impl Default for Place {
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Place")
-            .field("polls", &self.polls())
+            .field("turns", &self.turns())
             .field("self_wakes", &self.self_wakes())
             .finish_non_exhaustive()
     }
 }
 
-/// Set in the thread's pointer while nothing is to be noted by plain stores: in a traced poll, and outside of a task.
+/// Set in the thread's pointer while nothing is to be noted by plain stores: in a traced poll, outside of a task, and once somebody
+/// has seen it.
 const COLD: usize = 1;
+/// With `COLD`: in a traced poll.
+const TRACED: usize = 1 << 1;
+/// With `COLD`: somebody has seen this word. The thread's next store takes it away.
+const SEEN: usize = 1 << 2;
+/// A place is aligned to more than this.
+const FLAGS: usize = COLD | TRACED | SEEN;
 
 /// No task.
 const NOBODY: *const Place = null::<Place>().wrapping_byte_add(COLD);
 
-/// What a thread works for. Written by that thread alone, with plain stores.
+/// The same word, as if nobody had seen it.
+#[inline]
+fn unseen(word: *const Place) -> *const Place {
+    word.map_addr(|word| {
+        if word & SEEN == 0 {
+            word
+        } else if word & !FLAGS == 0 || word & TRACED != 0 {
+            word & !SEEN
+        } else {
+            word & !FLAGS
+        }
+    })
+}
+
+/// What a thread works for. The thread stores its word plainly whenever it enters or leaves a task; who watches it marks the word that
+/// it has seen. A word that is marked still was not stored since: the thread has entered and left nothing. So those who watch
+/// pay for it, and not each poll.
+///
+/// ```text
+///  from      move           to        who moved
+///  any       enter, leave   a place or NOBODY, not SEEN   the thread
+///  not SEEN  see            the same, SEEN                who watches, after it has counted a look
+///  SEEN      see            same                          who watches: nothing has happened since that look
+/// ```
 #[derive(Debug)]
 struct Thread {
-    /// The place of the task, or `NOBODY`; with `COLD` in a traced poll.
+    /// The place of the task, or `NOBODY`; with flags.
     place: Pointer<Place>,
-    /// How often it has entered a task: wraps.
-    entries: Count,
+    /// How many looks have found something new: wraps.
+    looks: Count,
+}
+
+impl Thread {
+    /// What it works for, and a number that is another one if it has entered or left a task since a look before.
+    fn see(&self) -> (usize, usize) {
+        loop {
+            // ORDERING: Acquire pairs with the Release below: who finds another's mark finds its count, or a later one.
+            let word = self.place.load(Acquire);
+            if word.addr() & SEEN != 0 {
+                // ORDERING: Relaxed: as above.
+                return (self.looks.load(Relaxed), word.addr() & !FLAGS);
+            }
+            // Before the mark: with it the number is new. If the mark fails a number was left out, which nobody misses.
+            // ORDERING: Relaxed: the exchange below publishes it.
+            self.looks.fetch_add(1, Relaxed);
+            let marked = word.map_addr(|word| word | SEEN | COLD);
+            // ORDERING: Release as said above. The thread itself only compares its word, and never follows what others stored.
+            // A failure looks again, by Acquire as above.
+            let _ = self.place.compare_exchange(word, marked, Release, Relaxed);
+        }
+    }
 }
 
 /// What a thread works for, to be watched by others while the thread lives.
@@ -279,35 +342,38 @@ impl Pulse {
         Self(CURRENT.with(|thread| NonNull::from(thread)))
     }
 
-    /// How many tasks its thread has entered, and the address of the place of the one that it is in, 0 for none.
+    /// A number, and the address of the place of the task that its thread is in, 0 for none. If both are the same as at an earlier
+    /// read, the thread has entered and left nothing since.
     ///
     /// # Safety
     /// The thread has not ended.
     pub unsafe fn read(&self) -> (usize, usize) {
         // SAFETY: as the caller says; the words have no destructor and stay as long as the thread.
-        let thread = unsafe { self.0.as_ref() };
-        // The count first: if it is the same afterwards, the task was there all the time.
-        // ORDERING: Relaxed, twice: figures, which are compared and not followed.
-        let entries = thread.entries.load(Relaxed);
-        // ORDERING: as above.
-        let place = thread.place.load(Relaxed);
-        (entries, place.addr() & !COLD)
+        unsafe { self.0.as_ref() }.see()
     }
 }
 
-/// The place of the task that this thread works for, or `NOBODY`; with `COLD` in a traced poll.
+/// The place of the task that this thread works for, or `NOBODY`; with flags.
 #[inline]
 fn here() -> *const Place {
-    // ORDERING: Relaxed, here and below: this thread's own word, which others only compare.
+    // ORDERING: Relaxed, here and below: this thread's own word, in which others only set a flag.
     let place = CURRENT.try_with(|thread| thread.place.load(Relaxed));
     place.map_or(NOBODY, <*mut Place>::cast_const)
+}
+
+/// From now on this thread works for `place`, which may have flags.
+#[inline]
+fn set_here(place: *const Place) {
+    // At a thread's end there may be no words any more, and nobody who asks.
+    // ORDERING: Relaxed: as in `here`.
+    let _ = CURRENT.try_with(|thread| thread.place.store(place.cast_mut(), Relaxed));
 }
 
 crate::thread_local_const! {
     /// Without a destructor: there as long as the thread.
     static CURRENT: Thread = Thread {
         place: Pointer::new(NOBODY.cast_mut()),
-        entries: Count::new(0),
+        looks: Count::new(0),
     };
 }
 
@@ -325,34 +391,41 @@ pub struct Leaf {
     pub backtrace: Backtrace,
 }
 
-/// This thread works for the task at `place`, until the guard goes.
+/// This thread works for the task at `place`, until the guard goes; then for whom it did before.
 #[inline]
 pub fn enter<'a>(place: NonNull<Place>) -> Entered<'a> {
     enter_as(place.as_ptr())
 }
 
-/// The same for a poll whose leaves shall leave their backtraces.
+/// The same, and afterwards for nobody: for who runs tasks, one after the other. Around all of it there is to be a [`step_out`], if the
+/// thread may work for somebody already.
+#[inline]
+pub fn enter_next<'a>(place: NonNull<Place>) -> Running<'a> {
+    set_here(place.as_ptr());
+    Running(PhantomData)
+}
+
+/// [`enter_next`] for a poll whose leaves shall leave their backtraces.
 #[cold]
-pub fn enter_traced<'a>(place: NonNull<Place>) -> Entered<'a> {
+pub fn enter_traced<'a>(place: NonNull<Place>) -> Running<'a> {
     // What a traced poll has left that completed its task: nobody wants it.
     drop(take_leaves());
     // Without the list, at a thread's end, there is nothing to collect.
     let _ = LEAVES.try_with(|leaves| *leaves.borrow_mut() = Some(Vec::new()));
-    enter_as(place.as_ptr().wrapping_byte_add(COLD))
+    set_here(place.as_ptr().wrapping_byte_add(COLD | TRACED));
+    Running(PhantomData)
+}
+
+/// This thread works for nobody, or for those that it [enters](enter_next) one after the other, until the guard goes; then for whom it did
+/// before.
+pub fn step_out<'a>() -> Entered<'a> {
+    enter_as(NOBODY)
 }
 
 #[inline]
 fn enter_as<'a>(place: *const Place) -> Entered<'a> {
-    let before = here();
-    // At a thread's end there may be no words any more, and nobody who asks.
-    let _ = CURRENT.try_with(|thread| {
-        // ORDERING: Relaxed: this thread's own word, which others only compare.
-        let entries = thread.entries.load(Relaxed).wrapping_add(1);
-        // ORDERING: as above.
-        thread.entries.store(entries, Relaxed);
-        // ORDERING: as above.
-        thread.place.store(place.cast_mut(), Relaxed);
-    });
+    let before = unseen(here());
+    set_here(place);
     Entered {
         before,
         _task: PhantomData,
@@ -369,9 +442,18 @@ pub struct Entered<'a> {
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        // At a thread's end there may be no cell any more, and nobody who asks.
-        // ORDERING: Relaxed: as in `enter_as`.
-        let _ = CURRENT.try_with(|thread| thread.place.store(self.before.cast_mut(), Relaxed));
+        set_here(self.before);
+    }
+}
+
+/// Ends what [`enter_next`] began. `'a` is how long the place lasts at least.
+#[derive(Debug)]
+pub struct Running<'a>(PhantomData<&'a Place>);
+
+impl Drop for Running<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        set_here(NOBODY);
     }
 }
 
@@ -379,7 +461,7 @@ impl Drop for Entered<'_> {
 #[inline]
 pub fn current() -> Option<NonNull<Place>> {
     let current = here();
-    NonNull::new(current.map_addr(|addr| addr & !COLD).cast_mut())
+    NonNull::new(current.map_addr(|addr| addr & !FLAGS).cast_mut())
 }
 
 /// The id of the task that this thread works for; 0 outside of a task.
@@ -409,11 +491,9 @@ pub fn note(site: &'static Site, resource: u64, location: Option<&'static Locati
 pub fn note_by(what: impl FnOnce() -> (&'static Site, u64, Option<&'static Location<'static>>)) {
     let current = here();
     if current.addr() & COLD != 0 {
-        if current != NOBODY {
+        if current.addr() & !FLAGS != 0 {
             let (site, resource, location) = what();
-            // SAFETY: as below; not null, since it is not `NOBODY`.
-            let place = unsafe { &*current.wrapping_byte_sub(COLD) };
-            note_traced(place, site, resource, location);
+            note_otherwise(site, resource, location);
         }
         return;
     }
@@ -423,16 +503,51 @@ pub fn note_by(what: impl FnOnce() -> (&'static Site, u64, Option<&'static Locat
     unsafe { &*current }.leave(site, resource, location);
 }
 
+/// A note where `COLD` is set: in a traced poll, or in one that somebody has seen.
 #[cold]
 #[inline(never)]
-fn note_traced(
-    place: &Place,
+fn note_otherwise(
     site: &'static Site,
     resource: u64,
     location: Option<&'static Location<'static>>,
 ) {
+    let Some(place) = current() else { return };
+    // SAFETY: as in `note`.
+    let place = unsafe { place.as_ref() };
     place.leave(site, resource, location.map_or(null(), std::ptr::from_ref));
-    name_last_leaf(place);
+    if is_tracing() {
+        name_last_leaf(place);
+    }
+}
+
+/// [`note`] unless a leaf of this poll has left one: for an adapter that has something to say only if nobody else has.
+#[inline]
+pub fn note_if_none(
+    site: &'static Site,
+    resource: u64,
+    location: Option<&'static Location<'static>>,
+) {
+    let word = here();
+    if word.addr() & COLD != 0 {
+        if !is_noted() {
+            note_otherwise(site, resource, location);
+        }
+        return;
+    }
+    // SAFETY: as in `note`.
+    let place = unsafe { &*word };
+    // ORDERING: Relaxed: this thread wrote it.
+    if place.site.load(Relaxed).is_null() {
+        place.leave(site, resource, location.map_or(null(), std::ptr::from_ref));
+    }
+}
+
+/// Has a leaf of this poll left a note?
+#[cold]
+pub fn is_noted() -> bool {
+    // SAFETY: as in `note`.
+    // ORDERING: Relaxed: this thread wrote it.
+    current().is_some_and(|place| !unsafe { place.as_ref() }.site.load(Relaxed).is_null())
 }
 
 /// In a traced poll, the place's note is that of the leaf that was traced last.
@@ -464,14 +579,12 @@ pub fn leave_trace() {
 
 /// Does this thread poll the task at `place` for a trace, now?
 pub fn is_traced(place: NonNull<Place>) -> bool {
-    let current = here();
-    current == place.as_ptr().wrapping_byte_add(COLD)
+    is_tracing() && current() == Some(place)
 }
 
 /// Is what this thread polls traced, whichever task it is?
 pub fn is_tracing() -> bool {
-    let current = here();
-    current.addr() & COLD != 0 && current != NOBODY
+    here().addr() & TRACED != 0
 }
 
 /// Puts a call's name and line over the note of the leaf that it came to, or leaves a note if there is none: for an async function
@@ -495,27 +608,30 @@ fn relabel(
     location: &'static Location<'static>,
     keep_others: bool,
 ) {
-    let current = here();
-    if current.addr() & COLD != 0 {
-        if current != NOBODY {
-            // SAFETY: as in `note`.
-            let place = unsafe { &*current.wrapping_byte_sub(COLD) };
-            place.relabel(site, number, location, keep_others);
-            name_last_leaf(place);
-        }
-        return;
+    let word = here();
+    if word.addr() & COLD != 0 {
+        return relabel_otherwise(site, number, location, keep_others);
     }
     // SAFETY: as in `note`.
-    let place = unsafe { &*current };
-    place.relabel(site, number, location, keep_others);
+    unsafe { &*word }.relabel(site, number, location, keep_others);
 }
 
-/// Has a leaf of this poll left a note? For an adapter that has something to say only if nobody else has.
-#[inline]
-pub fn is_noted() -> bool {
+/// The same where `COLD` is set.
+#[cold]
+#[inline(never)]
+fn relabel_otherwise(
+    site: &'static Site,
+    number: u64,
+    location: &'static Location<'static>,
+    keep_others: bool,
+) {
+    let Some(place) = current() else { return };
     // SAFETY: as in `note`.
-    // ORDERING: Relaxed: this thread wrote it.
-    current().is_some_and(|place| !unsafe { place.as_ref() }.site.load(Relaxed).is_null())
+    let place = unsafe { place.as_ref() };
+    place.relabel(site, number, location, keep_others);
+    if is_tracing() {
+        name_last_leaf(place);
+    }
 }
 
 #[cfg(test)]

@@ -31,8 +31,9 @@ pub struct WorkerStats {
     busy_since_ns: AtomicU64,
     recent_busy_ns: AtomicU64,
     recent_polls: AtomicU64,
-    /// `polls` at the last wait.
-    polls_at_park: AtomicU64,
+    /// Of `busy_ns` and `polls`, what the two above already know.
+    folded_busy_ns: AtomicU64,
+    folded_polls: AtomicU64,
     /// The time, as the worker saw it last, with the switches in its lowest bits.
     now_ns: AtomicU64,
     switches: AtomicU64,
@@ -53,6 +54,8 @@ fn add(figure: &AtomicU64, more: u64) {
 
 /// How many polls the mean time of a poll is mostly made of.
 const RECENT_POLLS: u64 = 64;
+/// After so many waits the mean is looked at.
+const WAITS_TO_FOLD: u64 = 16;
 
 /// In `now_ns`: whoever wants the time of a wake must ask the clock.
 const EXACT: u64 = 1;
@@ -68,6 +71,16 @@ impl Switches {
     /// Whether the times of wakes are wanted exactly, and whether something is to be done around each poll.
     pub(crate) const fn new(exact: bool, observes: bool) -> Self {
         Self(if exact { EXACT } else { 0 } | if observes { OBSERVES } else { 0 })
+    }
+
+    /// Whether the times of wakes are wanted exactly.
+    pub(crate) fn is_exact(self) -> bool {
+        self.0 & EXACT != 0
+    }
+
+    /// Whether something is to be done around each poll.
+    pub(crate) fn observes(self) -> bool {
+        self.0 & OBSERVES != 0
     }
 }
 
@@ -122,27 +135,45 @@ impl WorkerStats {
         self.is_held.store(false, Relaxed);
     }
 
-    fn count_busy(&self, now: u64) -> u64 {
+    #[inline]
+    fn count_busy(&self, now: u64) {
         let busy = now.saturating_sub(self.busy_since_ns.load(Relaxed));
         add(&self.busy_ns, busy);
-        busy
     }
 
     /// It waits for events from `now` on.
     pub fn park(&self, now: u64) {
-        let busy = self.count_busy(now);
-        add(&self.park_unparks, 1);
-        let all = self.polls.load(Relaxed);
-        let polls = all.wrapping_sub(self.polls_at_park.load(Relaxed));
-        self.polls_at_park.store(all, Relaxed);
-        // What is older weighs half as much, every so many polls.
-        let (busy, polls) = (
-            busy + self.recent_busy_ns.load(Relaxed),
-            polls + self.recent_polls.load(Relaxed),
-        );
+        self.count_busy(now);
+        let moves = self.park_unparks.load(Relaxed).wrapping_add(1);
+        self.park_unparks.store(moves, Relaxed);
+        if moves % (2 * WAITS_TO_FOLD) == 1 {
+            self.fold();
+        }
+    }
+
+    /// What is older weighs half as much from now on.
+    #[cold]
+    fn fold(&self) {
+        let (busy, polls) = self.recent();
+        self.folded_busy_ns
+            .store(self.busy_ns.load(Relaxed), Relaxed);
+        self.folded_polls.store(self.polls.load(Relaxed), Relaxed);
         let halve = u32::from(polls > RECENT_POLLS);
         self.recent_busy_ns.store(busy >> halve, Relaxed);
         self.recent_polls.store(polls >> halve, Relaxed);
+    }
+
+    /// How long it was busy, and how often it polled, the last times weighing most.
+    fn recent(&self) -> (u64, u64) {
+        let more = |all: &AtomicU64, folded: &AtomicU64| {
+            all.load(Relaxed).wrapping_sub(folded.load(Relaxed))
+        };
+        let busy = more(&self.busy_ns, &self.folded_busy_ns);
+        let polls = more(&self.polls, &self.folded_polls);
+        (
+            busy.wrapping_add(self.recent_busy_ns.load(Relaxed)),
+            polls.wrapping_add(self.recent_polls.load(Relaxed)),
+        )
     }
 
     /// It waited, and works again from `now` on.
@@ -159,15 +190,23 @@ impl WorkerStats {
     }
 
     /// Whether the times of wakes are wanted exactly, and whether something is to be done around each poll. For the worker.
+    /// Answers with that if it has changed.
     #[inline]
-    pub(crate) fn switch(&self, switches: Switches) {
-        if switches.0 != self.switches.load(Relaxed) {
-            self.switches.store(switches.0, Relaxed);
-            let now = self.now_ns() & !SWITCHES;
-            // A worker that has not begun knows no time.
-            let exact = if now == 0 { EXACT } else { 0 };
-            self.now_ns.store(now | switches.0 | exact, Relaxed);
+    pub(crate) fn switch(&self, switches: Switches) -> Option<Switches> {
+        if switches.0 == self.switches.load(Relaxed) {
+            return None;
         }
+        self.switches.store(switches.0, Relaxed);
+        let now = self.now_ns() & !SWITCHES;
+        // A worker that has not begun knows no time.
+        let exact = if now == 0 { EXACT } else { 0 };
+        self.now_ns.store(now | switches.0 | exact, Relaxed);
+        Some(switches)
+    }
+
+    /// How the worker is to run tasks.
+    pub(crate) fn switches(&self) -> Switches {
+        Switches(self.switches.load(Relaxed))
     }
 
     /// The time, as the worker saw it last, and the switches.
@@ -284,8 +323,8 @@ impl WorkerStats {
 
     /// How long a poll takes, what lies between polls included: a mean in which the last ones weigh most.
     pub fn mean_poll(&self) -> Duration {
-        let polls = self.recent_polls.load(Relaxed).max(1);
-        Duration::from_nanos(self.recent_busy_ns.load(Relaxed) / polls)
+        let (busy, polls) = self.recent();
+        Duration::from_nanos(busy / polls.max(1))
     }
 
     /// The thread that has the core, or had it last.
@@ -347,23 +386,20 @@ mod tests {
         stats.park(6_100);
         assert_eq!(stats.mean_poll(), Duration::from_nanos(2_100 / 11));
         stats.unpark(7_000);
+        assert_eq!(stats.mean_poll(), Duration::from_nanos(2_100 / 11));
         // What was before weighs less and less.
-        stats.ran(189);
-        stats.park(7_500);
-        stats.unpark(8_000);
-        stats.ran(200);
-        stats.park(9_000);
-        assert_eq!(
-            stats.mean_poll(),
-            Duration::from_nanos((2_600 / 2 + 1_000) / 300)
-        );
+        for _ in 0..100 {
+            stats.ran(189);
+            stats.park(7_000 + 189);
+            stats.unpark(7_000);
+        }
+        assert!(stats.mean_poll() < Duration::from_nanos(4));
+        let busy = 1_000 + 1_100 + 100 * 189;
+        assert_eq!(stats.busy(), Duration::from_nanos(busy));
         stats.unpark(9_000);
         stats.end(10_000);
-        assert_eq!(
-            stats.busy(),
-            Duration::from_nanos(1_000 + 1_100 + 500 + 1_000 + 1_000)
-        );
-        assert_eq!(stats.park_unparks(), 8);
+        assert_eq!(stats.busy(), Duration::from_nanos(busy + 1_000));
+        assert_eq!(stats.park_unparks(), 2 * 102 + 1);
         assert_eq!(stats.thread(), Some(thread::current().id()));
         assert!(!stats.is_held());
     }

@@ -154,6 +154,23 @@ impl<T: Linked> Chain<T> {
         self.len += other.len;
     }
 
+    /// Calls `f` with the nodes of the first `count` entries, or of all if there are fewer.
+    pub fn for_first(&self, count: usize, mut f: impl FnMut(&T::Node)) {
+        let Some((first, last)) = self.ends else {
+            return;
+        };
+        let mut node = first;
+        for _ in 0..count {
+            // SAFETY: the chain owns its entries.
+            f(unsafe { node.as_ref() });
+            if node == last {
+                return;
+            }
+            // SAFETY: as above; it is not the last, so another one hangs on it.
+            node = unsafe { next::<T>(node) }.unwrap_or(last);
+        }
+    }
+
     /// Takes the first `count` entries, or all if there are fewer.
     pub(super) fn split_front(&mut self, count: usize) -> Self {
         if count >= self.len {

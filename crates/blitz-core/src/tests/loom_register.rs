@@ -16,7 +16,7 @@ fn no_two_moments_are_read_as_one() {
         let write = move |number: usize| {
             record.write(|record| {
                 record.object.set(number);
-                record.polls.set(number);
+                record.turns.set(number);
                 record.site.set(Some(&SITE));
                 record.at.set(Some(Location::caller()));
                 record.state.set(IN_LINE);
@@ -25,11 +25,11 @@ fn no_two_moments_are_read_as_one() {
         write(1);
         let writer = thread::spawn(move || write(2));
         if let Some(seen) = record.read() {
-            assert_eq!(seen.share.object, seen.polls);
+            assert_eq!(seen.share.object, seen.turns);
         }
         writer.join().unwrap();
         let seen = record.read().expect("nobody writes");
-        assert_eq!((seen.share.object, seen.polls), (2, 2));
+        assert_eq!((seen.share.object, seen.turns), (2, 2));
     });
 }
 
@@ -43,12 +43,12 @@ fn no_half_of_a_record_is_seen() {
                 record.site.set(Some(&SITE));
                 record.at.set(Some(Location::caller()));
                 record.object.set(1);
-                record.polls.set(1);
+                record.turns.set(1);
                 record.state.set(IN_LINE);
             });
         });
         if let Some(seen) = record.read() {
-            assert_eq!((seen.share.object, seen.polls), (1, 1));
+            assert_eq!((seen.share.object, seen.turns), (1, 1));
         }
         writer.join().unwrap();
     });

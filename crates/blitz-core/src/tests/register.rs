@@ -47,10 +47,10 @@ fn standing(object: usize) -> Vec<Standing> {
     })
 }
 
-/// Stands in line for `object` as the task 7, in its poll number 1.
+/// Stands in line for `object` as the task 7, in its turn number 1.
 fn enter_as_task(object: usize, f: impl FnOnce(&'static Record, &Place)) {
     let place = Place::of(7);
-    place.begin_poll();
+    place.notify(0);
     let task = waiting::enter(NonNull::from(&place));
     let record = enter(call(), share(object), Waker::noop(), None).expect("in a task");
     drop(task);
@@ -70,17 +70,17 @@ fn a_wait_is_seen_until_it_leaves() {
         let seen = standing(2);
         assert_eq!(seen.len(), 1);
         let one = &seen[0];
-        assert_eq!((one.task, one.polls, one.step), (7, 1, Step::InLine));
+        assert_eq!((one.task, one.turns, one.step), (7, 1, Step::InLine));
         assert_eq!((one.share, one.is_first), (share(2), false));
         assert!(!one.wakes_task, "the waker is nobody's");
         assert!(one.holder.is_none());
-        place.begin_poll();
+        place.notify(0);
         let task = waiting::enter(NonNull::from(place));
         record.stay();
         drop(task);
         record.lead(4, Some(holder(9)));
         let one = standing(2)[0];
-        assert_eq!(one.polls, 2);
+        assert_eq!(one.turns, 2);
         assert_eq!((one.is_first, one.share.of), (true, 4));
         assert_eq!(one.holder.map(|holder| holder.task), Some(9));
         record.serve();
@@ -95,7 +95,7 @@ fn a_wait_is_seen_until_it_leaves() {
 #[test]
 fn a_guard_is_seen_until_it_goes() {
     let place = Place::of(7);
-    place.begin_poll();
+    place.notify(0);
     let task = waiting::enter(NonNull::from(&place));
     let first = hold(call(), share(6)).expect("in a task");
     let second = hold(call(), share(6)).expect("in a task");
@@ -121,16 +121,16 @@ fn a_guard_is_seen_until_it_goes() {
 #[test]
 fn a_suspicion_is_of_one_version_and_one_kind() {
     enter_as_task(3, |record, _| {
-        let suspect = |what, now, polls| {
+        let suspect = |what, now, turns| {
             look(|all| {
                 let one = all.iter().find(|one| one.share.object == 3);
-                one.expect("it stands in line").suspect(what, now, polls)
+                one.expect("it stands in line").suspect(what, now, turns)
             })
         };
         assert_eq!(suspect(1, 10, 4), None);
         let first = Suspected {
             since: 10,
-            polls: 4,
+            turns: 4,
         };
         assert_eq!(suspect(1, 20, 5), Some(first));
         record.serve();
@@ -138,7 +138,7 @@ fn a_suspicion_is_of_one_version_and_one_kind() {
         assert_eq!(suspect(2, 40, 6), None, "it is another suspicion");
         let second = Suspected {
             since: 40,
-            polls: 6,
+            turns: 6,
         };
         assert_eq!(suspect(2, 50, 7), Some(second));
     });
@@ -170,7 +170,7 @@ fn what_is_read_is_of_one_moment() {
             for task in 0..20_000 {
                 let place = Place::of(task);
                 for _ in 0..task % 3 {
-                    place.begin_poll();
+                    place.notify(0);
                 }
                 let entered = waiting::enter(NonNull::from(&place));
                 let record = enter(call(), share(5), Waker::noop(), None).expect("in a task");
@@ -182,7 +182,7 @@ fn what_is_read_is_of_one_moment() {
         });
         while !done.load(Relaxed) {
             for one in standing(5) {
-                assert_eq!(one.polls as u64, one.task % 3);
+                assert_eq!(one.turns as u64, one.task % 3);
                 if let Some(holder) = one.holder {
                     assert_eq!(holder.task, one.task + 1);
                 }

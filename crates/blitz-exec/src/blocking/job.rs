@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use blitz_core::budget;
+use blitz_core::waiting;
 
 use crate::park::Watching;
 use crate::task::{Header, Notified, Schedule};
@@ -30,6 +31,8 @@ impl Job {
     pub(super) fn run(self) {
         match self {
             Job::Call { task, watch, .. } => {
+                // A pool that shuts down may do so inside of a task.
+                let _out = waiting::step_out();
                 let again = task.run();
                 debug_assert!(
                     again.is_none(),

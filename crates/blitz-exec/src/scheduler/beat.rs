@@ -10,7 +10,7 @@ use crate::task::{Id, OwnedTasks};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat {
     pub(super) holder: usize,
-    pub(super) polls: usize,
+    pub(super) look: usize,
     pub(super) task: usize,
     moves: u64,
     inside: bool,
@@ -20,13 +20,13 @@ impl Beat {
     /// None of a worker that sleeps. `inside`: it is where it cannot be replaced.
     pub(super) fn new(
         holder: usize,
-        (polls, task): (usize, usize),
+        (look, task): (usize, usize),
         rest: Rest,
         inside: bool,
     ) -> Option<Self> {
         (!rest.asleep).then_some(Self {
             holder,
-            polls,
+            look,
             task,
             moves: rest.moves,
             // In a task's poll it may be so for a moment, which is no other beat.

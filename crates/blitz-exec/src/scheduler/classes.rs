@@ -5,7 +5,7 @@
 use blitz_core::queue::Chain;
 
 use super::aging::{Aging, Patience, Waiting};
-use crate::task::{Lane, Notified};
+use crate::task::{Header, Lane, Notified};
 
 /// The tasks that one thread runs.
 pub(super) struct Classes {
@@ -14,6 +14,10 @@ pub(super) struct Classes {
     others: [Chain<Notified>; Lane::COUNT],
     /// Which of the others hold something.
     waiting: Waiting,
+    /// Something is to be done around each poll.
+    is_observed: bool,
+    /// All that waits is normal, and nothing is to be done around polls: one look says both.
+    is_plain: bool,
     aging: Aging,
 }
 
@@ -33,19 +37,58 @@ impl Classes {
             normal: Chain::new(),
             others: std::array::from_fn(|_| Chain::new()),
             waiting: Waiting::NONE,
+            is_observed: false,
+            is_plain: true,
             aging: Aging::new(patience),
         }
     }
 
-    /// Whether all that waits is normal.
+    /// Whether all that waits is normal, and nothing is to be done around its polls.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// Whether all that waits is normal.
+    pub(super) fn is_normal(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether something is to be done around each poll.
+    pub(super) fn is_observed(&self) -> bool {
+        self.is_observed
+    }
+
+    /// From now on something is to be done around each poll, or nothing.
+    pub(super) fn observe(&mut self, is_observed: bool) {
+        self.is_observed = is_observed;
+        self.look();
+    }
+
+    fn look(&mut self) {
+        self.is_plain = self.waiting.is_empty() && !self.is_observed;
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.is_plain() && self.normal.is_empty()
+        self.waiting.is_empty() && self.normal.is_empty()
+    }
+
+    /// The normal tasks that come next, `count` at most, are seen at `now`. While tasks are observed their polls see to that.
+    pub(super) fn touch_next(&self, count: usize, now: u64) {
+        if !self.is_observed {
+            let touch = |task: &Header| task.place().touch(now);
+            self.normal.for_first(count, touch);
+        }
+    }
+
+    /// Queues tasks that are all normal, and were told to run at a time that may have been long ago when this thread came back from its
+    /// wait, at `now`.
+    pub(super) fn append_seen(&mut self, tasks: Chain<Notified>, now: u64) {
+        if !self.is_observed {
+            tasks.for_first(tasks.len(), |task| task.place().touch(now));
+        }
+        self.normal.append(tasks);
     }
 
     /// How many tasks wait in each lane, by number.
@@ -76,6 +119,7 @@ impl Classes {
         let lane = task.lane();
         self.others[lane.number()].push_back(task);
         self.waiting.insert(lane);
+        self.look();
     }
 
     /// Queues tasks that are all normal.
@@ -92,10 +136,19 @@ impl Classes {
         }
     }
 
-    /// The task that has waited longest, if all are normal.
+    /// The task that has waited longest, if all are [plain](Self::is_plain).
     #[inline]
     pub(super) fn pop_if_plain(&mut self) -> Option<Notified> {
-        if self.is_plain() {
+        if self.is_plain {
+            self.normal.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// The task that has waited longest, if all are normal.
+    pub(super) fn pop_if_normal(&mut self) -> Option<Notified> {
+        if self.is_normal() {
             self.normal.pop_front()
         } else {
             None
@@ -123,6 +176,7 @@ impl Classes {
         let task = self.others[lane.number()].pop_front();
         if self.others[lane.number()].is_empty() {
             self.waiting.remove(lane);
+            self.look();
         }
         if lane == Lane::Urgent
             && let Some(task) = &task
@@ -139,6 +193,7 @@ impl Classes {
             all.append(std::mem::take(chain));
         }
         self.waiting = Waiting::NONE;
+        self.look();
         all
     }
 }

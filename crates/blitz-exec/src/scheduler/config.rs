@@ -11,7 +11,7 @@ use super::alarm::Alarm;
 use super::insight::Insight;
 use super::warnings::{Warning, WarningKind};
 use crate::park::{NoWatch, ThreadHook, Watch};
-use crate::stats::WorkerStats;
+use crate::stats::{Switches, WorkerStats};
 use crate::task::{Header, SpawnInfo, TaskMeta};
 
 /// A hook that is told of a task.
@@ -113,40 +113,43 @@ pub struct Config {
 }
 
 impl Config {
-    /// A task is about to be spawned, with what is given back. (By value: a reference would keep it in memory where nobody
-    /// is told either, 40 instructions of a spawn.)
-    #[inline]
-    #[must_use]
-    pub(super) fn note_spawn(&self, info: SpawnInfo) -> SpawnInfo {
-        if self.hooks.task_spawn.is_some() || info.boxed_bytes != 0 {
-            self.note_spawn_cold(info)
-        } else {
-            info
+    /// A task is about to be spawned.
+    #[inline(always)]
+    pub(super) fn note_spawn(&self, info: &SpawnInfo) {
+        if self.hooks.task_spawn.is_some() {
+            // Made here, of what stays in registers: a reference to all of it would keep it in memory where nobody is told either, 40
+            // instructions of a spawn.
+            self.tell_spawn(TaskMeta::of_spawn(info));
+        }
+        if info.boxed_bytes != 0 {
+            self.warn_of_size(TaskMeta::of_spawn(info), info.boxed_bytes);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn note_spawn_cold(&self, info: SpawnInfo) -> SpawnInfo {
+    fn tell_spawn(&self, meta: TaskMeta<'_>) {
         if let Some(hook) = &self.hooks.task_spawn {
-            hook(&TaskMeta::of_spawn(&info));
+            hook(&meta);
         }
-        if info.boxed_bytes != 0 {
-            let kind = WarningKind::LargeFuture {
-                bytes: info.boxed_bytes,
-            };
-            let name = info.name.as_deref();
-            self.insight
-                .warnings()
-                .add(Warning::new(kind, info.id, name, info.location));
-        }
-        info
     }
 
-    /// Tells a worker what is to be done around polls and at wakes, from now on.
+    #[cold]
+    #[inline(never)]
+    fn warn_of_size(&self, meta: TaskMeta<'_>, bytes: usize) {
+        let kind = WarningKind::LargeFuture { bytes };
+        self.insight.warnings().add(Warning::new(
+            kind,
+            meta.id(),
+            meta.name(),
+            meta.spawned_at(),
+        ));
+    }
+
+    /// Tells a worker what is to be done around polls and at wakes, from now on. Answers with it if it has changed.
     #[inline]
-    pub(super) fn switch(&self, stats: &WorkerStats) {
-        stats.switch(self.insight.switches());
+    pub(super) fn switch(&self, stats: &WorkerStats) -> Option<Switches> {
+        stats.switch(self.insight.switches())
     }
 
     /// The scheduler is about to start.

@@ -16,6 +16,7 @@ use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::AtomicBool;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::queue::mpsc::Inbox;
+use blitz_core::waiting;
 use blitz_core::wake::WakeSlot;
 
 use super::aging::Patience;
@@ -74,6 +75,8 @@ fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
 
 impl Schedule for Shared {
     fn schedule(&self, task: Notified) {
+        // Nobody tells a set the time.
+        task.header().place().notify(0);
         let mut task = Some(task);
         let polled = with_context(|context| {
             if ptr::eq(&*context.shared, self) {
@@ -203,6 +206,8 @@ impl LocalSet {
     /// Answers whether tasks are still queued.
     fn run_some(&self) -> bool {
         let (context, shared) = (&*self.context, &*self.context.shared);
+        // The set is polled in a task, mostly.
+        let _out = waiting::step_out();
         for _ in 0..POLLS_PER_TURN {
             // ORDERING: Relaxed: see `unhandled_panic`.
             if shared.panicked.load(Relaxed) {
@@ -235,6 +240,7 @@ where
     // which need the set.
     let (handle, task) = unsafe { context.shared.owned.bind_local(future, scheduler, info) };
     if let Some(task) = task {
+        task.header().place().notify(0);
         context.with_queue(|queue| queue.push(task));
         if !context.polled.get() {
             context.shared.waker.wake();

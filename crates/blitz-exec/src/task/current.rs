@@ -4,19 +4,26 @@ use super::Header;
 use super::id::{Id, TaskMeta};
 use super::priority::{Lane, Priority};
 pub(crate) use blitz_core::waiting::Pulse as PulseRef;
-use blitz_core::waiting::{self, Entered};
+use blitz_core::waiting::{self, Entered, Running};
 use std::ptr::NonNull;
 
-/// Marks `task` as the one that this thread polls or drops, until the guard goes.
+/// Marks `task` as the one that this thread drops something of, until the guard goes.
 #[inline]
 pub(super) fn enter(task: &Header) -> Entered<'_> {
     // A header begins with its place (`repr(C)`).
     waiting::enter(NonNull::from(task).cast())
 }
 
+/// Marks `task` as the one that this thread polls, until the guard goes, and then none: who runs tasks
+/// [steps out](waiting::step_out) of what the thread worked for before.
+#[inline]
+pub(super) fn enter_next(task: &Header) -> Running<'_> {
+    waiting::enter_next(NonNull::from(task).cast())
+}
+
 /// The same for a poll whose leaves leave their backtraces.
 #[cold]
-pub(super) fn enter_traced(task: &Header) -> Entered<'_> {
+pub(super) fn enter_traced(task: &Header) -> Running<'_> {
     waiting::enter_traced(NonNull::from(task).cast())
 }
 

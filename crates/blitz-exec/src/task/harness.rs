@@ -12,7 +12,7 @@ use blitz_core::list::Links;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::queue::Link;
 use blitz_core::quiet::{forget_panic, quietly};
-use blitz_core::waiting::{self, Entered, Place};
+use blitz_core::waiting::{self, Place, Running};
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -98,7 +98,10 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
     // SAFETY: this is `F`'s vtable, and the caller gave us a reference.
     let cell = unsafe { cell::<F>(task) };
     let (current, kind) = if cell.header.state.start_quickly() {
-        (current::enter(&cell.header), waker::Kind::of(&cell.header))
+        (
+            current::enter_next(&cell.header),
+            waker::Kind::of(&cell.header),
+        )
     } else {
         // SAFETY: as the caller says.
         match unsafe { start_otherwise::<F>(task, cell) } {
@@ -120,7 +123,7 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
     match cell.header.state.rest_quickly() {
         Some(true) => false,
         Some(false) => {
-            cell.header.place.count_self_wake();
+            cell.header.place.notify_again();
             true
         }
         // SAFETY: still RUNNING.
@@ -137,9 +140,12 @@ unsafe fn run<F: Future + 'static>(task: NonNull<Header>) -> bool {
 unsafe fn start_otherwise<'a, F: Future + 'static>(
     task: NonNull<Header>,
     cell: &'a Cell<F>,
-) -> Option<(Entered<'a>, waker::Kind)> {
+) -> Option<(Running<'a>, waker::Kind)> {
     match cell.header.state.start() {
-        Start::Poll => Some((current::enter(&cell.header), waker::Kind::of(&cell.header))),
+        Start::Poll => Some((
+            current::enter_next(&cell.header),
+            waker::Kind::of(&cell.header),
+        )),
         Start::Trace => Some((current::enter_traced(&cell.header), waker::Kind::TRACING)),
         Start::Cancel => {
             // SAFETY: `start` gave us RUNNING.
@@ -172,7 +178,7 @@ unsafe fn rest_otherwise<F: Future + 'static>(
     match rest {
         Rest::Sleep => false,
         Rest::Again => {
-            cell.header.place.count_self_wake();
+            cell.header.place.notify_again();
             true
         }
         Rest::Traced => unreachable!("what a traced poll left was handed over"),

@@ -174,6 +174,7 @@ pub struct TaskMeta<'a> {
 
 impl<'a> TaskMeta<'a> {
     /// Of a task that is about to be spawned with `info`.
+    #[inline]
     pub fn of_spawn(info: &'a SpawnInfo) -> Self {
         Self {
             id: info.id,

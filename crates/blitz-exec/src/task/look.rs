@@ -40,6 +40,8 @@ pub struct Seen {
     pub since: u64,
     /// How often it was polled.
     pub polls: usize,
+    /// How often it was told to run: that, and once more while it is to be polled.
+    pub turns: usize,
     /// How often it was woken while it was polled.
     pub self_wakes: usize,
     /// Its wakers, and handles that can abort it: whoever can make it run again, but for the join handle.
@@ -73,9 +75,10 @@ impl Tracked {
         let header = self.task.header();
         let note = header.place.read(|| {
             let look = header.state.look();
-            !look.running && !look.complete
+            !look.running && !look.complete && !look.notified
         });
         let look = header.state.look();
+        let turns = header.place.turns();
         let state = if look.complete {
             TaskState::Complete
         } else if look.running {
@@ -93,7 +96,8 @@ impl Tracked {
         Seen {
             state,
             since: header.place.since(),
-            polls: header.place.polls(),
+            polls: turns.saturating_sub(usize::from(state == TaskState::Scheduled)),
+            turns,
             self_wakes: header.place.self_wakes(),
             wakers: look.refs.saturating_sub(known),
             has_join_handle: look.joined,

@@ -77,14 +77,14 @@ fn find_unpolled(
             continue;
         };
         // Its last poll came to the wait: the next may as well.
-        if seen.polls == wait.polls {
+        if seen.turns == wait.turns {
             continue;
         }
-        let Some(before) = wait.suspect(UNPOLLED, now, seen.polls) else {
+        let Some(before) = wait.suspect(UNPOLLED, now, seen.turns) else {
             is_unsure = true;
             continue;
         };
-        let went_on = seen.state == TaskState::Idle || seen.polls != before.polls;
+        let went_on = seen.state == TaskState::Idle || seen.turns != before.turns;
         let unpolled_for = now.saturating_sub(before.since);
         if !went_on || unpolled_for < bound_ns {
             is_unsure = true;
@@ -231,8 +231,8 @@ fn find_deadlocks(
             if holder.is_some_and(|holder| holder.is_unpolled) {
                 continue;
             }
-            let before = wait.suspect(DEADLOCK, now, seen.polls);
-            let before = before.filter(|before| before.polls == seen.polls);
+            let before = wait.suspect(DEADLOCK, now, seen.turns);
+            let before = before.filter(|before| before.turns == seen.turns);
             let Some(before) = before.filter(|before| now.saturating_sub(before.since) >= bound_ns)
             else {
                 is_unsure = true;

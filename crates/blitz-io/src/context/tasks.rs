@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use blitz_core::waiting::{Note, Resource, UNKNOWN};
 use blitz_exec::scheduler::warnings::{Warning, WarningKind};
@@ -181,7 +181,7 @@ struct Now {
 impl Now {
     fn of(inner: &Inner) -> Self {
         Self {
-            real: blitz_driver::clock::to_ns(Instant::now()),
+            real: blitz_sys::cpu::monotonic_ns(),
             virtual_: inner.clock.now_ns(),
         }
     }

@@ -13,7 +13,7 @@ use crate::context;
 
 /// Real time, whatever the runtime's clock does: figures are of what a program costs.
 fn now_ns() -> u64 {
-    blitz_driver::clock::to_ns(std::time::Instant::now())
+    cpu::monotonic_ns()
 }
 
 /// The clock of what is measured.

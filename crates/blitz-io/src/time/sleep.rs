@@ -200,8 +200,8 @@ impl Sleep {
         let deadline = to_ns(self.deadline.into_std());
         let at = self.at;
         let polled = self.as_mut().poll_silently(cx, deadline);
-        if polled.is_pending() && !waiting::is_noted() {
-            waiting::note(&TIMEOUT, deadline, Some(at));
+        if polled.is_pending() {
+            waiting::note_if_none(&TIMEOUT, deadline, Some(at));
         }
         polled
     }

@@ -1,6 +1,8 @@
 //! Processors where the platform offers no call for them (or none is written yet).
 
 use std::io;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use super::Quota;
 
@@ -42,4 +44,11 @@ pub fn set_affinity_of(_thread: u32, _cpus: &[usize]) -> io::Result<()> {
 /// The number by which the system knows the calling thread: not known here.
 pub fn thread_id() -> Option<u32> {
     None
+}
+
+/// Nanoseconds since a moment of the process's own, by the clock of [`Instant`].
+pub fn monotonic_ns() -> u64 {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    let since = ORIGIN.get_or_init(Instant::now).elapsed();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,7 +2,7 @@
 //!
 //! The number of workers comes from here: a container with a quota of two processors on a machine with 64
 //! should start two workers, not 64 that are throttled together. Each platform file defines `affinity`,
-//! `set_affinity`, `set_affinity_of`, `thread_id` and `quota`; what a platform lacks stands in `disabled.rs`.
+//! `set_affinity`, `set_affinity_of`, `thread_id`, `quota` and `monotonic_ns`; what a platform lacks stands in `disabled.rs`.
 
 use std::num::NonZeroUsize;
 
@@ -15,7 +15,7 @@ mod imp;
 #[path = "linux.rs"]
 mod imp;
 
-pub use imp::{affinity, online, quota, set_affinity, set_affinity_of, thread_id};
+pub use imp::{affinity, monotonic_ns, online, quota, set_affinity, set_affinity_of, thread_id};
 
 /// How much processor time a control group allows.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +77,15 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn the_monotonic_clock_goes_as_instant_does() {
+        let (ns, instant) = (monotonic_ns(), std::time::Instant::now());
+        while instant.elapsed() < std::time::Duration::from_millis(2) {}
+        let passed = monotonic_ns() - ns;
+        let at_most = instant.elapsed() + std::time::Duration::from_secs(60);
+        assert!(passed >= 2_000_000 && u128::from(passed) <= at_most.as_nanos());
     }
 
     #[cfg(linux)]

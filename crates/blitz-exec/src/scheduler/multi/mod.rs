@@ -128,12 +128,12 @@ impl MultiThread {
     }
 
     /// Spawns a task.
-    pub fn spawn<F>(&self, future: F, info: SpawnInfo) -> JoinHandle<F::Output>
+    pub fn spawn<F>(&self, future: F, mut info: SpawnInfo) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let mut info = self.shared.config.note_spawn(info);
+        self.shared.config.note_spawn(&info);
         // The worker here, or one that this thread keeps to: its count of references is contended by few.
         let here = context::with_context(|context| {
             ptr::eq(&*context.worker.shared, &*self.shared).then_some(context.worker.index)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use blitz_core::budget;
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::quiet::quietly;
-use blitz_core::waiting::Leaf;
+use blitz_core::waiting::{self, Leaf};
 
 use super::Shared;
 use super::context::{Context, push_here, with_context};
@@ -147,7 +147,7 @@ impl Schedule for Worker {
     #[inline]
     fn schedule(&self, task: Notified) {
         let now = self.stats.stamp(|| self.now_exactly());
-        task.header().place().touch(now);
+        task.header().place().notify(now);
         if let Err(task) = push_here(&self.shared, task) {
             self.shared.push_outside(task);
         }
@@ -208,6 +208,7 @@ pub(super) fn hold(worker: Arc<Worker>, mut core: Box<Core>) {
     let _entered = context.enter();
     let shared = &worker.shared;
     shared.config.alarm.check();
+    let _out = waiting::step_out();
     context.come_in();
     if !quietly(|| context.run()) {
         // No task's panic, no hook's and no waker's gets here: the driver cannot be turned any more, or a worker broke. The

@@ -15,6 +15,8 @@ blitz_core::thread_local_const! {
 /// On the stack of the thread that runs; the thread-local points here while it does.
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
+    /// Whose tasks may go straight to the queue, when they are woken here: `shared`, or null while each wake's time is wanted exactly.
+    quick: Cell<*const Shared>,
     /// Touched by this thread only, and never while foreign code runs.
     core: UnsafeCell<Option<Box<Core>>>,
 }
@@ -22,9 +24,19 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn new(shared: Arc<Shared>, core: Box<Core>) -> Self {
         Self {
+            quick: Cell::new(ptr::null()),
             shared,
             core: UnsafeCell::new(Some(core)),
         }
+    }
+
+    /// Whether the time of each wake is wanted exactly, from now on. It is at first.
+    pub(super) fn stamp_exactly(&self, is_exact: bool) {
+        self.quick.set(if is_exact {
+            ptr::null()
+        } else {
+            Arc::as_ptr(&self.shared)
+        });
     }
 
     /// Calls `f` with the core. `f` runs no foreign code.
@@ -71,9 +83,25 @@ fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
     unsafe { current.as_ref() }.map(f)
 }
 
-/// Queues the task if this thread runs `shared`; else gives it back.
+/// Tells the task to run and queues it, if this thread runs `shared` and knows the time well enough; else gives it back.
 #[inline]
 pub(super) fn push_here(shared: &Shared, task: Notified) -> Result<(), Notified> {
+    let mut task = Some(task);
+    with_context(|context| {
+        if ptr::eq(context.quick.get(), shared) {
+            context.with_core(|core| {
+                if let Some(task) = task.take() {
+                    task.header().place().notify(core.now);
+                    core.queue.push(task);
+                }
+            });
+        }
+    });
+    task.map_or(Ok(()), Err)
+}
+
+/// Queues the task, which was told to run, if this thread runs `shared`; else gives it back.
+pub(super) fn push_notified(shared: &Shared, task: Notified) -> Result<(), Notified> {
     let mut task = Some(task);
     with_context(|context| {
         if ptr::eq(&*context.shared, shared) {

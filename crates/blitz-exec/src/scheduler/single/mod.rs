@@ -68,11 +68,15 @@ pub(super) struct Core {
     /// Out of its place only while the driver turns.
     park: Option<Box<dyn Park>>,
     /// Polls since the driver turned last.
-    polls: u32,
-    /// Those of tasks that are not counted in the figures yet.
-    ran: u32,
+    polls: u64,
+    /// Those of them that need not be told any more: they are in the figures, or were of the root.
+    told: u64,
     /// How many polls of tasks there were at the last wait; none at first.
     ran_at_wait: u64,
+    /// The time at the driver's last turn.
+    now: u64,
+    /// At the last turn there were tasks that were not normal, and it was told how many.
+    others_were_told: bool,
 }
 
 impl Shared {
@@ -84,8 +88,10 @@ impl Shared {
             queue: Classes::new(config.patience),
             park: Some(park),
             polls: 0,
-            ran: 0,
+            told: 0,
             ran_at_wait: 0,
+            now: 0,
+            others_were_told: false,
         });
         let stats = core
             .park
@@ -119,7 +125,7 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let info = self.config.note_spawn(info);
+        self.config.note_spawn(&info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         let (handle, task) = self.owned.bind(future, scheduler, info);
         if let Some(task) = task {
@@ -142,7 +148,7 @@ impl Shared {
             self.is_local_thread(),
             "spawn_local: this thread is not the one that runs the runtime's local tasks"
         );
-        let info = self.config.note_spawn(info);
+        self.config.note_spawn(&info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         // SAFETY: this is the one thread that runs the scheduler's tasks, here and at shutdown: `set_local_thread`.
         let (handle, task) = unsafe { self.owned.bind_local(future, scheduler, info) };
@@ -163,7 +169,7 @@ impl Shared {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        let info = self.config.note_spawn(info);
+        self.config.note_spawn(&info);
         let scheduler: Arc<dyn Schedule> = Arc::<Self>::clone(self);
         // SAFETY: a worker of `thread_per_core` runs and shuts down its tasks on its one thread, which `run_worker` claims.
         // Until the first poll there, the future is only `make`, which may be dropped anywhere, as a closed list does here;
@@ -282,16 +288,24 @@ impl Shared {
             .sum()
     }
 
-    /// The time for a task that is woken now.
-    #[inline]
-    fn stamp(&self) -> u64 {
-        self.stats.stamp(|| self.now_exactly())
-    }
-
-    #[cold]
+    /// Queues a task that is woken from elsewhere, or whose time is wanted exactly.
     #[inline(never)]
-    fn now_exactly(&self) -> u64 {
-        self.config.insight.now_ns()
+    fn schedule_otherwise(&self, task: Notified) {
+        let now = self.stats.stamp(|| self.config.insight.now_ns());
+        task.header().place().notify(now);
+        let task = match context::push_notified(self, task) {
+            Ok(()) => return,
+            Err(task) => task,
+        };
+        let inbox = if task.is_normal() {
+            &self.inbox
+        } else {
+            &self.others
+        };
+        // A closed inbox: the scheduler is gone, and the task with it.
+        if let Ok(true) = inbox.push(task) {
+            self.unparker.unpark();
+        }
     }
 
     /// Whom the last task's end is told to.
@@ -330,19 +344,8 @@ impl Shared {
 impl Schedule for Shared {
     #[inline(always)]
     fn schedule(&self, task: Notified) {
-        task.header().place().touch(self.stamp());
-        let task = match context::push_here(self, task) {
-            Ok(()) => return,
-            Err(task) => task,
-        };
-        let inbox = if task.is_normal() {
-            &self.inbox
-        } else {
-            &self.others
-        };
-        // A closed inbox: the scheduler is gone, and the task with it.
-        if let Ok(true) = inbox.push(task) {
-            self.unparker.unpark();
+        if let Err(task) = context::push_here(self, task) {
+            self.schedule_otherwise(task);
         }
     }
 

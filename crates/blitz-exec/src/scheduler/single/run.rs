@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
+use blitz_core::waiting;
 
 use super::context::Context;
 use super::{Core, RootWaker, Shared};
 use crate::park::{Park, ThreadParker, Watching, call_hook};
 use crate::scheduler::classes::Next;
 use crate::scheduler::run_observed;
-use crate::stats::Moment;
-use crate::task::{Notified, PulseRef};
+use crate::stats::Switches;
+use crate::task::{Lane, Notified, PulseRef};
 
 impl Shared {
     /// Runs `future` and the tasks until it is ready. While another thread runs the tasks, only the future.
@@ -98,7 +99,9 @@ impl Shared {
         let context = Context::new(Arc::clone(self), core);
         let running = Running(&context);
         let _entered = context.enter();
+        let _out = waiting::step_out();
         let answer = running.0.run(root);
+        drop(_out);
         drop(_entered);
         drop(running);
         answer
@@ -178,6 +181,8 @@ impl Context {
     fn run<R>(&self, mut root: impl FnMut() -> Option<R>) -> R {
         let shared = &*self.shared;
         shared.config.switch(&shared.stats);
+        self.obey(shared.stats.switches());
+        self.see();
         let interval = shared.config.event_interval;
         let mut root_has_turn = true;
         loop {
@@ -188,12 +193,12 @@ impl Context {
                 if let Some(answer) = root() {
                     return answer;
                 }
-                self.count(1, 0);
+                self.count_root();
             }
             let batch = self.run_batch(interval);
             root_has_turn = batch.root_has_turn;
-            let polls = self.count(batch.ran, batch.ran);
-            if polls >= interval {
+            let polls = self.count(batch.ran);
+            if polls >= interval.into() {
                 self.turn(Some(Duration::ZERO));
             } else if batch.ran == 0 && shared.inbox_is_empty() && !shared.root_woken.load(Relaxed)
             {
@@ -204,26 +209,24 @@ impl Context {
 
     /// Runs the normal tasks that are queued now, and others as their priorities have it, `limit` at most. Normal ones that are
     /// woken meanwhile come behind the root, if it waits: it is normal too.
+    #[inline(always)]
     fn run_batch(&self, limit: u32) -> Batch {
         let shared = &*self.shared;
         let inbox = shared.inbox.take();
         if !inbox.is_empty() {
             shared.stats.took_remote(inbox.len() as u64);
+            self.with_core(|core| core.queue.append_seen(inbox, core.now));
         }
-        let queued = self.with_core(|core| {
-            core.queue.append_normal(inbox);
-            core.queue.normal_len()
-        });
+        let queued = self.with_core(|core| core.queue.normal_len());
         let normal_left = u32::try_from(queued.unwrap_or(0)).unwrap_or(u32::MAX);
-        let now = shared.stats.moment();
         let batch = normal_left.min(limit);
         let mut ran = 0;
-        // While all is normal.
+        // While all is normal. Each of these was touched at the turn, or told to run after it.
         while ran < batch && shared.others.is_empty() {
             let task = self.with_core(|core| core.queue.pop_if_plain());
             let Some(Some(task)) = task else { break };
             ran += 1;
-            self.run_task(task, now);
+            self.finish(budget::with_budget(|| task.run()));
         }
         let plain = shared.others.is_empty()
             && self.with_core(|core| core.queue.is_plain()).unwrap_or(true);
@@ -233,13 +236,37 @@ impl Context {
                 root_has_turn: true,
             };
         }
-        self.run_by_class(limit, ran, normal_left - ran, now)
+        self.run_otherwise(limit, ran, normal_left)
+    }
+
+    /// The rest of a batch in which something is to be done around each poll, or not all tasks are normal: `ran` have had their polls.
+    #[cold]
+    fn run_otherwise(&self, limit: u32, mut ran: u32, normal_left: u32) -> Batch {
+        let others = &self.shared.others;
+        let batch = normal_left.min(limit);
+        while ran < batch && others.is_empty() {
+            let task = self.with_core(|core| core.queue.pop_if_normal());
+            let Some(Some(task)) = task else { break };
+            ran += 1;
+            self.run_task(task);
+        }
+        let normal = others.is_empty()
+            && self
+                .with_core(|core| core.queue.is_normal())
+                .unwrap_or(true);
+        if normal {
+            return Batch {
+                ran,
+                root_has_turn: true,
+            };
+        }
+        self.run_by_class(limit, ran, normal_left - ran)
     }
 
     /// The rest of a batch in which not all tasks are normal: `ran` have had their polls, and `normal_left` normal ones have theirs
     /// before the root.
     #[cold]
-    fn run_by_class(&self, limit: u32, mut ran: u32, mut normal_left: u32, now: Moment) -> Batch {
+    fn run_by_class(&self, limit: u32, mut ran: u32, mut normal_left: u32) -> Batch {
         let shared = &*self.shared;
         let mut normal_ran = ran > 0;
         while ran < limit {
@@ -250,7 +277,7 @@ impl Context {
                 normal_ran = true;
             }
             ran += 1;
-            self.run_task(task, now);
+            self.run_task(task);
         }
         Batch {
             ran,
@@ -259,27 +286,43 @@ impl Context {
         }
     }
 
-    #[inline]
-    fn run_task(&self, task: Notified, now: Moment) {
+    fn run_task(&self, task: Notified) {
         let shared = &*self.shared;
-        let again = if now.observes() {
+        let (now, is_observed) = self
+            .with_core(|core| (core.now, core.queue.is_observed()))
+            .unwrap_or_default();
+        let again = if is_observed {
             run_observed(task, &shared.config, &shared.stats)
         } else {
-            task.header().place().touch(now.ns());
+            task.header().place().touch(now);
             budget::with_budget(|| task.run())
         };
+        self.finish(again);
+    }
+
+    /// After a poll: queues a task that is to be polled again.
+    #[inline]
+    fn finish(&self, again: Option<Notified>) {
         if let Some(task) = again {
             self.with_core(|core| core.queue.push(task));
         }
     }
 
-    fn count(&self, polls: u32, of_tasks: u32) -> u32 {
+    #[inline]
+    fn count(&self, polls: u32) -> u64 {
         self.with_core(|core| {
-            core.ran = core.ran.wrapping_add(of_tasks);
-            core.polls = core.polls.saturating_add(polls);
+            core.polls += u64::from(polls);
             core.polls
         })
         .unwrap_or(0)
+    }
+
+    #[inline]
+    fn count_root(&self) {
+        self.with_core(|core| {
+            core.polls += 1;
+            core.told += 1;
+        });
     }
 
     #[inline]
@@ -322,8 +365,36 @@ impl Context {
     }
 
     fn tell_polls(&self) {
-        let ran = self.with_core(|core| std::mem::take(&mut core.ran));
-        self.shared.stats.ran(ran.unwrap_or(0).into());
+        let ran = self.with_core(|core| core.polls - std::mem::replace(&mut core.told, core.polls));
+        self.shared.stats.ran(ran.unwrap_or(0));
+    }
+
+    /// Learns what is to be measured.
+    #[inline]
+    fn switch(&self) {
+        let shared = &*self.shared;
+        if let Some(switches) = shared.config.switch(&shared.stats) {
+            self.obey(switches);
+        }
+    }
+
+    #[cold]
+    fn obey(&self, switches: Switches) {
+        self.stamp_exactly(switches.is_exact());
+        self.with_core(|core| core.queue.observe(switches.observes()));
+    }
+
+    /// After a turn: learns the time. Those that come next have waited over the turn, or were woken in it.
+    #[inline]
+    fn see(&self) {
+        let shared = &*self.shared;
+        let now = shared.stats.now_ns();
+        // A batch may begin just before the next turn is due.
+        let count = (shared.config.event_interval as usize).saturating_mul(2);
+        self.with_core(|core| {
+            core.now = now;
+            core.queue.touch_next(count, now);
+        });
     }
 
     /// Before a turn, or the end of the run: tells what is not told at once, and learns what is to be measured.
@@ -331,20 +402,33 @@ impl Context {
     fn publish(&self) {
         let shared = &*self.shared;
         self.tell_polls();
-        let lens = self.with_core(|core| core.queue.lens());
-        for (figure, len) in shared.queue_lens.iter().zip(lens.unwrap_or_default()) {
-            // ORDERING: Relaxed: a figure.
-            figure.store(len, Relaxed);
-        }
+        self.tell_lens();
         shared.stats.take_yields();
-        shared.config.switch(&shared.stats);
+        self.switch();
+    }
+
+    #[inline]
+    fn tell_lens(&self) {
+        let figures = &self.shared.queue_lens;
+        self.with_core(|core| {
+            if core.queue.is_normal() && !core.others_were_told {
+                // ORDERING: Relaxed: a figure.
+                figures[Lane::Normal.number()].store(core.queue.normal_len(), Relaxed);
+                return;
+            }
+            core.others_were_told = !core.queue.is_normal();
+            for (figure, len) in figures.iter().zip(core.queue.lens()) {
+                // ORDERING: Relaxed: a figure.
+                figure.store(len, Relaxed);
+            }
+        });
     }
 
     /// One turn of the driver. The core stays in place, so that wakes go to its queue.
     fn turn(&self, limit: Option<Duration>) {
         self.publish();
         let park = self.with_core(|core| {
-            core.polls = 0;
+            (core.polls, core.told) = (0, 0);
             core.park.take()
         });
         let Some(Some(park)) = park else { return };
@@ -358,6 +442,8 @@ impl Context {
                 Some(limit) => park.park_timeout(limit),
             }
         }
+        drop(turning);
+        self.see();
     }
 }
 
