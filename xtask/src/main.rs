@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo run -p xtask -- tidy`, `loom`, `weaken`,
-//! `kernels`, `cross`, `sanitize`, `fuzz`, `autobahn`, `bench`, `conformance`.
+//! `kernels`, `cross`, `sanitize`, `fuzz`, `autobahn`, `bench`, `cost`, `conformance`.
 //!
 //! Each command stands in a module of its own; what they share is [`source`], which splits a Rust
 //! file into code and comments, and [`run`], which starts child processes.
@@ -8,6 +8,7 @@
 mod autobahn;
 mod bench;
 mod conformance;
+mod cost;
 mod cross;
 mod fuzz;
 mod kernels;
@@ -55,6 +56,8 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
   elsewhere                kernels, cross and each sanitizer, one after the other, whatever fails
   bench [http|web] [ARGS]  runs bench/, bench/http/ or bench/web/, and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
+  cost [ROW…]              counts what is always on, in instructions, with it and without it (needs valgrind)
+      --parts              and part by part
   conformance [ARGS]       runs tokio's own tests on blitz-io and on tokio, and writes docs/conformance.md
       --tenth              a fixed tenth of them, on blitz-io alone; --help has the rest
   conformance programs [PACKAGE…]
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Some("autobahn") => autobahn::main(&root(), rest),
         Some("elsewhere") => elsewhere(&root()),
         Some("bench") => bench::main(&root(), rest),
+        Some("cost") => cost::main(&root(), rest),
         Some("conformance") => conformance::main(&root(), rest),
         Some("help" | "--help" | "-h") => {
             print!("{HELP}");
