@@ -462,7 +462,7 @@ fn what_cannot_be_done_is_said() {
     for (url, words, said) in [
         (nobody.as_str(), &[][..], "no connection to 127.0.0.1:"),
         ("http://host.invalid/", &[], "host.invalid"),
-        ("ftp://a/", &[], "only http and https"),
+        ("ftp://a/", &[], "only http, https, ws and wss"),
         ("http://a/", &["--conections", "5"], "`--conections`"),
         ("http://a/", &["--slo", "p99"], "--slo wants"),
         ("https://a/", &["--cacert", "no/such/file"], "no/such/file"),
