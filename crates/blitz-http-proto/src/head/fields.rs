@@ -140,6 +140,7 @@ impl Lines<'_> {
     }
 
     /// Writes a field's line.
+    #[inline]
     pub(crate) fn field(&mut self, name: &[u8], value: &[u8]) {
         self.put(name);
         self.put(b": ");
@@ -148,6 +149,12 @@ impl Lines<'_> {
     }
 
     pub(crate) fn decimal(&mut self, mut number: u64) {
+        // Lengths that are known here cost a few moves.
+        match number {
+            0..10 => return self.put(&[b'0' + number as u8]),
+            10..100 => return self.put(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]),
+            _ => {}
+        }
         let (mut digits, mut at) = ([0; 20], 20);
         loop {
             at -= 1;

@@ -11,11 +11,12 @@ pub(crate) mod watch;
 
 pub(crate) use self::core::Arrived;
 use self::core::{Core, HIGH, Life};
+use self::out::COPY_MAX;
 use crate::counters::add;
 use crate::peer::Ends;
 use crate::{BoxError, Handle, Peer, Request, hints};
 use blitz_io::io::{AsyncRead, AsyncWrite};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use http::{Response, StatusCode};
 use http_body::Body;
 use std::future::Future;
@@ -135,43 +136,54 @@ where
 {
     let core = &mut *this.core;
     if matches!(this.exchange.as_mut().project(), ExchangeProjected::None) {
-        if this.waiting.is_none() {
+        // Requests and responses are large, and a move is a copy: they stay where they are made until they are handed over.
+        let future = if this.waiting.is_none() {
             if core.turn.is_some() {
                 return core.after_answer();
             }
             if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL || !core.may_have_request() {
                 return false;
             }
-        }
-        // Requests and responses are large, and a move is a copy: they stay where they are made until they are handed over.
-        let mut request = Request::new(crate::Body::empty());
-        if this.waiting.is_some() {
-            request = this.waiting.take().unwrap_or(request);
-        } else if core.next_request(&mut request) {
-            *begun += 1;
-        } else {
-            return core.life != Life::Serving;
-        }
-        match this.service.poll_ready(cx) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Pending => {
-                *this.waiting = Some(request);
-                return false;
+            let mut request = Request::new(crate::Body::empty());
+            if !core.next_request(&mut request) {
+                return core.life != Life::Serving;
             }
-            Poll::Ready(Err(error)) => {
+            *begun += 1;
+            match this.service.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending => {
+                    *this.waiting = Some(request);
+                    return false;
+                }
+                Poll::Ready(Err(error)) => {
+                    fails(core, error.into());
+                    return true;
+                }
+            }
+            this.service.call(request)
+        } else {
+            let ready = this.service.poll_ready(cx);
+            let Some(request) = this.waiting.take_if(|_| ready.is_ready()) else {
+                return false;
+            };
+            if let Poll::Ready(Err(error)) = ready {
                 fails(core, error.into());
                 return true;
             }
-        }
-        let future = this.service.call(request);
+            this.service.call(request)
+        };
         this.exchange.set(Exchange::Handling { future });
     }
     if let ExchangeProjected::Handling { future } = this.exchange.as_mut().project() {
         let listening = hints::listen();
-        let polled = future.poll(cx);
+        let mut polled = future.poll(cx);
         let hints = listening.end();
-        let mut response = match polled {
-            Poll::Ready(Ok(response)) => response,
+        if let Poll::Ready(Ok(response)) = &mut polled {
+            let length = response.body().size_hint().exact();
+            core.respond(response, length);
+        }
+        let mut body = match polled {
+            Poll::Ready(Ok(response)) => response.into_body(),
             Poll::Pending => {
                 hints.iter().for_each(|fields| core.inform(fields));
                 return core.pump();
@@ -182,9 +194,6 @@ where
                 return true;
             }
         };
-        let length = response.body().size_hint().exact();
-        core.respond(&mut response, length);
-        let mut body = response.into_body();
         core.take_file(&mut body);
         this.exchange.set(Exchange::Responding { body });
     }
@@ -252,10 +261,15 @@ where
             if len == 0 {
                 return Sent::Some;
             }
-            if let Err(error) = encoder.before(len, core.out.tail()) {
+            let tail = core.out.tail();
+            if let Err(error) = encoder.before(len, tail) {
                 return broken(&error);
             }
-            core.out.push(data.copy_to_bytes(len));
+            if len <= COPY_MAX {
+                tail.put(data);
+            } else {
+                core.out.push(data.copy_to_bytes(len));
+            }
             encoder.after(core.out.tail());
             if !body.is_end_stream() {
                 return Sent::Some;

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Pieces up to this size are copied behind what is there, so that they go in the same piece of memory.
-const COPY_MAX: usize = 4 * 1024;
+pub(crate) const COPY_MAX: usize = 4 * 1024;
 /// Pieces a call.
 const PIECES: usize = 16;
 
@@ -24,6 +24,7 @@ pub(crate) struct Out {
 
 impl Out {
     /// The buffer that heads and frames are written to, with room.
+    #[inline]
     pub(crate) fn tail(&mut self) -> &mut BytesMut {
         if self.tail.capacity() == 0 {
             self.tail = buffers::take();
