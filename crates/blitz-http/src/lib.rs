@@ -55,6 +55,7 @@ mod router;
 mod server;
 mod service;
 pub mod sse;
+pub mod supervisor;
 mod upgrade;
 pub mod ws;
 
