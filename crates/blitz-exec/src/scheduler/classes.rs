@@ -122,12 +122,6 @@ impl Classes {
         self.look();
     }
 
-    /// Queues tasks that are all normal.
-    #[inline]
-    pub(super) fn append_normal(&mut self, tasks: Chain<Notified>) {
-        self.normal.append(tasks);
-    }
-
     /// Queues tasks of any lane.
     #[inline]
     pub(super) fn sort_in(&mut self, tasks: Chain<Notified>) {

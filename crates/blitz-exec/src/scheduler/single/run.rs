@@ -145,7 +145,7 @@ impl Core {
             .stats
             .took_remote((others.len() + normal.len()) as u64);
         self.queue.sort_in(others);
-        self.queue.append_normal(normal);
+        self.queue.append_seen(normal, self.now);
         // ORDERING: Relaxed: it decides an order.
         let root_waits = shared.root_woken.load(Relaxed);
         match self.queue.next(root_waits, before_root || !root_waits) {
