@@ -175,8 +175,9 @@ mod tests {
     /// As on a kernel without descriptors of processes, or where a filter refuses them, or none is left.
     #[test]
     fn children_without_descriptors_are_reaped_and_the_thread_ends() {
-        for open in [never as Open, blitz_sys::process::open] {
-            let reaper: &'static Reaper = Box::leak(Box::new(Reaper::new(open)));
+        static WITHOUT: Reaper = Reaper::new(never);
+        static WITH: Reaper = Reaper::new(blitz_sys::process::open);
+        for reaper in [&WITHOUT, &WITH] {
             let (first, first_input, first_id) = waiting();
             let (second, second_input, second_id) = waiting();
             reaper.reap(first);
@@ -202,7 +203,8 @@ mod tests {
 
     #[test]
     fn one_that_has_ended_needs_no_thread() {
-        let reaper: &'static Reaper = Box::leak(Box::new(Reaper::new(never)));
+        static REAPER: Reaper = Reaper::new(never);
+        let reaper = &REAPER;
         let mut child = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
         let mut output = child.stdout.take().unwrap();
         assert_eq!(output.read(&mut [0]).unwrap(), 0);

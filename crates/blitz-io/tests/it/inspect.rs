@@ -13,7 +13,7 @@ use blitz_io::runtime::{Builder, Runtime};
 use serde_json::Value;
 
 use crate::child;
-use crate::harness::{FLAVORS, Flavor, GUARD, each_case, guarded, run};
+use crate::harness::{FLAVORS, Flavor, GUARD, each_case, guarded, patient, run};
 
 /// A folder for one test's socket.
 fn folder() -> tempfile::TempDir {
@@ -34,8 +34,12 @@ impl Reader {
     #[track_caller]
     pub(crate) fn new(path: &Path) -> Self {
         let stream = UnixStream::connect(path).expect("somebody listens");
-        stream.set_read_timeout(Some(GUARD)).expect("it is open");
-        stream.set_write_timeout(Some(GUARD)).expect("it is open");
+        stream
+            .set_read_timeout(Some(patient(GUARD)))
+            .expect("it is open");
+        stream
+            .set_write_timeout(Some(patient(GUARD)))
+            .expect("it is open");
         Self(BufReader::new(stream))
     }
 
@@ -162,7 +166,7 @@ fn a_dump_says_what_a_task_does() {
         run(&runtime, async {
             blitz_io::time::sleep(Duration::from_millis(1)).await
         });
-        polled.recv_timeout(GUARD).expect("it is polled");
+        polled.recv_timeout(patient(GUARD)).expect("it is polled");
         let mut reader = Reader::new(&path);
         // The worker may not be out of the poll yet.
         guarded(GUARD, || {
@@ -269,7 +273,7 @@ fn a_task_that_is_not_polled_in_time_is_listed_as_such() {
             drop(blocks);
             stuck.abort();
         } else {
-            blocks.recv_timeout(GUARD).expect("it is polled");
+            blocks.recv_timeout(patient(GUARD)).expect("it is polled");
             ask();
             run(&runtime, stuck).expect("it goes on");
         }
@@ -423,6 +427,15 @@ fn the_numbers_of_process_and_runtime_may_stand_in_the_name() {
     Reader::new(&folder.path().join(name)).get("runtime");
 }
 
+/// Tells who spins to stop, when it is dropped.
+struct Stops(Arc<AtomicBool>);
+
+impl Drop for Stops {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// Spins on a worker until it is told to stop.
 async fn spin(stop: Arc<AtomicBool>, spins: std::sync::mpsc::Sender<()>) {
     spins.send(()).expect("the test waits");
@@ -437,12 +450,14 @@ fn it_is_read_while_every_worker_is_stuck() {
     let path = folder.path().join("socket");
     let runtime = inspected(Builder::new_multi_thread().worker_threads(2), &path);
     let stop = Arc::new(AtomicBool::new(false));
+    // Also if the test fails: the runtime waits for its workers.
+    let stops = Stops(Arc::clone(&stop));
     let (said, spins) = std::sync::mpsc::channel();
     for _ in 0..2 {
         runtime.spawn(spin(Arc::clone(&stop), said.clone()));
     }
     for _ in 0..2 {
-        spins.recv_timeout(GUARD).expect("it spins");
+        spins.recv_timeout(patient(GUARD)).expect("it spins");
     }
     let mut reader = Reader::new(&path);
     for what in [
@@ -463,7 +478,7 @@ fn it_is_read_while_every_worker_is_stuck() {
         tasks.iter().all(|line| line["task"]["state"] == "running"),
         "{tasks:?}"
     );
-    stop.store(true, SeqCst);
+    drop(stops);
 }
 
 #[test]

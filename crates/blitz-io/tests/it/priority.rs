@@ -8,7 +8,7 @@ use blitz_io::runtime::{Builder, LocalOptions, Runtime};
 use blitz_io::task::{self, JoinHandle, JoinSet, LocalSet, Priority, yield_now};
 use blitz_io::time::sleep;
 
-use crate::harness::{self, Case, FLAVORS, Flavor, GUARD, each_case, guarded};
+use crate::harness::{self, Case, FLAVORS, Flavor, GUARD, each_case, guarded, patient};
 
 /// A runtime whose tasks all run on one worker.
 fn of_one_worker(case: Case) -> Runtime {
@@ -142,7 +142,7 @@ fn an_urgent_task_from_outside_runs() {
                         assert_eq!(task::priority(), Priority::Critical);
                         send.send(()).unwrap();
                     });
-                    receive.recv_timeout(GUARD).unwrap();
+                    receive.recv_timeout(patient(GUARD)).unwrap();
                 };
                 for _ in 0..20 {
                     ask();
@@ -321,10 +321,10 @@ fn the_depth_of_each_class_is_seen_while_its_worker_is_busy() {
                 .map(|_| task::spawn_with_priority(Priority::Low, async {}))
                 .collect();
             held.0.send(()).unwrap();
-            release.1.recv_timeout(GUARD).unwrap();
+            release.1.recv_timeout(patient(GUARD)).unwrap();
             low
         });
-        held.1.recv_timeout(GUARD).unwrap();
+        held.1.recv_timeout(patient(GUARD)).unwrap();
         let outside: Vec<_> = [Priority::Critical, Priority::Critical, Priority::High]
             .map(|priority| runtime.handle().spawn_with_priority(priority, async {}))
             .into_iter()

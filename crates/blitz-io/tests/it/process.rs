@@ -14,7 +14,7 @@ use blitz_io::process::{Child, Command};
 use blitz_io::task;
 
 use crate::child;
-use crate::harness::{FLAVORS, GUARD, each_case, on_every, run};
+use crate::harness::{FLAVORS, GUARD, each_case, on_every, patient, run};
 
 /// Polls once, and asserts that it waits.
 async fn waits<F: Future>(mut future: Pin<&mut F>) {
@@ -46,7 +46,10 @@ fn assert_gone(process: u32) {
     let path = format!("/proc/{process}");
     let begun = Instant::now();
     while Path::new("/proc/self").exists() && Path::new(&path).exists() {
-        assert!(begun.elapsed() < GUARD, "process {process} is still there");
+        assert!(
+            begun.elapsed() < patient(GUARD),
+            "process {process} is still there"
+        );
         std::thread::yield_now();
     }
 }

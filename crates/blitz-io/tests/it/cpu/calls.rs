@@ -13,7 +13,7 @@ use futures::FutureExt;
 use futures::future::join;
 
 use super::{busy, later, on_every_with, one, panic_of, text_of};
-use crate::harness::{GUARD, guarded, on_every, run};
+use crate::harness::{GUARD, guarded, on_every, patient, run};
 
 #[test]
 fn a_result_comes_back_from_another_thread() {
@@ -111,7 +111,7 @@ fn a_drop_lets_what_has_begun_go_on() {
             let _ = wait_go.recv();
             output
         });
-        wait_begun.recv_timeout(GUARD).expect("it begins");
+        wait_begun.recv_timeout(patient(GUARD)).expect("it begins");
         drop(call);
         assert_eq!(Arc::strong_count(&held), 2);
         drop(go);
@@ -323,7 +323,7 @@ fn paused_time_does_not_jump_over_a_computation() {
             let begun = time::Instant::now();
             let (call, go, wait_begun) = later(&Handle::current());
             let wake = thread::spawn(move || {
-                wait_begun.recv_timeout(GUARD).expect("it begins");
+                wait_begun.recv_timeout(patient(GUARD)).expect("it begins");
                 // The runtime has nothing else to do: it would jump, if it could.
                 thread::sleep(time::Duration::from_millis(20));
                 drop(go);
@@ -336,7 +336,7 @@ fn paused_time_does_not_jump_over_a_computation() {
             assert_eq!(begun.elapsed(), hour);
             // Neither over one whose future is gone, but that goes on.
             let (call, go, wait_begun) = later(&Handle::current());
-            wait_begun.recv_timeout(GUARD).expect("it begins");
+            wait_begun.recv_timeout(patient(GUARD)).expect("it begins");
             drop(call);
             let slept = time::timeout(hour, std::future::pending::<()>());
             let mut slept = Box::pin(slept);

@@ -13,7 +13,7 @@ use blitz_io::cpu::{
 };
 use blitz_io::runtime::{Builder, Handle, Runtime};
 
-use crate::harness::{FLAVORS, GUARD, each_case};
+use crate::harness::{FLAVORS, GUARD, each_case, patient};
 
 /// Calls `test` with a runtime of every back end and flavour that has so many threads to compute on.
 fn on_every_with(threads: usize, test: impl Fn(&Runtime)) {
@@ -34,7 +34,7 @@ fn one(threads: usize) -> Runtime {
 /// A computation that has begun, and goes on until the sender goes.
 fn busy(handle: &Handle) -> (Compute<()>, Sender<()>) {
     let (call, go, begun) = later(handle);
-    begun.recv_timeout(GUARD).expect("it begins");
+    begun.recv_timeout(patient(GUARD)).expect("it begins");
     (call, go)
 }
 

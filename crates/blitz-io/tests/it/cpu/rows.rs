@@ -16,7 +16,7 @@ use futures::future::FutureExt;
 use futures::stream::{self, FusedStream, Stream, StreamExt};
 
 use super::{busy, on_every_with, one, panic_of, text_of};
-use crate::harness::{FLAVORS, GUARD, each_case, guarded, run};
+use crate::harness::{FLAVORS, GUARD, each_case, guarded, patient, run};
 
 #[test]
 fn a_parallel_map_keeps_the_order_and_uses_every_thread() {
@@ -89,7 +89,7 @@ fn a_dropped_parallel_map_stops_between_items() {
             held
         })
     };
-    wait_first.recv_timeout(GUARD).expect("it begins");
+    wait_first.recv_timeout(patient(GUARD)).expect("it begins");
     assert!(!call.is_finished());
     drop(call);
     drop(go);

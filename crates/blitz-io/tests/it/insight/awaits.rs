@@ -14,7 +14,7 @@ use blitz_io::sync::oneshot;
 use blitz_io::task::JoinHandle;
 use serde_json::{Value, json};
 
-use crate::harness::{Case, Flavor, GUARD, each_case, run};
+use crate::harness::{Case, Flavor, GUARD, each_case, patient, run};
 use crate::inspect::Reader;
 
 /// Holds the runtime's one worker where it has nothing more to run and has not asked the system yet: no operation ends, and no task
@@ -44,7 +44,7 @@ impl Hold {
         let waited = self
             .0
             .1
-            .wait_timeout_while(held, GUARD, |held| *held != wanted);
+            .wait_timeout_while(held, patient(GUARD), |held| *held != wanted);
         assert_eq!(*waited.expect("no panic").0, wanted, "in time");
     }
 

@@ -12,7 +12,7 @@ use blitz_io::task::yield_now;
 use blitz_io::time::sleep;
 
 use super::{until, until_outside};
-use crate::harness::{Flavor, GUARD, each_case, on_every, run};
+use crate::harness::{Flavor, GUARD, each_case, on_every, patient, run};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -46,7 +46,7 @@ async fn traced(ids: &[blitz_io::task::Id]) -> Dump {
         if ids.iter().all(|id| is_traced(*id)) {
             return dump;
         }
-        assert!(begun.elapsed() < GUARD, "a task is never traced");
+        assert!(begun.elapsed() < patient(GUARD), "a task is never traced");
     }
 }
 

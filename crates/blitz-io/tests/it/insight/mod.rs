@@ -14,14 +14,17 @@ mod warnings;
 
 use std::time::{Duration, Instant};
 
-use crate::harness::GUARD;
+use crate::harness::{GUARD, patient};
 
 /// The same on a plain thread: for when the runtime's timers may be those of a worker that is stuck.
 #[track_caller]
 fn until_outside(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < GUARD, "it never came to this: {what}");
+        assert!(
+            begun.elapsed() < patient(GUARD),
+            "it never came to this: {what}"
+        );
         std::thread::yield_now();
     }
 }
@@ -34,7 +37,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) -> impl Future<Output = ()>
         let begun = Instant::now();
         while !done() {
             assert!(
-                begun.elapsed() < GUARD,
+                begun.elapsed() < patient(GUARD),
                 "{place}: it never came to this: {what}"
             );
             blitz_io::time::sleep(Duration::from_micros(200)).await;

@@ -11,7 +11,7 @@ use blitz_io::task::{Priority, block_in_place, spawn_with_priority};
 use blitz_io::time::sleep;
 
 use super::{MS, Stop, all_back, builder, each_ring, reports_of, stick, unique, until};
-use crate::harness::{GUARD, guarded, run};
+use crate::harness::{GUARD, guarded, patient, run};
 use blitz_io::runtime::StuckOutcome;
 
 const CLASSES: [Priority; 4] = [
@@ -50,13 +50,13 @@ fn tasks_of_every_class_that_a_stuck_worker_holds_are_run() {
             let taken = if rescued { 12 } else { 11 };
             let mut ran: Vec<_> = (0..taken)
                 .map(|_| {
-                    all.recv_timeout(GUARD)
+                    all.recv_timeout(patient(GUARD))
                         .unwrap_or_else(|_| panic!("{workers} workers, rescued: {rescued}"))
                 })
                 .collect();
             assert!(!task.is_finished());
             stop.stop();
-            ran.extend(std::iter::from_fn(|| all.recv_timeout(GUARD).ok()));
+            ran.extend(std::iter::from_fn(|| all.recv_timeout(patient(GUARD)).ok()));
             ran.sort_by_key(|(class, round)| (CLASSES.iter().position(|c| c == class), *round));
             let expected: Vec<_> = CLASSES
                 .into_iter()
@@ -142,7 +142,7 @@ fn a_thread_with_operations_in_flight_outlives_its_keep_alive() {
             tell.send(this_thread()).unwrap();
             stuck.spin();
         });
-        let holder = told.recv_timeout(GUARD).unwrap();
+        let holder = told.recv_timeout(patient(GUARD)).unwrap();
         until("it is replaced", || metrics.rescue_count() == 1);
         stop.stop();
         run(&runtime, spinning).unwrap();

@@ -18,7 +18,7 @@ use blitz_io::runtime::{Backend, Builder, Runtime, StuckOutcome, StuckPlace, Stu
 use blitz_io::task::{JoinHandle, block_in_place, yield_now};
 use blitz_io::time::sleep;
 
-use crate::harness::{Case, Flavor, GUARD, each_case, guarded, run};
+use crate::harness::{Case, Flavor, GUARD, each_case, guarded, patient, run};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 
@@ -108,7 +108,8 @@ pub(crate) fn stick(
         .name(name)
         .spawn_on(stuck, runtime.handle())
         .unwrap();
-    wait.recv_timeout(GUARD).expect("a worker takes it");
+    wait.recv_timeout(patient(GUARD))
+        .expect("a worker takes it");
     task
 }
 
@@ -117,7 +118,7 @@ pub(crate) fn stick(
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < GUARD, "{what}: not in {GUARD:?}");
+        assert!(begun.elapsed() < patient(GUARD), "{what}: not in {GUARD:?}");
         std::thread::sleep(MS);
     }
 }
@@ -145,7 +146,7 @@ struct Client(std::net::TcpStream);
 impl Client {
     fn connect(address: SocketAddr) -> Self {
         let socket = std::net::TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.set_read_timeout(Some(patient(GUARD))).unwrap();
         Self(socket)
     }
 
@@ -362,7 +363,7 @@ fn what_is_in_flight_on_a_stuck_workers_ring_is_delivered() {
             peer.write_all(&[7]).unwrap();
             writer.write_all(&[8]).unwrap();
             let second = std::net::TcpStream::connect(address).unwrap();
-            timer.recv_timeout(GUARD).expect("the timer fires");
+            timer.recv_timeout(patient(GUARD)).expect("the timer fires");
             assert_eq!(run(&runtime, waiting).unwrap(), (7, 8));
             assert!(!spinning.is_finished());
             stop.stop();

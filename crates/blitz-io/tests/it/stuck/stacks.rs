@@ -14,7 +14,7 @@ use blitz_io::signal::unix::{SignalKind, signal};
 use blitz_io::time::sleep;
 
 use super::{MS, Stop, all_back, builder, each_ring, stick, until};
-use crate::harness::{Case, Flavor, GUARD, each_case, guarded, run};
+use crate::harness::{Case, Flavor, GUARD, each_case, guarded, patient, run};
 
 /// Whether this machine is one whose stacks are read.
 fn are_read() -> bool {
@@ -69,7 +69,7 @@ fn stack_of(
         {
             return with.clone();
         }
-        assert!(begun.elapsed() < GUARD, "no stack: {decided:#?}");
+        assert!(begun.elapsed() < patient(GUARD), "no stack: {decided:#?}");
     }
 }
 
@@ -194,7 +194,7 @@ fn the_other_flavors_name_it_too() {
         let begun = Instant::now();
         let mut found = None;
         while found.is_none() {
-            assert!(begun.elapsed() < GUARD);
+            assert!(begun.elapsed() < patient(GUARD));
             let (tells, before) = (tells.clone(), told.decided().len());
             run(&runtime, async move {
                 let stuck = blitz_io::spawn(async move {
@@ -220,7 +220,7 @@ fn the_other_flavors_name_it_too() {
 fn spins_until_in_this_function(done: &dyn Fn() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < GUARD);
+        assert!(begun.elapsed() < patient(GUARD));
         std::hint::spin_loop();
     }
 }
@@ -428,7 +428,7 @@ fn a_hook_for_reports_that_blocks_stops_no_rescue() {
         let mut builder = builder(case, 1);
         builder.on_stuck(move |_| {
             // Ends when the test drops the other end.
-            let _ = wait.lock().unwrap().recv_timeout(2 * GUARD);
+            let _ = wait.lock().unwrap().recv_timeout(2 * patient(GUARD));
         });
         let runtime = builder.build().unwrap();
         for _ in 0..3 {
