@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use blitz_io::pool::{CloseReason, ConnectError, Manager, OnReturn, Pool};
+use blitz_io::pool::{CloseReason, Connect, ConnectError, Manager, OnReturn, Pool};
 use blitz_io::task::JoinSet;
 use blitz_io::time::Instant;
 use wire::{Connection, Failure};
@@ -33,18 +33,6 @@ impl Manager for Databases {
     type Key = Server;
     type Connection = Connection;
     type Error = Failure;
-
-    async fn connect(&self, server: &Server) -> Result<Connection, Failure> {
-        match server {
-            Server::Postgres { address, user } => Connection::postgres(address, user).await,
-            Server::Redis { address } => Connection::redis(address).await,
-        }
-    }
-
-    fn is_transient(&self, _: &Server, error: &ConnectError<Failure>) -> bool {
-        // A server that says no will say so again; one that is not there may be starting.
-        !matches!(error, ConnectError::Failed(Failure::Refused(_)))
-    }
 
     fn is_usable(&self, _: &Server, connection: &mut Connection) -> bool {
         connection.is_quiet()
@@ -71,6 +59,20 @@ impl Manager for Databases {
 
     async fn close(&self, _: &Server, mut connection: Connection) {
         connection.take_leave().await;
+    }
+}
+
+impl Connect for Databases {
+    async fn connect(&self, server: &Server) -> Result<Connection, Failure> {
+        match server {
+            Server::Postgres { address, user } => Connection::postgres(address, user).await,
+            Server::Redis { address } => Connection::redis(address).await,
+        }
+    }
+
+    fn is_transient(&self, _: &Server, error: &ConnectError<Failure>) -> bool {
+        // A server that says no will say so again; one that is not there may be starting.
+        !matches!(error, ConnectError::Failed(Failure::Refused(_)))
     }
 }
 

@@ -8,7 +8,6 @@ use super::wire::Wire;
 use blitz_io::pool::{self, Acquired, Manager, OnReturn};
 use blitz_io::time::Instant;
 use std::convert::Infallible;
-use std::future::pending;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -100,11 +99,6 @@ impl Manager for Wires {
     type Connection = Wire;
     type Error = Infallible;
     const TAKES_LEAVE: bool = false;
-
-    /// Requests make their connections themselves, and none is kept that nobody has made.
-    async fn connect(&self, _: &Key) -> Result<Wire, Infallible> {
-        pending().await
-    }
 
     fn is_usable(&self, _: &Key, wire: &mut Wire) -> bool {
         let now = Instant::now();

@@ -20,7 +20,6 @@ use crate::time::Instant;
 /// #     type Key = ();
 /// #     type Connection = u8;
 /// #     type Error = std::io::Error;
-/// #     async fn connect(&self, _: &()) -> Result<u8, std::io::Error> { Ok(0) }
 /// # }
 /// # #[blitz_io::main(flavor = "current_thread")]
 /// # async fn main() {
@@ -39,7 +38,7 @@ pub struct Limits {
     /// Connections of all keys together. Default: 100.
     pub max_total: usize,
     /// So many idle ones of each key are kept, from the key's first use on. They are replaced when they grow too old, and do not
-    /// fall to `idle_timeout`. Default: 0.
+    /// fall to `idle_timeout`. It is for pools that [connect](super::Connect) themselves. Default: 0.
     pub min_idle: usize,
     /// No more than these stay idle of each key; one that comes back beyond is closed. Default: no limit of its own.
     pub max_idle_per_key: usize,
@@ -224,7 +223,7 @@ impl<M: Manager> Builder<M> {
         self
     }
 
-    /// How long one [`Manager::connect`] may take. Default: 10 seconds.
+    /// How long one [`connect`](super::Connect::connect) may take. Default: 10 seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.times.connect = timeout;
         self

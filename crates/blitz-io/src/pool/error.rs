@@ -9,11 +9,11 @@ use std::time::Duration;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError<E> {
-    /// What [`Manager::connect`](super::Manager::connect) says.
+    /// What [`Connect::connect`](super::Connect::connect) says.
     Failed(E),
     /// It took longer than [`connect_timeout`](super::Builder::connect_timeout).
     TimedOut(Duration),
-    /// [`Manager::connect`](super::Manager::connect) panicked.
+    /// [`Connect::connect`](super::Connect::connect) panicked.
     Panicked,
 }
 
@@ -64,7 +64,7 @@ pub struct TimedOut<E> {
 pub enum AcquireError<E> {
     /// None came free in time.
     TimedOut(TimedOut<E>),
-    /// Connecting failed, and [`Manager::is_transient`](super::Manager::is_transient) sees no use in another try. The error is this
+    /// Connecting failed, and [`Connect::is_transient`](super::Connect::is_transient) sees no use in another try. The error is this
     /// caller's own, so that [`Arc::into_inner`] gives it; but for that of a [warm-up](super::Pool::warm_up).
     Connect(Arc<ConnectError<E>>),
     /// The pool is closed.

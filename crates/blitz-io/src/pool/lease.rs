@@ -158,12 +158,14 @@ impl<M: Manager> Drop for Slot<M> {
 ///
 /// # Examples
 /// ```
-/// use blitz_io::pool::{Manager, Pool};
+/// use blitz_io::pool::{Connect, Manager, Pool};
 /// # struct Numbers;
 /// # impl Manager for Numbers {
 /// #     type Key = ();
 /// #     type Connection = Vec<u8>;
 /// #     type Error = std::io::Error;
+/// # }
+/// # impl Connect for Numbers {
 /// #     async fn connect(&self, _: &()) -> Result<Vec<u8>, std::io::Error> { Ok(Vec::new()) }
 /// # }
 /// # #[blitz_io::main(flavor = "current_thread")]

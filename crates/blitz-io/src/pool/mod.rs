@@ -1,6 +1,6 @@
 //! A pool of connections of any kind: to databases, to HTTP servers, to whatever is dear to make and can be used again.
 //!
-//! A [`Manager`] makes connections and knows whether they are any good; a [`Pool`] decides how many there are, who gets them in which
+//! A [`Manager`] knows whether connections are any good, and [`Connect`] makes them; a [`Pool`] decides how many there are, who gets them in which
 //! order, and how old they grow. Connections have a key (a server's address, say; or `()`), and limits hold for each key and for all
 //! together. The names and numbers are HikariCP's: see [`Limits`].
 //!
@@ -40,7 +40,7 @@ use state::{Phase, Wants};
 pub use config::{Builder, Limits};
 pub use error::{AcquireError, AcquirePhase, ConnectError, TimedOut};
 pub use lease::Lease;
-pub use manage::{Manager, OnReturn};
+pub use manage::{Connect, Manager, OnReturn};
 pub use metrics::{CloseReason, PoolMetrics};
 pub use place::{Acquired, Place};
 
@@ -61,7 +61,7 @@ pub use place::{Acquired, Place};
 /// ```
 /// use std::convert::Infallible;
 /// use std::sync::atomic::{AtomicU32, Ordering};
-/// use blitz_io::pool::{Manager, Pool};
+/// use blitz_io::pool::{Connect, Manager, Pool};
 ///
 /// struct Numbered(AtomicU32);
 ///
@@ -69,7 +69,9 @@ pub use place::{Acquired, Place};
 ///     type Key = &'static str;
 ///     type Connection = u32;
 ///     type Error = Infallible;
+/// }
 ///
+/// impl Connect for Numbered {
 ///     async fn connect(&self, _: &&'static str) -> Result<u32, Infallible> {
 ///         Ok(self.0.fetch_add(1, Ordering::Relaxed))
 ///     }
@@ -111,58 +113,10 @@ impl<M: Manager> Pool<M> {
         Builder::new(manager)
     }
 
-    /// Waits for a connection of this key, for as long as [`acquire_timeout`](Builder::acquire_timeout) says.
-    ///
-    /// # Cancel safety
-    /// Safe. Dropping it leaves the line, and what was to be given to it goes to the next. A connection that is being
-    /// [checked](Manager::check) for it at that moment is closed.
-    ///
-    /// # Errors
-    /// See [`AcquireError`].
-    ///
-    /// # Panics
-    /// Outside of a runtime, if there is a timeout.
-    #[track_caller]
-    pub fn acquire<'a>(
-        &'a self,
-        key: &'a M::Key,
-    ) -> impl Future<Output = Result<Lease<M>, AcquireError<M::Error>>> + Send + 'a {
-        let place = Location::caller();
-        call(&ACQUIRE, UNKNOWN, async move {
-            let deadline = self.shared.times.acquire;
-            let deadline = deadline.and_then(|timeout| Instant::now().checked_add(timeout));
-            acquire::acquire(&self.shared, key, deadline, place).await
-        })
-    }
-
-    /// The same with a deadline of the caller's.
-    ///
-    /// # Cancel safety
-    /// As [`acquire`](Self::acquire).
-    ///
-    /// # Errors
-    /// As [`acquire`](Self::acquire).
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    #[track_caller]
-    pub fn acquire_until<'a>(
-        &'a self,
-        key: &'a M::Key,
-        deadline: Instant,
-    ) -> impl Future<Output = Result<Lease<M>, AcquireError<M::Error>>> + Send + 'a {
-        let place = Location::caller();
-        call(
-            &ACQUIRE,
-            UNKNOWN,
-            acquire::acquire(&self.shared, key, Some(deadline), place),
-        )
-    }
-
     /// A connection that there is, or the right to make one, once the limits allow it: for who has to make its connection itself. Waits
     /// in the same line as [`acquire`](Self::acquire), and gets what comes first.
     ///
-    /// Use it for all of a key or for none: the pool's own pauses after failed [connects](Manager::connect) hold places up, too.
+    /// Use it for all of a key or for none: the pool's own pauses after failed [connects](Connect::connect) hold places up, too.
     ///
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
@@ -237,32 +191,6 @@ impl<M: Manager> Pool<M> {
                 return Some(Lease::new(slot));
             }
         }
-    }
-
-    /// Makes as many idle connections of this key as [`Limits::min_idle`] says, and waits until they are there: for programs that would
-    /// rather not start than start without.
-    ///
-    /// # Cancel safety
-    /// Safe: the connections are made nevertheless.
-    ///
-    /// # Errors
-    /// The first failure to connect, whether it may be transient or not. [`AcquireError::TimedOut`] after
-    /// [`acquire_timeout`](Builder::acquire_timeout).
-    pub async fn warm_up(&self, key: &M::Key) -> Result<(), AcquireError<M::Error>> {
-        let shared = &self.shared;
-        let began = Instant::now();
-        shared.with(|state, work| state.keep_warm(key, work));
-        let warm = shared.until(|state| state.warmth(key));
-        let Some(limit) = shared.times.acquire else {
-            return warm.await;
-        };
-        timeout(limit, warm).await.unwrap_or_else(|_| {
-            Err(AcquireError::TimedOut(TimedOut {
-                waited: began.elapsed(),
-                phase: AcquirePhase::Wait,
-                last: None,
-            }))
-        })
     }
 
     /// The limits that hold now.
@@ -373,7 +301,94 @@ impl<M: Manager> Pool<M> {
     }
 }
 
-impl<M: Manager<Key = ()>> Pool<M> {
+impl<M: Connect> Pool<M> {
+    /// From now on it makes connections by itself.
+    fn connects(&self) {
+        self.shared.dial.get_or_init(|| {
+            self.shared.with(|state, _| state.connects = true);
+            shared::dial
+        });
+    }
+
+    /// Waits for a connection of this key, for as long as [`acquire_timeout`](Builder::acquire_timeout) says.
+    ///
+    /// # Cancel safety
+    /// Safe. Dropping it leaves the line, and what was to be given to it goes to the next. A connection that is being
+    /// [checked](Manager::check) for it at that moment is closed.
+    ///
+    /// # Errors
+    /// See [`AcquireError`].
+    ///
+    /// # Panics
+    /// Outside of a runtime, if there is a timeout.
+    #[track_caller]
+    pub fn acquire<'a>(
+        &'a self,
+        key: &'a M::Key,
+    ) -> impl Future<Output = Result<Lease<M>, AcquireError<M::Error>>> + Send + 'a {
+        let place = Location::caller();
+        self.connects();
+        call(&ACQUIRE, UNKNOWN, async move {
+            let deadline = self.shared.times.acquire;
+            let deadline = deadline.and_then(|timeout| Instant::now().checked_add(timeout));
+            acquire::acquire(&self.shared, key, deadline, place).await
+        })
+    }
+
+    /// The same with a deadline of the caller's.
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    #[track_caller]
+    pub fn acquire_until<'a>(
+        &'a self,
+        key: &'a M::Key,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Lease<M>, AcquireError<M::Error>>> + Send + 'a {
+        let place = Location::caller();
+        self.connects();
+        call(
+            &ACQUIRE,
+            UNKNOWN,
+            acquire::acquire(&self.shared, key, Some(deadline), place),
+        )
+    }
+
+    /// Makes as many idle connections of this key as [`Limits::min_idle`] says, and waits until they are there: for programs that would
+    /// rather not start than start without.
+    ///
+    /// # Cancel safety
+    /// Safe: the connections are made nevertheless.
+    ///
+    /// # Errors
+    /// The first failure to connect, whether it may be transient or not. [`AcquireError::TimedOut`] after
+    /// [`acquire_timeout`](Builder::acquire_timeout).
+    pub async fn warm_up(&self, key: &M::Key) -> Result<(), AcquireError<M::Error>> {
+        self.connects();
+        let shared = &self.shared;
+        let began = Instant::now();
+        shared.with(|state, work| state.keep_warm(key, work));
+        let warm = shared.until(|state| state.warmth(key));
+        let Some(limit) = shared.times.acquire else {
+            return warm.await;
+        };
+        timeout(limit, warm).await.unwrap_or_else(|_| {
+            Err(AcquireError::TimedOut(TimedOut {
+                waited: began.elapsed(),
+                phase: AcquirePhase::Wait,
+                last: None,
+            }))
+        })
+    }
+}
+
+impl<M: Connect<Key = ()>> Pool<M> {
     /// [`acquire`](Self::acquire) where all connections lead to the same.
     ///
     /// # Cancel safety

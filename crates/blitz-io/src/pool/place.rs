@@ -25,7 +25,7 @@ pub enum Acquired<M: Manager> {
 /// one's.
 ///
 /// For connections whose making belongs to who asked for it: with limits of time of its own, or with something to say about each step. How
-/// they are made is the holder's affair, and [`Manager::connect`] is not called.
+/// they are made is the holder's affair, and a pool of nothing but places needs no [`Connect`](super::Connect).
 ///
 /// # Examples
 /// ```
@@ -35,7 +35,6 @@ pub enum Acquired<M: Manager> {
 /// #     type Key = &'static str;
 /// #     type Connection = u32;
 /// #     type Error = std::io::Error;
-/// #     async fn connect(&self, _: &&'static str) -> Result<u32, std::io::Error> { Ok(0) }
 /// # }
 /// # #[blitz_io::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,7 +2,7 @@
 //! after what is idle as long as there is something.
 
 use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::Pool;
 use super::config::{Limits, Times};
 use super::error::ConnectError;
 use super::lease::Slot;
-use super::manage::Manager;
+use super::manage::{Connect, Manager};
 use super::metrics::{self, CloseReason, ns};
 use super::state::{Member, State, Work};
 use crate::context::{self, Handle, random_below};
@@ -22,6 +22,9 @@ use crate::time::{Instant, sleep, timeout, timeout_at};
 type StateOf<M> = State<<M as Manager>::Key, <M as Manager>::Connection, <M as Manager>::Error>;
 type WorkOf<M> = Work<<M as Manager>::Key, <M as Manager>::Connection, <M as Manager>::Error>;
 
+/// Begins a dial; the number is the generation of what comes of it.
+type Dial<M> = fn(&Arc<Shared<M>>, Arc<<M as Manager>::Key>, u64);
+
 pub(super) struct Shared<M: Manager> {
     pub(super) manager: M,
     pub(super) times: Times,
@@ -29,6 +32,8 @@ pub(super) struct Shared<M: Manager> {
     pub(super) took: metrics::Times,
     /// What `warm_up` and `close` wait for may have come.
     pub(super) changed: Notify,
+    /// Makes a connection for a key, in a task; set when that is first asked for, by who knows that this can be.
+    pub(super) dial: OnceLock<Dial<M>>,
     /// Cancelled when a close has waited long enough.
     pub(super) revoked: CancellationToken,
     state: Mutex<StateOf<M>>,
@@ -50,6 +55,7 @@ pub(super) fn start<M: Manager>(
         name,
         took: metrics::Times::new(),
         changed: Notify::new(),
+        dial: OnceLock::new(),
         revoked: CancellationToken::new(),
         state: Mutex::new(State::new(limits)),
         handle,
@@ -127,14 +133,12 @@ impl<M: Manager> Shared<M> {
                 work.changed = true;
             });
         }
-        for (key, generation) in work.dials {
-            let attempt = Attempt {
-                shared: Arc::clone(self),
-                key,
-                generation,
-                is_over: false,
-            };
-            drop(self.handle.spawn(attempt.run()));
+        if let Some(dial) = self.dial.get() {
+            for (key, generation) in work.dials {
+                dial(self, key, generation);
+            }
+        } else {
+            debug_assert!(work.dials.is_empty(), "nobody has asked for it");
         }
         for (key, failures) in work.pauses {
             self.pause(key, failures);
@@ -241,6 +245,16 @@ impl<M: Manager> Drop for Shared<M> {
     }
 }
 
+pub(super) fn dial<M: Connect>(shared: &Arc<Shared<M>>, key: Arc<M::Key>, generation: u64) {
+    let attempt = Attempt {
+        shared: Arc::clone(shared),
+        key,
+        generation,
+        is_over: false,
+    };
+    drop(shared.handle.spawn(attempt.run()));
+}
+
 /// The task that makes a connection. If it is dropped the runtime is at its end, and with it the pool.
 struct Attempt<M: Manager> {
     shared: Arc<Shared<M>>,
@@ -249,7 +263,7 @@ struct Attempt<M: Manager> {
     is_over: bool,
 }
 
-impl<M: Manager> Attempt<M> {
+impl<M: Connect> Attempt<M> {
     async fn run(mut self) {
         let (shared, key) = (Arc::clone(&self.shared), Arc::clone(&self.key));
         let began = Instant::now();

@@ -213,6 +213,8 @@ pub(super) struct State<K, C, E> {
     pub(super) holders: BTreeMap<u64, Holder>,
     pub(super) limits: Limits,
     pub(super) phase: Phase,
+    /// The pool makes connections itself where they are wanted, and not its users alone.
+    pub(super) connects: bool,
     /// Connections that are being closed.
     pub(super) closing: usize,
     /// When the keeper looks next; `None` where there is nothing to look for.
@@ -247,6 +249,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
             holders: BTreeMap::new(),
             limits,
             phase: Phase::Open,
+            connects: false,
             closing: 0,
             tick: None,
             is_kept: false,

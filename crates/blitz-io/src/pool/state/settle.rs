@@ -82,6 +82,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     /// Dials for nobody, so that as many are idle as there should be.
     fn fill_idle(&mut self, key: &Arc<K>, work: &mut Work<K, C, E>) {
         while self.phase == Phase::Open
+            && self.connects
             && self.total < self.limits.max_total
             && self.short.is_empty()
         {

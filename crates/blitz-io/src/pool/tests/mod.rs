@@ -107,8 +107,10 @@ fn pick<T>(all: &mut Vec<T>, at: usize) -> Option<T> {
 
 impl World {
     fn new() -> Self {
+        let mut state = State::new(limits());
+        state.connects = true;
         Self {
-            state: State::new(limits()),
+            state,
             now: Instant::now(),
             dials: Vec::new(),
             pauses: Vec::new(),

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use blitz_io::pool::{Builder, ConnectError, Lease, Manager, OnReturn, Pool};
+use blitz_io::pool::{Builder, Connect, ConnectError, Lease, Manager, OnReturn, Pool};
 use blitz_io::time::sleep;
 
 use crate::harness::{Case, FLAVORS, each_case, run};
@@ -120,27 +120,6 @@ impl Manager for Server {
     type Connection = Conn;
     type Error = Refused;
 
-    async fn connect(&self, key: &u32) -> Result<Conn, Refused> {
-        let world = &self.0;
-        let number = world.attempts.fetch_add(1, SeqCst) + 1;
-        let connecting = Counted::new(&world.connecting);
-        get(&world.connect).perform().await?;
-        drop(connecting);
-        let live = world.live.fetch_add(1, SeqCst) + 1;
-        world.live_max.fetch_max(live, SeqCst);
-        Ok(Conn {
-            number,
-            key: *key,
-            is_dead: false,
-            is_dirty: false,
-            world: Arc::clone(world),
-        })
-    }
-
-    fn is_transient(&self, _: &u32, error: &ConnectError<Refused>) -> bool {
-        matches!(error, ConnectError::Panicked) || !self.0.lasting.load(SeqCst)
-    }
-
     fn is_usable(&self, _: &u32, connection: &mut Conn) -> bool {
         !connection.is_dead
     }
@@ -174,6 +153,29 @@ impl Manager for Server {
             self.0.closed_well.fetch_add(1, SeqCst);
         }
         drop(connection);
+    }
+}
+
+impl Connect for Server {
+    async fn connect(&self, key: &u32) -> Result<Conn, Refused> {
+        let world = &self.0;
+        let number = world.attempts.fetch_add(1, SeqCst) + 1;
+        let connecting = Counted::new(&world.connecting);
+        get(&world.connect).perform().await?;
+        drop(connecting);
+        let live = world.live.fetch_add(1, SeqCst) + 1;
+        world.live_max.fetch_max(live, SeqCst);
+        Ok(Conn {
+            number,
+            key: *key,
+            is_dead: false,
+            is_dirty: false,
+            world: Arc::clone(world),
+        })
+    }
+
+    fn is_transient(&self, _: &u32, error: &ConnectError<Refused>) -> bool {
+        matches!(error, ConnectError::Panicked) || !self.0.lasting.load(SeqCst)
     }
 }
 

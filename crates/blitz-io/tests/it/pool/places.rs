@@ -57,6 +57,22 @@ fn who_makes_its_connection_has_it_first_and_others_after_it() {
 }
 
 #[test]
+fn a_pool_of_places_makes_none_by_itself() {
+    paused(|| async {
+        let (pool, world) = pool_of(|builder| builder.min_idle(2));
+        drop(place(&pool, 1).await.fill(made(&world, 1)));
+        drop(lease(&pool, 1).await);
+        assert!(pool.try_acquire(&1).is_some());
+        settle().await;
+        assert_eq!(world.attempts.load(SeqCst), 1);
+        // Once it is asked for one it does: two others are to be idle while that is out.
+        drop(pool.acquire(&1).await.unwrap());
+        settle().await;
+        assert_eq!(world.attempts.load(SeqCst), 3);
+    });
+}
+
+#[test]
 fn places_are_within_the_limits_and_the_line() {
     paused(|| async {
         let (pool, world) = pool_of(|builder| builder.max_per_key(2).max_total(3));
