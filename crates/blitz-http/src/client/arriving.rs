@@ -30,7 +30,7 @@ pub(super) struct Arriving {
 
 impl Arriving {
     pub(super) fn new(
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         decoding: Option<Decoding>,
         remaining: Option<u64>,
         limit: u64,
@@ -39,7 +39,7 @@ impl Arriving {
         let mut arriving = Arriving {
             timings: exchange.watch.timings.clone(),
             remaining: remaining.filter(|_| decoding.is_none()),
-            going: Some(Box::new(exchange)),
+            going: Some(exchange),
             decoding,
             trailers: None,
             url,

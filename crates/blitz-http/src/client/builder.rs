@@ -6,7 +6,7 @@ use super::dial::{Connect, Dialer, SocketOptions, Tls};
 use super::error::{Error, Kind};
 use super::local::Local;
 use super::pool::{Pool, PoolConfig};
-use super::proxy::{NoProxy, Proxies, Proxy, ProxyKind};
+use super::proxy::{NoProxy, Proxies, Proxy};
 use super::redirect::RedirectPolicy;
 use super::request::Options;
 use super::resolve::{Resolve, Resolver};
@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tower_service::Service;
+use url::Url;
 
 /// A client in the making. What is not said is set to what holds on the open net.
 #[must_use = "it does nothing before `build`"]
@@ -93,6 +94,8 @@ impl ClientBuilder {
                 nodelay: true,
                 keepalive: true,
                 local: None,
+                interface: None,
+                user_timeout: None,
                 stagger: Duration::from_millis(250),
             },
             unix_socket: None,
@@ -230,6 +233,28 @@ impl ClientBuilder {
         self
     }
 
+    /// Has this say for each request, redirects included, which proxy it goes through; with `None` it goes straight. It counts alone then,
+    /// not the environment nor the other settings of proxies.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), blitz_http::client::Error> {
+    /// use blitz_http::client::{Client, Proxy, Url};
+    ///
+    /// let inner = Proxy::new("socks5h://gate.example")?;
+    /// let of_host = move |url: &Url| url.host_str()?.ends_with(".inner.example").then(|| inner.clone());
+    /// let client = Client::builder().proxy_by(of_host).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn proxy_by(
+        mut self,
+        choose: impl Fn(&Url) -> Option<Proxy> + Send + Sync + 'static,
+    ) -> ClientBuilder {
+        self.proxies.choose = Some(Arc::new(choose));
+        self.environment = false;
+        self
+    }
+
     /// Goes to these without a proxy, in the words of `NO_PROXY`: `example.com,10.0.0.0/8,localhost:8080`.
     pub fn proxy_not_for(mut self, list: &str) -> ClientBuilder {
         self.proxies.without = NoProxy::new(list);
@@ -297,6 +322,19 @@ impl ClientBuilder {
     /// Whether the system asks now and then whether the other end is still there. Yes.
     pub fn tcp_keepalive(mut self, keepalive: bool) -> ClientBuilder {
         self.socket.keepalive = keepalive;
+        self
+    }
+
+    /// Sends over this network interface alone, by its name (`SO_BINDTODEVICE`). On Linux; elsewhere no connection opens.
+    pub fn interface(mut self, name: &str) -> ClientBuilder {
+        self.socket.interface = Some(name.to_owned());
+        self
+    }
+
+    /// How long what was sent may wait for its acknowledgement before the system gives the connection up (`TCP_USER_TIMEOUT`, RFC 5482).
+    /// The system's own patience, a quarter of an hour or so, if nothing is said. On Linux; elsewhere no connection opens.
+    pub fn tcp_user_timeout(mut self, timeout: Duration) -> ClientBuilder {
+        self.socket.user_timeout = Some(timeout);
         self
     }
 
@@ -392,7 +430,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// When the environment names a proxy that is none, or [`public_only`](ClientBuilder::public_only) cannot hold because a proxy
-    /// resolves names where nobody sees it.
+    /// resolves names where nobody sees it, or may, as those of [`proxy_by`](ClientBuilder::proxy_by).
     pub fn build(self) -> Result<Client, Error> {
         let mut proxies = self.proxies;
         if self.environment && !self.public_only {
@@ -401,9 +439,8 @@ impl ClientBuilder {
             proxies.without.extend(without);
         }
         if self.public_only {
-            let kinds = [&proxies.http, &proxies.https].into_iter().flatten();
-            let here = ProxyKind::Socks5 { resolves: false };
-            if kinds.map(Proxy::kind).any(|kind| kind != here) {
+            let mut known = [&proxies.http, &proxies.https].into_iter().flatten();
+            if proxies.choose.is_some() || known.any(|proxy| proxy.kind().resolves()) {
                 let why = "a proxy that resolves names itself cannot be kept to public addresses";
                 return Err(Kind::Request(why.to_owned()).into());
             }

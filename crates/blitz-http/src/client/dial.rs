@@ -23,7 +23,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     /// As an address writes it, with brackets where it has some.
-    pub(super) host: String,
+    pub(super) host: Arc<str>,
     pub(super) port: u16,
     pub(super) tls: bool,
     /// Another protocol follows, of which a proxy understands nothing.
@@ -46,9 +46,9 @@ impl Route {
             tls: self.tls,
             // A proxy that hands requests on takes those for anybody.
             host: if forwarded {
-                String::new()
+                Arc::default()
             } else {
-                self.host.clone()
+                Arc::clone(&self.host)
             },
             port: if forwarded { 0 } else { self.port },
             proxy: self.proxy.as_ref().map(Proxy::key),
@@ -82,6 +82,8 @@ pub(super) struct SocketOptions {
     pub(super) nodelay: bool,
     pub(super) keepalive: bool,
     pub(super) local: Option<IpAddr>,
+    pub(super) interface: Option<String>,
+    pub(super) user_timeout: Option<Duration>,
     /// How long an address may say nothing before the next is tried too.
     pub(super) stagger: Duration,
 }
@@ -99,7 +101,7 @@ impl Dialer {
     pub(super) async fn dial(&self, route: &Route, watch: &mut Watch) -> Result<Wire, Kind> {
         let (host, port) = match &route.proxy {
             Some(proxy) => (proxy.host(), proxy.port()),
-            None => (route.host.as_str(), route.port),
+            None => (&*route.host, route.port),
         };
         if self.public_only
             && route.socket.is_none()
@@ -211,22 +213,43 @@ impl Dialer {
                     watch.run(Phase::Proxy, opened).await?;
                 }
             }
+            ProxyKind::Socks4 { resolves } => {
+                let target = self.target(route, resolves, IpAddr::is_ipv4, watch).await?;
+                let opened = tunnel::socks4(&mut io, proxy, target, route.port);
+                watch.run(Phase::Proxy, opened).await?;
+            }
             ProxyKind::Socks5 { resolves } => {
-                let name = bare(&route.host);
-                let target = match name.parse() {
-                    Ok(address) => Ok(address),
-                    Err(_) if resolves => Err(name),
-                    Err(_) => {
-                        let (host, port, guarded) = (&route.host, route.port, self.public_only);
-                        let found = self.addresses(host, port, guarded, watch).await?;
-                        Ok(found[0].ip())
-                    }
-                };
+                let target = self.target(route, resolves, |_| true, watch).await?;
                 let opened = tunnel::socks5(&mut io, proxy, target, route.port);
                 watch.run(Phase::Proxy, opened).await?;
             }
         }
         Ok(io)
+    }
+
+    /// Where a proxy of SOCKS is to connect to: an address, the first that it can use, or else a name that it resolves.
+    async fn target<'a>(
+        &self,
+        route: &'a Route,
+        resolves: bool,
+        can_use: fn(&IpAddr) -> bool,
+        watch: &mut Watch,
+    ) -> Result<Result<IpAddr, &'a str>, Kind> {
+        let name = bare(&route.host);
+        if let Ok(address) = name.parse() {
+            return Ok(Ok(address));
+        }
+        if resolves {
+            return Ok(Err(name));
+        }
+        let (host, port, guarded) = (&route.host, route.port, self.public_only);
+        let found = self.addresses(host, port, guarded, watch).await?;
+        let mut found = found.iter().map(SocketAddr::ip);
+        let found = found.find(can_use);
+        found.map(Ok).ok_or_else(|| {
+            watch.phase = Phase::Dns;
+            Kind::NoAddress
+        })
     }
 
     async fn tls(&self, io: BoxStream, host: &str, watch: &mut Watch) -> Result<BoxStream, Kind> {
@@ -255,8 +278,14 @@ async fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStr
     if let Some(local) = options.local {
         socket.bind(SocketAddr::new(local, 0))?;
     }
+    if let Some(interface) = &options.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
     if options.keepalive {
         socket.set_keepalive(true)?;
+    }
+    if let Some(timeout) = options.user_timeout {
+        socket.set_user_timeout(Some(timeout))?;
     }
     let stream = socket.connect(address).await?;
     if options.nodelay {

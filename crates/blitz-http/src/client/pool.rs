@@ -9,8 +9,8 @@ use blitz_io::pool::{self, Acquired, Manager, OnReturn};
 use blitz_io::time::Instant;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub struct PoolState {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) tls: bool,
-    pub(super) host: String,
+    pub(super) host: Arc<str>,
     pub(super) port: u16,
     /// The proxy and its credentials, where there is one.
     pub(super) proxy: Option<String>,
@@ -190,12 +190,12 @@ impl Pool {
     /// A connection to `key` that was kept and may be used, or a place to make one; that for sure where it has to be `fresh`.
     ///
     /// Cancel-safe: who is dropped in line has taken nothing.
-    pub(super) async fn acquire(&self, key: Key, fresh: bool) -> Result<Acquired<Wires>, Kind> {
+    pub(super) async fn acquire(&self, key: &Key, fresh: bool) -> Result<Acquired<Wires>, Kind> {
         let pool = self.pool();
         let acquired = if fresh {
-            pool.place(&key, None).await.map(Acquired::Place)
+            pool.place(key, None).await.map(Acquired::Place)
         } else {
-            pool.acquire_or_place(&key, None).await
+            pool.acquire_or_place(key, None).await
         };
         // Without a deadline there is no other error than that it is closed.
         let acquired = acquired.map_err(|_| Kind::Closed)?;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use url::Url;
 
-/// A way through somebody else: an HTTP proxy, over TLS or not, or a SOCKS5 one.
+/// A way through somebody else: an HTTP proxy, over TLS or not, or one of SOCKS.
 ///
 /// ```
 /// use blitz_http::client::Proxy;
@@ -32,13 +32,26 @@ struct Inner {
 pub(super) enum ProxyKind {
     /// Over TLS or not.
     Http { tls: bool },
-    /// Who resolves the name: the proxy (`socks5h`) or we (`socks5`).
+    /// Who resolves the name: the proxy (`socks4a`) or we (`socks4`), who then need an address of IPv4.
+    Socks4 { resolves: bool },
+    /// The same: `socks5h` and `socks5`.
     Socks5 { resolves: bool },
 }
 
+impl ProxyKind {
+    /// Whether names are resolved where nobody sees it.
+    pub(super) fn resolves(self) -> bool {
+        match self {
+            ProxyKind::Http { .. } => true,
+            ProxyKind::Socks4 { resolves } | ProxyKind::Socks5 { resolves } => resolves,
+        }
+    }
+}
+
 impl Proxy {
-    /// The proxy at an address of the schemes `http`, `https`, `socks5` (names are resolved here) or `socks5h` (the proxy resolves
-    /// them); without a scheme it is `http`. A user and password in it are shown to the proxy, and to nobody else.
+    /// The proxy at an address of the schemes `http`, `https`, `socks4` and `socks5` (names are resolved here), `socks4a` and `socks5h` (the
+    /// proxy resolves them); without a scheme it is `http`. A user and password in it are shown to the proxy, and to nobody else;
+    /// SOCKS4 knows no passwords.
     ///
     /// # Errors
     /// When that is no such address.
@@ -50,6 +63,8 @@ impl Proxy {
         let (kind, port) = match url.scheme() {
             "http" => (ProxyKind::Http { tls: false }, 80),
             "https" => (ProxyKind::Http { tls: true }, 443),
+            "socks4" => (ProxyKind::Socks4 { resolves: false }, 1080),
+            "socks4a" => (ProxyKind::Socks4 { resolves: true }, 1080),
             "socks5" => (ProxyKind::Socks5 { resolves: false }, 1080),
             "socks5h" => (ProxyKind::Socks5 { resolves: true }, 1080),
             other => {
@@ -69,11 +84,21 @@ impl Proxy {
             (decode(url.username()), decode(password))
         });
         let too_long = |text: &str| text.len() > 255;
-        if let (ProxyKind::Socks5 { .. }, Some((name, password))) = (kind, &user)
-            && (too_long(name) || too_long(password))
-        {
-            let why = "user or password are too long for SOCKS5".to_owned();
-            return Err(Kind::Request(why).into());
+        let why = match (kind, &user) {
+            (ProxyKind::Socks5 { .. }, Some((name, password)))
+                if too_long(name) || too_long(password) =>
+            {
+                Some("user or password are too long for SOCKS5")
+            }
+            (ProxyKind::Socks4 { .. }, Some((name, password)))
+                if too_long(name) || name.contains('\0') || !password.is_empty() =>
+            {
+                Some("SOCKS4 has no such user, and no passwords: use socks5")
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            return Err(Kind::Request(why.to_owned()).into());
         }
         Ok(Proxy(Arc::new(Inner {
             host: host.to_owned(),
@@ -147,9 +172,14 @@ fn percent_decode(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// Chooses by the address.
+pub(super) type Choose = Arc<dyn Fn(&Url) -> Option<Proxy> + Send + Sync>;
+
 /// Which proxy is for whom.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Proxies {
+    /// Asked first, where there is one, and then nobody else is.
+    pub(super) choose: Option<Choose>,
     pub(super) http: Option<Proxy>,
     pub(super) https: Option<Proxy>,
     pub(super) without: NoProxy,
@@ -173,16 +203,20 @@ impl Proxies {
             http: proxy("http_proxy")?,
             https: proxy("https_proxy")?,
             without: NoProxy::new(&get("no_proxy").unwrap_or_default()),
+            choose: None,
         })
     }
 
-    pub(super) fn of(&self, url: &Url) -> Option<&Proxy> {
+    pub(super) fn of(&self, url: &Url) -> Option<Proxy> {
+        if let Some(choose) = &self.choose {
+            return choose(url);
+        }
         let proxy = match url.scheme() {
             "https" => self.https.as_ref(),
             _ => self.http.as_ref(),
         }?;
         let (host, port) = (url.host_str()?, url.port_or_known_default()?);
-        (!self.without.has(host, port)).then_some(proxy)
+        (!self.without.has(host, port)).then(|| proxy.clone())
     }
 }
 

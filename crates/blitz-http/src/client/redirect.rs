@@ -96,12 +96,12 @@ pub(super) enum Next {
 }
 
 impl RedirectPolicy {
-    /// `seen` is where the requests before went, with this one.
+    /// `seen` is where the requests before this one went.
     pub(super) fn next(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
-        method: &Method,
+        (method, from): (&Method, &Url),
         body_is_there: bool,
         seen: &[(Method, Url)],
     ) -> Result<Next, Kind> {
@@ -111,7 +111,7 @@ impl RedirectPolicy {
             307 | 308 => true,
             _ => return Ok(Next::Stay),
         };
-        let (Some(location), Some((_, from))) = (headers.get(LOCATION), seen.last()) else {
+        let Some(location) = headers.get(LOCATION) else {
             return Ok(Next::Stay);
         };
         if self.max == 0 {
@@ -126,7 +126,7 @@ impl RedirectPolicy {
         if to.fragment().is_none() {
             to.set_fragment(from.fragment());
         }
-        let followed = seen.len() - 1;
+        let followed = seen.len();
         let redirect = Redirect {
             status,
             from,
@@ -148,7 +148,7 @@ impl RedirectPolicy {
             // What was streamed cannot be said again.
             return Ok(Next::Stay);
         }
-        let method = if keeps_method {
+        let next = if keeps_method {
             method.clone()
         } else {
             Method::GET
@@ -156,14 +156,15 @@ impl RedirectPolicy {
         if followed >= self.max {
             return Err(Kind::TooManyRedirects(self.max));
         }
-        let again = |(seen_method, seen): &(Method, Url)| *seen_method == method && same(seen, &to);
+        let seen = seen.iter().map(|(method, url)| (method, url));
+        let again = |(seen, url): &(&Method, &Url)| **seen == next && same(url, &to);
         // Once may be a cookie's doing: it was set on the way. Twice is a circle.
-        if seen.iter().filter(|seen| again(seen)).count() > 1 {
+        if seen.chain([(method, from)]).filter(again).count() > 1 {
             return Err(Kind::RedirectLoop);
         }
         Ok(Next::Go {
             to,
-            method,
+            method: next,
             keeps_body,
         })
     }

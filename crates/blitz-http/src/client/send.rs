@@ -21,8 +21,9 @@ use http::header::{
     PROXY_AUTHORIZATION, RANGE, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use std::borrow::Cow;
 use std::future::poll_fn;
-use url::Url;
+use url::{Position, Url};
 
 /// What is asked of one server.
 struct Hop {
@@ -38,7 +39,8 @@ struct Hop {
 /// An answer that has begun.
 struct Begun {
     head: ReceivedResponse,
-    exchange: Exchange,
+    /// Boxed: it is large, and goes from hand to hand.
+    exchange: Box<Exchange>,
 }
 
 /// Why there is none.
@@ -66,7 +68,7 @@ impl Client {
         } = request;
         let mut watch = Watch::new(options.timeouts.clone());
         let mut hop = self.0.first(method, url, headers, &options)?;
-        let mut seen = vec![(hop.method.clone(), hop.url.clone())];
+        let mut seen = Vec::new();
         loop {
             let again = body.try_clone();
             let sent = std::mem::take(&mut body);
@@ -81,13 +83,12 @@ impl Client {
             let next = options.redirects.next(
                 begun.head.status,
                 &begun.head.headers,
-                &hop.method,
+                (&hop.method, &hop.url),
                 again.is_some(),
                 &seen,
             );
             let (to, method, keeps_body) = match next {
                 Ok(Next::Stay) => {
-                    seen.pop();
                     let redirects = seen.into_iter().map(|(_, url)| url).collect();
                     return self.0.response(begun, hop, &options, redirects);
                 }
@@ -103,10 +104,9 @@ impl Client {
             if hop.jar {
                 hop.headers.remove(COOKIE);
             }
-            hop.method = method;
             body = again.filter(|_| keeps_body).unwrap_or_default();
-            hop.url = to;
-            seen.push((hop.method.clone(), hop.url.clone()));
+            let before = std::mem::replace(&mut hop.method, method);
+            seen.push((before, std::mem::replace(&mut hop.url, to)));
         }
     }
 }
@@ -150,9 +150,15 @@ impl Inner {
             let _ = url.set_username("");
             let _ = url.set_password(None);
         }
-        for (name, value) in &self.headers {
-            if !headers.contains_key(name) {
-                headers.insert(name, value.clone());
+        if headers.is_empty() {
+            headers = self.headers.clone();
+        } else {
+            for name in self.headers.keys() {
+                if !headers.contains_key(name) {
+                    for value in self.headers.get_all(name) {
+                        headers.append(name, value.clone());
+                    }
+                }
             }
         }
         let own = headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(RANGE);
@@ -246,14 +252,13 @@ impl Inner {
     ) -> Result<Begun, Failed> {
         let unseen = |kind| Failed { kind, unseen: true };
         let route = self.route(hop);
+        let key = route.key();
         let (uri, headers) = self.head(hop, &route).map_err(unseen)?;
         let mut body = Some(body);
         let mut fresh = false;
         loop {
             watch.begin();
-            let acquired = watch
-                .run(Phase::Pool, self.pool.acquire(route.key(), fresh))
-                .await;
+            let acquired = watch.run(Phase::Pool, self.pool.acquire(&key, fresh)).await;
             let wire = match acquired.map_err(unseen)? {
                 Acquired::Lease(wire) => {
                     watch.timings.reused = true;
@@ -276,7 +281,7 @@ impl Inner {
             };
             let mut limits: Limits = self.limits;
             limits.body_bytes = options.response_bytes_max;
-            let mut exchange = Exchange::new(wire, ask, limits, watch.clone());
+            let mut exchange = Box::new(Exchange::new(wire, ask, limits, watch.clone()));
             let head = poll_fn(|cx| exchange.poll_head(cx)).await;
             let kind = match head {
                 Ok(head) => {
@@ -302,32 +307,32 @@ impl Inner {
     fn route(&self, hop: &Hop) -> Route {
         let url = &hop.url;
         Route {
-            host: url.host_str().unwrap_or_default().to_owned(),
+            host: url.host_str().unwrap_or_default().into(),
             port: url.port_or_known_default().unwrap_or_default(),
             tls: url.scheme() == "https",
             upgrades: hop.headers.contains_key(UPGRADE),
-            proxy: self.proxies.of(url).cloned(),
+            proxy: self.proxies.of(url),
             socket: self.unix_socket.clone(),
         }
     }
 
     /// What is sent: the address as a `Uri`, and the fields with those that depend on the way.
-    fn head(&self, hop: &Hop, route: &Route) -> Result<(Uri, HeaderMap), Kind> {
-        let mut url = hop.url.clone();
-        url.set_fragment(None);
-        let uri = url.as_str().parse::<Uri>();
+    fn head<'a>(&self, hop: &'a Hop, route: &Route) -> Result<(Uri, Cow<'a, HeaderMap>), Kind> {
+        let uri = hop.url[..Position::AfterQuery].parse::<Uri>();
         let uri =
             uri.map_err(|error| Kind::Request(format!("its address cannot be sent: {error}")))?;
-        let mut headers = hop.headers.clone();
+        let mut headers = Cow::Borrowed(&hop.headers);
         // The one of a proxy is for that proxy alone.
-        headers.remove(PROXY_AUTHORIZATION);
+        if headers.contains_key(PROXY_AUTHORIZATION) {
+            headers.to_mut().remove(PROXY_AUTHORIZATION);
+        }
         if let (true, Some(proxy)) = (route.is_forwarded(), &route.proxy)
             && let Some(credentials) = proxy.authorization()
         {
-            headers.insert(PROXY_AUTHORIZATION, credentials);
+            headers.to_mut().insert(PROXY_AUTHORIZATION, credentials);
         }
         if headers.get(HOST).is_some_and(HeaderValue::is_empty) {
-            headers.remove(HOST);
+            headers.to_mut().remove(HOST);
         }
         Ok((uri, headers))
     }

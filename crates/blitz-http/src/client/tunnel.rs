@@ -1,4 +1,4 @@
-//! Ways through proxies: CONNECT (RFC 9110 §9.3.6) and SOCKS5 (RFC 1928, RFC 1929).
+//! Ways through proxies: CONNECT (RFC 9110 §9.3.6), SOCKS5 (RFC 1928, RFC 1929), SOCKS4 and what was added as 4A.
 
 use super::error::Kind;
 use super::proxy::Proxy;
@@ -57,6 +57,38 @@ pub(super) async fn connect(
         Ok(())
     } else {
         Err(Kind::Proxy("it said something by itself".to_owned()))
+    }
+}
+
+/// Has a SOCKS4 proxy open a way to an address of IPv4; or to a name, as 4A has it: behind an address that cannot be.
+pub(super) async fn socks4(
+    io: &mut BoxStream,
+    proxy: &Proxy,
+    target: Result<IpAddr, &str>,
+    port: u16,
+) -> Result<(), Kind> {
+    let (address, name) = match target {
+        Ok(IpAddr::V4(address)) => (address.octets(), None),
+        Ok(IpAddr::V6(_)) => {
+            return Err(Kind::Proxy("SOCKS4 has no addresses of IPv6".to_owned()));
+        }
+        Err(name) => ([0, 0, 0, 1], Some(name)),
+    };
+    let mut request = vec![4, 1];
+    request.extend_from_slice(&port.to_be_bytes());
+    request.extend_from_slice(&address);
+    let (user, _) = proxy.user().unwrap_or_default();
+    for text in [Some(user), name].into_iter().flatten() {
+        request.extend_from_slice(text.as_bytes());
+        request.push(0);
+    }
+    send(io, &request).await?;
+    let [version, code, ..] = receive::<8>(io).await?;
+    match (version, code) {
+        (0, 90) => Ok(()),
+        (0, 91) => Err(Kind::Proxy("it refused or failed".to_owned())),
+        (0, 92 | 93) => Err(Kind::Proxy("it does not believe who asks".to_owned())),
+        _ => Err(Kind::Proxy("it does not speak SOCKS4".to_owned())),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Echo: one connection, many, and many that come at once.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -157,6 +158,12 @@ fn a_socket_with_options_listens_and_connects() {
             let listener = socket.listen(16).unwrap();
             let socket = TcpSocket::new_v4().unwrap();
             socket.set_nodelay(true).unwrap();
+            let patience = Some(Duration::from_millis(1500));
+            match socket.set_user_timeout(patience) {
+                Ok(()) => assert_eq!(socket.user_timeout().unwrap(), patience),
+                // Off Linux.
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported),
+            }
             socket.set_recv_buffer_size(65_536).unwrap();
             assert!(socket.recv_buffer_size().unwrap() >= 65_536);
             let client = socket

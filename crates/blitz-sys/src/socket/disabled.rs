@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::descriptor::{BorrowedFd, OwnedFd};
 
@@ -93,6 +94,22 @@ pub fn device(_fd: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
 /// # Errors
 /// Always [`io::ErrorKind::Unsupported`].
 pub fn bind_device(_fd: BorrowedFd<'_>, _interface: Option<&[u8]>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// How long what was sent may wait for its acknowledgement: not known here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn user_timeout(_fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Sets that: not possible here.
+///
+/// # Errors
+/// Always [`io::ErrorKind::Unsupported`].
+pub fn set_user_timeout(_fd: BorrowedFd<'_>, _timeout: Option<Duration>) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -7,6 +7,7 @@ use std::os::android::net::SocketAddrExt as LinuxAddr;
 #[cfg(not(android))]
 use std::os::linux::net::SocketAddrExt as LinuxAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::errno;
 
@@ -188,6 +189,22 @@ pub fn device(fd: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
 /// Those of `setsockopt(2)`.
 pub fn bind_device(fd: BorrowedFd<'_>, interface: Option<&[u8]>) -> io::Result<()> {
     SockRef::from(&fd).bind_device(interface)
+}
+
+/// How long what was sent by a TCP socket may wait for its acknowledgement; the system's default where it is none.
+///
+/// # Errors
+/// Those of `getsockopt(2)`.
+pub fn user_timeout(fd: BorrowedFd<'_>) -> io::Result<Option<Duration>> {
+    SockRef::from(&fd).tcp_user_timeout()
+}
+
+/// Sets that, in whole milliseconds.
+///
+/// # Errors
+/// Those of `setsockopt(2)`.
+pub fn set_user_timeout(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<()> {
+    SockRef::from(&fd).set_tcp_user_timeout(timeout)
 }
 
 /// The bytes of a Unix socket's abstract name, if it has one.

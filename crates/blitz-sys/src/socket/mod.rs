@@ -53,7 +53,8 @@ pub use datagram::{
 pub use imp::{describe, duplicate, is_blocking, is_out_of_descriptors, share_port};
 pub use inherited::{Inherited, take_inherited};
 pub use special::{
-    Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, splice,
+    Pipe, bind_device, device, is_resident, quickack, send_file, set_quickack, set_user_timeout,
+    splice, user_timeout,
 };
 
 /// So many buffers one call takes, on every system that is served here.

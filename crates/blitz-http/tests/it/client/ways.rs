@@ -2,7 +2,7 @@
 
 use super::{head, paused};
 use blitz_http::Client;
-use blitz_http::client::{BoxStream, ClientBuilder, Connecting, Phase, Proxy, Resolving};
+use blitz_http::client::{BoxStream, ClientBuilder, Connecting, Phase, Proxy, Resolving, Url};
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use std::future::{Future, ready};
 use std::net::IpAddr;
@@ -227,6 +227,104 @@ fn socks5_is_spoken() {
 }
 
 #[test]
+fn socks4_is_spoken() {
+    for (proxy, asked) in [
+        (
+            "socks4://proxy.example",
+            &b"\x04\x01\x00\x50\x01\x02\x03\x04\x00"[..],
+        ),
+        (
+            "socks4://me@proxy.example",
+            b"\x04\x01\x00\x50\x01\x02\x03\x04me\x00",
+        ),
+        (
+            "socks4a://me@proxy.example",
+            b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00a.example\x00",
+        ),
+    ] {
+        let (builder, dialled) = through(proxy, move |mut io| async move {
+            assert_eq!(super::exactly(&mut io, asked.len()).await, asked);
+            io.write_all(b"\x00\x5a\x12\x34\x05\x06\x07\x08")
+                .await
+                .expect("sent");
+            let head = head(&mut io).await;
+            assert!(head.starts_with("GET / HTTP/1.1\r\n"), "{head}");
+            answer_with(&mut io, "through").await;
+        });
+        // It knows nothing of the other family.
+        let here = |_: &str| -> Resolving {
+            let found = vec![
+                IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+                IpAddr::from([1, 2, 3, 4]),
+            ];
+            Box::pin(ready(Ok(found)))
+        };
+        let client = builder.resolver(here).build().expect("a client");
+        paused(async {
+            let mut response = client
+                .get("http://a.example/")
+                .send()
+                .await
+                .expect("an answer");
+            assert_eq!(response.text().await.expect("text"), "through");
+        });
+        assert_eq!(*dialled.lock().expect("no panic"), ["proxy.example:1080"]);
+    }
+    assert!(Proxy::new("socks4://me:secret@proxy.example").is_err());
+    assert!(Proxy::new("socks4://a%00b@proxy.example").is_err());
+}
+
+#[test]
+fn a_socks4_proxy_that_refuses_says_why() {
+    for (answer, said) in [
+        (&b"\x00\x5b\0\0\0\0\0\0"[..], "refused or failed"),
+        (b"\x00\x5d\0\0\0\0\0\0", "does not believe who asks"),
+        (b"\x05\x00\0\0\0\0\0\0", "does not speak SOCKS4"),
+        (b"\x00\x5a", "connection to the proxy failed"),
+    ] {
+        let (builder, _) = through("socks4a://proxy.example", move |mut io| async move {
+            super::exactly(&mut io, 19).await;
+            io.write_all(answer).await.expect("sent");
+        });
+        let client = builder.build().expect("a client");
+        let failed = paused(client.get("http://a.example/").send()).expect_err("no way");
+        assert!(failed.to_string().contains(said), "{failed}");
+        assert_eq!(failed.phase(), Some(Phase::Proxy));
+    }
+    let (builder, _) = through("socks4a://proxy.example", |_| ready(()));
+    let client = builder.build().expect("a client");
+    let failed = paused(client.get("http://[::1]/").send()).expect_err("no way");
+    assert!(failed.to_string().contains("IPv6"), "{failed}");
+}
+
+#[test]
+fn a_proxy_is_chosen_by_the_address() {
+    let proxy = Proxy::new("http://proxy.example:3128").expect("a proxy");
+    let (builder, dialled) = through("http://nobody.example", |mut io| async move {
+        while !head(&mut io).await.is_empty() {
+            answer_with(&mut io, "hello").await;
+        }
+    });
+    let choose = move |url: &Url| {
+        let host = url.host_str().expect("a host");
+        host.ends_with(".inner.example").then(|| proxy.clone())
+    };
+    let client = builder.proxy_by(choose).build().expect("a client");
+    paused(async {
+        for host in ["a.inner.example", "b.inner.example", "outer.example"] {
+            let url = format!("http://{host}/");
+            client.get(url).send().await.expect("an answer");
+        }
+    });
+    assert_eq!(
+        *dialled.lock().expect("no panic"),
+        ["proxy.example:3128", "outer.example:80"]
+    );
+    let unseen = Client::builder().public_only(true).proxy_by(|_| None);
+    assert_eq!(unseen.build().expect_err("who knows").name(), "request");
+}
+
+#[test]
 fn a_client_for_public_addresses_goes_nowhere_else() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&asked);
@@ -270,6 +368,15 @@ fn a_client_for_public_addresses_goes_nowhere_else() {
         ["metadata.example", "inner.example"]
     );
     let proxy = Proxy::new("http://proxy.example").expect("a proxy");
+    // Those of SOCKS are shown no other addresses, either.
+    for proxy in ["socks4://proxy.example", "socks5://proxy.example"] {
+        let (builder, dialled) = through(proxy, |_| ready(()));
+        let client = builder.public_only(true).build().expect("a client");
+        let error = paused(client.get("http://169.254.169.254/").send());
+        let error = error.expect_err("it is not public");
+        assert_eq!(error.name(), "not_public");
+        assert!(dialled.lock().expect("no panic").is_empty());
+    }
     let blind = Client::builder().proxy(proxy).public_only(true).build();
     assert_eq!(blind.expect_err("nobody would see").name(), "request");
 }

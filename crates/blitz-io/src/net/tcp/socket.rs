@@ -298,6 +298,23 @@ impl TcpSocket {
     pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
         socket::bind_device(self.as_fd(), interface)
     }
+
+    /// How long what was sent may wait for its acknowledgement before the connection fails (`TCP_USER_TIMEOUT`, RFC 5482); `None`
+    /// stands for the system's own patience.
+    ///
+    /// # Errors
+    /// Those of `getsockopt(2)`; `Unsupported` off Linux.
+    pub fn user_timeout(&self) -> io::Result<Option<Duration>> {
+        socket::user_timeout(self.as_fd())
+    }
+
+    /// Sets that, in whole milliseconds.
+    ///
+    /// # Errors
+    /// Those of `setsockopt(2)`; `Unsupported` off Linux.
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        socket::set_user_timeout(self.as_fd(), timeout)
+    }
 }
 
 fn clamped(size: usize) -> u32 {
