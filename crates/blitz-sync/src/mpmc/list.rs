@@ -216,8 +216,9 @@ impl<T> List<T> {
             // ORDERING: Acquire pairs with the Release by which the tail was moved here: the block below is this index's, or a
             // later one, and then the exchange fails.
             let tail = self.tail.word.load(Acquire);
-            // ORDERING: Acquire pairs with the Release in `go_on`: the block is seen as it was made.
-            let block = self.tail.block.load(Acquire);
+            // ORDERING: Relaxed: the index has brought the block and what is in it. A later one would be stored by a sender that has
+            // claimed after us, which our exchange, a release, is before.
+            let block = self.tail.block.load(Relaxed);
             if tail & CLOSED != 0 {
                 break Err(value);
             }
@@ -238,11 +239,10 @@ impl<T> List<T> {
             let block = unsafe { &*block };
             if is_last {
                 let next = next.take().expect("made above").as_ptr();
-                // ORDERING: Release, thrice: who finds the block, by either end, sees it as it was made; who sees the index sees
-                // the block.
-                self.tail.block.store(next, Release);
+                // ORDERING: Relaxed: who sees the index that is added below sees it.
+                self.tail.block.store(next, Relaxed);
                 // An addition: `close` may set its bit at this moment.
-                // ORDERING: as above.
+                // ORDERING: Release, twice: who finds the block, by the index or from the one before, sees it as it was made.
                 self.tail.word.fetch_add(ONE, Release);
                 // ORDERING: as above.
                 block.next.store(next, Release);

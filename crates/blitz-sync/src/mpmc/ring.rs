@@ -214,7 +214,12 @@ impl<T> Ring<T> {
                 slot.stamp.store(tail | FULL, Release);
                 return Ok(Some(oldest));
             }
-            pause.after_a_race();
+            if is_full {
+                pause.after_a_race();
+            } else {
+                // The oldest may be a value that its sender is about to write.
+                pause.for_another();
+            }
         }
     }
 

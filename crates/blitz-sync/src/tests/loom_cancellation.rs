@@ -80,18 +80,19 @@ fn no_cancel_is_seen_before_what_led_to_it() {
     bounded_model(|| {
         let token = CancellationToken::new();
         let reason = Arc::new(UnsafeCell::new(0));
-        let cancelling = {
+        // The other way round loom would miss it: the load that `cancel` begins with hides from its store who has looked before.
+        let looking = {
             let (token, reason) = (token.clone(), Arc::clone(&reason));
             thread::spawn(move || {
-                // SAFETY: nobody reads it before the cancel.
-                reason.with_mut(|reason| unsafe { *reason = 7 });
-                token.cancel();
+                if token.is_cancelled() {
+                    // SAFETY: it was written before the cancel; loom objects if that is not seen.
+                    reason.with(|reason| assert_eq!(unsafe { *reason }, 7));
+                }
             })
         };
-        if token.is_cancelled() {
-            // SAFETY: it was written before the cancel; loom objects if that is not seen.
-            reason.with(|reason| assert_eq!(unsafe { *reason }, 7));
-        }
-        cancelling.join().unwrap();
+        // SAFETY: nobody reads it before the cancel.
+        reason.with_mut(|reason| unsafe { *reason = 7 });
+        token.cancel();
+        looking.join().unwrap();
     });
 }

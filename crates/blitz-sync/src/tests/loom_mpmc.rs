@@ -8,6 +8,7 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
+use super::error::TrySendError;
 use super::{Receiver, Sender, channel, unbounded_channel};
 
 fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
@@ -299,5 +300,57 @@ fn no_block_is_used_again_under_a_receiver() {
             sender.try_send(value).unwrap();
         }
         receiving.join().unwrap();
+    });
+}
+
+/// The same where the last to be done has not had the slot that is used again first: it has to have seen who had.
+#[test]
+fn no_block_is_used_again_under_another_receiver() {
+    let mut model = loom::model::Builder::new();
+    // One receiver after the other while the sender stands still.
+    model.preemption_bound = Some(1);
+    model.check(|| {
+        let (sender, receiver) = unbounded_channel();
+        for value in 0..3 {
+            sender.try_send(value).unwrap();
+        }
+        let receiving = [(); 2].map(|()| {
+            let other = receiver.clone();
+            thread::spawn(move || drop(other.try_recv()))
+        });
+        let _ = receiver.try_recv();
+        for value in 3..8 {
+            sender.try_send(value).unwrap();
+        }
+        for receiving in receiving {
+            receiving.join().unwrap();
+        }
+    });
+}
+
+/// Who displaces the oldest value sees it as it was written, also if it has become the oldest only since the ring was found full.
+#[test]
+fn no_value_is_displaced_before_it_was_written() {
+    bounded_model(|| {
+        let (sender, receiver) = channel(2);
+        sender.try_send(1).unwrap();
+        let send = |value| {
+            let sender = sender.clone();
+            move || match sender.try_send(value) {
+                Ok(()) => 0,
+                Err(TrySendError::Full(value) | TrySendError::Closed(value)) => value,
+            }
+        };
+        let sending = thread::spawn(send(2));
+        let moving = {
+            let (receiver, send) = (receiver.clone(), send(4));
+            thread::spawn(move || receiver.try_recv().unwrap_or(0) + send())
+        };
+        let mut sum = sender.force_send(8).unwrap().unwrap_or(0);
+        sum += sending.join().unwrap() + moving.join().unwrap();
+        while let Ok(value) = receiver.try_recv() {
+            sum += value;
+        }
+        assert_eq!(sum, 15);
     });
 }
