@@ -44,6 +44,12 @@ struct Sanitizer {
 
 const LEAKS: (&str, &str, &str) = ("LSAN_OPTIONS", "print_suppressions=0", "xtask/lsan.txt");
 
+const NO_SPACE: (&str, &str, &str) = (
+    "blitz-io/it",
+    "hooks::a_runtime_that_gets_no_thread",
+    "the sanitizer does not start with little address space",
+);
+
 const SANITIZERS: [Sanitizer; 3] = [
     Sanitizer {
         name: "address",
@@ -57,11 +63,14 @@ const SANITIZERS: [Sanitizer; 3] = [
             LEAKS,
         ],
         builds_std: false,
-        without: &[(
-            "blitz-sys/lib",
-            "stack::tests::of_a_deep_stack",
-            "the sanitizer keeps large variables elsewhere, so that no stack is deep",
-        )],
+        without: &[
+            (
+                "blitz-sys/lib",
+                "stack::tests::of_a_deep_stack",
+                "the sanitizer keeps large variables elsewhere, so that no stack is deep",
+            ),
+            NO_SPACE,
+        ],
     },
     Sanitizer {
         name: "leak",
@@ -85,11 +94,7 @@ const SANITIZERS: [Sanitizer; 3] = [
                 "signals::",
                 "a signal is held back until its thread makes a call that the sanitizer knows, and io_uring_enter is none",
             ),
-            (
-                "blitz-io/it",
-                "hooks::a_runtime_that_gets_no_thread",
-                "the sanitizer does not start with little address space",
-            ),
+            NO_SPACE,
         ],
     },
 ];
