@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use blitz_core::budget;
-use blitz_core::primitive::{hint, thread};
 use blitz_core::primitive::sync::atomic::AtomicBool;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use blitz_core::primitive::{hint, thread};
 
 use crate::TryLockError;
 use crate::blocking::{assert_may_block, block_on};

@@ -243,7 +243,7 @@ fn what_is_read_or_written_whole_keeps_the_order() {
         let mut sink = Drain::new(calm());
         let number = u64::from_be_bytes(*b"one two ");
         let written = poll_times(sink.write_u64(number), polls).is_some();
-        assert!(b"one two ".starts_with(&*sink.data));
+        assert!(b"one two ".starts_with(&sink.data));
         ended && written
     });
 }
