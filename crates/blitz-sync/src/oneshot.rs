@@ -141,13 +141,12 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
         receiver: UnsafeCell::new(None),
         sender: UnsafeCell::new(None),
     });
-    let sender = Sender {
-        channel: Some(Arc::clone(&channel)),
-        resource: resource.clone(),
-    };
     let receiver = Receiver {
-        channel: Some(channel),
+        channel: Some(Arc::clone(&channel)),
         operation: resource.operation("Receiver"),
+    };
+    let sender = Sender {
+        channel: Some(channel),
         resource,
     };
     (sender, receiver)
@@ -279,7 +278,6 @@ impl<T> Drop for Sender<T> {
 pub struct Receiver<T> {
     /// Gone once the outcome was told.
     channel: Option<Arc<Channel<T>>>,
-    resource: Resource,
     operation: Operation,
 }
 
@@ -376,7 +374,7 @@ impl<T> Receiver<T> {
     fn told(&mut self, is_value: bool) {
         self.channel = None;
         if is_value {
-            self.resource.received();
+            self.operation.resource().received();
         }
     }
 
@@ -426,7 +424,7 @@ impl<T> Drop for Receiver<T> {
                 drop(channel.take());
             }
         }
-        self.resource.receiver_goes();
+        self.operation.resource().receiver_goes();
     }
 }
 

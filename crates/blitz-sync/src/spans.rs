@@ -200,7 +200,7 @@ impl Resource {
             What::Mpsc => operation!("tokio::sync::mpsc", resource, source),
         };
         Operation {
-            resource: AssertUnwindSafe(resource.0.clone()),
+            resource: self.clone(),
             operation: AssertUnwindSafe(operation),
             poll: AssertUnwindSafe(poll),
         }
@@ -361,17 +361,22 @@ impl Spans {
 
 /// A call that may wait: what it is made on, the call, and what is done in one poll.
 pub(crate) struct Operation {
-    resource: Kept,
+    resource: Resource,
     operation: Kept,
     poll: Kept,
 }
 
 impl Operation {
     const NONE: Self = Self {
-        resource: AssertUnwindSafe(Span::none()),
+        resource: Resource::SILENT,
         operation: AssertUnwindSafe(Span::none()),
         poll: AssertUnwindSafe(Span::none()),
     };
+
+    /// What is operated on.
+    pub(crate) fn resource(&self) -> &Resource {
+        &self.resource
+    }
 
     /// `future`, polled inside of it.
     pub(crate) fn around<F>(self, future: F) -> Around<F> {
@@ -383,7 +388,7 @@ impl Operation {
 
     /// A poll begins, and lasts until the answer is dropped.
     pub(crate) fn enter(&self) -> Entered<'_> {
-        let resource = self.resource.enter();
+        let resource = self.resource.span.enter();
         let operation = self.operation.enter();
         Entered {
             _poll: self.poll.enter(),

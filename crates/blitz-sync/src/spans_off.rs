@@ -3,7 +3,6 @@
 use std::panic::Location;
 
 /// A lock or a channel: nobody is told of it.
-#[derive(Clone)]
 pub(crate) struct Resource;
 
 impl Resource {
@@ -107,6 +106,11 @@ impl Spans {
 pub(crate) struct Operation;
 
 impl Operation {
+    #[inline(always)]
+    pub(crate) fn resource(&self) -> &Resource {
+        &Resource
+    }
+
     /// `future` as it is.
     #[inline(always)]
     pub(crate) fn around<F>(self, future: F) -> F {
