@@ -11,7 +11,7 @@ use std::process::Command;
 pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
     // What HTTP is compared with stands in workspaces of its own: their trees are compiled for nothing else.
     let (manifest, args) = match args.split_first() {
-        Some((first, rest)) if ["client", "http", "web"].contains(&first.as_str()) => {
+        Some((first, rest)) if ["client", "http", "web", "ws"].contains(&first.as_str()) => {
             (root.join("bench").join(first).join("Cargo.toml"), rest)
         }
         _ => (root.join("bench/Cargo.toml"), args),

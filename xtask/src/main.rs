@@ -54,7 +54,7 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
       --programs DIR       where both programs are; else they are built
       --report             writes the summary into docs/websocket.md
   elsewhere                kernels, cross and each sanitizer, one after the other, whatever fails
-  bench [client|http|web] [ARGS]  runs bench/ or one of the folders in it, and prints one table; the arguments are passed on
+  bench [client|http|web|ws] [ARGS]  runs bench/ or one of the folders in it, and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
   cost [ROW…]              counts what is always on, in instructions, with it and without it (needs valgrind)
       --parts              and part by part
