@@ -15,6 +15,7 @@ use blitz_io::time::timeout;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::{Body as _, Frame};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -212,7 +213,16 @@ impl Exchange {
                 }
             }
         };
-        let (whole, ended) = blitz_io::join!(sending, self.receive(&method, say, stopped));
+        let (whole, ended) = {
+            let (mut sending, mut receiving) =
+                (pin!(sending), pin!(self.receive(&method, say, stopped)));
+            blitz_io::select! {
+                biased;
+                whole = &mut sending => (whole, receiving.await),
+                // An answer that is over before its request: nobody wants the rest, and a server that reads nothing would never let go.
+                ended = &mut receiving => (false, ended),
+            }
+        };
         match ended {
             Ended::Clean if whole && self.input.is_empty() => {
                 if let Ok(stream) = self.read.reunite(write) {

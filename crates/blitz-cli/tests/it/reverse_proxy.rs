@@ -281,3 +281,100 @@ fn an_upgrade_becomes_a_tunnel() {
     client.read_line(&mut line).expect("a line");
     assert_eq!(line, "QUIET WORDS\n");
 }
+
+/// A server that answers `answer`, if anything, to a head, and then reads nothing until the test is over.
+fn reads_heads_only(answer: &'static str) -> (String, mpsc::Sender<()>) {
+    let (over, until) = mpsc::channel::<()>();
+    let until = std::sync::Mutex::new(until);
+    let server = scripted(move |_, mut stream| {
+        head(&mut stream);
+        say(&mut stream, answer);
+        // The test has its end.
+        let _ = until.lock().expect("one connection").recv();
+    });
+    (server, over)
+}
+
+/// Sends a head and then body until nobody takes it, and gives the answer's head.
+fn upload(proxy: &Running) -> (String, BufReader<TcpStream>) {
+    let mut client = connect(&proxy.address);
+    let mut sending = client.get_ref().try_clone().expect("a second handle");
+    let uploading = thread::spawn(move || {
+        let piece = [b'x'; 64 * 1024];
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+        let mut sent = sending.write_all(head).map(|()| 0);
+        while let Ok(bytes @ ..1_000_000_000) = sent {
+            let left = piece.len().min(1_000_000_000 - bytes);
+            sent = sending.write_all(&piece[..left]).map(|()| bytes + left);
+        }
+        // It is cut off, long before.
+        sent.expect_err("the proxy does not take all of it");
+    });
+    let answer = head(&mut client);
+    uploading.join().expect("no more than that");
+    (answer, client)
+}
+
+#[test]
+fn a_server_that_stops_reading_an_upload_is_504_and_the_client_is_cut_off() {
+    let (server, over) = reads_heads_only("");
+    let proxy = before(&server, &["--timeout", "0.3"]);
+    let (answer, _client) = upload(&proxy);
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    drop(over);
+}
+
+#[test]
+fn an_answer_that_comes_before_the_upload_is_whole_reaches_the_client_at_once() {
+    let (server, over) =
+        reads_heads_only("HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nno\n");
+    // Its patience has no part in this.
+    let proxy = before(&server, &["--timeout", "3000"]);
+    let (answer, mut client) = upload(&proxy);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let mut body = [0; 3];
+    client.read_exact(&mut body).expect("the answer is whole");
+    assert_eq!(&body, b"no\n");
+    drop(over);
+}
+
+#[test]
+fn a_client_that_breaks_its_upload_off_is_told_so() {
+    let (server, over) = reads_heads_only("");
+    let proxy = before(&server, &[]);
+    let answer = ask(
+        &proxy,
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf",
+    );
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    drop(over);
+}
+
+#[test]
+fn a_client_of_ipv6_stands_in_brackets_and_quotes() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return eprintln!("skipped: this machine has no IPv6");
+    }
+    let (tell, told) = mpsc::channel();
+    let server = scripted(move |_, mut stream| {
+        tell.send(head(&mut stream)).expect("the test waits");
+        say(&mut stream, "HTTP/1.1 204 No Content\r\n\r\n");
+    });
+    let words = ["--addr", "[::1]:0", "--upstream", &server];
+    let proxy = Running::start("reverse_proxy", &words);
+    let answer = ask(
+        &proxy,
+        "GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\nForwarded: for=192.0.2.1\r\n\r\n",
+    );
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let asked = told.recv_timeout(GUARD).expect("a request").to_lowercase();
+    for line in [
+        "x-forwarded-for: ::1",
+        "forwarded: for=192.0.2.1, for=\"[::1]\";proto=http;host=\"[2001:db8::1]:80\"",
+    ] {
+        assert!(
+            asked.contains(&format!("\r\n{line}\r\n")),
+            "{line} in {asked}"
+        );
+    }
+}
