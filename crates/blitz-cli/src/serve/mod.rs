@@ -12,7 +12,7 @@ mod site;
 
 use crate::{output, stop};
 use blitz_http::files::Files;
-use blitz_http::{Cut, Listener, Report, Server, service_fn};
+use blitz_http::{Cut, Listener, Report, Server, service_fn, supervisor};
 use log::{Log, Writer};
 use options::Options;
 use site::Site;
@@ -115,12 +115,24 @@ async fn run(options: &Options, files: Files, log: Log) -> Result<String, String
     let site = Arc::new(site);
     let service = service_fn(move |request| site::answer(Arc::clone(&site), request));
     let mut serving = blitz_io::spawn(server.serve(service));
+    told(supervisor::ready());
+    if let Some(alive) = supervisor::watchdog() {
+        blitz_io::spawn(alive);
+    }
     stop.next().await;
+    told(supervisor::stopping());
     handle.shut_down(options.grace);
     let open = handle.open();
     blitz_io::select! {
         report = &mut serving => report.map(|report| ended(&report)).map_err(|error| error.to_string()),
         () = stop.next() => Ok(format!("ended at once; cut {} of {open} connections", handle.open())),
+    }
+}
+
+/// A service manager that cannot be told is no reason to serve nobody.
+fn told(told: io::Result<bool>) {
+    if let Err(error) = told {
+        eprintln!("blitz: the service manager at NOTIFY_SOCKET cannot be told: {error}");
     }
 }
 

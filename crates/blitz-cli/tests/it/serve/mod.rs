@@ -24,7 +24,16 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path, words: &[&str]) -> Server {
+        Server::start_in(dir, words, &[])
+    }
+
+    /// In an environment with these, too.
+    fn start_in(dir: &Path, words: &[&str], environment: &[(&str, &str)]) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_blitz"))
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
+            .env_remove("WATCHDOG_PID")
+            .envs(environment.iter().copied())
             .arg("serve")
             .arg(dir)
             .args(["--addr", "127.0.0.1:0"])
@@ -106,6 +115,31 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("a.txt"), "0123456789").expect("a file");
     folder
+}
+
+#[cfg(unix)]
+#[test]
+fn a_service_manager_hears_that_it_is_ready_alive_and_ending() {
+    use std::os::unix::net::UnixDatagram;
+
+    let folder = folder();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("bound");
+    manager.set_read_timeout(Some(GUARD)).expect("a timeout");
+    let hears = || {
+        let mut bytes = [0; 64];
+        let n = manager.recv(&mut bytes).expect("a message");
+        String::from_utf8_lossy(&bytes[..n]).into_owned()
+    };
+    let path = path.to_str().expect("text");
+    let environment = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "20000")];
+    let server = Server::start_in(folder.path(), &[], &environment);
+    assert_eq!(hears(), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(hears(), "WATCHDOG=1");
+    }
+    server.signal("TERM");
+    while hears() != "STOPPING=1" {}
 }
 
 #[test]
