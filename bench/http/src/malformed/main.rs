@@ -1,9 +1,11 @@
-//! What is malformed or ambiguous, sent to blitz-http, to hyper and to nginx: do they mean the same?
+//! What is malformed or ambiguous, sent to blitz-http, to hyper and to nginx: do they mean the same? Requests to the servers, and responses to
+//! the clients, of which nginx is one as a proxy.
 //!
 //! `cargo run --release --bin malformed` sends every message of `crates/blitz-http-proto/tests/corpus`, writes
 //! `docs/http-conformance.md`, and fails where blitz-http does something else than the corpus says, where another server
 //! differs and `reasons.txt` beside this file does not say why, and where it explains what is no difference.
 
+mod clients;
 #[path = "../../../../crates/blitz-http-proto/tests/it/notation.rs"]
 mod notation;
 mod page;
@@ -35,6 +37,12 @@ const CORPUS: [(&str, &str, &str); 3] = [
     ),
 ];
 
+const RESPONSES: &str =
+    include_str!("../../../../crates/blitz-http-proto/tests/corpus/responses.txt");
+
+/// What stands behind an answer is not the answer's: a client that keeps connections does not use this one again, which another test holds.
+const BEHIND: &str = "unsolicited";
+
 /// A message, and what each server made of it.
 pub struct Row {
     /// `file/name`.
@@ -48,7 +56,12 @@ pub struct Row {
 }
 
 fn main() -> ExitCode {
-    let servers = match Servers::start() {
+    let responses: Vec<_> = notation::cases(RESPONSES)
+        .into_iter()
+        .filter(|case| case.name != BEHIND)
+        .collect();
+    let scripted = clients::scripted(responses.iter().map(|case| case.bytes.clone()).collect());
+    let servers = match Servers::start(scripted) {
         Ok(servers) => servers,
         Err(why) => {
             eprintln!("{why}");
@@ -87,6 +100,16 @@ fn main() -> ExitCode {
         }
     });
     let mut rows = rows.into_inner().expect("no panic");
+    let count = count + responses.len();
+    rows.extend(responses.into_iter().enumerate().map(|(number, case)| Row {
+        name: format!("responses/{}", case.name),
+        expected: case.expected,
+        ours: clients::ours(scripted, number),
+        hyper: clients::hyper(scripted, number),
+        nginx: servers
+            .nginx_of_answers
+            .map(|addr| clients::nginx(addr, number)),
+    }));
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let reasons = reasons::read(include_str!("reasons.txt"));
     let complaints = page::complaints(&rows, &reasons);

@@ -15,17 +15,19 @@ pub struct Servers {
     pub ours: SocketAddr,
     pub hyper: SocketAddr,
     pub nginx: Option<SocketAddr>,
+    /// Where nginx passes on what the scripted server answers.
+    pub nginx_of_answers: Option<SocketAddr>,
     pub versions: String,
     _nginx: Option<Nginx>,
 }
 
 impl Servers {
-    pub fn start() -> Result<Servers, String> {
+    pub fn start(scripted: SocketAddr) -> Result<Servers, String> {
         let version = Command::new("nginx").arg("-v").output();
         let (nginx, version) = match version {
             Ok(output) => {
                 let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                (Some(Nginx::start()?), text.replace("nginx version: ", ""))
+                (Some(Nginx::start(scripted)?), text.replace("nginx version: ", ""))
             }
             Err(_) => (None, String::new()),
         };
@@ -34,6 +36,7 @@ impl Servers {
             ours: ours(),
             hyper: hyper(),
             nginx: nginx.as_ref().map(|nginx| nginx.addr),
+            nginx_of_answers: nginx.as_ref().map(|nginx| nginx.of_answers),
             versions: format!("hyper {hyper_version} and {version}"),
             _nginx: nginx,
         })
@@ -124,14 +127,19 @@ async fn judge(
 struct Nginx {
     child: Child,
     addr: SocketAddr,
+    of_answers: SocketAddr,
     folder: PathBuf,
 }
 
 impl Nginx {
-    fn start() -> Result<Nginx, String> {
+    fn start(scripted: SocketAddr) -> Result<Nginx, String> {
         let behind = behind();
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let addr = free.map_err(|error| error.to_string())?;
+        let listener = || TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string());
+        // Both at once, so that they are two.
+        let free = [listener()?, listener()?];
+        let [addr, of_answers] = free.map(|listener| listener.local_addr());
+        let addr = addr.map_err(|error| error.to_string())?;
+        let of_answers = of_answers.map_err(|error| error.to_string())?;
         let folder = std::env::temp_dir().join(format!("malformed-nginx-{}", addr.port()));
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let text = format!(
@@ -155,6 +163,14 @@ http {{
             proxy_set_header Content-Length "";
         }}
     }}
+    server {{
+        listen {of_answers};
+        location / {{
+            proxy_pass http://{scripted};
+            proxy_http_version 1.1;
+            proxy_next_upstream off;
+        }}
+    }}
 }}
 "#
         );
@@ -172,6 +188,7 @@ http {{
         let nginx = Nginx {
             child,
             addr,
+            of_answers,
             folder,
         };
         let begun = Instant::now();

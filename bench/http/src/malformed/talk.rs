@@ -14,6 +14,8 @@ pub struct Outcome {
     pub noise: bool,
     /// It closed the connection.
     pub closed: bool,
+    /// Of a response that a client took: the bytes of its body.
+    pub body: Option<usize>,
 }
 
 /// How long nothing may come before nothing is expected any more.
@@ -40,7 +42,9 @@ impl Outcome {
 
     /// Whether two servers read the same messages, and refused the same: by whatever status.
     pub fn means_the_same(&self, other: &Outcome) -> bool {
-        self.taken() == other.taken() && self.ends_in_refusal() == other.ends_in_refusal()
+        self.taken() == other.taken()
+            && self.ends_in_refusal() == other.ends_in_refusal()
+            && self.body == other.body
     }
 
     /// Whether it would have nothing more: by a status, or by an end without one.
@@ -56,6 +60,12 @@ fn is_refusal(status: u16) -> bool {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(body) = self.body {
+            return match self.statuses.first() {
+                Some(status) => write!(f, "{status}, {body} bytes"),
+                None => f.write_str("refused"),
+            };
+        }
         let mut parts: Vec<String> = self.statuses.iter().map(u16::to_string).collect();
         if self.noise {
             parts.push("no HTTP/1".to_owned());
@@ -105,6 +115,7 @@ pub fn send(addr: SocketAddr, bytes: &[u8]) -> Outcome {
         statuses,
         noise,
         closed,
+        body: None,
     }
 }
 
