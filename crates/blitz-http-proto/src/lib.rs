@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod characters;
 mod date;
 mod error;
 mod head;

@@ -1,5 +1,6 @@
 //! Requests, taken out of what a client sends.
 
+use crate::characters::is_token;
 use crate::error::Kind;
 use crate::head::{
     Bounds, ReceivedLine, ReceivedRequest, Scan, check_request_line, parse_request,
@@ -302,27 +303,3 @@ impl RequestDecoder {
 fn begins_with_token(input: &[u8]) -> bool {
     input.first().is_some_and(|byte| is_token(*byte))
 }
-
-/// A character of a method or a field's name (RFC 9110 §5.6.2).
-#[inline]
-fn is_token(byte: u8) -> bool {
-    TOKENS[usize::from(byte)]
-}
-
-const TOKENS: [bool; 256] = {
-    let mut table = [false; 256];
-    let others = b"!#$%&'*+-.^_`|~";
-    let mut at = 0;
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    let mut byte = 0;
-    while byte < 128u8 {
-        if byte.is_ascii_alphanumeric() {
-            table[byte as usize] = true;
-        }
-        byte += 1;
-    }
-    table
-};

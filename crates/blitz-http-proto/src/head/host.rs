@@ -1,6 +1,7 @@
 //! For whom a request is (RFC 9112 §3.2): one Host field, and one that can be a host.
 
 use crate::Error;
+use crate::characters::alphanumeric_and;
 use crate::error::Kind;
 use http::Version;
 use std::net::Ipv6Addr;
@@ -96,23 +97,7 @@ fn is_port(digits: &[u8], needed: bool) -> bool {
 }
 
 /// The characters of a name that stand for themselves.
-const IN_NAMES: [bool; 256] = {
-    let mut table = [false; 256];
-    let others = b"-._~!$&'()*+,;=";
-    let mut at = 0;
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    let mut byte = 0;
-    while byte < 128u8 {
-        if byte.is_ascii_alphanumeric() {
-            table[byte as usize] = true;
-        }
-        byte += 1;
-    }
-    table
-};
+const IN_NAMES: [bool; 256] = alphanumeric_and(b"-._~!$&'()*+,;=");
 
 /// A name of RFC 3986: unreserved, sub-delims and whole percent codes.
 fn is_name(host: &[u8]) -> bool {

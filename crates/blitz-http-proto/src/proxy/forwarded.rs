@@ -3,6 +3,7 @@
 //! Each proxy adds to the right, so what stands left of the last one that is trusted may be anybody's invention. It is read backwards for
 //! that reason: no quote that a client left open can swallow what a proxy wrote behind it.
 
+use crate::characters::is_token;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Whom a proxy has named.
@@ -182,11 +183,6 @@ fn value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         }
     }
     None
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A node (RFC 7239 §6). `bare`: an IPv6 address may stand without brackets, as it does in `X-Forwarded-For`.

@@ -1,5 +1,6 @@
 //! What two ends agree on about compression (RFC 7692 §7.1).
 
+use crate::characters::is_token;
 use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 
@@ -236,8 +237,8 @@ fn elements(headers: &HeaderMap) -> Option<Vec<(String, Params)>> {
 }
 
 fn token(rest: &mut &str) -> Option<String> {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    let end = rest.find(|c| !is_token(c)).unwrap_or(rest.len());
+    let end = rest.bytes().position(|byte| !is_token(byte));
+    let end = end.unwrap_or(rest.len());
     let (token, behind) = rest.split_at(end);
     *rest = behind;
     (!token.is_empty()).then(|| token.to_ascii_lowercase())

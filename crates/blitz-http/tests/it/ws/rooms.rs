@@ -58,7 +58,7 @@ impl Raw {
     }
 }
 
-/// Lets all tasks do what they can.
+/// Lets all tasks do what they can: time is virtual, and goes on only when nobody can do anything.
 async fn settle() {
     sleep(Duration::from_millis(1)).await;
 }
