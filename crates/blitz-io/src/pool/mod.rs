@@ -178,10 +178,9 @@ impl<M: Manager> Pool<M> {
                 if state.phase == Phase::Closed {
                     return None;
                 }
-                let is_fresh = state.newest_idle(key).is_some_and(|member| {
-                    now.duration_since(member.seen) <= self.shared.times.check_after
-                });
-                let (key, member) = is_fresh.then(|| state.take_idle(key, work)).flatten()?;
+                let check_after = self.shared.times.check_after;
+                let is_fresh = |seen| now.duration_since(seen) <= check_after;
+                let (key, member) = state.take_idle(key, now, is_fresh, work)?;
                 let number = state.hold(holder, work);
                 state.counters.direct += 1;
                 Some((key, member, number))

@@ -89,6 +89,8 @@ pub(super) enum Given<C> {
     Place(u64),
 }
 
+const STAYS: &str = "a shelf stays while one of its connections or waiters is there";
+
 /// What is of one key.
 struct Shelf<C, E> {
     line: Line,
@@ -291,9 +293,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     }
 
     fn shelf(&mut self, key: &K) -> &mut Shelf<C, E> {
-        self.shelves
-            .get_mut(key)
-            .expect("a shelf stays while one of its connections or waiters is there")
+        self.shelves.get_mut(key).expect(STAYS)
     }
 
     /// Somebody wants a connection. `again` is the number that it had in the line when what it got turned out to be no good.
@@ -313,7 +313,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         }
         if wants == Wants::Place {
             self.make_room(key, work);
-        } else if let Some((key, member)) = self.take_idle(key, work) {
+        } else if let Some((key, member)) = self.take_idle(key, holder.0, |_| true, work) {
             let holder = self.hold(holder, work);
             return Entered::Taken(key, member, holder);
         }
@@ -344,26 +344,43 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         entered
     }
 
-    /// An idle connection, the newest.
+    /// An idle connection, the newest; none if `is_fresh` has something against the moment when that was last known to work. Those that
+    /// should have gone by `now` go first: the keeper may be late.
     pub(super) fn take_idle(
         &mut self,
         key: &K,
+        now: Instant,
+        is_fresh: impl Fn(Instant) -> bool,
         work: &mut Work<K, C, E>,
     ) -> Option<(Arc<K>, Member<C>)> {
-        let member = self.shelves.get_mut(key)?.idle.pop_back()?;
-        let key = self
-            .idle_order
-            .remove(&member.stamp)
-            .expect("what is idle is in the order");
-        if self.limits.min_idle > 0 {
-            // Another takes its place.
-            self.settle(&key, work);
+        loop {
+            let idle = &mut self.shelves.get_mut(key)?.idle;
+            if !is_fresh(idle.back()?.seen) {
+                return None;
+            }
+            let member = idle.pop_back()?;
+            let key = self
+                .idle_order
+                .remove(&member.stamp)
+                .expect("what is idle is in the order");
+            let reason = if member.dies.is_some_and(|dies| dies <= now) {
+                Some(CloseReason::MaxAge)
+            } else if self.limits.min_idle == 0 && self.limits.is_idle_for_too_long(&member, now) {
+                Some(CloseReason::IdleTimeout)
+            } else {
+                None
+            };
+            if let Some(reason) = reason {
+                self.close(&key, member.connection, reason, work);
+                self.settle(&key, work);
+                continue;
+            }
+            if self.limits.min_idle > 0 {
+                // Another takes its place.
+                self.settle(&key, work);
+            }
+            return Some((key, member));
         }
-        Some((key, member))
-    }
-
-    pub(super) fn newest_idle(&self, key: &K) -> Option<&Member<C>> {
-        self.shelves.get(key)?.idle.back()
     }
 
     /// The key is to have its idle ones from now on, and if they fail, they are tried anew.
@@ -456,7 +473,9 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         work: &mut Work<K, C, E>,
     ) {
         match self.served.remove(&number) {
-            Some(Ok(Given::Member(member))) => self.put(key, member, now, work),
+            Some(Ok(Given::Member(member))) => {
+                self.put(key, member, now, work);
+            }
             Some(Ok(Given::Place(_))) => self.free_place(key, work),
             Some(error) => work.trash.push(Trash::Served(error)),
             None => {
@@ -543,8 +562,9 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         now: Instant,
         work: &mut Work<K, C, E>,
     ) {
-        self.put(key, member, now, work);
-        self.settle(key, work);
+        if !self.put(key, member, now, work) {
+            self.settle(key, work);
+        }
     }
 
     /// A task has looked at an idle one, which comes back or goes.
@@ -598,15 +618,22 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         work.changed = true;
     }
 
-    /// Where a connection belongs that nobody has: to who waits longest, on the shelf, or away. The caller settles.
-    fn put(&mut self, key: &Arc<K>, mut member: Member<C>, now: Instant, work: &mut Work<K, C, E>) {
+    /// Where a connection belongs that nobody has: to who waits longest, on the shelf, or away. The caller settles, unless this says that
+    /// it lies on the shelf: then nobody waits whom that could help.
+    fn put(
+        &mut self,
+        key: &Arc<K>,
+        mut member: Member<C>,
+        now: Instant,
+        work: &mut Work<K, C, E>,
+    ) -> bool {
         let first_short = self.short.first_key_value().map(|(number, _)| *number);
         let (is_over_total, max_idle) = (
             self.total > self.limits.max_total,
             self.limits.max_idle_per_key,
         );
         let (is_open, max_per_key) = (self.phase == Phase::Open, self.limits.max_per_key);
-        let shelf = self.shelf(key);
+        let shelf = self.shelves.get_mut(&**key).expect(STAYS);
         let first = shelf.line.first();
         let reason = if !is_open {
             Some(CloseReason::Shutdown)
@@ -629,17 +656,22 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         };
         if let Some(reason) = reason {
             self.close(key, member.connection, reason, work);
+            false
         } else if let Some((number, waker)) = shelf.line.pop_first() {
             self.waiting -= 1;
             self.serve(number, waker, Ok(Given::Member(member)), work);
+            false
         } else {
-            member.stamp = self.number();
-            if let Some(due) = self.limits.due(&member) {
+            self.next += 1;
+            member.stamp = self.next;
+            self.idle_order.insert(member.stamp, Arc::clone(key));
+            let due = self.limits.due(&member);
+            shelf.idle.push_back(member);
+            if let Some(due) = due {
                 self.look_by(due, now, work);
             }
-            self.idle_order.insert(member.stamp, Arc::clone(key));
-            self.shelf(key).idle.push_back(member);
             work.changed = true;
+            true
         }
     }
 
