@@ -110,6 +110,10 @@ func main() {
 	for n := 0; n < atOnce; n++ {
 		go ask(client, url, strings.HasSuffix(url, "/large"))
 	}
+	// The others wait for their first answers, too.
+	for atomic.LoadInt64(&requests) < int64(atOnce) && atomic.LoadInt64(&bytes) == 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
 	time.Sleep(seconds(os.Args[4]))
 	fromRequests, fromBytes, fromCPU, from := atomic.LoadInt64(&requests), atomic.LoadInt64(&bytes), cpuUs(), time.Now()
 	time.Sleep(seconds(os.Args[5]))

@@ -9,8 +9,8 @@ use crate::server::{self, Server};
 use crate::table::Results;
 use crate::{Options, machine};
 
-/// How long a client runs before it is measured, in seconds.
-const WARM: &str = "0.8";
+/// How long a client runs before it is measured, in seconds, once it is at it.
+const WARM: &str = "0.4";
 
 /// Runs the chosen rows.
 pub fn measure(options: &Options) -> Result<(), String> {

@@ -63,7 +63,7 @@ pub fn main(args: &[String]) -> Result<(), String> {
         threads: number(threads)?,
         tally,
     }));
-    tally::watch(tally, time(warm)?, time(seconds)?);
+    tally::watch(tally, task.at_once, time(warm)?, time(seconds)?);
     match name.as_str() {
         "reqwest" => reqwest::run(task),
         "hyper-util" => hyper::run(task),
