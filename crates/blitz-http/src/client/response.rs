@@ -5,6 +5,8 @@ use super::error::{Error, Kind};
 use super::timing::Timings;
 use crate::{Body, Upgraded};
 use bytes::{Bytes, BytesMut};
+use encoding_rs::Encoding;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use serde::de::DeserializeOwned;
@@ -141,7 +143,8 @@ impl Response {
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
 
-    /// All of it, as text in UTF-8; what is none becomes `U+FFFD`.
+    /// All of it, as text: in the encoding that `charset` in its `Content-Type` names, by the labels of the WHATWG's Encoding Standard, or else
+    /// in UTF-8. A byte order mark at the beginning counts for more than either. What is malformed becomes `U+FFFD`.
     ///
     /// # Cancel safety
     /// **Not safe**: what came is lost with the future.
@@ -150,8 +153,9 @@ impl Response {
     /// As [`chunk`](Response::chunk).
     pub async fn text(&mut self) -> Result<String, Error> {
         let bytes = self.bytes().await?;
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        Ok(String::from_utf8_lossy(text).into_owned())
+        let encoding = encoding(self.headers()).unwrap_or(encoding_rs::UTF_8);
+        let (text, ..) = encoding.decode(&bytes);
+        Ok(text.into_owned())
     }
 
     /// All of it, as what its JSON stands for.
@@ -193,5 +197,50 @@ impl Response {
     /// As a message of the `http` crate, whose body is read as a server's is. Its errors have an [`Error`] as their source.
     pub fn into_http(self) -> http::Response<Body> {
         http::Response::from_parts(self.parts, Body::new(self.body))
+    }
+}
+
+/// What the `charset` of a `Content-Type` names, if that is known.
+fn encoding(headers: &HeaderMap) -> Option<&'static Encoding> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let mut parameters = value.split(';').skip(1);
+    let label = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then_some(value)
+    })?;
+    Encoding::for_label(label.trim().trim_matches('"').as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encoding;
+    use http::HeaderMap;
+    use http::header::CONTENT_TYPE;
+
+    #[test]
+    fn encodings_are_found_by_their_labels() {
+        let named = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, value.parse().expect("a value"));
+            encoding(&headers).map(|encoding| encoding.name())
+        };
+        assert_eq!(named("text/html; charset=latin1"), Some("windows-1252"));
+        assert_eq!(
+            named("text/html;a=b; CHARSET=\"Shift_JIS\""),
+            Some("Shift_JIS")
+        );
+        assert_eq!(
+            named("text/plain; charset = utf-16le ;x=y"),
+            Some("UTF-16LE")
+        );
+        for value in [
+            "text/html",
+            "text/html; charset",
+            "text/html; charset=klingon",
+            "charset=utf-8",
+        ] {
+            assert_eq!(named(value), None, "{value}");
+        }
+        assert_eq!(encoding(&HeaderMap::new()), None);
     }
 }

@@ -477,3 +477,34 @@ fn a_client_is_a_service() {
         sleep(Duration::ZERO).await;
     });
 }
+
+#[test]
+fn text_comes_in_the_encoding_that_it_says() {
+    for (kind, body, text) in [
+        ("text/plain", &b"caf\xc3\xa9"[..], "caf\u{e9}"),
+        ("text/plain; charset=iso-8859-1", b"caf\xe9", "caf\u{e9}"),
+        ("text/html; charset=\"EUC-JP\"", b"\xa4\xa2", "\u{3042}"),
+        ("text/plain; charset=utf-16", b"\xe9\x00", "\u{e9}"),
+        // A mark says it better than the server.
+        (
+            "text/plain; charset=latin1",
+            b"\xef\xbb\xbf\xc3\xa9",
+            "\u{e9}",
+        ),
+        ("text/plain; charset=latin1", b"\xff\xfe\xe9\x00", "\u{e9}"),
+        ("text/plain; charset=klingon", b"\xc3\xa9", "\u{e9}"),
+        ("text/plain", b"\xff!", "\u{fffd}!"),
+    ] {
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        answer.extend_from_slice(body);
+        let client = answered(answer, Then::Close);
+        paused(async {
+            let mut response = client.get("http://a/").send().await.expect("an answer");
+            assert_eq!(response.text().await.expect("text"), text, "{kind}");
+        });
+    }
+}
