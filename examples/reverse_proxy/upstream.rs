@@ -376,7 +376,7 @@ async fn send(
     let mut out = BytesMut::new();
     let head = RequestHead {
         method: &asked.method,
-        uri: &asked.uri,
+        target: (&asked.uri).into(),
         headers: &asked.headers,
         length: body.size_hint().exact(),
         to_proxy: false,

@@ -49,4 +49,4 @@ pub use limits::Limits;
 pub use proxy::{Forwarded, Node, PROXY_HEADER_MAX, ProxyError, ProxyHeader, XForwardedFor};
 pub use request::{RequestDecoder, RequestEvent};
 pub use response::{ResponseDecoder, ResponseEvent};
-pub use write::{RequestHead, ResponseHead};
+pub use write::{RequestHead, ResponseHead, Target};

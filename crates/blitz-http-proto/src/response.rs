@@ -3,7 +3,7 @@
 use crate::error::Kind;
 use crate::head::{Asked, Bounds, Framing, ReceivedResponse, Scan, parse_response};
 use crate::{BodyDecoder, BodyEvent, Error, Limits};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use std::collections::VecDeque;
 
@@ -32,7 +32,7 @@ pub struct ResponseDecoder {
     limits: Limits,
     state: State,
     scan: Scan,
-    asked: VecDeque<Asked>,
+    asked: Line,
     informed: u32,
     bodies_looked_at: u64,
 }
@@ -46,6 +46,30 @@ enum State {
     Tunnel,
     Failed(Error),
 }
+
+/// What was asked and not answered yet. Mostly that is one, which needs no memory of its own.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    first: Option<Asked>,
+    others: VecDeque<Asked>,
+}
+
+impl Line {
+    fn push(&mut self, asked: Asked) {
+        if self.first.is_none() {
+            self.first = Some(asked);
+        } else {
+            self.others.push_back(asked);
+        }
+    }
+
+    fn pop(&mut self) {
+        self.first = self.others.pop_front();
+    }
+}
+
+/// Heads that are longer stay where they are; others are copied, and what they were read into can be used again.
+const COPIED_MAX: usize = 4 * 1024;
 
 /// Heads that only inform before one response: a server that sends them for ever makes no progress.
 const INFORMATIONAL_MAX: u32 = 64;
@@ -61,7 +85,7 @@ impl ResponseDecoder {
 
     /// A request was sent: its method tells what follows the head of its response.
     pub fn asked(&mut self, method: &Method) {
-        self.asked.push_back(Asked::from(method));
+        self.asked.push(Asked::from(method));
     }
 
     /// The next event that `input` has, or `None` where it takes more bytes. What the event was made of has left `input`.
@@ -106,7 +130,7 @@ impl ResponseDecoder {
         if input.is_empty() {
             return Ok(None);
         }
-        let asked = *self.asked.front().ok_or(Kind::Unsolicited)?;
+        let asked = self.asked.first.ok_or(Kind::Unsolicited)?;
         if !b"HTTP/".starts_with(&input[..input.len().min(5)]) {
             return Err(Kind::StatusLine.into());
         }
@@ -114,7 +138,13 @@ impl ResponseDecoder {
         let Some(end) = self.scan.end(input, &bounds)? else {
             return Ok(None);
         };
-        let head = input.split_to(end).freeze();
+        let head = if end <= COPIED_MAX {
+            let head = Bytes::copy_from_slice(&input[..end]);
+            input.advance(end);
+            head
+        } else {
+            input.split_to(end).freeze()
+        };
         let response = parse_response(&head, &self.limits, asked, HeaderMap::new())?;
         if response.status.is_informational() && response.framing != Framing::Tunnel {
             self.informed += 1;
@@ -124,7 +154,7 @@ impl ResponseDecoder {
             return Ok(Some(ResponseEvent::Informational(response)));
         }
         self.informed = 0;
-        self.asked.pop_front();
+        self.asked.pop();
         self.state = if response.framing == Framing::Tunnel {
             State::BeforeTunnel
         } else {
@@ -141,7 +171,7 @@ impl ResponseDecoder {
     pub fn finish(&mut self, input: &[u8]) -> Result<bool, Error> {
         match &mut self.state {
             State::Failed(error) => Err(*error),
-            State::Head if input.is_empty() && self.asked.is_empty() => Ok(false),
+            State::Head if input.is_empty() && self.asked.first.is_none() => Ok(false),
             State::Head => Err(Kind::Truncated.into()),
             State::BeforeTunnel | State::Tunnel => Ok(false),
             State::Body(body) => body.finish().map(|()| true),

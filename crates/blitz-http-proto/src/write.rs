@@ -118,13 +118,34 @@ impl ResponseHead<'_> {
     }
 }
 
+/// Whom a request is for, in the words of its address.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// `http` or `https`; only a proxy is told.
+    pub scheme: &'a str,
+    /// The host, and the port if it is not the scheme's own. A user and a password in front of them are left out.
+    pub authority: &'a str,
+    /// The path with the query. `/` stands for nothing, and is put before a query without one.
+    pub path: &'a str,
+}
+
+impl<'a> From<&'a Uri> for Target<'a> {
+    fn from(uri: &'a Uri) -> Target<'a> {
+        Target {
+            scheme: uri.scheme_str().unwrap_or_default(),
+            authority: uri.authority().map_or("", |authority| authority.as_str()),
+            path: uri.path_and_query().map_or("", |path| path.as_str()),
+        }
+    }
+}
+
 /// A request's head on its way out.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
     /// What to do.
     pub method: &'a Method,
     /// To what. Written as a path, after CONNECT as host and port, and whole for a proxy.
-    pub uri: &'a Uri,
+    pub target: Target<'a>,
     /// The fields. `Host` comes from the address if it is not among them; what frames the body is left out.
     pub headers: &'a HeaderMap,
     /// How long the body is, if that is known; without it the body goes in chunks.
@@ -139,29 +160,30 @@ impl RequestHead<'_> {
         let out = &mut Lines::new(out);
         out.put(self.method.as_str().as_bytes());
         out.put(b" ");
-        let authority = self.uri.authority().map(|authority| {
-            let text = authority.as_str();
-            text.rsplit_once('@').map_or(text, |(_, host)| host)
-        });
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let Target {
+            scheme,
+            authority,
+            path,
+        } = self.target;
+        let authority = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
         if self.method == Method::CONNECT {
-            out.put(authority.unwrap_or_default().as_bytes());
+            out.put(authority.as_bytes());
         } else {
-            if let (true, Some(scheme), Some(host)) =
-                (self.to_proxy, self.uri.scheme_str(), authority)
-            {
+            if self.to_proxy && !scheme.is_empty() && !authority.is_empty() {
                 out.put(scheme.as_bytes());
                 out.put(b"://");
-                out.put(host.as_bytes());
+                out.put(authority.as_bytes());
             }
-            if path.starts_with('?') {
+            if path.is_empty() || path.starts_with('?') {
                 out.put(b"/");
             }
             out.put(path.as_bytes());
         }
         out.put(b" HTTP/1.1\r\n");
         if !self.headers.contains_key(HOST) {
-            out.field(b"host", authority.unwrap_or_default().as_bytes());
+            out.field(b"host", authority.as_bytes());
         }
         for (name, value) in self.headers {
             if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {

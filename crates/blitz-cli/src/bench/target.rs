@@ -194,7 +194,7 @@ fn head(options: &Options, further: HeaderMap) -> Vec<u8> {
     };
     let head = RequestHead {
         method: &options.method,
-        uri: &options.url,
+        target: (&options.url).into(),
         headers: &headers,
         length: Some(body as u64),
         to_proxy: false,

@@ -3,7 +3,7 @@
 use super::chunks::Chunks;
 use crate::error::Kind;
 use crate::{Error, Framing, Limits};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 
 /// What comes of a body.
@@ -122,11 +122,21 @@ impl BodyDecoder {
     }
 }
 
+/// Pieces up to this size are copied: what they were read into can be used again, and is not kept by the few bytes of a piece.
+const COPIED_MAX: usize = 1024;
+
 fn take(input: &mut BytesMut, left: &mut u64) -> Option<BodyEvent> {
     if input.is_empty() {
         return None;
     }
     let n = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
     *left -= n as u64;
-    Some(BodyEvent::Data(input.split_to(n).freeze()))
+    let piece = if n <= COPIED_MAX {
+        let piece = Bytes::copy_from_slice(&input[..n]);
+        input.advance(n);
+        piece
+    } else {
+        input.split_to(n).freeze()
+    };
+    Some(BodyEvent::Data(piece))
 }

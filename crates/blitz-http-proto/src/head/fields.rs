@@ -57,6 +57,8 @@ pub(crate) fn into_map<'a>(
     map: &mut HeaderMap,
 ) -> Result<Present, Error> {
     let mut present = Present::default();
+    map.try_reserve(fields.size_hint().0)
+        .map_err(|_| Kind::TooManyFields)?;
     for (name, value) in fields {
         let name = names::name(name)?;
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| Kind::FieldValue)?;

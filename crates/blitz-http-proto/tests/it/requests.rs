@@ -195,7 +195,7 @@ pub(crate) fn encode(made: &Made, out: &mut BytesMut) {
     let length = made.pieces.iter().map(Vec::len).sum::<usize>() as u64;
     let mut body = RequestHead {
         method: &made.method,
-        uri: &uri,
+        target: (&uri).into(),
         headers: &map(&made.fields),
         length: (!made.chunked).then_some(length),
         to_proxy: false,

@@ -12,7 +12,7 @@ use super::request::Options;
 use super::resolve::{Resolve, Resolver};
 use super::retry::{Budget, RetryPolicy};
 use super::timing::Timeouts;
-use super::{Client, Inner};
+use super::{Client, Fields, Inner};
 use crate::BoxError;
 use blitz_http_proto::Limits;
 use blitz_tls::{HTTP_1_1, Identity, Roots, TlsConnector, TlsVersion};
@@ -61,6 +61,7 @@ struct TlsChoice {
     identity: Option<Identity>,
     min_version: Option<TlsVersion>,
     key_log: bool,
+    no_sni: bool,
     anyone: bool,
 }
 
@@ -108,6 +109,7 @@ impl ClientBuilder {
                 identity: None,
                 min_version: None,
                 key_log: false,
+                no_sni: false,
                 anyone: false,
             },
         }
@@ -414,6 +416,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether servers are told which name is asked for (SNI, RFC 6066 §3). Yes; a server with several certificates cannot choose without.
+    pub fn tls_sni(mut self, send: bool) -> ClientBuilder {
+        self.tls.no_sni = !send;
+        self
+    }
+
     /// Writes the keys of sessions to the file that `SSLKEYLOGFILE` names.
     pub fn tls_key_log(mut self, log: bool) -> ClientBuilder {
         self.tls.key_log = log;
@@ -447,9 +455,9 @@ impl ClientBuilder {
         }
         let (found, missing) = self.dns_cache;
         Ok(Client(Arc::new(Inner {
-            headers: self.headers,
+            headers: Fields::new(self.headers),
             options: Options {
-                timeouts: self.timeouts,
+                timeouts: Arc::new(self.timeouts),
                 redirects: self.redirects,
                 decompress: self.decompress,
                 response_bytes_max: self.response_bytes_max,
@@ -482,7 +490,8 @@ impl TlsChoice {
         }
         let mut builder = TlsConnector::builder()
             .alpn([HTTP_1_1])
-            .key_log(self.key_log);
+            .key_log(self.key_log)
+            .sni(!self.no_sni);
         if let Some(version) = self.min_version {
             builder = builder.min_version(version);
         }

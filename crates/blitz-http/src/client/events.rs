@@ -9,6 +9,7 @@ use blitz_io::time::sleep;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -53,8 +54,9 @@ impl EventSource {
         let no_store = HeaderValue::from_static("no-store");
         headers.entry(CACHE_CONTROL).or_insert(no_store);
         // It is meant to last. A server that is silent for so long may be gone, which a new connection finds out.
-        request.options.timeouts.total = Duration::MAX;
-        request.options.timeouts.body_idle = Duration::from_secs(300);
+        let timeouts = Arc::make_mut(&mut request.options.timeouts);
+        timeouts.total = Duration::MAX;
+        timeouts.body_idle = Duration::from_secs(300);
         EventSource {
             client,
             request: Some(request),
@@ -90,7 +92,7 @@ impl EventSource {
     /// How long the server may say nothing before the connection counts as lost. 5 min.
     pub fn silence_max(mut self, silence: Duration) -> EventSource {
         if let Some(request) = &mut self.request {
-            request.options.timeouts.body_idle = silence;
+            Arc::make_mut(&mut request.options.timeouts).body_idle = silence;
         }
         self
     }

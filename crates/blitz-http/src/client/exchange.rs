@@ -9,13 +9,12 @@ use super::timing::{Phase, Watch};
 use crate::conn::out::Out;
 use crate::{Body, Upgraded, buffers};
 use blitz_http_proto::{
-    BodyEncoder, Limits, ReceivedResponse, RequestHead, ResponseDecoder, ResponseEvent,
+    BodyEncoder, Limits, ReceivedResponse, RequestHead, ResponseDecoder, ResponseEvent, Target,
 };
 use blitz_io::io::AsyncWrite;
 use blitz_io::time::{Instant, Sleep, sleep_until};
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 use std::future::Future;
 use std::io;
@@ -36,8 +35,12 @@ pub(super) type Informed = Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>;
 /// What is asked.
 pub(super) struct Ask<'a> {
     pub(super) method: &'a Method,
-    pub(super) uri: &'a Uri,
+    pub(super) target: Target<'a>,
     pub(super) headers: &'a HeaderMap,
+    /// The body waits for `100 Continue`.
+    pub(super) expects: bool,
+    /// The connection is for this alone.
+    pub(super) closes: bool,
     pub(super) to_proxy: bool,
     pub(super) body: Body,
     pub(super) informed: Option<Informed>,
@@ -103,7 +106,7 @@ impl Exchange {
         let length = ask.body.size_hint().exact();
         let head = RequestHead {
             method: ask.method,
-            uri: ask.uri,
+            target: ask.target,
             headers: ask.headers,
             length,
             to_proxy: ask.to_proxy,
@@ -111,17 +114,11 @@ impl Exchange {
         let encoder = head.write(out.tail());
         let upload = if !encoder.sends() {
             Upload::Done
-        } else if ask.headers.contains_key(EXPECT) {
+        } else if ask.expects {
             Upload::Held(Instant::now().checked_add(watch.timeouts.expect))
         } else {
             Upload::Going
         };
-        let closes = ask.headers.get_all(CONNECTION).iter().any(|value| {
-            let value = value.to_str().unwrap_or_default();
-            value
-                .split(',')
-                .any(|token| token.trim().eq_ignore_ascii_case("close"))
-        });
         Exchange {
             wire,
             decoder,
@@ -131,7 +128,7 @@ impl Exchange {
             encoder,
             upload,
             answer: Answer::Head,
-            keep: !closes,
+            keep: !ask.closes,
             sent: 0,
             received: 0,
             waits: Waits::default(),
@@ -150,9 +147,9 @@ impl Exchange {
         self.sent == 0
     }
 
-    /// Whether the connection had carried another request before.
+    /// Whether the connection was there before: the server may have been about to close it.
     pub(super) fn is_reused(&self) -> bool {
-        self.wire.served > 0
+        self.watch.timings.reused
     }
 
     pub(super) fn peer(&self) -> Option<std::net::SocketAddr> {
@@ -293,8 +290,7 @@ impl Exchange {
             }
         }
         if self.watch.phase == Phase::Send && self.is_sent() {
-            self.watch.enter(Phase::Head);
-            self.waits.since = None;
+            self.waits.since = Some(self.watch.enter(Phase::Head));
             self.out.release();
         }
         Ok(Sent::Blocked)
@@ -407,17 +403,17 @@ impl Exchange {
 
     /// Nothing moves. `true` if that has lasted long enough for something to be done.
     fn wait(&mut self, cx: &mut Context<'_>) -> Result<bool, Kind> {
-        let now = Instant::now();
-        let since = *self.waits.since.get_or_insert(now);
+        let since = *self.waits.since.get_or_insert_with(Instant::now);
         if let Upload::Held(until) = self.upload
             && self.out.is_empty()
         {
+            let now = Instant::now();
             let deadline = self.watch.deadline;
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return Err(self.watch.until(since, Phase::Send).1);
             }
             let next = [until, deadline].into_iter().flatten().min();
-            if until.is_some_and(|until| until <= now) || self.waits.poll(cx, now, next) {
+            if until.is_some_and(|until| until <= now) || self.waits.poll(cx, next) {
                 self.upload = Upload::Going;
                 return Ok(true);
             }
@@ -431,7 +427,7 @@ impl Exchange {
             }
             phase => self.watch.until(since, phase),
         };
-        if until.is_some_and(|until| until <= now) || self.waits.poll(cx, now, until) {
+        if self.waits.poll(cx, until) {
             return Err(late);
         }
         Ok(false)
@@ -457,15 +453,14 @@ struct Waits {
 
 impl Waits {
     /// Whether `until` has come. If not, the task is woken then.
-    fn poll(&mut self, cx: &mut Context<'_>, now: Instant, until: Option<Instant>) -> bool {
+    fn poll(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> bool {
         let Some(until) = until else {
             return false;
         };
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        let armed = sleep.deadline();
-        if armed > until || armed <= now {
+        if sleep.deadline() > until || sleep.is_elapsed() {
             sleep.as_mut().reset(until);
         }
         // Early: it is set anew, and then pending.

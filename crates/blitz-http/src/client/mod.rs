@@ -44,9 +44,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `builder`, `request`, `response`, `multipart` | what users see |
+//! | `builder`, `request`, `address`, `response`, `multipart` | what users see |
 //! | `send` | the way of a request: attempts, redirects, and the response in the end |
-//! | `pool`, `wire` | connections that are kept (in a `blitz_io::pool`), and what lies between two exchanges |
+//! | `pool`, `wire`, `warm` | connections that are kept (in a `blitz_io::pool`), what lies between two exchanges, and those that are made beforehand |
 //! | `dial`, `resolve`, `race`, `proxy`, `tunnel`, `public` | how a connection comes about |
 //! | `exchange`, `arriving`, `decode` | a request going out while a response comes in; its body, and what it was packed in |
 //! | `redirect`, `retry`, `cookies` | what browsers do, by the letter of their RFCs |
@@ -54,6 +54,7 @@
 //! | `events` | server-sent events |
 //! | `local` | servers within the process, for tests |
 
+mod address;
 mod arriving;
 mod builder;
 mod cookies;
@@ -76,6 +77,7 @@ mod retry;
 mod send;
 mod timing;
 mod tunnel;
+mod warm;
 mod wire;
 
 pub use builder::ClientBuilder;
@@ -124,8 +126,7 @@ use tower_service::Service;
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    /// Of each request that does not have them.
-    headers: HeaderMap,
+    headers: Fields,
     options: Options,
     retries: RetryPolicy,
     budget: Budget,
@@ -137,6 +138,13 @@ struct Inner {
     unix_socket: Option<PathBuf>,
     pool: Pool,
     dialer: Dialer,
+}
+
+/// The fields that each request has which does not have them itself. Most requests have no others, and then share these.
+struct Fields {
+    plain: Arc<HeaderMap>,
+    /// With the codings that we can undo; the same, where `plain` asks for some or for a part.
+    accepting: Arc<HeaderMap>,
 }
 
 impl Client {

@@ -6,8 +6,8 @@
 use super::error::Kind;
 use super::wire::Wire;
 use blitz_io::pool::{self, Acquired, Manager, OnReturn};
-use blitz_io::time::Instant;
 use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -66,7 +66,7 @@ pub struct PoolState {
 }
 
 /// Connections that are as good as each other.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) tls: bool,
     pub(super) host: Arc<str>,
@@ -76,22 +76,27 @@ pub(super) struct Key {
     pub(super) socket: Option<PathBuf>,
 }
 
+/// In few pieces: it is done several times a request.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.host.as_bytes());
+        state.write_u32(u32::from(self.port) << 1 | u32::from(self.tls));
+        if let Some(proxy) = &self.proxy {
+            proxy.hash(state);
+        }
+        if let Some(socket) = &self.socket {
+            socket.hash(state);
+        }
+    }
+}
+
 /// A connection that is somebody's. It goes back when it is dropped, if it was said to be clean.
 pub(super) type Lease = pool::Lease<Wires>;
 
 /// Knows whether a connection may carry another exchange.
 pub(super) struct Wires {
-    idle_timeout: Duration,
-    age_max: Duration,
     exchanges_max: u32,
     found_dead: AtomicU64,
-}
-
-impl Wires {
-    fn is_used_up(&self, wire: &Wire, now: Instant) -> bool {
-        now.saturating_duration_since(wire.opened) >= self.age_max
-            || wire.served >= self.exchanges_max
-    }
 }
 
 impl Manager for Wires {
@@ -101,12 +106,7 @@ impl Manager for Wires {
     const TAKES_LEAVE: bool = false;
 
     fn is_usable(&self, _: &Key, wire: &mut Wire) -> bool {
-        let now = Instant::now();
-        let idle = now.saturating_duration_since(wire.idle_since);
         wire.is_clean = false;
-        if idle >= self.idle_timeout || self.is_used_up(wire, now) {
-            return false;
-        }
         // Nobody has to be woken: whoever uses it says so anew.
         let silent = wire.poll_is_silent(&mut Context::from_waker(Waker::noop()));
         if !silent {
@@ -117,9 +117,7 @@ impl Manager for Wires {
     }
 
     fn on_return(&self, _: &Key, wire: &mut Wire) -> OnReturn {
-        let now = Instant::now();
-        wire.idle_since = now;
-        if wire.is_clean && !self.is_used_up(wire, now) {
+        if wire.is_clean && wire.served < self.exchanges_max {
             OnReturn::Keep
         } else {
             OnReturn::Discard
@@ -151,8 +149,6 @@ impl Pool {
         self.pool.get_or_init(|| {
             let config = &self.config;
             let wires = Wires {
-                idle_timeout: config.idle_timeout,
-                age_max: config.age_max,
                 exchanges_max: config.exchanges_max,
                 found_dead: AtomicU64::new(0),
             };
@@ -187,7 +183,22 @@ impl Pool {
         }
     }
 
-    /// A connection to `key` that was kept and may be used, or a place to make one; that for sure where it has to be `fresh`.
+    /// How many connections to one server may be idle.
+    pub(super) fn idle_max(&self) -> usize {
+        let config = &self.config;
+        let all = config.connections_per_host_max.min(config.connections_max);
+        config.idle_per_host_max.min(all)
+    }
+
+    /// A connection to `key` that was kept and may be used, if there is one.
+    pub(super) fn kept(&self, key: &Key) -> Option<Lease> {
+        let kept = self.pool.get()?.try_acquire(key)?;
+        // ORDERING: Relaxed. It is a figure, and nothing hangs on it.
+        self.reused.fetch_add(1, Ordering::Relaxed);
+        Some(kept)
+    }
+
+    /// The same or a place to make one, when there is one or the other; a place for sure where it has to be `fresh`.
     ///
     /// Cancel-safe: who is dropped in line has taken nothing.
     pub(super) async fn acquire(&self, key: &Key, fresh: bool) -> Result<Acquired<Wires>, Kind> {

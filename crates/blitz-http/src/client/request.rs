@@ -1,6 +1,7 @@
 //! Requests in the making.
 
 use super::Client;
+use super::address;
 use super::error::{Error, Kind};
 use super::events::EventSource;
 use super::exchange::Informed;
@@ -29,7 +30,7 @@ pub trait IntoUrl {
 
 impl IntoUrl for &str {
     fn into_url(self) -> Result<Url, Error> {
-        Url::parse(self).map_err(|error| Kind::Url(error).into())
+        address::parse(self).map_err(|error| Kind::Url(error).into())
     }
 }
 
@@ -76,7 +77,7 @@ pub struct Request {
 /// What is settled a request, with the client's settings as the default.
 #[derive(Clone)]
 pub(super) struct Options {
-    pub(super) timeouts: Timeouts,
+    pub(super) timeouts: Arc<Timeouts>,
     pub(super) redirects: RedirectPolicy,
     pub(super) decompress: bool,
     pub(super) response_bytes_max: u64,
@@ -272,7 +273,7 @@ impl RequestBuilder {
     /// How long all of it may take.
     pub fn timeout(self, total: Duration) -> RequestBuilder {
         self.with(|request| {
-            request.options.timeouts.total = total;
+            Arc::make_mut(&mut request.options.timeouts).total = total;
             Ok(())
         })
     }
@@ -280,7 +281,7 @@ impl RequestBuilder {
     /// How long each phase may take.
     pub fn timeouts(self, timeouts: Timeouts) -> RequestBuilder {
         self.with(|request| {
-            request.options.timeouts = timeouts;
+            request.options.timeouts = Arc::new(timeouts);
             Ok(())
         })
     }

@@ -5,31 +5,33 @@ use super::decode::{ACCEPTED, Decoding};
 use super::dial::Route;
 use super::error::{Error, Kind};
 use super::exchange::{Ask, Exchange};
+use super::pool::{Key, Lease};
 use super::proxy::basic;
 use super::redirect::{Next, carry};
 use super::request::{Options, Request};
 use super::response::Response;
 use super::retry::{is_busy, is_idempotent};
 use super::timing::{Phase, Watch};
-use super::{Client, Inner};
+use super::{Client, Fields, Inner};
 use crate::Body;
-use blitz_http_proto::{Framing, Limits, ReceivedResponse};
+use blitz_http_proto::{Framing, Limits, ReceivedResponse, Target};
 use blitz_io::pool::Acquired;
 use blitz_io::time::{Instant, sleep};
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, HOST,
-    PROXY_AUTHORIZATION, RANGE, UPGRADE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT,
+    HOST, PROXY_AUTHORIZATION, RANGE, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::borrow::Cow;
 use std::future::poll_fn;
+use std::sync::Arc;
 use url::{Position, Url};
 
 /// What is asked of one server.
 struct Hop {
     method: Method,
     url: Url,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     /// The response is decompressed, because we have asked for that.
     decompress: bool,
     /// `Cookie` is the jar's affair.
@@ -66,7 +68,7 @@ impl Client {
             mut body,
             options,
         } = request;
-        let mut watch = Watch::new(options.timeouts.clone());
+        let mut watch = Watch::new(Arc::clone(&options.timeouts));
         let mut hop = self.0.first(method, url, headers, &options)?;
         let mut seen = Vec::new();
         loop {
@@ -100,15 +102,85 @@ impl Client {
                 Err(kind) => return Err(failed(kind, &begun.exchange.watch, &hop.url)),
             };
             drain(begun);
-            carry(&mut hop.headers, &hop.url, &to, keeps_body);
+            let headers = Arc::make_mut(&mut hop.headers);
+            carry(headers, &hop.url, &to, keeps_body);
             if hop.jar {
-                hop.headers.remove(COOKIE);
+                headers.remove(COOKIE);
             }
             body = again.filter(|_| keeps_body).unwrap_or_default();
             let before = std::mem::replace(&mut hop.method, method);
             seen.push((before, std::mem::replace(&mut hop.url, to)));
         }
     }
+}
+
+impl Fields {
+    pub(super) fn new(plain: HeaderMap) -> Fields {
+        let plain = Arc::new(plain);
+        let mut accepting = HeaderMap::clone(&plain);
+        let accepting = match accept(&mut accepting) {
+            true => Arc::new(accepting),
+            false => Arc::clone(&plain),
+        };
+        Fields { plain, accepting }
+    }
+}
+
+/// Asks for the codings that we can undo, unless some are asked for already, or a part, which could not be undone.
+fn accept(headers: &mut HeaderMap) -> bool {
+    if headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(RANGE) {
+        return false;
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+    true
+}
+
+/// What a request's fields say that concerns its way: one walk, for most of them are not there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Named {
+    upgrade: bool,
+    expect: bool,
+    closes: bool,
+    empty_host: bool,
+    proxy_authorization: bool,
+}
+
+impl Named {
+    fn of(headers: &HeaderMap) -> Named {
+        let mut named = Named::default();
+        for (name, value) in headers {
+            named.upgrade |= name == UPGRADE;
+            named.expect |= name == EXPECT;
+            named.closes |= name == CONNECTION && says_close(value);
+            named.empty_host |= name == HOST && value.is_empty();
+            named.proxy_authorization |= name == PROXY_AUTHORIZATION;
+        }
+        named
+    }
+}
+
+fn says_close(value: &HeaderValue) -> bool {
+    let value = value.to_str().unwrap_or_default();
+    let mut tokens = value.split(',');
+    tokens.any(|token| token.trim().eq_ignore_ascii_case("close"))
+}
+
+/// The fields that are sent, with those that depend on the way.
+fn fields_for<'a>(headers: &'a HeaderMap, named: &Named, route: &Route) -> Cow<'a, HeaderMap> {
+    let mut headers = Cow::Borrowed(headers);
+    // The one of a proxy is for that proxy alone.
+    if named.proxy_authorization {
+        headers.to_mut().remove(PROXY_AUTHORIZATION);
+    }
+    if let (true, Some(proxy)) = (route.is_forwarded(), &route.proxy)
+        && let Some(credentials) = proxy.authorization()
+    {
+        headers.to_mut().insert(PROXY_AUTHORIZATION, credentials);
+    }
+    if named.empty_host {
+        headers.to_mut().remove(HOST);
+    }
+    headers
 }
 
 fn failed(kind: Kind, watch: &Watch, url: &Url) -> Error {
@@ -150,22 +222,25 @@ impl Inner {
             let _ = url.set_username("");
             let _ = url.set_password(None);
         }
-        if headers.is_empty() {
-            headers = self.headers.clone();
+        let (headers, decompress) = if headers.is_empty() {
+            let chosen = match options.decompress {
+                true => &self.headers.accepting,
+                false => &self.headers.plain,
+            };
+            let accepts = !Arc::ptr_eq(chosen, &self.headers.plain);
+            (Arc::clone(chosen), accepts)
         } else {
-            for name in self.headers.keys() {
+            let ours = &*self.headers.plain;
+            for name in ours.keys() {
                 if !headers.contains_key(name) {
-                    for value in self.headers.get_all(name) {
+                    for value in ours.get_all(name) {
                         headers.append(name, value.clone());
                     }
                 }
             }
-        }
-        let own = headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(RANGE);
-        let decompress = options.decompress && !own;
-        if decompress {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
-        }
+            let decompress = options.decompress && accept(&mut headers);
+            (Arc::new(headers), decompress)
+        };
         Ok(Hop {
             jar: self.cookies.is_some() && !headers.contains_key(COOKIE),
             method,
@@ -188,7 +263,7 @@ impl Inner {
             && let Some(jar) = &self.cookies
             && let Some(value) = jar.get(&hop.url)
         {
-            hop.headers.insert(COOKIE, value);
+            Arc::make_mut(&mut hop.headers).insert(COOKIE, value);
         }
         let mut retry = 0;
         loop {
@@ -200,8 +275,9 @@ impl Inner {
                 Ok(begun)
                     if begun.head.status == StatusCode::EXPECTATION_FAILED
                         && again.is_some()
-                        && hop.headers.remove(EXPECT).is_some() =>
+                        && hop.headers.contains_key(EXPECT) =>
                 {
+                    Arc::make_mut(&mut hop.headers).remove(EXPECT);
                     // It does not know what to expect; asked plainly it may.
                     drain(begun);
                     body = again.unwrap_or_default();
@@ -251,30 +327,38 @@ impl Inner {
         watch: &mut Watch,
     ) -> Result<Begun, Failed> {
         let unseen = |kind| Failed { kind, unseen: true };
-        let route = self.route(hop);
+        let named = Named::of(&hop.headers);
+        let route = self.route(&hop.url, named.upgrade);
         let key = route.key();
-        let (uri, headers) = self.head(hop, &route).map_err(unseen)?;
+        let headers = fields_for(&hop.headers, &named, &route);
+        let target = Target {
+            scheme: hop.url.scheme(),
+            authority: &hop.url[Position::BeforeHost..Position::AfterPort],
+            path: &hop.url[Position::BeforePath..Position::AfterQuery],
+        };
         let mut body = Some(body);
         let mut fresh = false;
         loop {
             watch.begin();
-            let acquired = watch.run(Phase::Pool, self.pool.acquire(&key, fresh)).await;
-            let wire = match acquired.map_err(unseen)? {
-                Acquired::Lease(wire) => {
+            let wire = match self.kept(&key, fresh) {
+                // Mostly there is one, and then there is nothing to wait for.
+                Some(wire) => {
                     watch.timings.reused = true;
                     wire
                 }
-                Acquired::Place(place) => {
-                    let made = self.dialer.dial(&route, watch).await;
-                    place.fill(made.map_err(unseen)?)
+                None => {
+                    let made = self.connection(&route, &key, fresh, watch).await;
+                    made.map_err(unseen)?
                 }
             };
             let again = body.as_ref().and_then(Body::try_clone);
             watch.enter(Phase::Send);
             let ask = Ask {
                 method: &hop.method,
-                uri: &uri,
+                target,
                 headers: &headers,
+                expects: named.expect,
+                closes: named.closes,
                 to_proxy: route.is_forwarded(),
                 body: body.take().unwrap_or_default(),
                 informed: options.informed.clone(),
@@ -304,37 +388,37 @@ impl Inner {
         }
     }
 
-    fn route(&self, hop: &Hop) -> Route {
-        let url = &hop.url;
+    fn kept(&self, key: &Key, fresh: bool) -> Option<Lease> {
+        if fresh { None } else { self.pool.kept(key) }
+    }
+
+    /// A connection that was kept, unless it has to be `fresh`, or one that is made when there may be one more.
+    pub(super) async fn connection(
+        &self,
+        route: &Route,
+        key: &Key,
+        fresh: bool,
+        watch: &mut Watch,
+    ) -> Result<Lease, Kind> {
+        let acquired = watch.run(Phase::Pool, self.pool.acquire(key, fresh)).await;
+        match acquired? {
+            Acquired::Lease(wire) => {
+                watch.timings.reused = true;
+                Ok(wire)
+            }
+            Acquired::Place(place) => Ok(place.fill(self.dialer.dial(route, watch).await?)),
+        }
+    }
+
+    pub(super) fn route(&self, url: &Url, upgrades: bool) -> Route {
         Route {
             host: url.host_str().unwrap_or_default().into(),
             port: url.port_or_known_default().unwrap_or_default(),
             tls: url.scheme() == "https",
-            upgrades: hop.headers.contains_key(UPGRADE),
+            upgrades,
             proxy: self.proxies.of(url),
             socket: self.unix_socket.clone(),
         }
-    }
-
-    /// What is sent: the address as a `Uri`, and the fields with those that depend on the way.
-    fn head<'a>(&self, hop: &'a Hop, route: &Route) -> Result<(Uri, Cow<'a, HeaderMap>), Kind> {
-        let uri = hop.url[..Position::AfterQuery].parse::<Uri>();
-        let uri =
-            uri.map_err(|error| Kind::Request(format!("its address cannot be sent: {error}")))?;
-        let mut headers = Cow::Borrowed(&hop.headers);
-        // The one of a proxy is for that proxy alone.
-        if headers.contains_key(PROXY_AUTHORIZATION) {
-            headers.to_mut().remove(PROXY_AUTHORIZATION);
-        }
-        if let (true, Some(proxy)) = (route.is_forwarded(), &route.proxy)
-            && let Some(credentials) = proxy.authorization()
-        {
-            headers.to_mut().insert(PROXY_AUTHORIZATION, credentials);
-        }
-        if headers.get(HOST).is_some_and(HeaderValue::is_empty) {
-            headers.to_mut().remove(HOST);
-        }
-        Ok((uri, headers))
     }
 
     fn response(

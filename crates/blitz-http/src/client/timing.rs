@@ -4,6 +4,7 @@ use super::error::Kind;
 use blitz_io::time::{Instant, timeout_at};
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a request was doing.
@@ -115,7 +116,7 @@ pub struct Timings {
     pub body: Option<Duration>,
     /// All of it so far, redirects and retries included.
     pub total: Duration,
-    /// Whether the connection had carried a request before.
+    /// Whether the connection was there before: it had carried a request, or was [made beforehand](super::Client::warm_up).
     pub reused: bool,
 }
 
@@ -157,13 +158,14 @@ pub(super) struct Watch {
     since: Instant,
     pub(super) phase: Phase,
     pub(super) timings: Timings,
-    pub(super) timeouts: Timeouts,
+    pub(super) timeouts: Arc<Timeouts>,
     /// When all of it must be over.
     pub(super) deadline: Option<Instant>,
+    attempts: u32,
 }
 
 impl Watch {
-    pub(super) fn new(timeouts: Timeouts) -> Watch {
+    pub(super) fn new(timeouts: Arc<Timeouts>) -> Watch {
         let now = Instant::now();
         Watch {
             started: now,
@@ -172,22 +174,29 @@ impl Watch {
             timings: Timings::default(),
             deadline: now.checked_add(timeouts.total),
             timeouts,
+            attempts: 0,
         }
     }
 
     /// A new attempt: what the last one took counts in the total only.
     pub(super) fn begin(&mut self) {
+        self.attempts += 1;
+        if self.attempts == 1 {
+            // Nothing has passed since it was made.
+            return;
+        }
         self.timings = Timings::default();
         self.phase = Phase::Pool;
         self.since = Instant::now();
     }
 
-    /// The phase that was is over, another begins.
-    pub(super) fn enter(&mut self, phase: Phase) {
+    /// The phase that was is over, another begins now, which is returned.
+    pub(super) fn enter(&mut self, phase: Phase) -> Instant {
         let now = Instant::now();
         self.close(now);
         self.phase = phase;
         self.since = now;
+        now
     }
 
     /// The phase that is takes its time until now.

@@ -27,7 +27,7 @@ pub(super) async fn connect(
     let mut out = BytesMut::new();
     let head = RequestHead {
         method: &Method::CONNECT,
-        uri: &uri,
+        target: (&uri).into(),
         headers: &headers,
         length: Some(0),
         to_proxy: true,

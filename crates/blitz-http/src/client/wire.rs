@@ -2,7 +2,6 @@
 
 use crate::buffers;
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use blitz_io::time::Instant;
 use bytes::BytesMut;
 use std::fmt;
 use std::future::Future;
@@ -25,26 +24,20 @@ pub(super) struct Wire {
     pub(super) input: BytesMut,
     /// Where it leads; none for what is no IP socket.
     pub(super) peer: Option<SocketAddr>,
-    pub(super) opened: Instant,
     /// Exchanges before this one.
     pub(super) served: u32,
     /// The last exchange has left it fit for another: set at its end alone.
     pub(super) is_clean: bool,
-    /// When it was given back.
-    pub(super) idle_since: Instant,
 }
 
 impl Wire {
     pub(super) fn new(io: BoxStream, peer: Option<SocketAddr>) -> Wire {
-        let now = Instant::now();
         Wire {
             io,
             input: BytesMut::new(),
             peer,
-            opened: now,
             served: 0,
             is_clean: false,
-            idle_since: now,
         }
     }
 

@@ -200,3 +200,64 @@ async fn futures_join<A, B>(
 ) -> (A, B) {
     blitz_io::join!(one, other)
 }
+
+#[test]
+fn connections_can_be_made_beforehand() {
+    let mut config = PoolConfig::default();
+    config.idle_per_host_max = 3;
+    let (client, opened) = client(config);
+    paused(async {
+        client.warm_up("http://a/", 2).await.expect("two");
+        assert_eq!((opened.load(Relaxed), client.pool_state().idle), (2, 2));
+        // Those that are there count; more than are kept are not made.
+        client.warm_up("http://a/", 2).await.expect("the same");
+        assert_eq!((opened.load(Relaxed), client.pool_state().idle), (2, 2));
+        client.warm_up("http://a/", 10).await.expect("three");
+        assert_eq!((opened.load(Relaxed), client.pool_state().idle), (3, 3));
+        let response = client.get("http://a/").send().await.expect("an answer");
+        assert!(response.timings().reused && response.timings().connect.is_none());
+        assert_eq!(opened.load(Relaxed), 3);
+        client.drop_idle();
+        // A server that has closed it meanwhile costs the request nothing.
+        let (builder, opened) = served(|number, mut io| async move {
+            if number == 0 {
+                head(&mut io).await;
+                return;
+            }
+            while !head(&mut io).await.is_empty() {
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                io.write_all(answer).await.expect("a client");
+            }
+        });
+        let client = builder.build().expect("a client");
+        client.warm_up("http://a/", 1).await.expect("one");
+        get(&client, "http://a/").await;
+        assert_eq!(opened.load(Relaxed), 2);
+    });
+}
+
+#[test]
+fn those_made_beforehand_fail_as_requests_do() {
+    let refuse = |_: &str, _: u16| -> Connecting {
+        Box::pin(std::future::ready(Err(
+            std::io::ErrorKind::ConnectionRefused.into(),
+        )))
+    };
+    let client = Client::builder()
+        .connector(refuse)
+        .build()
+        .expect("a client");
+    paused(async {
+        let error = client
+            .warm_up("http://a/", 3)
+            .await
+            .expect_err("nobody is there");
+        assert_eq!(error.phase(), Some(Phase::Connect));
+        let error = client
+            .warm_up("no address", 1)
+            .await
+            .expect_err("no address");
+        assert_eq!(error.phase(), None);
+        assert_eq!(client.pool_state().leased, 0);
+    });
+}
