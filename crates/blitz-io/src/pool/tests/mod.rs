@@ -30,6 +30,8 @@ enum Move {
     Detach(usize),
     Checked(usize, bool),
     Look(u64),
+    /// Time passes, and the keeper is late.
+    Wait(u64),
     Limits {
         per_key: usize,
         total: usize,
@@ -65,6 +67,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => index.clone().prop_map(Move::Detach),
         2 => (index, any::<bool>()).prop_map(|(at, good)| Move::Checked(at, good)),
         2 => (0..40_u64).prop_map(Move::Look),
+        2 => (0..40_u64).prop_map(Move::Wait),
         1 => (1..4_usize, 1..6_usize, 0..3_usize, 0..4_usize).prop_map(|(per_key, total, min_idle, max_idle)| {
             Move::Limits { per_key, total, min_idle, max_idle }
         }),
@@ -158,6 +161,11 @@ impl World {
                             }),
                             "one overtook another"
                         );
+                        let limits = &self.state.limits;
+                        let is_old = member.dies.is_some_and(|dies| dies <= self.now);
+                        let is_stale =
+                            limits.min_idle == 0 && limits.is_idle_for_too_long(&member, self.now);
+                        assert!(!is_old && !is_stale, "it should have gone");
                         self.out.push((key, member, holder));
                     }
                     Entered::Waits(key, number) => self.waiters.push((key, number, wants)),
@@ -275,6 +283,7 @@ impl World {
                     });
                 }
             }
+            Move::Wait(seconds) => self.now += Duration::from_secs(seconds),
             Move::Look(seconds) => {
                 self.now += Duration::from_secs(seconds);
                 self.with(|state, now, work| state.look_after(now, work));
