@@ -462,6 +462,7 @@ impl ClientBuilder {
                 decompress: self.decompress,
                 response_bytes_max: self.response_bytes_max,
                 informed: None,
+                digest: None,
             },
             retries: self.retries,
             budget: Budget::new(),

@@ -49,7 +49,7 @@
 //! | `pool`, `wire`, `warm` | connections that are kept (in a `blitz_io::pool`), what lies between two exchanges, and those that are made beforehand |
 //! | `dial`, `resolve`, `race`, `proxy`, `tunnel`, `public` | how a connection comes about |
 //! | `exchange`, `arriving`, `decode` | a request going out while a response comes in; its body, and what it was packed in |
-//! | `redirect`, `retry`, `cookies` | what browsers do, by the letter of their RFCs |
+//! | `redirect`, `retry`, `cookies`, `digest` | what browsers do, by the letter of their RFCs |
 //! | `timing`, `error` | the phases, and what can go wrong in each |
 //! | `events` | server-sent events |
 //! | `local` | servers within the process, for tests |
@@ -60,6 +60,7 @@ mod builder;
 mod cookies;
 mod decode;
 mod dial;
+mod digest;
 mod error;
 mod events;
 mod exchange;

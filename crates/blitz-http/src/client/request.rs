@@ -2,6 +2,7 @@
 
 use super::Client;
 use super::address;
+use super::digest::Credentials;
 use super::error::{Error, Kind};
 use super::events::EventSource;
 use super::exchange::Informed;
@@ -82,6 +83,7 @@ pub(super) struct Options {
     pub(super) decompress: bool,
     pub(super) response_bytes_max: u64,
     pub(super) informed: Option<Informed>,
+    pub(super) digest: Option<Arc<Credentials>>,
 }
 
 impl fmt::Debug for Options {
@@ -201,6 +203,19 @@ impl RequestBuilder {
     /// Shows a user and a password (RFC 7617).
     pub fn basic_auth(self, user: &str, password: &str) -> RequestBuilder {
         self.header(AUTHORIZATION, basic(user, password))
+    }
+
+    /// Shows a user and that the password is known, but not the password itself (RFC 7616): where the server answers 401 and asks for it, the
+    /// request is sent again with the proof, by SHA-256 or MD5. To no other origin, and not where the body is a stream, which cannot be sent
+    /// again: then the 401 is the response.
+    pub fn digest_auth(self, user: &str, password: &str) -> RequestBuilder {
+        self.with(|request| {
+            if user.contains(':') || user.contains(char::is_control) {
+                return Err(wrong("the user cannot be shown"));
+            }
+            request.options.digest = Some(Arc::new(Credentials::new(user, password)));
+            Ok(())
+        })
     }
 
     /// Shows a token (RFC 6750).

@@ -27,6 +27,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use url::{Position, Url};
 
+/// Proofs of a password for one address: a server that calls each nonce too old has its way twice.
+const PROOFS_MAX: u32 = 3;
+
 /// What is asked of one server.
 struct Hop {
     method: Method,
@@ -71,6 +74,8 @@ impl Client {
         let mut watch = Watch::new(Arc::clone(&options.timeouts));
         let mut hop = self.0.first(method, url, headers, &options)?;
         let mut seen = Vec::new();
+        let home = options.digest.as_ref().map(|_| hop.url.origin());
+        let mut proofs = 0;
         loop {
             let again = body.try_clone();
             let sent = std::mem::take(&mut body);
@@ -81,6 +86,23 @@ impl Client {
             };
             if let Some(jar) = &self.0.cookies {
                 jar.take_from(&hop.url, &begun.head.headers);
+            }
+            if let (Some(digest), Some(home), Some(_)) = (&options.digest, &home, &again)
+                && begun.head.status == StatusCode::UNAUTHORIZED
+                && proofs < PROOFS_MAX
+                && hop.url.origin() == *home
+                && let Some(proof) = digest.answer(
+                    &begun.head.headers,
+                    hop.method.as_str(),
+                    &hop.url[Position::BeforePath..Position::AfterQuery],
+                    proofs > 0,
+                )
+            {
+                proofs += 1;
+                drain(begun);
+                Arc::make_mut(&mut hop.headers).insert(AUTHORIZATION, proof);
+                body = again.unwrap_or_default();
+                continue;
             }
             let next = options.redirects.next(
                 begun.head.status,
@@ -106,6 +128,11 @@ impl Client {
             carry(headers, &hop.url, &to, keeps_body);
             if hop.jar {
                 headers.remove(COOKIE);
+            }
+            if proofs > 0 {
+                // It was for that address.
+                headers.remove(AUTHORIZATION);
+                proofs = 0;
             }
             body = again.filter(|_| keeps_body).unwrap_or_default();
             let before = std::mem::replace(&mut hop.method, method);

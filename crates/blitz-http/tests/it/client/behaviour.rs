@@ -508,3 +508,63 @@ fn text_comes_in_the_encoding_that_it_says() {
         });
     }
 }
+
+#[test]
+fn a_password_is_proven_where_that_is_asked_for() {
+    let log: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&log);
+    let (builder, _) = served(move |_, mut io| {
+        let seen = Arc::clone(&seen);
+        async move {
+            loop {
+                let head = head(&mut io).await;
+                let Some(path) = head.split(' ').nth(1) else {
+                    return;
+                };
+                let mut fields = head.lines();
+                let shown = fields.find_map(|line| line.strip_prefix("authorization: "));
+                let shown = shown.unwrap_or_default();
+                let ask = "HTTP/1.1 401 Who?\r\nContent-Length: 0\r\nWWW-Authenticate: Digest realm=\"r\", qop=\"auth\", ";
+                let answer = match path {
+                    "/moved" => {
+                        "HTTP/1.1 302 Found\r\nLocation: http://b/\r\nContent-Length: 0\r\n\r\n"
+                            .to_owned()
+                    }
+                    "/yes?" if shown.contains("nonce=\"two\"") => {
+                        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned()
+                    }
+                    "/yes?" if shown.contains("nonce=\"one\"") => {
+                        format!("{ask}nonce=\"two\", stale=true\r\n\r\n")
+                    }
+                    "/stale" => format!("{ask}nonce=\"old\", stale=true\r\n\r\n"),
+                    _ => format!("{ask}nonce=\"one\"\r\n\r\n"),
+                };
+                seen.lock().expect("a log").push(shown.to_owned());
+                io.write_all(answer.as_bytes()).await.expect("a client");
+            }
+        }
+    });
+    let client = builder.build().expect("a client");
+    paused(async {
+        for (path, status, requests) in [
+            ("/yes?", 200, 3),
+            // The password is wrong, and is not shown again.
+            ("/no", 401, 2),
+            ("/stale", 401, 4),
+            // Nobody else sees it.
+            ("/moved", 401, 2),
+        ] {
+            let request = client.get(format!("http://a{path}"));
+            let response = request.digest_auth("Ada", "secret").send().await;
+            assert_eq!(response.expect("an answer").status(), status, "{path}");
+            let seen = std::mem::take(&mut *log.lock().expect("a log"));
+            assert_eq!(seen.len(), requests, "{path}: {seen:?}");
+            assert_eq!(seen[0], "");
+            let begin = "Digest username=\"Ada\", realm=\"r\", nonce=\"";
+            let proven = |shown: &String| shown.starts_with(begin) && !shown.contains("secret");
+            assert_eq!(path != "/moved", seen[1..].iter().all(proven), "{seen:?}");
+        }
+        let wrong = client.get("http://a/").digest_auth("a:b", "c").build();
+        assert!(wrong.is_err());
+    });
+}
