@@ -49,6 +49,7 @@ const NOTES: Part = (
                 Body("    pub fn begin_poll(", ""),
                 Body("    fn leave(", ""),
                 Body("    fn relabel(", ""),
+                Body("    fn locate(", ""),
                 Body("    pub fn read(", "let _ = waits; None"),
                 Body("pub fn note(", ""),
                 Body("pub fn note_by(", ""),
@@ -175,37 +176,24 @@ const FIGURES: Part = (
                     "            location: self.location,\n",
                     "            location: Location::caller(),\n",
                 ),
-                Text(
-                    "    pub(super) extra: Option<Box<Extra>>,\n",
-                    "    pub(super) extra: NoExtra,\n",
-                ),
-                Text(
-                    "/// What only some tasks are spawned with.\n",
-                    "pub(super) struct NoExtra;
-impl NoExtra {
-    pub(super) fn as_ref(&self) -> Option<&Box<Extra>> {
-        None
-    }
-}
-/// What only some tasks are spawned with.
-",
-                ),
+            ],
+        ),
+        (
+            "crates/blitz-exec/src/task/id.rs",
+            &[
+                Text("struct Extra(Option<Box<Extras>>);", "struct Extra;"),
+                Body("    pub(crate) fn get(", "None"),
+                Body("    fn make(", "Box::leak(Box::default())"),
             ],
         ),
         (
             HARNESS,
-            &[
-                Text(
-                    "            location,
+            &[Text(
+                "            location,
             extra,
 ",
-                    "            extra: super::cell::NoExtra,\n",
-                ),
-                Text(
-                    "    let extra = (name",
-                    "    let _ = location;\n    let _ = (name",
-                ),
-            ],
+                "            extra,\n",
+            )],
         ),
     ],
 );
@@ -226,18 +214,9 @@ const COUNTS: Part = (
         (
             RUN,
             &[
-                Body("    fn tell_polls(", ""),
-                Body("    fn tell_lens(", ""),
+                Body("    fn publish(", "let _ = shared;"),
                 Text("            core.told += 1;\n", ""),
-                Text(
-                    "            let ran = self.shared.stats.polls();
-            let noop = self.with_core(|core| std::mem::replace(&mut core.ran_at_wait, ran) == ran);
-            if noop == Some(true) {
-                self.shared.stats.noop();
-            }
-",
-                    "",
-                ),
+                Body("    fn count_wait(", "let _ = stats;"),
             ],
         ),
         (
@@ -296,6 +275,8 @@ const LOOKS: Part = (
 );
 
 const PARTS: [&Part; 4] = [&NOTES, &FIGURES, &COUNTS, &LOOKS];
+/// Metrics and hooks, which have an aim of their own; the others are what the list of tasks and the dump are made of.
+const METRICS: [&Part; 2] = [&COUNTS, &LOOKS];
 
 pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
     let by_part = args.iter().any(|arg| arg == "--parts");
@@ -303,7 +284,11 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
     let is_wanted = |row: &str| rows.is_empty() || rows.iter().any(|wanted| *wanted == row);
     let place = root.join("target").join("cost");
     let tree = place.join("tree");
-    let mut programs = vec![("with", Vec::new()), ("without", PARTS.to_vec())];
+    let mut programs = vec![
+        ("with", Vec::new()),
+        ("without metrics and hooks", METRICS.to_vec()),
+        ("without all", PARTS.to_vec()),
+    ];
     if by_part {
         programs.extend(PARTS.iter().map(|part| (part.0, vec![*part])));
     }
@@ -328,16 +313,22 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
 
 fn print_table(figures: &[(&str, Vec<f64>)], is_wanted: impl Fn(&str) -> bool) {
     let rows = ROWS.into_iter().filter(|(row, _)| is_wanted(row));
-    let (with, without) = (&figures[0].1, &figures[1].1);
-    print!("{:10} {:>9} {:>9} {:>7}", "row", "with", "without", "");
-    for (part, _) in &figures[2..] {
+    let (with, without, parts) = (&figures[0].1, &figures[1..3], &figures[3..]);
+    print!("{:10} {:>9}", "row", "with");
+    for (name, _) in without {
+        print!(" {name:>34}");
+    }
+    for (part, _) in parts {
         print!(" {part:>18}");
     }
     println!();
     for (at, (row, _)) in rows.enumerate() {
-        let more = (with[at] / without[at] - 1.0) * 100.0;
-        print!("{row:10} {:9.1} {:9.1} {more:5.2} %", with[at], without[at]);
-        for (_, counts) in &figures[2..] {
+        print!("{row:10} {:9.1}", with[at]);
+        for (_, counts) in without {
+            let more = (with[at] / counts[at] - 1.0) * 100.0;
+            print!(" {:25.1} {more:6.2} %", counts[at]);
+        }
+        for (_, counts) in parts {
             print!(" {:18.1}", with[at] - counts[at]);
         }
         println!();

@@ -187,30 +187,42 @@ impl Place {
     }
 
     /// Puts the name and the line of a call over the note of the leaf that it came to. The leaf's number stays if it means the
-    /// same and `number` is `UNKNOWN`. Answers whether there was a note.
+    /// same and `number` is `UNKNOWN`.
     #[inline]
-    fn relabel(
-        &self,
-        site: &'static Site,
-        number: u64,
-        location: &'static Location<'static>,
-        keep_others: bool,
-    ) {
+    fn relabel(&self, site: &'static Site, number: u64, location: &'static Location<'static>) {
         // ORDERING: Relaxed: this thread wrote it.
         let inner = self.site.load(Relaxed).cast_const();
         // SAFETY: null, or a `&'static Site`: nothing else is stored.
         let Some(inner) = (unsafe { inner.as_ref() }) else {
             return self.leave(site, number, location);
         };
-        let is_same = inner.resource == site.resource;
-        let (site, number) = match (is_same, keep_others) {
+        let number = if number == UNKNOWN && inner.resource == site.resource {
             // ORDERING: as above.
-            (true, _) if number == UNKNOWN => (site, self.resource.load(Relaxed)),
-            // ORDERING: as above.
-            (false, true) => (inner, self.resource.load(Relaxed)),
-            _ => (site, number),
+            self.resource.load(Relaxed)
+        } else {
+            number
         };
         self.leave(site, number, location);
+    }
+
+    /// The line of a call for the note of the leaf that it came to, and the call's name too if its number means the same; a note of its
+    /// own if there is none.
+    #[inline]
+    fn locate(&self, site: &'static Site, location: &'static Location<'static>) {
+        // ORDERING: Relaxed: this thread wrote it.
+        let inner = self.site.load(Relaxed).cast_const();
+        // SAFETY: null, or a `&'static Site`: nothing else is stored.
+        let Some(inner) = (unsafe { inner.as_ref() }) else {
+            return self.leave(site, UNKNOWN, location);
+        };
+        // ORDERING: Release, twice: as in `leave`.
+        self.location
+            .store(std::ptr::from_ref(location).cast_mut(), Release);
+        if inner.resource == site.resource {
+            // ORDERING: as above.
+            self.site
+                .store(std::ptr::from_ref(site).cast_mut(), Release);
+        }
     }
 
     /// The note of a task that waits; `None` if it runs, is to run or has left none.
@@ -591,44 +603,36 @@ pub fn is_tracing() -> bool {
 /// around leaves that do not know it. The leaf's number stays if it means the same and `number` is [`UNKNOWN`].
 #[inline]
 pub fn call(site: &'static Site, number: u64, location: &'static Location<'static>) {
-    relabel(site, number, location, false);
+    renote(|place| place.relabel(site, number, location));
 }
 
 /// The same for an adapter around something that it knows nothing of, such as `read` of any `AsyncRead`: a leaf whose number means
 /// something else keeps its name, and gets the line only.
 #[inline]
 pub fn locate(site: &'static Site, location: &'static Location<'static>) {
-    relabel(site, UNKNOWN, location, true);
+    renote(|place| place.locate(site, location));
 }
 
+/// Changes the note of the task that this thread works for, if there is one.
 #[inline]
-fn relabel(
-    site: &'static Site,
-    number: u64,
-    location: &'static Location<'static>,
-    keep_others: bool,
-) {
+fn renote(change: impl FnOnce(&Place)) {
     let word = here();
-    if word.addr() & COLD != 0 {
-        return relabel_otherwise(site, number, location, keep_others);
+    if word.addr() & COLD == 0 {
+        // SAFETY: as in `note`.
+        change(unsafe { &*word });
+    } else if word.addr() & !FLAGS != 0 {
+        renote_otherwise(change);
     }
-    // SAFETY: as in `note`.
-    unsafe { &*word }.relabel(site, number, location, keep_others);
 }
 
 /// The same where `COLD` is set.
 #[cold]
 #[inline(never)]
-fn relabel_otherwise(
-    site: &'static Site,
-    number: u64,
-    location: &'static Location<'static>,
-    keep_others: bool,
-) {
+fn renote_otherwise(change: impl FnOnce(&Place)) {
     let Some(place) = current() else { return };
     // SAFETY: as in `note`.
     let place = unsafe { place.as_ref() };
-    place.relabel(site, number, location, keep_others);
+    change(place);
     if is_tracing() {
         name_last_leaf(place);
     }

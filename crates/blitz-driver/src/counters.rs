@@ -14,6 +14,7 @@ use blitz_sys::completion::Entered;
 pub(crate) struct TurnCounters {
     pub(crate) turns: AtomicU64,
     pub(crate) enters: AtomicU64,
+    /// Where there is no ring, those of paused time only: each turn has one.
     pub(crate) selector_waits: AtomicU64,
     pub(crate) completions: AtomicU64,
     pub(crate) ready: AtomicU64,
@@ -59,16 +60,21 @@ impl TurnCounters {
         }
     }
 
-    /// The selector was waited in.
+    /// The selector was waited in, beside a ring, or once more in the same turn.
     #[inline]
     pub(crate) fn waited(&self) {
         add(&self.selector_waits, 1);
     }
 
-    /// So many answers were read from the ring, and so many events of sources were delivered.
+    /// So many answers were read from the ring.
     #[inline]
-    pub(crate) fn took(&self, completions: usize, ready: u64) {
+    pub(crate) fn took(&self, completions: usize) {
         add(&self.completions, completions as u64);
+    }
+
+    /// So many events of sources were delivered.
+    #[inline]
+    pub(crate) fn delivered(&self, ready: u64) {
         add(&self.ready, ready);
     }
 

@@ -124,14 +124,17 @@ impl Handle {
         let counted = &submission.counted;
         let in_flight = submission.ops.in_flight_by_opcode();
         let (sq_entries, cq_entries) = turn.entries;
+        let turns = turn.turns.load(Relaxed);
         let mut metrics = RingMetrics {
             backend: shared.capabilities.backend(),
             reason: String::new(),
             sq_entries,
             cq_entries,
-            turns: turn.turns.load(Relaxed),
+            turns,
             enters: turn.enters.load(Relaxed) + counted.flushes,
-            selector_waits: turn.selector_waits.load(Relaxed),
+            selector_waits: turn.selector_waits.load(Relaxed)
+                // Without a ring each turn is one.
+                + if sq_entries == 0 { turns } else { 0 },
             submitted: counted.queued.saturating_sub(waiting as u64),
             completions: turn.completions.load(Relaxed),
             ready_events: turn.ready.load(Relaxed),

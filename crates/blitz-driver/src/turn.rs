@@ -301,11 +301,20 @@ impl Driver {
             }
             self.handle.0.sleeper.set_looked(epoch);
             self.asked = false;
+            self.count_another_wait();
             self.turn_engine(limit);
             // Woken only to look, and no task can have run: look, and sleep on.
             if self.found != 0 || !self.asked {
                 return;
             }
+            self.count_another_wait();
+        }
+    }
+
+    /// Of a selector alone, in a turn that has had one.
+    fn count_another_wait(&self) {
+        if self.engine.ring.is_none() {
+            self.handle.0.counters.waited();
         }
     }
 
@@ -436,7 +445,8 @@ impl Driver {
             }
         }
         drop(submission);
-        handle.0.counters.took(taken, ready);
+        handle.0.counters.took(taken);
+        handle.0.counters.delivered(ready);
         outbox.finish();
         taken
     }
@@ -448,7 +458,6 @@ impl Driver {
         let shared = &*self.handle.0;
         let (asleep, wait) = Self::fall_asleep(shared, limit);
         let waited = selector.wait(wait);
-        shared.counters.waited();
         if asleep {
             self.asked = shared.sleeper.wake_up();
         }
@@ -484,7 +493,7 @@ impl Driver {
             submission.deliver_event(token, ready, outbox);
         });
         drop(submission);
-        self.handle.0.counters.took(0, events);
+        self.handle.0.counters.delivered(events);
         outbox.finish();
     }
 }

@@ -73,6 +73,17 @@ impl Switches {
         Self(if exact { EXACT } else { 0 } | if observes { OBSERVES } else { 0 })
     }
 
+    /// As it is kept where workers look.
+    #[inline]
+    pub(crate) const fn of_word(word: u64) -> Self {
+        Self(word & SWITCHES)
+    }
+
+    /// See [`of_word`](Self::of_word).
+    pub(crate) const fn word(self) -> u64 {
+        self.0
+    }
+
     /// Whether the times of wakes are wanted exactly.
     pub(crate) fn is_exact(self) -> bool {
         self.0 & EXACT != 0
@@ -137,11 +148,13 @@ impl WorkerStats {
 
     #[inline]
     fn count_busy(&self, now: u64) {
-        let busy = now.saturating_sub(self.busy_since_ns.load(Relaxed));
+        // The clock never goes back, on any processor.
+        let busy = now.wrapping_sub(self.busy_since_ns.load(Relaxed));
         add(&self.busy_ns, busy);
     }
 
     /// It waits for events from `now` on.
+    #[inline]
     pub fn park(&self, now: u64) {
         self.count_busy(now);
         let moves = self.park_unparks.load(Relaxed).wrapping_add(1);
@@ -177,6 +190,7 @@ impl WorkerStats {
     }
 
     /// It waited, and works again from `now` on.
+    #[inline]
     pub fn unpark(&self, now: u64) {
         self.busy_since_ns.store(now, Relaxed);
         self.see(now);
@@ -184,6 +198,7 @@ impl WorkerStats {
     }
 
     /// It took a turn of the driver without a wait, and it is `now`.
+    #[inline]
     pub fn see(&self, now: u64) {
         self.now_ns
             .store((now & !SWITCHES) | self.switches.load(Relaxed), Relaxed);

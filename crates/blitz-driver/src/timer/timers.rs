@@ -274,7 +274,12 @@ impl Timers {
     }
 
     /// Brings `next` up to date.
+    #[inline]
     fn refresh(&self, state: &mut State) -> u64 {
+        // ORDERING: Relaxed, here and below: written under the lock. It is never later than the earliest deadline: there is none.
+        if self.next.load(Relaxed) == NEVER {
+            return NEVER;
+        }
         let next = state.wheel.next_deadline().unwrap_or(NEVER);
         self.next.store(next, Relaxed);
         next

@@ -40,6 +40,10 @@ impl Hooks {
         self.before_poll.is_some() || self.after_poll.is_some()
     }
 
+    pub(super) fn around_waits(&self) -> bool {
+        self.before_park.is_some() || self.after_unpark.is_some()
+    }
+
     /// Tells of a task's end. A hook that panics has told so by the panic hook; what is left to do for the task, and the
     /// thread, are still needed.
     #[inline]
@@ -121,8 +125,10 @@ impl Config {
             // instructions of a spawn.
             self.tell_spawn(TaskMeta::of_spawn(info));
         }
-        if info.boxed_bytes != 0 {
-            self.warn_of_size(TaskMeta::of_spawn(info), info.boxed_bytes);
+        if let Some(extras) = info.extra.get()
+            && extras.boxed_bytes != 0
+        {
+            self.warn_of_size(TaskMeta::of_spawn(info), extras.boxed_bytes);
         }
     }
 

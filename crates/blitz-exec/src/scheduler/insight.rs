@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use blitz_core::histogram::{Histogram, Layout, Snapshot};
@@ -55,6 +55,8 @@ impl Measure {
 
 /// Beside the measurements: the user has hooks around polls.
 const HOOKED: u8 = 1 << 7;
+/// Where the measurements stand in their word, above the switches.
+const MEASURES_SHIFT: u32 = 8;
 
 /// What a set of switches says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,7 +82,8 @@ impl Measured {
 pub struct Insight {
     id: u64,
     clock: Arc<dyn Clock>,
-    measures: AtomicU8,
+    /// What is measured, and below it what workers are to do about it: they compare it in each turn.
+    word: AtomicU64,
     long_poll_ns: AtomicU64,
     stuck_wait_ns: AtomicU64,
     poll_time_layout: Layout,
@@ -131,7 +134,7 @@ impl Insight {
             // ORDERING: Relaxed: only unlike the others'.
             id: NEXT.fetch_add(1, Relaxed),
             clock,
-            measures: AtomicU8::new(0),
+            word: AtomicU64::new(0),
             long_poll_ns: AtomicU64::new(10_000_000),
             stuck_wait_ns: AtomicU64::new(1_000_000_000),
             poll_time_layout,
@@ -150,26 +153,40 @@ impl Insight {
 
     /// Switches one measurement on or off, from about now on: a worker that works looks at its next turn.
     pub fn set(&self, what: Measure, on: bool) {
-        // ORDERING: Relaxed: a switch; nothing hangs on when it is seen.
-        if on {
-            self.measures.fetch_or(what.bit(), Relaxed);
-        } else {
-            self.measures.fetch_and(!what.bit(), Relaxed);
-        }
+        // ORDERING: Relaxed wherever it is changed or read: a switch; nothing hangs on when it is seen.
+        self.change(|all| match on {
+            true => all | what.bit(),
+            false => all & !what.bit(),
+        });
     }
 
     /// There are hooks around polls.
     pub(super) fn set_hooked(&self) {
-        // ORDERING: Relaxed: set before the workers start.
-        self.measures.fetch_or(HOOKED, Relaxed);
+        self.change(|all| all | HOOKED);
     }
 
-    /// What workers are to do about it.
+    /// What workers are to do about it. Looked at once in each turn, so it is kept as they compare it.
     #[inline]
     pub(super) fn switches(&self) -> Switches {
         // ORDERING: Relaxed: see `set`.
-        let all = self.measures.load(Relaxed);
-        Switches::new(Measured(all).stamps_wakes(), all != 0)
+        Switches::of_word(self.word.load(Relaxed))
+    }
+
+    /// Everything that is measured, hooks included.
+    #[inline]
+    fn all(&self) -> u8 {
+        // ORDERING: Relaxed: see `set`.
+        (self.word.load(Relaxed) >> MEASURES_SHIFT) as u8
+    }
+
+    fn change(&self, change: impl Fn(u8) -> u8) {
+        let step = |word: u64| {
+            let all = change((word >> MEASURES_SHIFT) as u8);
+            let switches = Switches::new(Measured(all).stamps_wakes(), all != 0);
+            Some(u64::from(all) << MEASURES_SHIFT | switches.word())
+        };
+        // ORDERING: Relaxed, twice: see `set`. It never fails: `step` always answers.
+        let _ = self.word.fetch_update(Relaxed, Relaxed, step);
     }
 
     /// Whether it is on.
@@ -179,8 +196,7 @@ impl Insight {
 
     #[inline]
     pub(super) fn measured(&self) -> Measured {
-        // ORDERING: Relaxed: see `set`.
-        Measured(self.measures.load(Relaxed) & !HOOKED)
+        Measured(self.all() & !HOOKED)
     }
 
     /// The buckets of the workers' poll times.

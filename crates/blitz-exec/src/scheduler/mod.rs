@@ -314,7 +314,7 @@ fn run_observed(task: Notified, config: &Config, stats: &WorkerStats) -> Option<
             insight.warnings().add(Warning::new(
                 WarningKind::LongPoll { took },
                 info.id,
-                info.name.as_deref(),
+                info.name(),
                 location,
             ));
         }

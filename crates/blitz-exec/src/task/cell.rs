@@ -1,6 +1,6 @@
 //! A task's memory: header, future or output, and the joiner's waker, in one allocation.
 
-use super::id::{Id, TaskMeta};
+use super::id::{Extra, Id, TaskMeta};
 use super::state::State;
 use super::{JoinError, Schedule};
 use blitz_core::list::Links;
@@ -28,21 +28,7 @@ pub struct Header {
     /// Its place in that shard, under the shard's lock.
     pub(super) owned_links: Links<Header>,
     pub(super) location: &'static Location<'static>,
-    /// What few tasks have: the others pay one word.
-    pub(super) extra: Option<Box<Extra>>,
-}
-
-/// What only some tasks are spawned with.
-pub(super) struct Extra {
-    pub(super) name: Option<Box<str>>,
-    /// The size of the future, if that was boxed because it is large.
-    pub(super) boxed_bytes: usize,
-    /// The number of the span that watches the task; 0 for none.
-    #[cfg_attr(
-        not(feature = "tracing"),
-        expect(dead_code, reason = "nobody is told of wakers")
-    )]
-    pub(super) span: u64,
+    pub(super) extra: Extra,
 }
 
 /// A whole task. `repr(C)`: a pointer to it is a pointer to its header.
@@ -94,7 +80,7 @@ impl Header {
     pub fn meta(&self) -> TaskMeta<'_> {
         TaskMeta {
             id: self.id(),
-            name: self.extra.as_ref().and_then(|extra| extra.name.as_deref()),
+            name: self.extra.name(),
             location: self.location,
             schedule_latency: None,
             priority: self.state.lane().priority(),
@@ -104,7 +90,7 @@ impl Header {
     /// The number of the span that watches it; 0 for none.
     #[cfg(feature = "tracing")]
     pub(super) fn span(&self) -> u64 {
-        self.extra.as_ref().map_or(0, |extra| extra.span)
+        self.extra.get().map_or(0, |extras| extras.span)
     }
 
     /// What others see of it.

@@ -2,7 +2,7 @@
 //!
 //! Each function is reached through the task's [`Vtable`]; `state` says who may call it, and when.
 
-use super::cell::{Cell, Extra, Header, Stage, Vtable};
+use super::cell::{Cell, Header, Stage, Vtable};
 use super::error::JoinError;
 use super::id::SpawnInfo;
 use super::reference::{drop_refs, free};
@@ -48,20 +48,11 @@ pub(super) fn allocate<F: Future + 'static>(
     let memory = memory::take::<Cell<F>>();
     let SpawnInfo {
         id,
-        name,
         location,
-        boxed_bytes,
-        span,
+        extra,
         shard: _,
         lane: _,
     } = info;
-    let extra = (name.is_some() || boxed_bytes != 0 || span != 0).then(|| {
-        Box::new(Extra {
-            name,
-            boxed_bytes,
-            span,
-        })
-    });
     let cell = Cell {
         header: Header {
             place: Place::of(id.as_u64()),

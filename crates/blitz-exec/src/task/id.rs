@@ -95,37 +95,82 @@ impl fmt::Display for Id {
 pub struct SpawnInfo {
     /// Its id.
     pub id: Id,
-    /// Its name; costs nothing when absent.
-    pub name: Option<Box<str>>,
     /// Where it was spawned.
     pub location: &'static Location<'static>,
-    /// The size of its future, if that was boxed because it is large; else 0.
-    pub boxed_bytes: usize,
-    /// The number of the span that watches it; 0 for none.
-    pub span: u64,
+    pub(crate) extra: Extra,
     /// Which shard of the owned list it enters, modulo their number: the worker's index keeps workers apart.
     pub shard: usize,
     pub(crate) lane: Lane,
 }
 
+/// What only some tasks are spawned with: the others pay one word.
+#[derive(Debug, Default)]
+pub(crate) struct Extra(Option<Box<Extras>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    pub(crate) name: Option<Box<str>>,
+    /// The size of the future, if that was boxed because it is large.
+    pub(crate) boxed_bytes: usize,
+    /// The number of the span that watches the task; 0 for none.
+    pub(crate) span: u64,
+}
+
+impl Extra {
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&Extras> {
+        self.0.as_deref()
+    }
+
+    fn make(&mut self) -> &mut Extras {
+        self.0.get_or_insert_default()
+    }
+
+    #[inline]
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.get().and_then(|extras| extras.name.as_deref())
+    }
+}
+
 impl SpawnInfo {
+    /// The same, of a task of this name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.extra.make().name = Some(name.into());
+        self
+    }
+
+    /// The task's name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.extra.name()
+    }
+
     /// The same, of a future of so many bytes that is boxed because it is large.
     #[must_use]
     pub fn boxed(mut self, bytes: usize) -> Self {
-        self.boxed_bytes = bytes;
+        self.extra.make().boxed_bytes = bytes;
         self
+    }
+
+    /// The span of that number watches the task; 0 for none.
+    pub fn set_span(&mut self, span: u64) {
+        if span != 0 {
+            self.extra.make().span = span;
+        }
     }
 
     /// What a task was spawned with, as far as its `meta` says.
     pub(crate) fn of(meta: &TaskMeta<'_>) -> Self {
-        Self {
+        let info = Self {
             id: meta.id,
-            name: meta.name.map(Box::from),
             location: meta.location,
-            boxed_bytes: 0,
-            span: 0,
+            extra: Extra::default(),
             shard: 0,
             lane: meta.priority.into(),
+        };
+        match meta.name {
+            Some(name) => info.named(name),
+            None => info,
         }
     }
 
@@ -136,10 +181,8 @@ impl SpawnInfo {
         let id = Id::next();
         Self {
             id,
-            name: None,
             location: Location::caller(),
-            boxed_bytes: 0,
-            span: 0,
+            extra: Extra::default(),
             shard: id.as_u64() as usize,
             lane: Lane::Normal,
         }
@@ -178,7 +221,7 @@ impl<'a> TaskMeta<'a> {
     pub fn of_spawn(info: &'a SpawnInfo) -> Self {
         Self {
             id: info.id,
-            name: info.name.as_deref(),
+            name: info.extra.name(),
             location: info.location,
             schedule_latency: None,
             priority: info.lane.priority(),

@@ -92,7 +92,7 @@ impl Tracked {
         let known = 2
             + usize::from(look.joined)
             + usize::from(matches!(state, TaskState::Running | TaskState::Scheduled));
-        let boxed = header.extra.as_ref().map_or(0, |extra| extra.boxed_bytes);
+        let boxed = header.extra.get().map_or(0, |extras| extras.boxed_bytes);
         Seen {
             state,
             since: header.place.since(),

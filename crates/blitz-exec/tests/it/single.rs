@@ -163,8 +163,7 @@ fn hooks_see_each_task_by_its_name() {
         hooks,
         ..Config::default()
     });
-    let mut info = SpawnInfo::here();
-    info.name = Some("one".into());
+    let info = SpawnInfo::here().named("one");
     let task = shared.spawn(yield_now(), info);
     shared.block_on(task).unwrap();
     shared.shutdown();

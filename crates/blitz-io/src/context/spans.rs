@@ -40,7 +40,7 @@ where
         target: "tokio::task::blocking",
         "runtime.spawn",
         kind = %"blocking",
-        task.name = %info.name.as_deref().unwrap_or_default(),
+        task.name = %info.name().unwrap_or_default(),
         task.id = info.id.as_u64(),
         "fn" = %type_name::<B>(),
         size.bytes = size_of::<B>(),
@@ -66,7 +66,7 @@ fn of_task(kind: &'static str, bytes: usize, info: &mut SpawnInfo) -> Span {
         parent: None,
         "runtime.spawn",
         %kind,
-        task.name = %info.name.as_deref().unwrap_or_default(),
+        task.name = %info.name().unwrap_or_default(),
         task.id = info.id.as_u64(),
         original_size.bytes = boxed.then_some(bytes),
         size.bytes = if boxed { size_of::<Box<u8>>() } else { bytes },
@@ -80,7 +80,7 @@ fn of_task(kind: &'static str, bytes: usize, info: &mut SpawnInfo) -> Span {
 
 /// The task's wakers are told by its span.
 fn note(info: &mut SpawnInfo, span: &Span) {
-    info.span = span.id().map_or(0, |id| id.into_u64());
+    info.set_span(span.id().map_or(0, |id| id.into_u64()));
 }
 
 /// The spans of one timer, each in the next: what is done in a poll, what is waited for, what the timer is.

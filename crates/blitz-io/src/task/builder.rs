@@ -62,7 +62,9 @@ impl<'a> Builder<'a> {
     #[track_caller]
     pub(super) fn info(&self) -> SpawnInfo {
         let mut info = SpawnInfo::here().with_priority(self.priority);
-        info.name = self.name.map(Box::from);
+        if let Some(name) = self.name {
+            info = info.named(name);
+        }
         if self.urgent { info.urgent() } else { info }
     }
 

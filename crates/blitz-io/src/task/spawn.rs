@@ -121,11 +121,13 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    // Each by name: one call less for what is spawned to travel through.
     context::with_handle("spawn", |handle| match &handle.inner().scheduler {
+        scheduler::Handle::Single(scheduler) => scheduler.spawn(future, info),
+        scheduler::Handle::Multi(scheduler) => scheduler.spawn(future, info),
         scheduler::Handle::PerCore(workers) => match workers.here() {
             Some(here) => here.spawn(future, info),
             None => workers.spawn(future, info),
         },
-        scheduler => scheduler.spawn(future, info),
     })
 }

@@ -1,6 +1,7 @@
 //! Processors on Linux: `sched_getaffinity`, `sched_setaffinity`, and the control group's quota.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 use crate::errno;
@@ -15,10 +16,11 @@ const BITS: usize = libc::c_ulong::BITS as usize;
 /// `Duration` would cost four times the instructions.)
 #[inline]
 pub fn monotonic_ns() -> u64 {
-    // SAFETY: a timespec is numbers.
-    let mut now: libc::timespec = unsafe { std::mem::zeroed() };
+    let mut now = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the pointer is to `now`, which the call fills. It cannot fail: every Linux has that clock.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr()) };
+    // SAFETY: the call filled it.
+    let now = unsafe { now.assume_init() };
     (now.tv_sec as u64)
         .wrapping_mul(1_000_000_000)
         .wrapping_add(now.tv_nsec as u64)

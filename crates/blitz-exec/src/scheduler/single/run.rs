@@ -6,6 +6,7 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use blitz_core::budget;
+use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::waiting;
 
@@ -14,7 +15,7 @@ use super::{Core, RootWaker, Shared};
 use crate::park::{Park, ThreadParker, Watching, call_hook};
 use crate::scheduler::classes::Next;
 use crate::scheduler::run_observed;
-use crate::stats::Switches;
+use crate::stats::{Switches, WorkerStats};
 use crate::task::{Lane, Notified, PulseRef};
 
 impl Shared {
@@ -136,6 +137,47 @@ impl Shared {
 }
 
 impl Core {
+    /// After a turn: learns the time. Those that come next have waited over the turn, or were woken in it.
+    #[inline]
+    fn see(&mut self, shared: &Shared) {
+        self.now = shared.stats.now_ns();
+        // A batch may begin just before the next turn is due.
+        let count = (shared.config.event_interval as usize).saturating_mul(2);
+        self.queue.touch_next(count, self.now);
+    }
+
+    /// Before a turn, or the end of the run: tells what is not told at once.
+    #[inline]
+    fn publish(&mut self, shared: &Shared) {
+        shared.stats.ran(self.polls - self.told);
+        self.told = self.polls;
+        self.tell_lens(&shared.queue_lens);
+        shared.stats.take_yields();
+    }
+
+    #[inline]
+    fn tell_lens(&mut self, figures: &[AtomicUsize; Lane::COUNT]) {
+        if self.queue.is_normal() && !self.others_were_told {
+            // ORDERING: Relaxed: a figure.
+            figures[Lane::Normal.number()].store(self.queue.normal_len(), Relaxed);
+            return;
+        }
+        self.others_were_told = !self.queue.is_normal();
+        for (figure, len) in figures.iter().zip(self.queue.lens()) {
+            // ORDERING: Relaxed: a figure.
+            figure.store(len, Relaxed);
+        }
+    }
+
+    /// A wait begins, and all polls are told: counts it if there was none since the last.
+    #[inline]
+    fn count_wait(&mut self, stats: &WorkerStats) {
+        let ran = stats.polls();
+        if std::mem::replace(&mut self.ran_at_wait, ran) == ran {
+            stats.noop();
+        }
+    }
+
     /// Tasks that are not normal wait, here or in their inbox. No task if it is the root's turn: `before_root` says whether the
     /// batch still has normal ones that come before it.
     #[cold]
@@ -166,7 +208,8 @@ struct Running<'a>(&'a Context);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.publish();
+        self.0.with_core(|core| core.publish(&self.0.shared));
+        self.0.switch();
         *self.0.shared.pulse.lock() = None;
         if let Some(mut core) = self.0.take_core() {
             if let Some(park) = &mut core.park {
@@ -182,8 +225,9 @@ impl Context {
         let shared = &*self.shared;
         shared.config.switch(&shared.stats);
         self.obey(shared.stats.switches());
-        self.see();
+        self.with_core(|core| core.see(shared));
         let interval = shared.config.event_interval;
+        let waits_plainly = !shared.config.hooks.around_waits();
         let mut root_has_turn = true;
         loop {
             // Before the root: it may be ready for no other reason than that panic.
@@ -199,10 +243,14 @@ impl Context {
             root_has_turn = batch.root_has_turn;
             let polls = self.count(batch.ran);
             if polls >= interval.into() {
-                self.turn(Some(Duration::ZERO));
+                self.turn(false);
             } else if batch.ran == 0 && shared.inbox_is_empty() && !shared.root_woken.load(Relaxed)
             {
-                self.wait();
+                if waits_plainly {
+                    self.wait();
+                } else {
+                    self.wait_hooked();
+                }
             }
         }
     }
@@ -343,30 +391,20 @@ impl Context {
         );
     }
 
-    /// Nothing to run: waits in the driver, unless a hook finds work.
-    #[cold]
+    /// Nothing to run: waits in the driver.
+    #[inline]
     fn wait(&self) {
-        let hooks = &self.shared.config.hooks;
-        call_hook(&hooks.before_park);
-        let idle = self.with_core(|core| core.queue.is_empty()).unwrap_or(true);
-        // ORDERING: Relaxed: a root that is woken from elsewhere leaves a token with the driver as well.
-        let sleep = idle && !self.shared.root_woken.load(Relaxed);
-        if sleep {
-            self.tell_polls();
-            let ran = self.shared.stats.polls();
-            let noop = self.with_core(|core| std::mem::replace(&mut core.ran_at_wait, ran) == ran);
-            if noop == Some(true) {
-                self.shared.stats.noop();
-            }
-        }
-        self.turn(if sleep { None } else { Some(Duration::ZERO) });
+        self.turn(true);
         self.shared.config.alarm.check();
-        call_hook(&hooks.after_unpark);
     }
 
-    fn tell_polls(&self) {
-        let ran = self.with_core(|core| core.polls - std::mem::replace(&mut core.told, core.polls));
-        self.shared.stats.ran(ran.unwrap_or(0));
+    /// The same between two hooks, of which the first may find work.
+    #[cold]
+    fn wait_hooked(&self) {
+        let hooks = &self.shared.config.hooks;
+        call_hook(&hooks.before_park);
+        self.wait();
+        call_hook(&hooks.after_unpark);
     }
 
     /// Learns what is to be measured.
@@ -384,66 +422,37 @@ impl Context {
         self.with_core(|core| core.queue.observe(switches.observes()));
     }
 
-    /// After a turn: learns the time. Those that come next have waited over the turn, or were woken in it.
-    #[inline]
-    fn see(&self) {
+    /// One turn of the driver, which sleeps if it may and there is nothing to run. The core stays in place, so that wakes go to its
+    /// queue.
+    #[inline(never)]
+    fn turn(&self, may_sleep: bool) {
         let shared = &*self.shared;
-        let now = shared.stats.now_ns();
-        // A batch may begin just before the next turn is due.
-        let count = (shared.config.event_interval as usize).saturating_mul(2);
-        self.with_core(|core| {
-            core.now = now;
-            core.queue.touch_next(count, now);
-        });
-    }
-
-    /// Before a turn, or the end of the run: tells what is not told at once, and learns what is to be measured.
-    #[inline]
-    fn publish(&self) {
-        let shared = &*self.shared;
-        self.tell_polls();
-        self.tell_lens();
-        shared.stats.take_yields();
-        self.switch();
-    }
-
-    #[inline]
-    fn tell_lens(&self) {
-        let figures = &self.shared.queue_lens;
-        self.with_core(|core| {
-            if core.queue.is_normal() && !core.others_were_told {
-                // ORDERING: Relaxed: a figure.
-                figures[Lane::Normal.number()].store(core.queue.normal_len(), Relaxed);
-                return;
-            }
-            core.others_were_told = !core.queue.is_normal();
-            for (figure, len) in figures.iter().zip(core.queue.lens()) {
-                // ORDERING: Relaxed: a figure.
-                figure.store(len, Relaxed);
-            }
-        });
-    }
-
-    /// One turn of the driver. The core stays in place, so that wakes go to its queue.
-    fn turn(&self, limit: Option<Duration>) {
-        self.publish();
         let park = self.with_core(|core| {
+            core.publish(shared);
             (core.polls, core.told) = (0, 0);
-            core.park.take()
+            // ORDERING: Relaxed: a root that is woken from elsewhere leaves a token with the driver as well.
+            let sleeps = may_sleep && core.queue.is_empty() && !shared.root_woken.load(Relaxed);
+            if sleeps {
+                core.count_wait(&shared.stats);
+            }
+            core.park.take().map(|park| (park, sleeps))
         });
-        let Some(Some(park)) = park else { return };
+        self.switch();
+        let Some(Some((park, sleeps))) = park else {
+            return;
+        };
         let mut turning = Turning {
             context: self,
             park: Some(park),
         };
         if let Some(park) = &mut turning.park {
-            match limit {
-                None => park.park(),
-                Some(limit) => park.park_timeout(limit),
+            if sleeps {
+                park.park();
+            } else {
+                park.park_timeout(Duration::ZERO);
             }
         }
-        drop(turning);
-        self.see();
+        turning.end();
     }
 }
 
@@ -453,7 +462,22 @@ struct Turning<'a> {
     park: Option<Box<dyn Park>>,
 }
 
+impl Turning<'_> {
+    /// The turn is over.
+    #[inline]
+    fn end(mut self) {
+        let (context, park) = (self.context, self.park.take());
+        // Nothing is left in it.
+        std::mem::forget(self);
+        context.with_core(|core| {
+            core.park = park;
+            core.see(&context.shared);
+        });
+    }
+}
+
 impl Drop for Turning<'_> {
+    #[cold]
     fn drop(&mut self) {
         let park = self.park.take();
         self.context.with_core(|core| core.park = park);

@@ -268,10 +268,7 @@ fn a_task_knows_itself_also_while_it_is_dropped() {
     assert!(task::current_meta(|_| ()).is_none());
     assert!(catch_unwind(task::id).is_err());
     let before = line!();
-    let info = SpawnInfo {
-        name: Some("a name".into()),
-        ..SpawnInfo::here()
-    };
+    let info = SpawnInfo::here().named("a name");
     let (id, line) = (info.id, info.location.line());
     assert!(before < line && line < line!());
     let (mut handle, notified) = queue.owned.bind(
