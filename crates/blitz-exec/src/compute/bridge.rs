@@ -71,7 +71,9 @@ impl Bridge {
         let (job, call) = Call::new(f, &self.inner.ledger);
         match &*self.inner.place.read() {
             Place::Hired(crew) => {
-                crew.submit(job);
+                if let Err(job) = self.inner.ledger.standby.offer(job) {
+                    crew.submit(job);
+                }
                 return call;
             }
             Place::Empty | Place::Closed => {}

@@ -4,6 +4,7 @@
 
 use super::error::ComputeError;
 use super::ledger::{self, Ledger};
+use super::standby;
 use super::state::{Finish, Leave, Start, State};
 use crate::task::memory;
 use blitz_core::primitive::cell::UnsafeCell;
@@ -21,6 +22,8 @@ pub(super) struct Header {
     pub(super) vtable: &'static Vtable,
     /// Where it is counted.
     ledger: Arc<Ledger>,
+    /// How many calls were accepted there before.
+    number: u64,
     /// See WAKER.
     pub(super) waker: UnsafeCell<Option<Waker>>,
 }
@@ -73,7 +76,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    ledger.accept();
+    let number = ledger.accept();
     // The memory first, so that the cell is made where it stays.
     let memory = memory::take::<Cell<F, R>>();
     let cell = Cell {
@@ -81,6 +84,7 @@ where
             state: State::new(),
             vtable: vtable::<F, R>(),
             ledger: Arc::clone(ledger),
+            number,
             waker: UnsafeCell::new(None),
         },
         stage: UnsafeCell::new(Stage::<F, R>::Waiting(f)),
@@ -98,8 +102,34 @@ unsafe impl Send for Job {}
 
 impl Job {
     /// Runs the call on this thread, unless its caller has gone, and wakes the caller. Never panics.
+    ///
+    /// A thread of a crew stands by for a moment afterwards, and runs the next call too if that comes meanwhile.
     pub fn run(self) {
+        standby::run_and_stand_by(self.number(), || self.run_here());
+    }
+
+    /// The same, and no more.
+    pub(super) fn run_here(self) {
         self.end(None);
+    }
+
+    /// How many calls its bridge had accepted before it.
+    pub(super) fn number(&self) -> u64 {
+        // SAFETY: the runner's side is still here.
+        unsafe { self.0.as_ref() }.number
+    }
+
+    /// Gives it up for its pointer.
+    pub(super) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// Takes it back.
+    ///
+    /// # Safety
+    /// `call` came from `into_raw`, and this is its one way back.
+    pub(super) unsafe fn from_raw(call: NonNull<Header>) -> Self {
+        Self(call)
     }
 
     /// Does not run it: the caller gets `error`.

@@ -3,6 +3,7 @@
 //! ORDERING: all Relaxed: readers want a figure, not an event; and a call that does not see the end of its bridge runs, as if
 //! it had begun before.
 
+use super::standby::Standby;
 use crate::park::Watch;
 use blitz_core::pad::CachePadded;
 use std::cell::{Cell, RefCell};
@@ -51,10 +52,23 @@ pub(super) fn hold<R>(ledger: &Arc<Ledger>, f: impl FnOnce(&Ledger) -> R) -> R {
     }
 }
 
-/// The figures of one bridge.
+/// Calls `f` with the ledger of this thread's crew, if it is in one.
+#[inline]
+pub(super) fn with_own(f: impl FnOnce(&Ledger)) {
+    // At a thread's end there may be none any more.
+    let _ = OWN.try_with(|own| {
+        if let Some(own) = &*own.borrow() {
+            f(own);
+        }
+    });
+}
+
+/// The figures of one bridge, and the short way to its crew.
 pub(super) struct Ledger {
     watch: Arc<dyn Watch>,
     ended: AtomicBool,
+    /// On lines of its own: the thread that stands by looks at it time and again.
+    pub(super) standby: CachePadded<Standby>,
     /// Written by callers; the rest by runners, each on lines of its own.
     accepted: CachePadded<AtomicU64>,
     refused: AtomicU64,
@@ -92,17 +106,24 @@ impl Ledger {
         Arc::new(Self {
             watch,
             ended: AtomicBool::new(false),
+            standby: CachePadded::new(Standby::new()),
             accepted: CachePadded::default(),
             refused: AtomicU64::new(0),
             seats: (0..=threads).map(|_| CachePadded::default()).collect(),
         })
     }
 
-    /// Counts a call, and holds virtual time back until it is [let go](Self::let_go).
+    /// Counts a call, and holds virtual time back until it is [let go](Self::let_go). Answers how many there were before.
     #[inline]
-    pub(super) fn accept(&self) {
+    pub(super) fn accept(&self) -> u64 {
         self.watch.begin();
-        self.accepted.fetch_add(1, Relaxed);
+        self.accepted.fetch_add(1, Relaxed)
+    }
+
+    /// Whether no call was accepted after that of this number.
+    #[inline]
+    pub(super) fn is_last(&self, number: u64) -> bool {
+        self.accepted.load(Relaxed) == number + 1
     }
 
     /// A call is over, and its caller awake.

@@ -4,6 +4,7 @@
 //! it sees as a leak.
 
 use super::call;
+use crate::compute::standby::Standby;
 use crate::compute::{Call, ComputeError};
 use loom::future::block_on;
 use loom::sync::Arc;
@@ -145,5 +146,62 @@ fn no_dropped_job_leaves_its_caller_waiting() {
         assert!(block_on(call).is_err_and(|error| error.is_cancelled()));
         dropping.join().unwrap();
         assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
+
+/// A thread that stands by and a caller: a job that was given is run, whether the thread takes it or meets it when it leaves; a
+/// job that was not is still its caller's.
+#[test]
+fn no_job_is_given_to_a_thread_that_has_left() {
+    for looks in [0, 1, 2] {
+        loom::model(move || {
+            let standby = Arc::new(Standby::new());
+            let (job, call) = call(|| Output(loom::cell::UnsafeCell::new(7)));
+            let stands = standby.clone();
+            let running = thread::spawn(move || {
+                assert!(stands.stand());
+                for _ in 0..looks {
+                    if let Some(job) = stands.take() {
+                        return job.run_here();
+                    }
+                }
+                if let Some(job) = stands.leave() {
+                    job.run_here();
+                }
+            });
+            if let Err(job) = standby.offer(job) {
+                job.run_here();
+            }
+            let output = block_on(call);
+            assert_eq!(output.map(|output| output.read()).ok(), Some(7));
+            running.join().unwrap();
+        });
+    }
+}
+
+/// Two threads stand by in turn: the second one's job is not the first one's.
+#[test]
+fn no_job_is_taken_twice() {
+    loom::model(|| {
+        let standby = Arc::new(Standby::new());
+        let (job, call) = call(|| 7);
+        let stand = |standby: Arc<Standby>| {
+            move || {
+                if !standby.stand() {
+                    return;
+                }
+                if let Some(job) = standby.take().or_else(|| standby.leave()) {
+                    job.run_here();
+                }
+            }
+        };
+        let first = thread::spawn(stand(standby.clone()));
+        let second = thread::spawn(stand(standby.clone()));
+        if let Err(job) = standby.offer(job) {
+            job.run_here();
+        }
+        assert_eq!(block_on(call).ok(), Some(7));
+        first.join().unwrap();
+        second.join().unwrap();
     });
 }

@@ -75,6 +75,38 @@ fn busy(bridge: &Bridge) -> (super::super::Call<()>, Sender<()>) {
     (call, go)
 }
 
+/// Counts what comes to a crew by its queue.
+static QUEUED: AtomicUsize = AtomicUsize::new(0);
+
+struct Counted(Box<dyn Crew>);
+
+impl Crew for Counted {
+    fn submit(&self, job: Job) {
+        QUEUED.fetch_add(1, SeqCst);
+        self.0.submit(job);
+    }
+}
+
+/// Until one call was taken out of its caller's hand, which the machine decides; those who come one at a time meet that soon.
+#[test]
+fn who_calls_again_at_once_finds_a_thread_that_stands_by() {
+    let threads = ThreadConfig::default();
+    let hire = |threads: &Threads| {
+        let crew = hire(threads)?;
+        Ok(Box::new(Counted(crew)) as Box<dyn Crew>)
+    };
+    let bridge = Bridge::new(threads, Arc::new(NoWatch), hire);
+    let start = std::time::Instant::now();
+    let mut calls = 0;
+    while QUEUED.load(SeqCst) == calls {
+        assert!(start.elapsed() < GUARD, "{calls} calls, all by the queue");
+        assert_eq!(wait(bridge.call(move || calls)).ok(), Some(calls));
+        calls += 1;
+    }
+    assert_eq!(bridge.metrics().done, calls as u64);
+    end(&bridge);
+}
+
 #[test]
 fn a_call_gives_its_result_or_its_panic() {
     let bridge = bridge(2);
