@@ -83,6 +83,11 @@ pub fn with_unconstrained<R>(f: impl FnOnce() -> R) -> R {
     with_left(UNCONSTRAINED, f)
 }
 
+/// In [`with_budget`]: has this poll made no progress yet that takes a unit?
+pub fn is_untouched() -> bool {
+    thread(false, |thread| thread.left.get() == USED_UP + UNITS)
+}
+
 /// Lifts the budget for what remains of this poll, which is about to take its time.
 pub fn stop() {
     thread((), |thread| thread.left.set(UNCONSTRAINED));

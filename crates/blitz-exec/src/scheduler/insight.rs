@@ -12,6 +12,8 @@ use blitz_core::histogram::{Histogram, Layout, Snapshot};
 use blitz_core::primitive::sync::Mutex;
 use blitz_core::waiting::Leaf;
 
+use super::suspects::Suspects;
+pub use super::suspects::{Habit, Polls};
 use super::warnings::Warnings;
 use crate::stats::{Switches, WorkerStats};
 use crate::task::{Id, Priority};
@@ -41,6 +43,8 @@ pub enum Measure {
     Latency,
     /// The same, for the hooks around polls alone.
     LatencyForHooks,
+    /// Whether the polls of some tasks are in vain. For a while: see [`Insight::suspect`].
+    Habits,
 }
 
 impl Measure {
@@ -49,6 +53,7 @@ impl Measure {
             Measure::PollTime => 1,
             Measure::Latency => 1 << 1,
             Measure::LatencyForHooks => 1 << 2,
+            Measure::Habits => 1 << 3,
         }
     }
 }
@@ -93,6 +98,7 @@ pub struct Insight {
     sites: Mutex<Vec<Arc<SiteTimes>>>,
     traces: Mutex<Vec<Arc<dyn TraceSink>>>,
     warnings: Warnings,
+    suspects: Suspects,
 }
 
 /// Takes what traced polls leave.
@@ -143,6 +149,7 @@ impl Insight {
             sites: Mutex::new(Vec::new()),
             traces: Mutex::new(Vec::new()),
             warnings: Warnings::default(),
+            suspects: Suspects::new(),
         }
     }
 
@@ -236,6 +243,25 @@ impl Insight {
     /// What was noticed that should not be.
     pub fn warnings(&self) -> &Warnings {
         &self.warnings
+    }
+
+    /// The tasks whose polls are looked at.
+    pub(super) fn suspects(&self) -> &Suspects {
+        &self.suspects
+    }
+
+    /// What was seen of those whose polls were looked at often enough, in the order of their ids. `alive` are all tasks in that order.
+    pub fn habits(&self, alive: &[Polls]) -> Vec<Habit> {
+        self.suspects.take(alive, self.now_ns())
+    }
+
+    /// Looks at the polls of these tasks for so many nanoseconds. Those that were judged not long ago are left out. Answers whether any
+    /// is looked at.
+    pub fn suspect(&self, tasks: impl Iterator<Item = Polls>, ns: u64) -> bool {
+        let now = self.now_ns();
+        let any = self.suspects.watch(tasks, now, now.saturating_add(ns));
+        self.set(Measure::Habits, any);
+        any
     }
 
     /// Tells `sink` what traced polls leave, until [`remove_sink`](Self::remove_sink).

@@ -15,6 +15,7 @@ pub mod multi;
 pub mod per_core;
 mod rng;
 pub mod single;
+mod suspects;
 pub mod warnings;
 
 use std::pin::pin;
@@ -300,10 +301,27 @@ fn run_observed(task: Notified, config: &Config, stats: &WorkerStats) -> Option<
         // A panic of the hook is not the task's: it is polled all the same.
         quietly(|| hook(&meta));
     }
-    let again = budget::with_budget(|| task.run());
+    let id = place.task();
+    let suspect =
+        (measured.has(Measure::Habits) && insight.suspects().has(id)).then(|| task.tracked());
+    let mut took_nothing = false;
+    let again = budget::with_budget(|| {
+        let again = task.run();
+        took_nothing = budget::is_untouched();
+        again
+    });
+    if let Some(task) = suspect {
+        // One that wakes itself is told by its figures.
+        insight
+            .suspects()
+            .polled(id, &task, took_nothing && again.is_none());
+    }
     if measured.any() {
         let end = insight.now_ns();
         stats.see(end);
+        if measured.has(Measure::Habits) && insight.suspects().is_over(end) {
+            insight.set(Measure::Habits, false);
+        }
         let took = end.saturating_sub(start);
         insight.record(stats, measured, location, priority, took, latency);
         if let Some(info) = &info

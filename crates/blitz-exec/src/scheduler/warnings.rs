@@ -35,6 +35,19 @@ pub enum WarningKind {
         /// Of how many.
         polls: u64,
     },
+    /// Most of its polls that were looked at found nothing: others woke it, it took nothing, and waited for the same thing again. Who
+    /// wakes it does so too often or too early; or it wakes itself by another's hand. (Progress of futures of other crates is not
+    /// seen.)
+    VainWakes {
+        /// How many polls were so.
+        vain: u64,
+        /// Of how many that were looked at.
+        polls: u64,
+        /// The call that it waits in.
+        what: &'static str,
+        /// The line of code that made it, if that is known.
+        at: Option<&'static Location<'static>>,
+    },
     /// It waits, and nobody has its waker: nothing can make it run again. Only an abort ends it.
     LostWaker {
         /// For how long it has waited.
@@ -174,6 +187,21 @@ impl fmt::Display for Warning {
                 f,
                 "{self_wakes} of its {polls} polls woke it at once; it spins instead of waiting for an event"
             ),
+            WarningKind::VainWakes {
+                vain,
+                polls,
+                what,
+                at,
+            } => {
+                write!(
+                    f,
+                    "{vain} of {polls} polls were in vain: it was woken, took nothing and waited in {what} as before"
+                )?;
+                match at {
+                    Some(at) => write!(f, ", at {at}"),
+                    None => Ok(()),
+                }
+            }
             WarningKind::LostWaker { idle_for } => write!(
                 f,
                 "it has waited for {idle_for:?} and nobody has its waker, so nothing can wake it"

@@ -2,6 +2,7 @@
 
 use super::cell::Header;
 use super::id::TaskMeta;
+use super::look::Tracked;
 use super::priority::Lane;
 use super::state::Wake;
 use blitz_core::list::{Links, Node};
@@ -156,6 +157,13 @@ impl Notified {
     /// Cancels the task without polling it: its future is dropped on this thread.
     pub fn shutdown(self) {
         self.0.shutdown();
+    }
+
+    /// A reference to the task that outlasts its poll, to look at it afterwards.
+    pub(crate) fn tracked(&self) -> Tracked {
+        Tracked {
+            task: TaskRef::clone(&self.0),
+        }
     }
 
     /// Where it waits.

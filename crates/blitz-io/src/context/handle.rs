@@ -360,11 +360,13 @@ impl Handle {
         self.inner.insight.warnings().list()
     }
 
-    /// Looks at every task for what should not be: a poll that does not come back, tasks that wake themselves all the time,
-    /// tasks that nobody can wake, waits for locks and permits that are stuck.
+    /// Looks at every task for what should not be: a poll that does not come back, tasks that wake themselves all the time or are woken
+    /// in vain, tasks that nobody can wake, waits for locks and permits that are stuck.
     ///
     /// Returns what it found, which is also added to the [warnings](Self::warnings). A stuck wait is told by the first look that comes
-    /// [so long](crate::runtime::Builder::stuck_wait_threshold) after one that found it so: no clock is asked where a task waits.
+    /// [so long](crate::runtime::Builder::stuck_wait_threshold) after one that found it so: no clock is asked where a task waits. So are
+    /// wakes in vain by a second look: after the first one the polls of tasks that are polled often are looked at, for two seconds at most,
+    /// in which every poll of the runtime reads the clock.
     ///
     /// # Examples
     /// ```

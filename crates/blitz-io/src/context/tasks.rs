@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use blitz_core::waiting::{Note, Resource, UNKNOWN};
+use blitz_exec::scheduler::insight::Polls;
 use blitz_exec::scheduler::warnings::{Warning, WarningKind};
 use blitz_exec::task::{Id, Seen, TaskState, Tracked};
 
@@ -224,13 +225,27 @@ const NEVER_YIELDS: Duration = Duration::from_millis(100);
 /// A task that was polled so often can be judged by its habits.
 const POLLS_ENOUGH: u64 = 1_000;
 
+/// So long at most the polls of such tasks are looked at after a look.
+const LOOKED_AT: Duration = Duration::from_secs(2);
+
 /// Looks for what should not be, and keeps what it finds. Answers as well whether a later look may find more.
 pub(crate) fn check(inner: &Inner) -> (Vec<Warning>, bool) {
     let tasks = inner.scheduler.tasks();
     let now = Now::of(inner);
     let mut found = Vec::new();
-    for task in &tasks {
-        let info = info(task, &task.look(), &now);
+    let looks: Vec<_> = tasks.iter().map(Tracked::look).collect();
+    let often = |seen: &Seen| seen.polls as u64 >= POLLS_ENOUGH;
+    let polls = |(task, seen): (&Tracked, &Seen)| Polls {
+        id: task.meta().id().as_u64(),
+        polls: seen.polls as u64,
+    };
+    let mut alive: Vec<_> = tasks.iter().zip(&looks).map(polls).collect();
+    alive.sort_unstable_by_key(|task| task.id);
+    let habits = inner.insight.habits(&alive);
+    for (task, seen) in tasks.iter().zip(&looks) {
+        let info = info(task, seen, &now);
+        let id = info.id.as_u64();
+        let habit = habits.binary_search_by_key(&id, |habit| habit.id);
         let kind = if task.is_lost() {
             WarningKind::LostWaker {
                 idle_for: info.since,
@@ -239,7 +254,17 @@ pub(crate) fn check(inner: &Inner) -> (Vec<Warning>, bool) {
             WarningKind::NeverYields {
                 running_for: info.since,
             }
-        } else if info.polls >= POLLS_ENOUGH && info.self_wakes >= info.polls / 2 {
+        } else if let Ok(place) = habit
+            && let habit = habits[place]
+            && let Some((what, at)) = habit.vain_wait()
+        {
+            WarningKind::VainWakes {
+                vain: habit.vain,
+                polls: habit.polls,
+                what,
+                at,
+            }
+        } else if often(seen) && info.self_wakes >= info.polls / 2 {
             WarningKind::SelfWakes {
                 self_wakes: info.self_wakes,
                 polls: info.polls,
@@ -255,7 +280,14 @@ pub(crate) fn check(inner: &Inner) -> (Vec<Warning>, bool) {
         ));
     }
     let bound = inner.insight.stuck_wait_ns();
-    let is_unsure = stuck_waits::find(&tasks, now.real, bound, &mut found);
+    let mut is_unsure = stuck_waits::find(&tasks, now.real, bound, &mut found);
+    // Those that are polled often may be woken in vain: their polls are looked at until somebody asks again, or nobody does.
+    let suspects = tasks
+        .iter()
+        .zip(&looks)
+        .filter(|(_, seen)| often(seen) && seen.self_wakes < seen.polls / 2)
+        .map(polls);
+    is_unsure |= inner.insight.suspect(suspects, LOOKED_AT.as_nanos() as u64);
     // Whoever drops the last reference frees a task: not while its runtime's hooks may look at it.
     drop(tasks);
     for warning in &found {

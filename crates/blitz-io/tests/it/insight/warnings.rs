@@ -1,9 +1,12 @@
 //! What should not be, and is noticed.
 
+use std::future::{Future, poll_fn};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 
+use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
 use blitz_io::runtime::Handle;
 use blitz_io::runtime::dump::{TaskState, WarningKind};
 use blitz_io::task::yield_now;
@@ -61,6 +64,62 @@ fn a_task_that_spins_is_found() {
             };
             assert!(self_wakes >= 500 && polls >= 1_000);
             spins.abort();
+        });
+    });
+}
+
+/// Wakes that are in vain: a task whose other future says so by a waker of its own, and waits for an hour all the time.
+#[test]
+fn a_task_that_others_wake_in_vain_is_found_and_one_that_gets_something_is_not() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let waker = Arc::new(Mutex::new(None::<Waker>));
+            let mine = Arc::clone(&waker);
+            let vain = blitz_io::spawn(async move {
+                let mut sleep = std::pin::pin!(blitz_io::time::sleep(Duration::from_secs(3600)));
+                poll_fn(|cx| {
+                    *mine.lock().expect("nobody panics") = Some(cx.waker().clone());
+                    sleep.as_mut().poll(cx)
+                })
+                .await;
+            });
+            let (mut sends, mut receives) = blitz_io::net::UnixStream::pair().expect("two ends");
+            let busy = blitz_io::spawn(async move {
+                let mut buf = [0; 1];
+                while receives.read(&mut buf).await.is_ok_and(|read| read == 1) {}
+            });
+            let (vain_id, busy_id) = (vain.id(), busy.id());
+            let mut found = None;
+            until("it was woken often enough", || {
+                let waker = waker.lock().expect("nobody panics").take();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+                let mut send = std::pin::pin!(sends.write_all(&[1]));
+                let _ = send
+                    .as_mut()
+                    .poll(&mut std::task::Context::from_waker(Waker::noop()));
+                let told = Handle::current().check_tasks();
+                assert!(told.iter().all(|warning| warning.task != busy_id));
+                found = told.into_iter().find(|warning| warning.task == vain_id);
+                found.is_some()
+            })
+            .await;
+            let warning = found.expect("found");
+            let WarningKind::VainWakes {
+                vain: wakes,
+                polls,
+                what,
+                ..
+            } = warning.kind
+            else {
+                panic!("{warning}")
+            };
+            assert!(wakes >= 50 && polls >= 100, "{warning}");
+            assert_eq!(what, "time::sleep");
+            assert!(warning.to_string().contains("in vain"), "{warning}");
+            vain.abort();
+            busy.abort();
         });
     });
 }
