@@ -156,7 +156,6 @@ fn no_job_is_given_to_a_thread_that_has_left() {
     for looks in [0, 1, 2] {
         loom::model(move || {
             let standby = Arc::new(Standby::new());
-            let (job, call) = call(|| Output(loom::cell::UnsafeCell::new(7)));
             let stands = standby.clone();
             let running = thread::spawn(move || {
                 assert!(stands.stand());
@@ -169,6 +168,8 @@ fn no_job_is_given_to_a_thread_that_has_left() {
                     job.run_here();
                 }
             });
+            // Made after the thread was: only the word says that it is whole.
+            let (job, call) = call(|| Output(loom::cell::UnsafeCell::new(7)));
             if let Err(job) = standby.offer(job) {
                 job.run_here();
             }
