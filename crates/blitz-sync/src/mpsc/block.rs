@@ -30,6 +30,18 @@ pub(super) fn start_of(index: usize) -> usize {
     index & !MASK
 }
 
+/// Which values of a block were written, as somebody has seen it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Written(usize);
+
+impl Written {
+    /// Whether it was seen that value `index`, which is in the block, was written.
+    #[inline]
+    pub(super) fn has(self, index: usize) -> bool {
+        self.0 & (1 << (index & MASK)) != 0
+    }
+}
+
 /// Room for [`SLOTS`] values.
 ///
 /// ```text
@@ -132,17 +144,17 @@ impl<T> Block<T> {
         let slot = index & MASK;
         // SAFETY: a claimed slot is its claimer's until the bit below.
         self.values[slot].with_mut(|cell| unsafe { cell.cast::<T>().write(value) });
-        // ORDERING: Release pairs with the Acquire in `is_written`. SeqCst: see `Channel::tell_receiver`, whose look at the
+        // ORDERING: Release pairs with the Acquire in `look`. SeqCst: see `Channel::tell_receiver`, whose look at the
         // receiver comes after this.
         self.word.fetch_or(1 << slot, SeqCst);
     }
 
-    /// Whether value `index` was written.
+    /// Which values were written.
     #[inline]
-    pub(super) fn is_written(&self, index: usize) -> bool {
+    pub(super) fn look(&self) -> Written {
         // ORDERING: Acquire pairs with the Release in `write`. SeqCst: see `Channel::tell_receiver`: the receiver says that it
         // sleeps before this look.
-        self.word.load(SeqCst) & (1 << (index & MASK)) != 0
+        Written(self.word.load(SeqCst))
     }
 
     /// Takes value `index`.

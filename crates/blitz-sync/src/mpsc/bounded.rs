@@ -5,9 +5,10 @@ use std::future::poll_fn;
 use std::mem;
 use std::panic::Location;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use blitz_core::budget;
 use blitz_core::primitive::sync::Arc;
 use blitz_core::register::Call;
 
@@ -52,10 +53,8 @@ pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
         "a bounded channel may not hold more than {} values",
         permits::MAX
     );
-    let channel = Channel::new(Bounded {
-        permits: Permits::open(buffer).told_of(Spans::room(buffer, Location::caller())),
-        max: buffer,
-    });
+    let permits = Permits::open(buffer).told_of(Spans::room(buffer, Location::caller()));
+    let channel = Channel::new(Bounded::new(permits, buffer));
     let sender = Sender {
         channel: Arc::clone(&channel),
     };
@@ -97,7 +96,12 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn send(&self, value: T) -> impl Future<Output = Result<(), SendError<T>>> {
         let call = call!("mpsc::Sender::send");
-        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        let operation = self
+            .channel
+            .bound
+            .permits()
+            .spans()
+            .operation(call.site.what);
         operation.around(async move {
             match self.room(1, call).await {
                 Ok(()) => {
@@ -144,7 +148,12 @@ impl<T> Sender<T> {
         timeout: Duration,
     ) -> impl Future<Output = Result<(), SendTimeoutError<T>>> {
         let call = call!("mpsc::Sender::send_timeout");
-        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        let operation = self
+            .channel
+            .bound
+            .permits()
+            .spans()
+            .operation(call.site.what);
         operation.around(self.send_within(value, timeout, call))
     }
 
@@ -204,7 +213,12 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn reserve(&self) -> impl Future<Output = Result<Permit<'_, T>, SendError<()>>> {
         let call = call!("mpsc::Sender::reserve");
-        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        let operation = self
+            .channel
+            .bound
+            .permits()
+            .spans()
+            .operation(call.site.what);
         operation.around(async move {
             self.room(1, call).await?;
             Ok(Permit::new(&self.channel))
@@ -224,7 +238,12 @@ impl<T> Sender<T> {
         count: usize,
     ) -> impl Future<Output = Result<PermitIterator<'_, T>, SendError<()>>> {
         let call = call!("mpsc::Sender::reserve_many");
-        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        let operation = self
+            .channel
+            .bound
+            .permits()
+            .spans()
+            .operation(call.site.what);
         operation.around(async move {
             if count > self.max_capacity() {
                 return Err(SendError(()));
@@ -244,7 +263,12 @@ impl<T> Sender<T> {
     #[track_caller]
     pub fn reserve_owned(self) -> impl Future<Output = Result<OwnedPermit<T>, SendError<()>>> {
         let call = call!("mpsc::Sender::reserve_owned");
-        let operation = self.channel.bound.permits.spans().operation(call.site.what);
+        let operation = self
+            .channel
+            .bound
+            .permits()
+            .spans()
+            .operation(call.site.what);
         operation.around(async move {
             self.room(1, call).await?;
             Ok(OwnedPermit::new(self))
@@ -307,7 +331,7 @@ impl<T> Sender<T> {
 
     /// Whether the receiver is gone or closed.
     pub fn is_closed(&self) -> bool {
-        self.channel.bound.permits.is_closed()
+        self.channel.bound.permits().is_closed()
     }
 
     /// Whether both are of one channel.
@@ -317,7 +341,7 @@ impl<T> Sender<T> {
 
     /// How many values there is room for now.
     pub fn capacity(&self) -> usize {
-        self.channel.bound.permits.available()
+        self.channel.bound.available()
     }
 
     /// How many values the channel holds at most.
@@ -344,10 +368,53 @@ impl<T> Sender<T> {
         self.channel.weak_senders()
     }
 
+    /// Waits for room.
+    #[inline]
     async fn room(&self, count: usize, call: Call) -> Result<(), SendError<()>> {
+        if let Some(result) = poll_fn(|cx| self.poll_room_at_once(count, cx)).await {
+            return result;
+        }
+        self.room_in_line(count, call).await
+    }
+
+    /// Room that is there; `None` if one has to stand in line for it.
+    #[inline]
+    fn poll_room_at_once(
+        &self,
+        count: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(), SendError<()>>>> {
+        // Who goes last for want of budget does so in line, if there is too little: see there.
+        if self.channel.bound.permits().available() < count && !self.is_room_coming(count) {
+            return Poll::Ready(None);
+        }
+        let coop = ready!(budget::poll_proceed(cx));
+        let result = match self.channel.bound.permits().try_acquire(count) {
+            Ok(()) => Ok(()),
+            Err(TryAcquireError::Closed) => Err(SendError(())),
+            Err(TryAcquireError::NoPermits) => return Poll::Ready(None),
+        };
+        coop.made_progress();
+        Poll::Ready(Some(result))
+    }
+
+    /// Whether the receiver has made room, or does so within a moment.
+    #[cold]
+    fn is_room_coming(&self, count: usize) -> bool {
+        let permits = self.channel.bound.permits();
+        (self.channel.fetch_room() && permits.available() >= count)
+            || (!permits.is_closed()
+                && self.channel.is_room_made()
+                && self.channel.fetch_room()
+                && permits.available() >= count)
+    }
+
+    #[cold]
+    async fn room_in_line(&self, count: usize, call: Call) -> Result<(), SendError<()>> {
         // Dropped after the wait, which may give room back that it was promised.
         let waiting = Waiting(&self.channel);
-        let result = waiting.0.bound.permits.acquire(count, call).await;
+        let _in_line = self.channel.enter_line();
+        let result = self.channel.bound.permits().acquire(count, call).await;
         if result.is_ok() {
             mem::forget(waiting);
         }
@@ -355,7 +422,7 @@ impl<T> Sender<T> {
     }
 
     fn try_room(&self, count: usize) -> Result<(), TrySendError<()>> {
-        match self.channel.bound.permits.try_acquire(count) {
+        match self.channel.try_room(count) {
             Ok(()) => Ok(()),
             Err(TryAcquireError::NoPermits) => Err(TrySendError::Full(())),
             Err(TryAcquireError::Closed) => Err(TrySendError::Closed(())),
@@ -523,7 +590,7 @@ impl<T> Receiver<T> {
 
     /// How many values there is room for now.
     pub fn capacity(&self) -> usize {
-        self.receiving.channel().bound.permits.available()
+        self.receiving.channel().bound.available()
     }
 
     /// How many values the channel holds at most.

@@ -1,6 +1,7 @@
 //! What senders and the receiver share, bounded or not.
 
 use std::fmt;
+use std::mem;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -8,17 +9,18 @@ use blitz_core::budget;
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::Arc;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-#[cfg(loom)]
-use blitz_core::primitive::sync::atomic::fence;
-use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
+use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize, fence};
+use blitz_core::primitive::thread;
 use blitz_core::waiting::Site;
 use blitz_core::wake::WakeSlot;
 
 use super::error::TryRecvError;
 use super::list::{Found, Head, Tail, queue};
+use crate::acquire_error::TryAcquireError;
 use crate::called;
 use crate::notify::Notify;
+use crate::patience::Patience;
 use crate::permits::Permits;
 use crate::spans::{Operation, Resource};
 
@@ -36,10 +38,119 @@ pub(super) trait Bound {
     fn resource(&self) -> &Resource;
 }
 
+/// Room that the receiver has made, and whether somebody waits for room.
+struct Made {
+    /// So much lies here, for a sender to fetch.
+    room: AtomicUsize,
+    /// So many senders stand in line, or are about to: what is made then goes to the permits at once.
+    waiting: AtomicUsize,
+    /// So many senders have fetched room, or are about to, and have not handed it to the permits yet.
+    fetching: AtomicUsize,
+}
+
 /// So many and no more.
+///
+/// Senders take room from the permits. The receiver gives room back on a cache line of its own, and a sender that finds no permit
+/// fetches all that lies there: so the two sides meet once in many values. Room that lies there is room all the same: nobody stands in
+/// line beside it.
 pub(super) struct Bounded {
-    pub(super) permits: Permits,
+    permits: CachePadded<Permits>,
+    made: CachePadded<Made>,
+    /// Of senders, before they stand in line.
+    patience: Patience,
     pub(super) max: usize,
+}
+
+/// A sender that has room in hand, or is about to.
+struct Fetching<'a>(&'a AtomicUsize);
+
+impl<'a> Fetching<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        // ORDERING: Relaxed: the swap in `fetch` publishes it.
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Fetching<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Release pairs with the Acquire in `is_fetching`: who sees that we are done sees the permits.
+        self.0.fetch_sub(1, Release);
+    }
+}
+
+/// A sender that stands in line, or is about to.
+pub(super) struct InLine<'a>(&'a Bounded);
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        // ORDERING: Relaxed: what the receiver sees too late is one line too many.
+        self.0.made.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Bounded {
+    /// `permits` are `max`, all of them free.
+    pub(super) fn new(permits: Permits, max: usize) -> Self {
+        Self {
+            permits: CachePadded::new(permits),
+            made: CachePadded::new(Made {
+                room: AtomicUsize::new(0),
+                waiting: AtomicUsize::new(0),
+                fetching: AtomicUsize::new(0),
+            }),
+            patience: Patience::new(),
+            max,
+        }
+    }
+
+    /// What senders take.
+    pub(super) fn permits(&self) -> &Permits {
+        &self.permits
+    }
+
+    /// How much room there is.
+    pub(super) fn available(&self) -> usize {
+        // Permits first: what is fetched between the two looks is missing then, and not there twice.
+        let permits = self.permits.available();
+        // ORDERING: Acquire pairs with the addition in `give_back`, so that a number that was seen can be reasoned with.
+        let made = self.made.room.load(Acquire);
+        // Or taken, used and made again.
+        self.max.min(permits + made)
+    }
+
+    /// Hands what the receiver has made to the permits. Answers whether that was something.
+    fn fetch(&self) -> bool {
+        // ORDERING: SeqCst: see `enter`.
+        if self.made.room.load(SeqCst) == 0 {
+            return false;
+        }
+        let _fetching = Fetching::begin(&self.made.fetching);
+        // ORDERING: Acquire pairs with the addition in `give_back`: what was done before the room was made is seen by who takes it.
+        // Release pairs with the load above: who finds that we have taken all of it also sees that we are `fetching`.
+        let room = self.made.room.swap(0, AcqRel);
+        if room != 0 {
+            self.permits.release(room);
+        }
+        room != 0
+    }
+
+    /// Whether somebody else has room in hand that is on its way to the permits.
+    fn is_fetching(&self) -> bool {
+        // ORDERING: Acquire: see `fetch`.
+        self.made.fetching.load(Acquire) != 0
+    }
+
+    /// The caller is about to stand in line, until the guard goes.
+    fn enter(&self) -> InLine<'_> {
+        // ORDERING: SeqCst, mine before yours: we say that we wait, and look for room (`fetch`); the receiver makes room and looks who
+        // waits (`give_back`). One of us sees the other. The fences, here and there, are for loom, which does not know
+        // sequentially consistent accesses.
+        self.made.waiting.fetch_add(1, SeqCst);
+        #[cfg(loom)]
+        fence(SeqCst);
+        InLine(self)
+    }
 }
 
 impl Bound for Bounded {
@@ -47,7 +158,18 @@ impl Bound for Bounded {
 
     #[inline]
     fn give_back(&self, count: usize) {
-        self.permits.release(count);
+        // ORDERING: Relaxed: a guess, which saves a detour.
+        if self.made.waiting.load(Relaxed) != 0 {
+            return self.permits.release(count);
+        }
+        // ORDERING: SeqCst: see `enter`, and for the fence too.
+        self.made.room.fetch_add(count, SeqCst);
+        #[cfg(loom)]
+        fence(SeqCst);
+        // ORDERING: as above.
+        if self.made.waiting.load(SeqCst) != 0 {
+            self.fetch();
+        }
     }
 
     fn close(&self) {
@@ -55,7 +177,13 @@ impl Bound for Bounded {
     }
 
     fn is_finished(&self) -> bool {
-        self.permits.is_closed() && self.permits.available() == self.max
+        if !self.permits.is_closed() {
+            return false;
+        }
+        // ORDERING: SeqCst, mine before yours: a sender has given a permit back and looks at what the receiver has made; the receiver
+        // has made room, leaves its waker and looks at the permits. One of us sees all.
+        fence(SeqCst);
+        self.available() == self.max
     }
 
     #[inline]
@@ -95,6 +223,8 @@ struct Sleep {
     /// The receiver has left its waker, and looks once more before it sleeps.
     waits: AtomicBool,
     waker: WakeSlot,
+    /// Before it sleeps.
+    patience: Patience,
 }
 
 // No value's code runs while a channel is half changed, so a panic elsewhere leaves it whole.
@@ -111,7 +241,7 @@ pub(super) struct Channel<T, B> {
     /// Tells senders that the receiver is gone or closed.
     closed: Notify,
     /// The receiver's; when both sides are gone, the drop's.
-    head: UnsafeCell<Head<T>>,
+    head: CachePadded<UnsafeCell<Head<T>>>,
 }
 
 // SAFETY: the head is touched by the one receiver, and by the drop after everyone has gone.
@@ -128,12 +258,13 @@ impl<T, B: Bound> Channel<T, B> {
             receiver: CachePadded::new(Sleep {
                 waits: AtomicBool::new(false),
                 waker: WakeSlot::new(),
+                patience: Patience::new(),
             }),
             bound,
             senders: AtomicUsize::new(1),
             weak_senders: AtomicUsize::new(0),
             closed: Notify::new(),
-            head: UnsafeCell::new(head),
+            head: CachePadded::new(UnsafeCell::new(head)),
         })
     }
 
@@ -149,7 +280,7 @@ impl<T, B: Bound> Channel<T, B> {
     #[inline]
     fn tell_receiver(&self) {
         // ORDERING: SeqCst, mine before yours: we have written a value (`Block::write`) and look whether the receiver sleeps;
-        // it says that it sleeps (`sleep`) and looks for a value (`Block::is_written`). One of us sees the other. The fences,
+        // it says that it sleeps (`sleep`) and looks for a value (`Block::look`). One of us sees the other. The fences,
         // here and there, are for loom, which does not know sequentially consistent accesses.
         #[cfg(loom)]
         fence(SeqCst);
@@ -169,6 +300,11 @@ impl<T, B: Bound> Channel<T, B> {
     /// After something that ends the channel.
     pub(super) fn tell_receiver_of_end(&self) {
         self.receiver.waker.wake();
+    }
+
+    /// Whether a value is on its way at this moment: waits a little for it, or for several.
+    fn is_worth_another_look(&self) -> bool {
+        self.receiver.patience.pays(|| self.tail.claimed())
     }
 
     /// Room was given back unused: that may be what a closed channel waits for.
@@ -252,6 +388,51 @@ impl<T, B: Bound> Channel<T, B> {
     }
 }
 
+impl<T> Channel<T, Bounded> {
+    /// The caller is about to stand in line, until the guard goes, and has to try once more before.
+    pub(super) fn enter_line(&self) -> InLine<'_> {
+        let in_line = self.bound.enter();
+        self.fetch_room();
+        in_line
+    }
+
+    /// Hands the senders what room the receiver has made. Answers whether that was something.
+    pub(super) fn fetch_room(&self) -> bool {
+        let is_some = self.bound.fetch();
+        // Nobody will take it; and the receiver may have looked while it was on its way.
+        if is_some && self.bound.permits.is_closed() {
+            self.unused_room();
+        }
+        is_some
+    }
+
+    /// Room for `count` that is there now: also what the receiver has made, and what another sender fetches at this moment.
+    pub(super) fn try_room(&self, count: usize) -> Result<(), TryAcquireError> {
+        let permits = &self.bound.permits;
+        loop {
+            let result = permits.try_acquire(count);
+            if result != Err(TryAcquireError::NoPermits) {
+                return result;
+            }
+            if self.fetch_room() {
+                continue;
+            }
+            if !self.bound.is_fetching() {
+                // What was fetched between the two looks is there now.
+                return permits.try_acquire(count);
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// Whether room is made at this moment: waits a little for it, or for more.
+    pub(super) fn is_room_made(&self) -> bool {
+        // ORDERING: Relaxed: it is compared with another, and nothing else.
+        let made = || self.bound.made.room.load(Relaxed);
+        self.bound.patience.pays(made)
+    }
+}
+
 impl<T, B> Drop for Channel<T, B> {
     fn drop(&mut self) {
         let tail = &self.tail;
@@ -330,7 +511,7 @@ impl<T, B: Bound> Receiving<T, B> {
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let coop = ready!(budget::poll_proceed(cx));
-        let mut is_last_look = false;
+        let (mut is_first_look, mut is_last_look) = (true, false);
         loop {
             match self.pop() {
                 Found::Value(value) => {
@@ -346,6 +527,8 @@ impl<T, B: Bound> Receiving<T, B> {
                     called::note(&RECEIVES, &*self.channel, None);
                     return Poll::Pending;
                 }
+                Found::Nothing
+                    if mem::take(&mut is_first_look) && self.channel.is_worth_another_look() => {}
                 Found::Nothing => {
                     self.channel.sleep(cx.waker());
                     is_last_look = true;
@@ -361,7 +544,7 @@ impl<T, B: Bound> Receiving<T, B> {
         limit: usize,
     ) -> Poll<usize> {
         let coop = ready!(budget::poll_proceed(cx));
-        let mut is_last_look = false;
+        let (mut is_first_look, mut is_last_look) = (true, false);
         let mut count = 0;
         loop {
             let mut is_end = limit == 0;
@@ -386,6 +569,9 @@ impl<T, B: Bound> Receiving<T, B> {
             if is_last_look {
                 called::note(&RECEIVES, &*self.channel, None);
                 return Poll::Pending;
+            }
+            if mem::take(&mut is_first_look) && self.channel.is_worth_another_look() {
+                continue;
             }
             self.channel.sleep(cx.waker());
             is_last_look = true;
@@ -412,7 +598,7 @@ impl<T, B: Bound> Receiving<T, B> {
     }
 
     pub(super) fn close(&mut self) {
-        if !std::mem::replace(&mut self.is_closed, true) {
+        if !mem::replace(&mut self.is_closed, true) {
             self.channel.bound.close();
             if B::LIST_ENDS {
                 self.with_head(Head::close);

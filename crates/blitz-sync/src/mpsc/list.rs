@@ -14,7 +14,7 @@ use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
 use blitz_core::primitive::thread;
 
-use super::block::{Block, INDICES, start_of};
+use super::block::{Block, INDICES, Written, start_of};
 
 /// So often an emptied block is offered to the senders' end before it is freed.
 const OFFERS: usize = 3;
@@ -55,6 +55,8 @@ pub(super) struct Head<T> {
     index: usize,
     /// The block that it is in, or the one before that.
     block: NonNull<Block<T>>,
+    /// What was seen written in the block at the last look, which needs no other. Nothing if the index is not in that block.
+    written: Written,
     /// The first block that was not freed.
     first: NonNull<Block<T>>,
     /// The index at which a closed queue ends.
@@ -83,6 +85,7 @@ pub(super) fn queue<T>() -> (Tail<T>, Head<T>) {
     let head = Head {
         index: 0,
         block,
+        written: Written::default(),
         first: block,
         end: None,
     };
@@ -106,6 +109,12 @@ impl<T> Tail<T> {
         // SAFETY: claimed above.
         unsafe { block.write(index, value) };
         Ok(())
+    }
+
+    /// A figure that changes with each value that is sent.
+    pub(super) fn claimed(&self) -> usize {
+        // ORDERING: Relaxed: it is compared with another, and nothing else.
+        self.word.0.load(Relaxed)
     }
 
     /// Whether the queue takes no values any more.
@@ -176,9 +185,29 @@ impl<T> Tail<T> {
 }
 
 impl<T> Head<T> {
+    /// The next value, if it was seen before that it is there.
+    #[inline]
+    pub(super) fn pop_seen(&mut self) -> Option<T> {
+        if !self.written.has(self.index) {
+            return None;
+        }
+        // SAFETY: the receiver's block is not freed before it has left it.
+        let block = unsafe { self.block.as_ref() };
+        // SAFETY: it was written, and the index moves on. The block is that of the index, or else nothing would have been seen there.
+        let value = unsafe { block.take(self.index) };
+        self.index = self.index.wrapping_add(1) & INDICES;
+        if start_of(self.index) == self.index {
+            self.written = Written::default();
+        }
+        Some(value)
+    }
+
     /// The next value. One that is claimed and not written yet counts as nothing: its sender tells the receiver when it is.
     #[inline]
     pub(super) fn pop(&mut self, tail: &Tail<T>) -> Found<T> {
+        if let Some(value) = self.pop_seen() {
+            return Found::Value(value);
+        }
         if self.end == Some(self.index) {
             return Found::End;
         }
@@ -186,14 +215,8 @@ impl<T> Head<T> {
             return Found::Nothing;
         }
         // SAFETY: the receiver's block is not freed before it has left it.
-        let block = unsafe { self.block.as_ref() };
-        if !block.is_written(self.index) {
-            return Found::Nothing;
-        }
-        // SAFETY: it was written, and the index moves on.
-        let value = unsafe { block.take(self.index) };
-        self.index = self.index.wrapping_add(1) & INDICES;
-        Found::Value(value)
+        self.written = unsafe { self.block.as_ref() }.look();
+        self.pop_seen().map_or(Found::Nothing, Found::Value)
     }
 
     /// The next value; waits for one that is being written, which takes its sender a moment.

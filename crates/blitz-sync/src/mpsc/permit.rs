@@ -15,7 +15,7 @@ fn fill<T>(channel: &Shared<T>, value: T) {
 /// Gives `count` places back that nobody fills.
 fn give_back<T>(channel: &Shared<T>, count: usize) {
     if count != 0 {
-        channel.bound.permits.release(count);
+        channel.bound.permits().release(count);
         channel.unused_room();
     }
 }

@@ -127,6 +127,45 @@ fn no_receiver_waits_for_room_that_came_back() {
     });
 }
 
+/// A closed channel ends though its room lies in two places, and is on its way from one to the other.
+#[test]
+fn no_end_is_missed_while_room_is_fetched() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(2);
+        sender.try_send(1).unwrap();
+        let sending = thread::spawn(move || {
+            let first = sender.try_reserve();
+            // Finds no permit, and fetches what the receiver has made.
+            drop(sender.try_reserve());
+            drop(first);
+            // The sender stays: only the room may end the wait.
+            sender
+        });
+        assert_eq!(block_on(receiver.recv()), Some(1));
+        receiver.close();
+        assert_eq!(block_on(receiver.recv()), None);
+        drop(sending.join().unwrap());
+    });
+}
+
+/// Who tries to send finds the room that there is, also while another sender fetches all of it.
+#[test]
+fn no_try_fails_beside_room() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(2);
+        for value in 0..2 {
+            sender.try_send(value).unwrap();
+            assert_eq!(receiver.try_recv(), Ok(value));
+        }
+        let other = sender.clone();
+        let sending = thread::spawn(move || other.try_send(2).unwrap());
+        sender.try_send(2).unwrap();
+        sending.join().unwrap();
+        assert_eq!(receiver.try_recv(), Ok(2));
+        assert_eq!(receiver.try_recv(), Ok(2));
+    });
+}
+
 /// Whatever is in the channel when both sides go is dropped, once.
 #[test]
 fn no_value_outlives_the_channel() {
@@ -175,7 +214,8 @@ fn no_sender_begins_in_a_block_that_was_freed() {
         for value in 0..5 {
             sender.send(value).unwrap();
         }
-        for _ in 0..5 {
+        // The sixth look gives the first block up, also if the other has claimed its place and not begun.
+        for _ in 0..6 {
             sum += receiver.try_recv().unwrap_or_default();
         }
         sending.join().unwrap();
