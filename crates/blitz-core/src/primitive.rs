@@ -50,7 +50,6 @@ pub mod sync {
         }
 
         /// The value, while nobody else can hold the lock.
-        #[cfg(not(loom))]
         pub fn get_mut(&mut self) -> &mut T {
             self.0
                 .get_mut()

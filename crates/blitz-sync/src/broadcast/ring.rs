@@ -98,7 +98,7 @@ impl<T> Shared<T> {
         slot.left = receivers;
         // What was here and is not wanted any more is dropped after the locks.
         let old = match slot.value.as_mut().map(Arc::get_mut) {
-            Some(Some(memory)) => Old::Value(memory.lock().replace(value)),
+            Some(Some(memory)) => Old::Value(memory.get_mut().replace(value)),
             _ => Old::Shared(slot.value.replace(Arc::new(Mutex::new(Some(value))))),
         };
         drop(slot);
@@ -147,7 +147,7 @@ impl<T> Shared<T> {
         }
         // The memory stays, if nobody else is cloning.
         if let Some(value) = slot.value.as_mut().and_then(Arc::get_mut) {
-            return value.lock().take().map(Held::Last);
+            return value.get_mut().take().map(Held::Last);
         }
         slot.value.take().map(Held::Shared)
     }
