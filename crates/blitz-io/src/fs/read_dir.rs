@@ -120,7 +120,10 @@ impl ReadDir {
     #[track_caller]
     pub fn next_entry(&mut self) -> impl Future<Output = io::Result<Option<DirEntry>>> {
         static CALL: Site = Site::new("fs::ReadDir::next_entry", Resource::None);
-        call(&CALL, UNKNOWN, poll_fn(|cx| self.poll_next_entry(cx)))
+        // Not `Unpin`, like every other call's: so it may hold more one day.
+        call(&CALL, UNKNOWN, async move {
+            poll_fn(|cx| self.poll_next_entry(cx)).await
+        })
     }
 
     /// The same as a poll: `Pending` if the next entry is on its way, and then the task is woken.

@@ -1,5 +1,6 @@
 //! Guards that keep their mutex alive.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Mutex;
@@ -32,10 +33,7 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
         F: FnOnce(&mut T) -> &mut U,
     {
         let Self { value, hold } = this;
-        OwnedMappedMutexGuard {
-            value: value.map(f),
-            hold,
-        }
+        OwnedMappedMutexGuard::of(value.map(f), hold)
     }
 
     /// A guard of a part of the value, if there is that part.
@@ -49,7 +47,7 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
     {
         let Self { value, hold } = this;
         match value.try_map(f) {
-            Ok(value) => Ok(OwnedMappedMutexGuard { value, hold }),
+            Ok(value) => Ok(OwnedMappedMutexGuard::of(value, hold)),
             Err(value) => Err(Self { value, hold }),
         }
     }
@@ -61,26 +59,42 @@ impl<T: ?Sized> OwnedMutexGuard<T> {
 }
 
 /// The lock of a [`Mutex`] of `T` that it keeps alive, as a guard of a part `U` of its value.
+///
+/// It is shared with other threads only where the whole value may be.
+/// ```compile_fail
+/// # use blitz_sync::{Mutex, OwnedMutexGuard};
+/// # use std::{cell::Cell, sync::Arc};
+/// fn share<T: Sync>(_: T) {}
+/// let guard = Arc::new(Mutex::new((Cell::new(0), 0))).try_lock_owned().unwrap();
+/// share(OwnedMutexGuard::map(guard, |value| &mut value.1));
+/// ```
 #[must_use = "dropped at once, it unlocks at once"]
 pub struct OwnedMappedMutexGuard<T: ?Sized, U: ?Sized = T> {
     value: Exclusive<U>,
     hold: Hold<Arc<Mutex<T>>>,
+    _whole: PhantomData<Exclusive<T>>,
 }
 
 guard_traits!(mut impl[T: ?Sized, U: ?Sized] OwnedMappedMutexGuard<T, U> => U);
 
 impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
+    /// `hold` has the one permit of the lock that `value` leads into.
+    fn of(value: Exclusive<U>, hold: Hold<Arc<Mutex<T>>>) -> Self {
+        Self {
+            value,
+            hold,
+            _whole: PhantomData,
+        }
+    }
+
     /// A guard of a part of what this one guards.
     pub fn map<S, F>(this: Self, f: F) -> OwnedMappedMutexGuard<T, S>
     where
         S: ?Sized,
         F: FnOnce(&mut U) -> &mut S,
     {
-        let Self { value, hold } = this;
-        OwnedMappedMutexGuard {
-            value: value.map(f),
-            hold,
-        }
+        let Self { value, hold, .. } = this;
+        OwnedMappedMutexGuard::of(value.map(f), hold)
     }
 
     /// A guard of a part of what this one guards, if there is that part.
@@ -92,10 +106,10 @@ impl<T: ?Sized, U: ?Sized> OwnedMappedMutexGuard<T, U> {
         S: ?Sized,
         F: FnOnce(&mut U) -> Option<&mut S>,
     {
-        let Self { value, hold } = this;
+        let Self { value, hold, .. } = this;
         match value.try_map(f) {
-            Ok(value) => Ok(OwnedMappedMutexGuard { value, hold }),
-            Err(value) => Err(Self { value, hold }),
+            Ok(value) => Ok(OwnedMappedMutexGuard::of(value, hold)),
+            Err(value) => Err(Self::of(value, hold)),
         }
     }
 }

@@ -45,10 +45,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
         F: FnOnce(&mut T) -> &mut U,
     {
         let Self { value, hold, .. } = this;
-        RwLockMappedWriteGuard {
-            value: value.map(f),
-            hold,
-        }
+        RwLockMappedWriteGuard::of(value.map(f), hold)
     }
 
     /// A guard of a part of the value, if there is that part.
@@ -61,7 +58,7 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
     {
         let Self { value, hold, .. } = this;
         match value.try_map(f) {
-            Ok(value) => Ok(RwLockMappedWriteGuard { value, hold }),
+            Ok(value) => Ok(RwLockMappedWriteGuard::of(value, hold)),
             Err(value) => Err(Self {
                 value,
                 hold,
@@ -135,25 +132,40 @@ impl<'a, T: ?Sized> RwLockWriteGuard<'a, T> {
 }
 
 /// A [`RwLock`] that one writer has, as a guard of a part of its value.
+///
+/// It goes to another thread where the guard that it was made of would, as far as its part says that.
+/// ```compile_fail
+/// # use blitz_sync::{RwLock, RwLockWriteGuard};
+/// fn send<T: Send>(_: T) {}
+/// let lock = RwLock::new(std::cell::Cell::new(0));
+/// send(RwLockWriteGuard::into_mapped(lock.try_write().unwrap()));
+/// ```
 #[must_use = "dropped at once, it unlocks at once"]
 pub struct RwLockMappedWriteGuard<'a, T: ?Sized> {
     value: Exclusive<T>,
     hold: Hold<&'a Permits>,
+    _lock: PhantomData<&'a RwLock<T>>,
 }
 
 guard_traits!(mut impl['a, T: ?Sized] RwLockMappedWriteGuard<'a, T> => T);
 
 impl<'a, T: ?Sized> RwLockMappedWriteGuard<'a, T> {
+    /// `hold` has all permits of the lock that `value` leads into.
+    fn of(value: Exclusive<T>, hold: Hold<&'a Permits>) -> Self {
+        Self {
+            value,
+            hold,
+            _lock: PhantomData,
+        }
+    }
+
     /// A guard of a part of what this one guards.
     pub fn map<F, U: ?Sized>(this: Self, f: F) -> RwLockMappedWriteGuard<'a, U>
     where
         F: FnOnce(&mut T) -> &mut U,
     {
-        let Self { value, hold } = this;
-        RwLockMappedWriteGuard {
-            value: value.map(f),
-            hold,
-        }
+        let Self { value, hold, .. } = this;
+        RwLockMappedWriteGuard::of(value.map(f), hold)
     }
 
     /// A guard of a part of what this one guards, if there is that part.
@@ -164,10 +176,10 @@ impl<'a, T: ?Sized> RwLockMappedWriteGuard<'a, T> {
     where
         F: FnOnce(&mut T) -> Option<&mut U>,
     {
-        let Self { value, hold } = this;
+        let Self { value, hold, .. } = this;
         match value.try_map(f) {
-            Ok(value) => Ok(RwLockMappedWriteGuard { value, hold }),
-            Err(value) => Err(Self { value, hold }),
+            Ok(value) => Ok(RwLockMappedWriteGuard::of(value, hold)),
+            Err(value) => Err(Self::of(value, hold)),
         }
     }
 }
