@@ -11,7 +11,7 @@ use loom::sync::atomic::AtomicUsize;
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use loom::thread;
 
-use super::WaiterQueue;
+use super::{Wait, WaiterQueue};
 
 fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
@@ -68,6 +68,24 @@ fn no_wake_passes_what_came_before_it() {
         assert!(block_on(shared.queue.add_waiter_if(|| true)));
         assert_eq!(shared.word.load(Relaxed), 1);
         changing.join().unwrap();
+    });
+}
+
+/// Who was chosen and waits again uses its place anew: whoever chose it is done with it by then.
+#[test]
+fn no_place_is_used_again_under_who_chose_it() {
+    loom::model(|| {
+        let shared = shared();
+        let waking = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.queue.wake_one())
+        };
+        let mut wait = pin!(Wait::new(&shared.queue));
+        assert!(wait.as_mut().stand(Waker::noop(), || true));
+        if wait.as_mut().is_turn(Waker::noop()) {
+            assert!(wait.as_mut().stand(Waker::noop(), || true));
+        }
+        waking.join().unwrap();
     });
 }
 
