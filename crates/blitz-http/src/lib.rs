@@ -34,6 +34,11 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//! - `compression`, on by default: Brotli and Zstandard, for [files] that are compressed on the way and for what the [client] reads. Without it
+//!   both have gzip, and the client deflate, which [WebSocket](ws) needs in any case.
+//! - `axum`: a handler of axum's `Router` takes [`ws::Accept`] as an argument.
 #![forbid(unsafe_code)]
 
 mod body;

@@ -181,7 +181,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether compressed responses are asked for and decompressed; yes. A request with an `Accept-Encoding` or `Range` of its own gets
+    /// Whether compressed responses are asked for and decompressed; yes. They are by gzip, deflate, and with the crate's feature
+    /// `compression` by br and zstd. A request with an `Accept-Encoding` or `Range` of its own gets
     /// what comes, as it comes.
     pub fn decompress(mut self, decompress: bool) -> ClientBuilder {
         self.decompress = decompress;

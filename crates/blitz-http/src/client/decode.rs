@@ -9,12 +9,16 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is asked for: all that can be decoded.
+#[cfg(feature = "compression")]
 pub(super) const ACCEPTED: &str = "gzip, br, zstd, deflate";
+#[cfg(not(feature = "compression"))]
+pub(super) const ACCEPTED: &str = "gzip, deflate";
 /// Bytes that come out at a time.
 const PIECE: usize = 16 * 1024;
 /// One coding over another over another is as much as anybody has a use for.
 const CODINGS_MAX: usize = 3;
 /// RFC 9659: a window of 8 MiB.
+#[cfg(feature = "compression")]
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// How much may come out of how little.
@@ -77,10 +81,12 @@ impl Decoding {
                     Box::new(flate2::bufread::MultiGzDecoder::new(input)),
                 ),
                 "deflate" => ("deflate", Box::new(Deflate::Unknown(Some(input)))),
+                #[cfg(feature = "compression")]
                 "br" => (
                     "br",
                     Box::new(brotli_decompressor::Decompressor::new(input, PIECE)),
                 ),
+                #[cfg(feature = "compression")]
                 "zstd" => {
                     let decoder = zstd::stream::read::Decoder::with_buffer(input);
                     let mut decoder = decoder.map_err(|error| Kind::Coding("zstd", error))?;
@@ -266,7 +272,7 @@ impl Read for Deflate {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "compression"))]
 mod tests {
     use super::{Decoding, Measure, Out};
     use crate::client::error::Kind;

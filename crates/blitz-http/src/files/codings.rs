@@ -14,7 +14,11 @@ pub(super) enum Coding {
 /// As siblings are preferred: the smallest first.
 pub(super) const SMALL: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 /// As they are made while a client waits: the quickest first.
+#[cfg(feature = "compression")]
 pub(super) const QUICK: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+/// What can be made.
+#[cfg(not(feature = "compression"))]
+pub(super) const QUICK: [Coding; 1] = [Coding::Gzip];
 
 impl Coding {
     /// Its name in `Content-Encoding`.
@@ -88,7 +92,10 @@ impl Wishes {
     }
 
     /// The codings that are wanted at least as much as none is, the most wanted first, and among equals as `order` has them.
-    pub(super) fn wanted(&self, order: [Coding; 3]) -> impl Iterator<Item = Coding> + use<> {
+    pub(super) fn wanted<const N: usize>(
+        &self,
+        order: [Coding; N],
+    ) -> impl Iterator<Item = Coding> + use<N> {
         let mut order = order;
         let wishes = *self;
         order.sort_by_key(|coding| std::cmp::Reverse(wishes.weight(*coding)));

@@ -14,13 +14,18 @@ use std::task::{Context, Poll, ready};
 /// Bytes of the file for each step: enough that the way to the other thread is small beside it.
 const STEP: usize = 128 * 1024;
 /// Levels that keep up with a network: what is higher costs several times as much for some per cent.
+#[cfg(feature = "compression")]
 const BROTLI_QUALITY: u32 = 4;
+#[cfg(feature = "compression")]
 const BROTLI_WINDOW: u32 = 20;
+#[cfg(feature = "compression")]
 const ZSTD_LEVEL: i32 = 3;
 const GZIP_LEVEL: u32 = 5;
 
 enum Coder {
+    #[cfg(feature = "compression")]
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
+    #[cfg(feature = "compression")]
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
 }
@@ -28,27 +33,34 @@ enum Coder {
 impl Coder {
     fn new(coding: Coding) -> io::Result<Coder> {
         Ok(match coding {
+            #[cfg(feature = "compression")]
             Coding::Brotli => Coder::Brotli(Box::new(brotli::CompressorWriter::new(
                 Vec::new(),
                 4096,
                 BROTLI_QUALITY,
                 BROTLI_WINDOW,
             ))),
+            #[cfg(feature = "compression")]
             Coding::Zstd => Coder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?),
             Coding::Gzip => Coder::Gzip(flate2::write::GzEncoder::new(
                 Vec::new(),
                 flate2::Compression::new(GZIP_LEVEL),
             )),
+            // Not among what is chosen from.
+            #[cfg(not(feature = "compression"))]
+            Coding::Brotli | Coding::Zstd => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
 
     /// Codes some more; returns what is ready.
     fn step(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         let out = match self {
+            #[cfg(feature = "compression")]
             Coder::Brotli(coder) => {
                 coder.write_all(bytes)?;
                 coder.get_mut()
             }
+            #[cfg(feature = "compression")]
             Coder::Zstd(coder) => {
                 coder.write_all(bytes)?;
                 coder.get_mut()
@@ -64,7 +76,9 @@ impl Coder {
     /// What is left, and the end.
     fn finish(self) -> io::Result<Vec<u8>> {
         match self {
+            #[cfg(feature = "compression")]
             Coder::Brotli(coder) => Ok(coder.into_inner()),
+            #[cfg(feature = "compression")]
             Coder::Zstd(coder) => coder.finish(),
             Coder::Gzip(coder) => coder.finish(),
         }

@@ -110,7 +110,7 @@ impl Files {
         self.set(|to| to.precompressed = yes)
     }
 
-    /// Whether files are compressed on the way. Yes.
+    /// Whether files are compressed on the way. Yes; without the crate's feature `compression` by gzip alone.
     #[must_use]
     pub fn compression(self, yes: bool) -> Files {
         self.set(|to| to.compression = yes)

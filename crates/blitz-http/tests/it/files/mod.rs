@@ -1,5 +1,6 @@
 //! Files: what of them is sent, to whom, and what never is.
 
+#[cfg(feature = "compression")]
 mod choices;
 mod parts;
 mod paths;
