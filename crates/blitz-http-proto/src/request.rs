@@ -3,12 +3,12 @@
 use crate::characters::is_token;
 use crate::error::Kind;
 use crate::head::{
-    Bounds, ReceivedLine, ReceivedRequest, Scan, check_request_line, parse_request,
-    parse_request_at_once,
+    Bounds, Guess, ReceivedHead, ReceivedRequest, Scan, check_request_line, parse_request,
+    parse_request_again, parse_request_at_once,
 };
 use crate::{BodyDecoder, BodyEvent, Error, Framing, Limits};
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request};
 
 /// What comes of a client.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub struct RequestDecoder {
     limits: Limits,
     state: State,
     scan: Scan,
+    guess: Guess,
     /// Empty lines before a request line.
     empty_lines: u8,
     /// The request that is on its way asks for a tunnel.
@@ -81,12 +82,12 @@ impl RequestDecoder {
             State::Failed(error) => Err(*error),
             State::Paused => Ok(None),
             State::Head => {
-                let mut headers = HeaderMap::new();
-                let Some(line) = self.head(input, &mut headers)? else {
+                let mut request = Request::new(());
+                let Some(head) = self.head(input, &mut request)? else {
                     return Ok(None);
                 };
-                self.state = State::Body(BodyDecoder::new(line.framing));
-                Ok(Some(RequestEvent::Head(line.with(headers))))
+                self.state = State::Body(BodyDecoder::new(head.framing));
+                Ok(Some(RequestEvent::Head(head.with(request))))
             }
             State::Body(body) => {
                 let Some(event) = body.decode(input, &self.limits)? else {
@@ -105,10 +106,11 @@ impl RequestDecoder {
         }
     }
 
-    /// The next head, as [`decode`](RequestDecoder::decode) gives it but with its fields in `headers`, which is empty and may have memory.
+    /// The next head, as [`decode`](RequestDecoder::decode) gives it but with what it says in `request`, which is a new one but that its map of
+    /// fields may have memory.
     ///
     /// The request is whole then if its framing is [`Framing::None`]: no [`End`](RequestEvent::End) follows. Between two requests only;
-    /// elsewhere it is `None`. What is in `headers` after an error means nothing.
+    /// elsewhere it is `None`. What is in `request` means nothing unless there was a head.
     ///
     /// # Errors
     /// As [`decode`](RequestDecoder::decode).
@@ -116,35 +118,33 @@ impl RequestDecoder {
     /// ```
     /// use blitz_http_proto::{Framing, RequestDecoder};
     /// use bytes::BytesMut;
-    /// use http::HeaderMap;
     ///
     /// let mut decoder = RequestDecoder::default();
     /// let mut input = BytesMut::from(&b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: b\r\n\r\n"[..]);
-    /// let mut headers = HeaderMap::new();
     /// for expected in ["/a", "/b"] {
-    ///     let line = decoder.decode_head(&mut input, &mut headers)?.expect("a whole head");
-    ///     assert_eq!((line.uri.path(), line.framing), (expected, Framing::None));
-    ///     assert_eq!(headers.len(), 1);
-    ///     headers.clear();
+    ///     let mut request = http::Request::new(());
+    ///     let head = decoder.decode_head(&mut input, &mut request)?.expect("a whole head");
+    ///     assert_eq!((request.uri().path(), head.framing), (expected, Framing::None));
+    ///     assert_eq!(request.headers().len(), 1);
     /// }
     /// # Ok::<(), blitz_http_proto::Error>(())
     /// ```
     #[inline]
-    pub fn decode_head(
+    pub fn decode_head<B>(
         &mut self,
         input: &mut BytesMut,
-        headers: &mut HeaderMap,
-    ) -> Result<Option<ReceivedLine>, Error> {
+        request: &mut Request<B>,
+    ) -> Result<Option<ReceivedHead>, Error> {
         match &self.state {
             State::Head => {}
             State::Failed(error) => return Err(*error),
             State::Paused | State::Body(_) => return Ok(None),
         }
-        let answer = self.head(input, headers);
+        let answer = self.head(input, request);
         match &answer {
             Ok(None) => {}
-            Ok(Some(line)) if line.framing != Framing::None => {
-                self.state = State::Body(BodyDecoder::new(line.framing));
+            Ok(Some(head)) if head.framing != Framing::None => {
+                self.state = State::Body(BodyDecoder::new(head.framing));
             }
             Ok(Some(_)) if self.connect => self.state = State::Paused,
             Ok(Some(_)) => {}
@@ -163,33 +163,37 @@ impl RequestDecoder {
     }
 
     #[inline]
-    fn head(
+    fn head<B>(
         &mut self,
         input: &mut BytesMut,
-        headers: &mut HeaderMap,
-    ) -> Result<Option<ReceivedLine>, Error> {
+        request: &mut Request<B>,
+    ) -> Result<Option<ReceivedHead>, Error> {
         if !begins_with_token(input) {
             self.before_line(input)?;
         }
         let len = input.len();
-        // What ends with an empty line has a whole head in it. If that is not read at once, it is searched for below and found or
-        // refused in this call: no head is tried twice, however much comes.
-        let is_whole = self.scan.is_at_the_beginning()
-            && input.ends_with(b"\r\n\r\n")
-            && begins_with_token(input);
-        if is_whole && let Some(read) = parse_request_at_once(input, &self.limits, headers) {
-            self.scan.looked_at_once(len - input.len());
-            if let Ok(line) = &read {
-                self.begin(line);
+        let mut read = None;
+        // Each head is compared once and, where it ends what is here, tried at once; if it is not read then, it is searched for below, from
+        // where the search has come, however much comes.
+        if self.scan.is_at_the_beginning() && begins_with_token(input) {
+            read = parse_request_again(input, &self.limits, self.guess, request);
+            if read.is_none() && input.ends_with(b"\r\n\r\n") {
+                read = parse_request_at_once(input, &self.limits, &mut self.guess, request);
             }
-            return read.map(Some);
         }
-        let line = self.searched(input, headers)?;
-        debug_assert!(!is_whole || line.is_some(), "an empty line ends a head");
-        if let Some(line) = &line {
-            self.begin(line);
-        }
-        Ok(line)
+        let head = match read {
+            Some(read) => {
+                self.scan.looked_at_once(len - input.len());
+                read?
+            }
+            None => match self.searched(input, request)? {
+                Some(head) => head,
+                None => return Ok(None),
+            },
+        };
+        self.empty_lines = 0;
+        self.connect = *request.method() == Method::CONNECT;
+        Ok(Some(head))
     }
 
     /// What comes before a head or in place of one.
@@ -214,11 +218,11 @@ impl RequestDecoder {
 
     /// A head that comes in pieces, or is not as most are: its end is searched for.
     #[inline(never)]
-    fn searched(
+    fn searched<B>(
         &mut self,
         input: &mut BytesMut,
-        headers: &mut HeaderMap,
-    ) -> Result<Option<ReceivedLine>, Error> {
+        request: &mut Request<B>,
+    ) -> Result<Option<ReceivedHead>, Error> {
         let bounds = Bounds::request(&self.limits);
         // Or by its first line: `SSH-2.0-x` is followed by nothing before it is answered.
         if let Some(end) = self.scan.first_line(input, &bounds)? {
@@ -228,13 +232,7 @@ impl RequestDecoder {
             return Ok(None);
         };
         let head = input.split_to(end).freeze();
-        parse_request(&head, &self.limits, headers).map(Some)
-    }
-
-    #[inline]
-    fn begin(&mut self, line: &ReceivedLine) {
-        self.empty_lines = 0;
-        self.connect = line.method == Method::CONNECT;
+        parse_request(&head, &self.limits, request).map(Some)
     }
 
     /// Raises or lowers the limit of the body that is on its way, and of those that follow.
@@ -287,8 +285,8 @@ impl RequestDecoder {
 
     /// How many bytes of heads, trailers and chunk grammar were looked at for where they end, ever: never more than came.
     ///
-    /// A head whose end is known is then read, once, and its first line before that, once. One that came whole is read without the search
-    /// first; only if it is not as most are (it has more than 32 fields, say, or is to be refused) is it searched and read after that as if
+    /// A head whose end is known is then read, once, and its first line before that, once. What its client sent before is compared with it,
+    /// once. One that came whole is read without the search first; only if it is not as most are (it has more than 32 fields, say, or is to be refused) is it searched and read after that as if
     /// it had come in pieces, so that the work for a byte has a bound that neither the pieces nor the length of the head change.
     pub fn looked_at(&self) -> u64 {
         let body = match &self.state {
@@ -296,6 +294,18 @@ impl RequestDecoder {
             _ => 0,
         };
         self.scan.looked_at() + self.bodies_looked_at + body
+    }
+}
+
+#[cfg(test)]
+impl RequestDecoder {
+    pub(crate) fn guess(&self) -> Guess {
+        self.guess
+    }
+
+    /// Takes another's guess over.
+    pub(crate) fn guess_of(&mut self, other: &RequestDecoder) {
+        self.guess = other.guess;
     }
 }
 

@@ -88,6 +88,16 @@ impl Body {
         Body::of(Kind::File(Box::new(file)))
     }
 
+    /// Its bytes, if it is nothing but bytes that are there, or nothing, and nobody watches; it is empty then.
+    #[inline]
+    pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
+        match &mut self.kind {
+            Kind::Empty if self.watch.is_none() => Some(Bytes::new()),
+            Kind::Full(bytes) if self.watch.is_none() => Some(std::mem::take(bytes)),
+            _ => None,
+        }
+    }
+
     /// Calls `end` when the body is over, sent or given up, with the number of its bytes that were handed to the connection.
     #[must_use]
     pub fn watched(mut self, end: impl FnOnce(u64) + Send + 'static) -> Body {

@@ -211,10 +211,15 @@ impl ClientAddr {
     }
 
     /// What the proxies say, if `peer` is one that is trusted and they say anything.
+    #[inline]
     pub(crate) fn told(peer: &Peer, headers: &HeaderMap, by: &Proxies) -> Option<ClientAddr> {
         if by.trusted.is_nobody() || !by.trusted.trusts(peer) {
             return None;
         }
+        ClientAddr::told_by_trusted(headers, by)
+    }
+
+    fn told_by_trusted(headers: &HeaderMap, by: &Proxies) -> Option<ClientAddr> {
         let field = match by.field {
             ForwardedBy::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
             ForwardedBy::Forwarded => FORWARDED,

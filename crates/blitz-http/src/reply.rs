@@ -17,10 +17,12 @@ pub trait Reply {
 /// The request's map of fields and its extensions, emptied, become the response's, and the connection takes them back from it. So
 /// a handler that answers with this allocates nothing, however many requests come.
 #[inline]
-pub fn reply(mut request: Request, body: impl Into<Body>) -> Response {
+pub fn reply(request: Request, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    std::mem::swap(response.headers_mut(), request.headers_mut());
-    std::mem::swap(response.extensions_mut(), request.extensions_mut());
+    let (parts, _) = request.into_parts();
+    // A new response has nothing to free, and a look at that would cost more than this says.
+    std::mem::forget(std::mem::replace(response.headers_mut(), parts.headers));
+    *response.extensions_mut() = parts.extensions;
     response.headers_mut().clear();
     response
 }

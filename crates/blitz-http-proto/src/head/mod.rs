@@ -1,22 +1,26 @@
-//! Heads: where one ends ([`scan`]), what a request ([`request`]) and a response ([`response`]) says, how long the body is
-//! ([`framing`]), for whom it is ([`host`]). [`fields`] makes maps of lines, [`names`] knows the names again that came before.
+//! Heads: where one ends ([`scan`]), what a request ([`request`], [`received`]) and a response ([`response`]) says, how long the body is
+//! ([`framing`]), for whom it is ([`host`]). [`fields`] makes maps of lines, [`names`] knows the names again that came before, [`again`] all
+//! that a client repeats.
 
+mod again;
 mod fields;
 mod framing;
 mod host;
 mod names;
+mod received;
 mod request;
 mod response;
 mod scan;
 
 pub use framing::Framing;
-pub use request::{ReceivedLine, ReceivedRequest};
+pub use received::{ReceivedHead, ReceivedRequest};
 pub use response::ReceivedResponse;
 
+pub(crate) use again::Guess;
 pub(crate) use fields::{Lines, into_map, is_listed, parsed};
 pub(crate) use framing::Asked;
 pub(crate) use request::{
-    check_line as check_request_line, parse as parse_request,
+    check_line as check_request_line, parse as parse_request, parse_again as parse_request_again,
     parse_at_once as parse_request_at_once,
 };
 pub(crate) use response::parse as parse_response;

@@ -1,74 +1,17 @@
 //! A request's head, read and checked.
 
+use super::again::Guess;
 use super::fields::{Present, has_element, into_map, parsed, parsed_fields};
 use super::framing::{self, Framing};
 use super::host;
+use super::received::ReceivedHead;
 use super::scan::METHOD_MAX;
 use crate::error::Kind;
 use crate::{Error, Limits};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, EXPECT};
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, Method, Request, Uri, Version};
 use std::mem::MaybeUninit;
-
-/// What a request's head says beside its fields, and what follows from all of it.
-///
-/// The fields are apart, in a map of the caller's: a map's memory is worth keeping, and heads are many.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ReceivedLine {
-    /// What to do.
-    pub method: Method,
-    /// To what: a path, a whole address, `*` (of OPTIONS), or a host and port (of CONNECT).
-    pub uri: Uri,
-    /// HTTP/1.0 or HTTP/1.1.
-    pub version: Version,
-    /// How long the body is.
-    pub framing: Framing,
-    /// Whether the connection may serve another request after this one, as far as the client goes.
-    pub keep_alive: bool,
-    /// Whether the client waits for `100 Continue` before it sends the body.
-    pub expects_continue: bool,
-    /// Whether the client asks for another protocol, by Upgrade or CONNECT. What follows must wait for the answer.
-    pub upgrade: bool,
-}
-
-impl ReceivedLine {
-    pub(crate) fn with(self, headers: HeaderMap) -> ReceivedRequest {
-        ReceivedRequest {
-            method: self.method,
-            uri: self.uri,
-            version: self.version,
-            headers,
-            framing: self.framing,
-            keep_alive: self.keep_alive,
-            expects_continue: self.expects_continue,
-            upgrade: self.upgrade,
-        }
-    }
-}
-
-/// A request's head as it came, and what follows from it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ReceivedRequest {
-    /// What to do.
-    pub method: Method,
-    /// To what: a path, a whole address, `*` (of OPTIONS), or a host and port (of CONNECT).
-    pub uri: Uri,
-    /// HTTP/1.0 or HTTP/1.1.
-    pub version: Version,
-    /// The fields, in their order.
-    pub headers: HeaderMap,
-    /// How long the body is.
-    pub framing: Framing,
-    /// Whether the connection may serve another request after this one, as far as the client goes.
-    pub keep_alive: bool,
-    /// Whether the client waits for `100 Continue` before it sends the body.
-    pub expects_continue: bool,
-    /// Whether the client asks for another protocol, by Upgrade or CONNECT. What follows must wait for the answer.
-    pub upgrade: bool,
-}
 
 /// Reads a first line, with its end, for what makes it none: who speaks another protocol may wait for an answer before it sends more.
 pub(crate) fn check_line(line: &[u8], limits: &Limits) -> Result<(), Error> {
@@ -82,41 +25,103 @@ pub(crate) fn check_line(line: &[u8], limits: &Limits) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads `head`, which ends with its empty line. `headers` is empty.
-pub(crate) fn parse(
+/// Reads `head`, which ends with its empty line. `request` is a new one.
+pub(crate) fn parse<B>(
     head: &Bytes,
     limits: &Limits,
-    headers: &mut HeaderMap,
-) -> Result<ReceivedLine, Error> {
-    let (method, uri, version, present) = parsed_fields(limits.fields, |room| {
-        let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(head, room) {
+    request: &mut Request<B>,
+) -> Result<ReceivedHead, Error> {
+    let present = parsed_fields(limits.fields, |room| {
+        let mut read = httparse::Request::new(&mut []);
+        match read.parse_with_uninit_headers(head, room) {
             Ok(httparse::Status::Complete(_)) => {}
             Ok(httparse::Status::Partial) => return Err(Kind::RequestLine.into()),
             Err(error) => return Err(refused(error, head, limits)),
         }
         // All three are there in a head that is complete.
-        let (method, path) = (
-            request.method.unwrap_or_default(),
-            request.path.unwrap_or_default(),
+        let (name, path) = (
+            read.method.unwrap_or_default(),
+            read.path.unwrap_or_default(),
         );
-        let version = if request.version == Some(1) {
-            Version::HTTP_11
-        } else {
-            Version::HTTP_10
-        };
-        if method.len() > METHOD_MAX {
+        if name.len() > METHOD_MAX {
             return Err(Kind::Method.into());
         }
         if path.len() > limits.uri_bytes {
             return Err(Kind::UriTooLong.into());
         }
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Kind::RequestLine)?;
-        let uri = target(head, path.as_bytes(), &method)?;
-        let present = into_map(parsed(head, request.headers), headers)?;
-        Ok::<_, Error>((method, uri, version, present))
+        *request.version_mut() = version(read.version);
+        let method = Method::from_bytes(name.as_bytes()).map_err(|_| Kind::RequestLine)?;
+        *request.uri_mut() = target(head, path.as_bytes(), &method)?;
+        *request.method_mut() = method;
+        into_map(parsed(head, read.headers), request.headers_mut())
     })?;
-    checked(method, uri, version, headers, present)
+    checked(request, present)
+}
+
+fn version(minor: Option<u8>) -> Version {
+    if minor == Some(1) {
+        Version::HTTP_11
+    } else {
+        Version::HTTP_10
+    }
+}
+
+/// Reads a head that its client has sent before, or behind whose first line stands what it has sent before, if it is here whole. `None`
+/// leaves it to others; nothing has left `input` then, and nothing is in `request`.
+#[inline]
+pub(crate) fn parse_again<B>(
+    input: &mut BytesMut,
+    limits: &Limits,
+    guess: Guess,
+    request: &mut Request<B>,
+) -> Option<Result<ReceivedHead, Error>> {
+    if guess.is_none() {
+        return None;
+    }
+    if let Some((len, head)) = guess.recall_whole(input, limits, request) {
+        take(input, len);
+        return Some(Ok(head));
+    }
+    let line = memchr::memchr(b'\n', input)? + 1;
+    let mut read = httparse::Request::new(&mut []);
+    // A line alone is a part of a head.
+    let Ok(httparse::Status::Partial) = read.parse(&input[..line]) else {
+        return None;
+    };
+    let (name, path) = (read.method?, read.path?);
+    let fits = name.len() <= METHOD_MAX
+        && path.len() <= limits.uri_bytes
+        && read.version == Some(1)
+        && input[..line].ends_with(b"\r\n");
+    if !fits {
+        return None;
+    }
+    let method = Method::from_bytes(name.as_bytes()).ok()?;
+    let bytes_max = limits.head_bytes.checked_sub(line)?;
+    let rest = &input[line..];
+    let (behind, present) = guess.recall(rest, bytes_max, limits.fields, request.headers_mut())?;
+    let at = name.len() + 1;
+    let path = at..at + path.len();
+    *request.version_mut() = Version::HTTP_11;
+    *request.method_mut() = method;
+    let head = input.split_to(line + behind).freeze();
+    let read = target(&head, &head[path], request.method()).and_then(|uri| {
+        *request.uri_mut() = uri;
+        let read = checked(request, present)?;
+        guess.note_line(&head[..line], request, read, target);
+        Ok(read)
+    });
+    Some(read)
+}
+
+/// Takes the first bytes of what has come.
+fn take(input: &mut BytesMut, len: usize) {
+    if input.len() == len {
+        // So that the whole buffer is there again, and need not be asked for.
+        input.clear();
+    } else {
+        input.advance(len);
+    }
 }
 
 /// Fields that a head may have to be read at once.
@@ -124,21 +129,21 @@ const AT_ONCE: usize = 32;
 
 /// Reads a head without a search for its end first, if it is here whole and as most are. `None` leaves it to [`parse`], which has the
 /// last word on what is refused; nothing has left `input` then.
-#[inline]
-pub(crate) fn parse_at_once(
+pub(crate) fn parse_at_once<B>(
     input: &mut BytesMut,
     limits: &Limits,
-    headers: &mut HeaderMap,
-) -> Option<Result<ReceivedLine, Error>> {
+    guess: &mut Guess,
+    request: &mut Request<B>,
+) -> Option<Result<ReceivedHead, Error>> {
     let mut room = [const { MaybeUninit::uninit() }; AT_ONCE];
-    let mut request = httparse::Request::new(&mut []);
-    let Ok(httparse::Status::Complete(end)) = request.parse_with_uninit_headers(input, &mut room)
+    let mut read = httparse::Request::new(&mut []);
+    let Ok(httparse::Status::Complete(end)) = read.parse_with_uninit_headers(input, &mut room)
     else {
         return None;
     };
-    let (name, path) = (request.method?, request.path?);
+    let (name, path) = (read.method?, read.path?);
     let fits = end <= limits.head_bytes.min(usize::from(u16::MAX))
-        && request.headers.len() <= limits.fields
+        && read.headers.len() <= limits.fields
         && name.len() <= METHOD_MAX
         && path.len() <= limits.uri_bytes;
     // The parser takes a bare LF for a line's end; every line has to end with both.
@@ -151,38 +156,36 @@ pub(crate) fn parse_at_once(
         (at as u16, (at + part.len()) as u16)
     };
     let mut places = [((0, 0), (0, 0)); AT_ONCE];
-    for (places, field) in places.iter_mut().zip(&*request.headers) {
+    for (places, field) in places.iter_mut().zip(&*read.headers) {
         *places = (place(field.name.as_bytes()), place(field.value));
         if !input[..usize::from(places.0.0)].ends_with(b"\r\n") {
             return None;
         }
     }
-    let count = request.headers.len();
-    let method = Method::from_bytes(name.as_bytes()).ok()?;
-    let version = if request.version == Some(1) {
-        Version::HTTP_11
-    } else {
-        Version::HTTP_10
-    };
+    let count = read.headers.len();
+    *request.method_mut() = Method::from_bytes(name.as_bytes()).ok()?;
+    *request.version_mut() = version(read.version);
     let path = place(path.as_bytes());
     let head = input.split_to(end).freeze();
     let range = |(from, to): (u16, u16)| usize::from(from)..usize::from(to);
     let fields = places[..count].iter();
     let fields = fields.map(|(name, value)| (&head[range(*name)], head.slice(range(*value))));
-    let read = target(&head, &head[range(path)], &method)
-        .and_then(|uri| Ok((uri, into_map(fields, headers)?)));
-    Some(read.and_then(|(uri, present)| checked(method, uri, version, headers, present)))
+    let read = target(&head, &head[range(path)], request.method()).and_then(|uri| {
+        *request.uri_mut() = uri;
+        let present = into_map(fields, request.headers_mut())?;
+        let read = checked(request, present)?;
+        if let Some((name, _)) = places[..count].first() {
+            guess.note(&head[usize::from(name.0)..], request.headers(), present);
+        }
+        Ok(read)
+    });
+    Some(read)
 }
 
 /// What follows from a head that was read.
 #[inline]
-fn checked(
-    method: Method,
-    uri: Uri,
-    version: Version,
-    headers: &HeaderMap,
-    present: Present,
-) -> Result<ReceivedLine, Error> {
+fn checked<B>(request: &Request<B>, present: Present) -> Result<ReceivedHead, Error> {
+    let (version, headers) = (request.version(), request.headers());
     present.hosts.check(version)?;
     let framing = if present.length || present.encoding {
         framing::of_request(version, headers)?
@@ -190,7 +193,8 @@ fn checked(
         Framing::None
     };
     // Content of CONNECT means nothing (RFC 9110 §9.3.6), and whether it is there would decide where the tunnel begins.
-    if method == Method::CONNECT && framing != Framing::None {
+    let connect = *request.method() == Method::CONNECT;
+    if connect && framing != Framing::None {
         return Err(Kind::ContentOfConnect.into());
     }
     let new = version >= Version::HTTP_11;
@@ -205,11 +209,8 @@ fn checked(
     // An HTTP/1.0 client does not know what to expect (RFC 9110 §10.1.1).
     let expects_continue = new && present.expect && expects(headers)? && framing != Framing::None;
     let asks = new && named && present.upgrade && has_element(headers, &CONNECTION, b"upgrade");
-    Ok(ReceivedLine {
-        upgrade: asks || method == Method::CONNECT,
-        method,
-        uri,
-        version,
+    Ok(ReceivedHead {
+        upgrade: asks || connect,
         framing,
         keep_alive,
         expects_continue,

@@ -11,7 +11,7 @@ use crate::peer::Ends;
 use crate::upgrade::{Offer, Upgraded};
 use crate::{Body, ClientAddr, Error, Handle, Request, buffers};
 use blitz_http_proto::{
-    BodyEncoder, Framing, HttpDate, ReceivedLine, RequestDecoder, RequestEvent,
+    BodyEncoder, Framing, HttpDate, ReceivedHead, RequestDecoder, RequestEvent,
 };
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use blitz_io::time::Instant;
@@ -104,6 +104,8 @@ pub(super) struct Core<I> {
     /// An empty map, whose memory is for the next request's fields.
     pub(super) fields: HeaderMap,
     pub(super) seat: Option<Seat>,
+    /// What the seat was told last.
+    told: Option<Phase>,
     /// When the connection has become old.
     leaves: Option<Instant>,
     pub(super) watch: Option<Watch<I>>,
@@ -130,6 +132,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             date: None,
             waits: Waits::default(),
             seat: Some(arrived.seat),
+            told: None,
             handle: handle.clone(),
             ends: arrived.ends,
             leaves: old_at(handle.config().connection_age),
@@ -146,39 +149,61 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         !self.input.is_empty() || self.eof
     }
 
-    /// The next request, if all of its head is here: `true`, and `request`, which was blank, is it.
+    /// The next request, if all of its head is here: `true`, and `request`, which was a new one, is it.
     pub(super) fn next_request(&mut self, request: &mut Request) -> bool {
-        match self.decoder.decode_head(&mut self.input, &mut self.fields) {
-            Ok(Some(line)) => {
-                self.begin(line, request);
+        let error = match self.next_head(request) {
+            Ok(Some(head)) => {
+                self.begin(head, request);
                 return true;
             }
             Ok(None) if self.eof => match self.decoder.finish(&self.input) {
-                Ok(()) => self.life = Life::Flushing,
-                Err(error) => self.refuse(error.status(), &error.to_string()),
+                Ok(()) => {
+                    self.life = Life::Flushing;
+                    return false;
+                }
+                Err(error) => error,
             },
-            Ok(None) => {}
+            Ok(None) => return false,
             Err(error) => {
-                self.fields.clear();
                 add(&self.handle.counters().refused);
-                self.refuse(error.status(), &error.to_string());
+                error
             }
-        }
+        };
+        self.refuse(error.status(), &error.to_string());
         false
     }
 
+    /// Decodes a head, with its fields in the memory that is kept for them.
     #[inline]
-    fn begin(&mut self, line: ReceivedLine, request: &mut Request) {
+    fn next_head(
+        &mut self,
+        request: &mut Request,
+    ) -> Result<Option<ReceivedHead>, blitz_http_proto::Error> {
+        // What is new has no memory to be freed, and a look at that costs more than this says.
+        std::mem::forget(std::mem::replace(
+            request.headers_mut(),
+            std::mem::take(&mut self.fields),
+        ));
+        let head = self.decoder.decode_head(&mut self.input, request);
+        if !matches!(head, Ok(Some(_))) {
+            request.headers_mut().clear();
+            std::mem::swap(request.headers_mut(), &mut self.fields);
+        }
+        head
+    }
+
+    #[inline]
+    fn begin(&mut self, head: ReceivedHead, request: &mut Request) {
         self.uncounted += 1;
         self.requests += 1;
         self.waits.begin_request();
         let mut turn = Turn {
-            keep: line.keep_alive && !self.leaves(),
-            expects: line.expects_continue,
+            keep: head.keep_alive && !self.leaves(),
+            expects: head.expects_continue,
             offer: None,
             channel: None,
             seen: Demand::None,
-            body_taken: line.framing == Framing::None,
+            body_taken: head.framing == Framing::None,
             discarded: 0,
             starved: false,
             unwatched: false,
@@ -186,16 +211,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             head_sent: false,
             encoder: None,
             upgrading: false,
-            version: line.version,
-            method: line.method.clone(),
+            version: request.version(),
+            method: request.method().clone(),
         };
         let spare = self.spare.take();
         let mut extensions = spare.unwrap_or_else(|| self.ends.extensions());
         let proxies = &self.handle.config().proxies;
-        if let Some(client) = ClientAddr::told(&self.ends.peer, &self.fields, proxies) {
+        if let Some(client) = ClientAddr::told(&self.ends.peer, request.headers(), proxies) {
             extensions.insert(client);
         }
-        if line.upgrade {
+        if head.upgrade {
             let (offer, wish) = Offer::new();
             turn.offer = Some(offer);
             extensions.insert(wish);
@@ -204,7 +229,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             }
         }
         if !turn.body_taken {
-            let length = match line.framing {
+            let length = match head.framing {
                 Framing::Length(length) => Some(length),
                 _ => None,
             };
@@ -213,11 +238,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             *request.body_mut() = Body::incoming(Incoming(channel));
         }
         self.turn = Some(turn);
-        *request.method_mut() = line.method;
-        *request.version_mut() = line.version;
-        // A blank request has nothing to free, and a look at that would cost more than this says.
-        std::mem::forget(std::mem::replace(request.uri_mut(), line.uri));
-        std::mem::swap(request.headers_mut(), &mut self.fields);
         *request.extensions_mut() = extensions;
     }
 
@@ -462,8 +482,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
     /// Waits, and answers or ends when that takes too long. `true` if it did.
     pub(super) fn wait(&mut self, cx: &mut Context<'_>) -> bool {
         let phase = self.phase();
-        if let Some(seat) = &self.seat {
+        if let Some(seat) = self.seat.as_ref().filter(|_| self.told != Some(phase)) {
+            // Memory of its own, which a busy connection has no other reason to touch.
             seat.is_in(phase);
+            self.told = Some(phase);
         }
         let timeouts = &self.handle.config().timeouts;
         let begun = self.turn.as_ref().is_some_and(|turn| turn.head_sent);

@@ -16,9 +16,10 @@ use crate::counters::add;
 use crate::peer::Ends;
 use crate::{BoxError, Handle, Peer, Request, hints};
 use blitz_io::io::{AsyncRead, AsyncWrite};
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{Response, StatusCode};
 use http_body::Body;
+use std::any::Any;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -183,7 +184,13 @@ where
             core.respond(response, length);
         }
         let mut body = match polled {
-            Poll::Ready(Ok(response)) => response.into_body(),
+            Poll::Ready(Ok(mut response)) => {
+                if let Some(bytes) = whole(response.body_mut()) {
+                    this.exchange.set(Exchange::None);
+                    return send_whole(core, bytes);
+                }
+                response.into_body()
+            }
             Poll::Pending => {
                 hints.iter().for_each(|fields| core.inform(fields));
                 return core.pump();
@@ -284,6 +291,38 @@ where
             Err(error) => broken(&error),
         },
     }
+}
+
+/// The bytes of a body of ours, if it is nothing else: then there is nobody to be polled for them.
+#[inline]
+fn whole<B: 'static>(body: &mut B) -> Option<Bytes> {
+    let body = (body as &mut dyn Any).downcast_mut::<crate::Body>()?;
+    body.take_whole()
+}
+
+/// Sends a body that is here.
+fn send_whole<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>, bytes: Bytes) -> bool {
+    let encoder = core.turn.as_mut().and_then(|turn| turn.encoder.as_mut());
+    // Where nothing is sent, nobody is told what it would have been.
+    if let Some(encoder) = encoder.filter(|encoder| encoder.sends()) {
+        let tail = core.out.tail();
+        let mut sent = encoder.before(bytes.len(), tail);
+        if sent.is_ok() && !bytes.is_empty() {
+            if bytes.len() <= COPY_MAX {
+                tail.extend_from_slice(&bytes);
+            } else {
+                core.out.push(bytes);
+            }
+            encoder.after(core.out.tail());
+        }
+        sent = sent.and_then(|()| encoder.finish(None, core.out.tail()));
+        if let Err(error) = sent {
+            broken(&error);
+            core.life = Life::Flushing;
+            return true;
+        }
+    }
+    core.after_answer()
 }
 
 fn broken(error: &(dyn std::error::Error + 'static)) -> Sent {

@@ -95,7 +95,12 @@ impl Out {
             }
             self.pieces.pop_front();
         }
-        self.tail.advance(n);
+        if n == self.tail.len() {
+            // So that the whole buffer is there again, and need not be asked for.
+            self.tail.clear();
+        } else {
+            self.tail.advance(n);
+        }
     }
 
     /// Gives the buffer back, if it is empty.

@@ -1,0 +1,408 @@
+//! Heads, known again.
+//!
+//! A client that keeps its connection says the same of itself with every request: behind their first lines its heads are alike to the last
+//! byte, and where it asks for the same again, as who polls does, or looks whether we are well, they are alike from the first. To see that
+//! takes one comparison; to read them again takes a search, a look at each character and one at each name. So each thread keeps the fields of
+//! a few heads as they came, with what was made of them, and a decoder remembers which of them its client sent last.
+//!
+//! What is the same to the last byte means the same: nothing is accepted by this that would be refused without it. Among what is kept may
+//! be a client's secrets. Whoever is compared with them has sent all of them before, so that how long it takes tells nobody anything.
+
+use super::fields::Present;
+use super::received::ReceivedHead;
+use crate::{Error, Limits};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use std::cell::RefCell;
+
+/// Sections of fields that a thread keeps.
+const KEPT: usize = 32;
+/// Longer ones are not kept, so that what is has a bound.
+const BYTES_MAX: usize = 2 * 1024;
+/// And longer first lines.
+const LINE_MAX: usize = 256;
+/// So many fields are cloned as a map: its memory costs less than to find a place for each of them. Fewer are put into memory that is there.
+const CLONED: usize = 6;
+/// What a first line ends with.
+const LINE_END: usize = b" HTTP/1.1\r\n".len();
+
+/// All of a head that stands behind its first line, the empty line included.
+struct Section {
+    bytes: Bytes,
+    print: u64,
+    /// Its fields, the values views of `bytes`.
+    fields: HeaderMap,
+    present: Present,
+    /// A head of HTTP/1.1 that ends so.
+    whole: Option<Whole>,
+    /// The last first line that came before these fields and was not that head's.
+    next: u64,
+}
+
+/// A head from its first byte to its last.
+struct Whole {
+    bytes: Bytes,
+    path: usize,
+    method: Method,
+    /// A view of `bytes`.
+    uri: Uri,
+    head: ReceivedHead,
+}
+
+/// A place for a section.
+struct Slot {
+    section: Option<Section>,
+    /// The last one that came and was not the one that is here. What comes twice is worth its copy.
+    next: u64,
+}
+
+thread_local! {
+    static SLOTS: RefCell<[Slot; KEPT]> = const {
+        RefCell::new([const { Slot { section: None, next: 0 } }; KEPT])
+    };
+}
+
+/// Where the fields are kept that a client sent last: a guess, since others may have come into their place, and the thread may be another.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Guess(Option<u8>);
+
+impl Guess {
+    /// Whether there is anything to compare with.
+    #[inline]
+    pub(super) fn is_none(self) -> bool {
+        self.0.is_none()
+    }
+
+    /// If `input` begins with the head whose fields the guess has, `request` becomes it. Returns its length, and what follows from it.
+    #[inline]
+    pub(super) fn recall_whole<B>(
+        self,
+        input: &[u8],
+        limits: &Limits,
+        request: &mut Request<B>,
+    ) -> Option<(usize, ReceivedHead)> {
+        let at = usize::from(self.0?);
+        let recalled = SLOTS.try_with(|slots| {
+            let slots = slots.borrow();
+            let section = slots[at].section.as_ref()?;
+            let whole = section.whole.as_ref()?;
+            let fits = whole.bytes.len() <= limits.head_bytes
+                && whole.path <= limits.uri_bytes
+                && section.fields.len() <= limits.fields;
+            if !fits || !input.starts_with(&whole.bytes) {
+                return None;
+            }
+            *request.method_mut() = whole.method.clone();
+            *request.uri_mut() = whole.uri.clone();
+            *request.version_mut() = Version::HTTP_11;
+            section.fill(request.headers_mut());
+            Some((whole.bytes.len(), whole.head))
+        });
+        // A thread that is ending knows nothing.
+        recalled.ok().flatten()
+    }
+
+    /// If `rest` begins with the section of the guess, its fields come into `map`, which is empty. Returns its length, and what is in it.
+    pub(super) fn recall(
+        self,
+        rest: &[u8],
+        bytes_max: usize,
+        fields_max: usize,
+        map: &mut HeaderMap,
+    ) -> Option<(usize, Present)> {
+        let at = usize::from(self.0?);
+        let recalled = SLOTS.try_with(|slots| {
+            let slots = slots.borrow();
+            let section = slots[at].section.as_ref()?;
+            let fits = section.bytes.len() <= bytes_max && section.fields.len() <= fields_max;
+            if !fits || !rest.starts_with(&section.bytes) {
+                return None;
+            }
+            section.fill(map);
+            Some((section.bytes.len(), section.present))
+        });
+        // As above.
+        recalled.ok().flatten()
+    }
+
+    /// A head of HTTP/1.1 was read whose fields were recalled, and that begins with `line`; `target` reads one of its own.
+    pub(super) fn note_line<B>(
+        self,
+        line: &[u8],
+        request: &Request<B>,
+        head: ReceivedHead,
+        target: impl FnOnce(&Bytes, &[u8], &Method) -> Result<Uri, Error>,
+    ) {
+        let begin = request.method().as_str().len() + 1;
+        let end = line.len().saturating_sub(LINE_END);
+        let Some(at) = self.0.filter(|_| line.len() <= LINE_MAX && begin <= end) else {
+            return;
+        };
+        let print = fingerprint(line);
+        // As above.
+        let _ = SLOTS.try_with(|slots| {
+            let slot = &mut slots.borrow_mut()[usize::from(at)];
+            let Some(section) = &mut slot.section else {
+                return;
+            };
+            if section.next != print {
+                section.next = print;
+                return;
+            }
+            let bytes = Bytes::from([line, &section.bytes].concat());
+            let uri = target(&bytes, &bytes[begin..end], request.method());
+            section.whole = uri.ok().map(|uri| Whole {
+                path: end - begin,
+                method: request.method().clone(),
+                bytes,
+                uri,
+                head,
+            });
+        });
+    }
+
+    /// A head was read whose fields are `map`, views of `section`.
+    pub(super) fn note(&mut self, section: &[u8], map: &HeaderMap, present: Present) {
+        self.0 = None;
+        if section.len() > BYTES_MAX {
+            return;
+        }
+        let print = fingerprint(section);
+        let at = (print >> 32) as usize % KEPT;
+        let noted = SLOTS.try_with(|slots| {
+            let slot = &mut slots.borrow_mut()[at];
+            let known = slot.section.as_ref();
+            if known.is_some_and(|known| known.print == print && known.bytes == section) {
+                return true;
+            }
+            if slot.next != print {
+                slot.next = print;
+                return false;
+            }
+            slot.section = Some(Section::new(section, print, map, present));
+            true
+        });
+        // As above.
+        if noted.unwrap_or(false) {
+            self.0 = Some(at as u8);
+        }
+    }
+}
+
+impl Section {
+    fn new(section: &[u8], print: u64, map: &HeaderMap, present: Present) -> Section {
+        let bytes = Bytes::copy_from_slice(section);
+        let first = section.as_ptr().addr();
+        let mut fields = HeaderMap::with_capacity(map.keys_len());
+        for (name, value) in map {
+            let at = value.as_bytes().as_ptr().addr().wrapping_sub(first);
+            let end = at.saturating_add(value.len());
+            let own = match bytes.get(at..end) {
+                Some(same) if same == value.as_bytes() && !same.is_empty() => bytes.slice(at..end),
+                // What is empty is a view of nothing.
+                _ => Bytes::copy_from_slice(value.as_bytes()),
+            };
+            let own = HeaderValue::from_maybe_shared(own).unwrap_or_else(|_| value.clone());
+            fields.append(name.clone(), own);
+        }
+        Section {
+            bytes,
+            print,
+            fields,
+            present,
+            whole: None,
+            next: 0,
+        }
+    }
+
+    fn fill(&self, map: &mut HeaderMap) {
+        if self.fields.len() < CLONED {
+            for (name, value) in &self.fields {
+                map.append(name.clone(), value.clone());
+            }
+        } else {
+            map.clone_from(&self.fields);
+        }
+    }
+}
+
+/// Sections that are alike have the same one, and others mostly have another.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |print: u64, word: u64| (print.rotate_left(5) ^ word).wrapping_mul(MIXER);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let print = words.iter().fold(bytes.len() as u64, |print, word| {
+        mix(print, u64::from_le_bytes(*word))
+    });
+    rest.iter()
+        .fold(print, |print, byte| mix(print, u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES_MAX, Guess, KEPT};
+    use crate::{Limits, RequestDecoder};
+    use bytes::BytesMut;
+    use http::{HeaderMap, Request};
+
+    /// Sends heads through a decoder, and returns what came of each, as text.
+    fn read(decoder: &mut RequestDecoder, head: &str) -> String {
+        let mut input = BytesMut::from(head);
+        let mut request = Request::new(());
+        match decoder.decode_head(&mut input, &mut request) {
+            Ok(Some(head)) => {
+                assert!(input.is_empty());
+                format!("{request:?} {head:?}")
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn guess(decoder: &RequestDecoder) -> bool {
+        !decoder.guess().is_none()
+    }
+
+    #[test]
+    fn what_comes_again_means_what_it_meant() {
+        let fields =
+            "Host: a\r\nX-One: 1\r\nAccept: */*\r\nX-One:\r\nX-ONE: 3\r\nConnection: close\r\n\r\n";
+        for line in [
+            "GET / HTTP/1.1\r\n",
+            "HEAD /x?y HTTP/1.1\r\n",
+            "OPTIONS * HTTP/1.1\r\n",
+        ] {
+            let mut decoder = RequestDecoder::default();
+            let head = format!("{line}{fields}");
+            let fresh = read(&mut decoder, &head);
+            for _ in 0..5 {
+                assert_eq!(read(&mut decoder, &head), fresh);
+            }
+            assert!(guess(&decoder));
+        }
+    }
+
+    #[test]
+    fn many_fields_come_again_in_their_order() {
+        let fields: String = (0..20).map(|n| format!("X-{}: {n}\r\n", n % 15)).collect();
+        let mut decoder = RequestDecoder::default();
+        for path in ["/a", "/a", "/a", "/a", "/a", "/b", "/c", "/a"] {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: many\r\n{fields}\r\n");
+            let fresh = read(&mut RequestDecoder::default(), &head);
+            assert_eq!(read(&mut decoder, &head), fresh);
+        }
+        assert!(guess(&decoder));
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_again() {
+        let good = "GET / HTTP/1.1\r\nHost: again\r\nX: 1\r\n\r\n";
+        for bad in [
+            "GET / HTTP/1.0\r\nHost: again\r\nX: 1\r\n\r\n",
+            "GET /\u{7f} HTTP/1.1\r\nHost: again\r\nX: 1\r\n\r\n",
+            "GET / HTTP/1.1\nHost: again\r\nX: 1\r\n\r\n",
+            "GET / HTTP/2.1\r\nHost: again\r\nX: 1\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: again\r\nX: 1\r\n\r\n",
+            "GET /#a HTTP/1.1\r\nHost: again\r\nX: 1\r\n\r\n",
+            "CONNECT / HTTP/1.1\r\nHost: again\r\nX: 1\r\n\r\n",
+            "GET * HTTP/1.1\r\nHost: again\r\nX: 1\r\n\r\n",
+            "GET / HTTP/1.1\r\n Host: again\r\nX: 1\r\n\r\n",
+        ] {
+            let fresh = read(&mut RequestDecoder::default(), bad);
+            let mut decoder = RequestDecoder::default();
+            for _ in 0..6 {
+                read(&mut decoder, good);
+            }
+            assert!(guess(&decoder));
+            assert_eq!(read(&mut decoder, bad), fresh, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_for_what_comes_again() {
+        let fields = "Host: limits\r\nA: 1\r\nB: 2\r\n\r\n";
+        let head = |path: &str| format!("GET {path} HTTP/1.1\r\n{fields}");
+        for _ in 0..2 {
+            read(&mut RequestDecoder::default(), &head("/"));
+        }
+        let narrow = [
+            Limits {
+                fields: 2,
+                ..Limits::default()
+            },
+            Limits {
+                head_bytes: 45,
+                ..Limits::default()
+            },
+            Limits {
+                uri_bytes: 3,
+                ..Limits::default()
+            },
+        ];
+        for limits in narrow {
+            let mut decoder = RequestDecoder::new(limits);
+            // As if its client had sent it before, to a decoder that allowed more.
+            decoder.guess_of(&{
+                let mut other = RequestDecoder::default();
+                read(&mut other, &head("/"));
+                assert!(guess(&other));
+                other
+            });
+            let long = head("/long");
+            assert_eq!(
+                read(&mut decoder, &long),
+                read(&mut RequestDecoder::new(limits), &long)
+            );
+        }
+    }
+
+    #[test]
+    fn what_came_once_is_not_kept_and_what_is_long_never() {
+        let mut decoder = RequestDecoder::default();
+        read(&mut decoder, "GET / HTTP/1.1\r\nHost: once\r\n\r\n");
+        assert!(!guess(&decoder));
+        let long = format!(
+            "GET / HTTP/1.1\r\nHost: long\r\nX: {}\r\n\r\n",
+            "x".repeat(BYTES_MAX)
+        );
+        for _ in 0..4 {
+            read(&mut decoder, &long);
+            assert!(!guess(&decoder));
+        }
+    }
+
+    /// Others come into a place, and whoever guesses it compares.
+    #[test]
+    fn a_guess_that_is_wrong_is_seen() {
+        let head = |host: usize| format!("GET / HTTP/1.1\r\nHost: h{host}\r\nB: 1\r\n\r\n");
+        let mut decoders = vec![RequestDecoder::default(); 8 * KEPT];
+        for _ in 0..3 {
+            for (host, decoder) in decoders.iter_mut().enumerate() {
+                for _ in 0..3 {
+                    let expected = read(&mut RequestDecoder::default(), &head(host));
+                    assert_eq!(read(decoder, &head(host)), expected);
+                    assert!(expected.contains(&format!("\"h{host}\"")), "{expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_section_that_has_not_come_whole_is_none() {
+        let mut map = HeaderMap::new();
+        let fields = "Host: part\r\n\r\n";
+        let mut decoder = RequestDecoder::default();
+        for _ in 0..3 {
+            read(&mut decoder, &format!("GET / HTTP/1.1\r\n{fields}"));
+        }
+        let guess: Guess = decoder.guess();
+        for len in 0..fields.len() {
+            assert!(
+                guess
+                    .recall(&fields.as_bytes()[..len], 100, 9, &mut map)
+                    .is_none()
+            );
+        }
+        assert!(guess.recall(fields.as_bytes(), 100, 9, &mut map).is_some());
+        assert_eq!(map.len(), 1);
+    }
+}
