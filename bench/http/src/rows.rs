@@ -47,7 +47,8 @@ const fn rate(
     }
 }
 
-pub const ROWS: [Row; 11] = [
+pub const ROWS: [Row; 12] = [
+    rate("plain, 1 connection, 1 core", 1, Ask::Plain, 1, 1),
     rate("plain, 64 connections, 1 core", 1, Ask::Plain, 64, 1),
     rate("plain, 512 connections, 1 core", 1, Ask::Plain, 512, 1),
     rate(
@@ -92,7 +93,7 @@ pub const ROWS: [Row; 11] = [
 ];
 
 /// The row's servers; the first is the one that ratios are against.
-pub const SERVERS: [&str; 13] = [
+pub const SERVERS: [&str; 14] = [
     "hyper",
     "axum",
     "actix-web",
@@ -105,6 +106,7 @@ pub const SERVERS: [&str; 13] = [
     "blitz",
     "blitz-ct",
     "blitz-tpc",
+    "blitz-leased",
     "raw-epoll",
 ];
 
@@ -114,6 +116,11 @@ impl Row {
         match &self.kind {
             // nginx has no handler that gives a body back.
             Kind::Rate(load, _) if load.ask == Ask::Body && server == "nginx" => false,
+            // What it is there for.
+            Kind::Rate(load, workers) if server == "blitz-leased" => {
+                *workers == 1 && load.ask == Ask::Plain
+            }
+            _ if server == "blitz-leased" => false,
             Kind::Rate(_, workers) => *workers == 1 || server != "blitz-ct",
             _ => true,
         }
