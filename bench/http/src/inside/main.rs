@@ -1,7 +1,8 @@
 //! What a request costs inside of the server: no socket, no kernel, one connection that is polled.
 //!
-//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields]` counts its instructions, which no load of the
-//! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser.
+//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|new]` counts its instructions, which no load of the
+//! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser, `new`
+//! one whose value is another in each batch, so that no head is known again.
 
 #[path = "../ask.rs"]
 #[allow(dead_code, reason = "the other half is for those who send")]
@@ -75,10 +76,12 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let mut number = || -> usize {
         let word = args.next().and_then(|word| word.parse().ok());
-        word.expect("inside REQUESTS TOGETHER [fields]")
+        word.expect("inside REQUESTS TOGETHER [fields|new]")
     };
     let (requests, together) = (number(), number());
-    let ask = match args.next().as_deref() {
+    let word = args.next();
+    let is_new = word.as_deref() == Some("new");
+    let ask = match word.as_deref() {
         Some("fields") => Ask::Browser,
         _ => Ask::Plain,
     };
@@ -94,14 +97,30 @@ fn main() {
     runtime.block_on(async {
         let stream = Stream::default();
         let addr = "127.0.0.1:8080".parse().expect("an address");
-        stream.state().batch = load.request(addr).repeat(together);
+        let mut request = load.request(addr);
+        if is_new {
+            request.truncate(request.len() - 2);
+            request.extend_from_slice(b"X-Request-Id: aaaaaaaa\r\n\r\n");
+        }
+        // Where the value stands that changes.
+        let value = request.len() - b"aaaaaaaa\r\n\r\n".len();
+        let len = request.len();
+        stream.state().batch = request.repeat(together);
         let router = Router::new().get("/", now(hello));
         let handle = Handle::new(Config::default());
         let peer = Peer::default();
         let mut connection = Box::pin(Connection::new(stream.clone(), router, &handle, peer));
         let mut cx = Context::from_waker(Waker::noop());
-        for _ in 0..requests / together {
-            stream.state().is_there = true;
+        for number in 0..requests / together {
+            let mut state = stream.state();
+            if is_new {
+                for request in state.batch.chunks_exact_mut(len) {
+                    let letters = request[value..].iter_mut().take(4).enumerate();
+                    letters.for_each(|(at, to)| *to = b'a' + (number >> (4 * at) & 15) as u8);
+                }
+            }
+            state.is_there = true;
+            drop(state);
             assert!(connection.as_mut().poll(&mut cx).is_pending());
         }
         let state = stream.state();

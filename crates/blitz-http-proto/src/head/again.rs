@@ -12,7 +12,7 @@ use super::fields::Present;
 use super::received::ReceivedHead;
 use crate::{Error, Limits};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use std::cell::RefCell;
 
 /// Sections of fields that a thread keeps.
@@ -21,8 +21,8 @@ const KEPT: usize = 32;
 const BYTES_MAX: usize = 2 * 1024;
 /// And longer first lines.
 const LINE_MAX: usize = 256;
-/// So many fields are cloned as a map: its memory costs less than to find a place for each of them. Fewer are put into memory that is there.
-const CLONED: usize = 6;
+/// So many fields are many.
+const MANY: usize = 6;
 /// What a first line ends with.
 const LINE_END: usize = b" HTTP/1.1\r\n".len();
 
@@ -30,13 +30,21 @@ const LINE_END: usize = b" HTTP/1.1\r\n".len();
 struct Section {
     bytes: Bytes,
     print: u64,
-    /// Its fields, the values views of `bytes`.
-    fields: HeaderMap,
+    /// The values are views of `bytes`.
+    fields: Fields,
     present: Present,
     /// A head of HTTP/1.1 that ends so.
     whole: Option<Whole>,
     /// The last first line that came before these fields and was not that head's.
     next: u64,
+}
+
+/// Fields, as they are put into a request soonest.
+enum Fields {
+    /// One by one, into memory that is there.
+    Few(Vec<(HeaderName, HeaderValue)>),
+    /// As a map, whose memory costs less than to find a place for each of them.
+    Many(HeaderMap),
 }
 
 /// A head from its first byte to its last.
@@ -88,7 +96,7 @@ impl Guess {
             let whole = section.whole.as_ref()?;
             let fits = whole.bytes.len() <= limits.head_bytes
                 && whole.path <= limits.uri_bytes
-                && section.fields.len() <= limits.fields;
+                && section.count() <= limits.fields;
             if !fits || !input.starts_with(&whole.bytes) {
                 return None;
             }
@@ -114,7 +122,7 @@ impl Guess {
         let recalled = SLOTS.try_with(|slots| {
             let slots = slots.borrow();
             let section = slots[at].section.as_ref()?;
-            let fits = section.bytes.len() <= bytes_max && section.fields.len() <= fields_max;
+            let fits = section.bytes.len() <= bytes_max && section.count() <= fields_max;
             if !fits || !rest.starts_with(&section.bytes) {
                 return None;
             }
@@ -193,8 +201,7 @@ impl Section {
     fn new(section: &[u8], print: u64, map: &HeaderMap, present: Present) -> Section {
         let bytes = Bytes::copy_from_slice(section);
         let first = section.as_ptr().addr();
-        let mut fields = HeaderMap::with_capacity(map.keys_len());
-        for (name, value) in map {
+        let fields = map.iter().map(|(name, value)| {
             let at = value.as_bytes().as_ptr().addr().wrapping_sub(first);
             let end = at.saturating_add(value.len());
             let own = match bytes.get(at..end) {
@@ -203,8 +210,13 @@ impl Section {
                 _ => Bytes::copy_from_slice(value.as_bytes()),
             };
             let own = HeaderValue::from_maybe_shared(own).unwrap_or_else(|_| value.clone());
-            fields.append(name.clone(), own);
-        }
+            (name.clone(), own)
+        });
+        let fields = if map.len() < MANY {
+            Fields::Few(fields.collect())
+        } else {
+            Fields::Many(fields.collect())
+        };
         Section {
             bytes,
             print,
@@ -215,13 +227,21 @@ impl Section {
         }
     }
 
+    fn count(&self) -> usize {
+        match &self.fields {
+            Fields::Few(fields) => fields.len(),
+            Fields::Many(fields) => fields.len(),
+        }
+    }
+
     fn fill(&self, map: &mut HeaderMap) {
-        if self.fields.len() < CLONED {
-            for (name, value) in &self.fields {
-                map.append(name.clone(), value.clone());
+        match &self.fields {
+            Fields::Few(fields) => {
+                for (name, value) in fields {
+                    map.append(name.clone(), value.clone());
+                }
             }
-        } else {
-            map.clone_from(&self.fields);
+            Fields::Many(fields) => map.clone_from(fields),
         }
     }
 }
