@@ -13,6 +13,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const GUARD: Duration = Duration::from_secs(60);
+/// How the frame of a ping begins.
+const PING: u8 = 0x89;
 
 /// What a run came to.
 pub struct Load {
@@ -107,6 +109,19 @@ async fn read_frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a message, and lets pings pass that stand before it: whoever talks is alive, and need not answer each.
+async fn receive(stream: &mut TcpStream, room: &mut [u8]) -> std::io::Result<()> {
+    stream.read_exact(room).await?;
+    while room[0] == PING {
+        let ping = 2 + usize::from(room[1]);
+        let kept = room.len().checked_sub(ping);
+        let kept = kept.ok_or_else(|| std::io::Error::other("a message shorter than a ping"))?;
+        room.copy_within(ping.., 0);
+        stream.read_exact(&mut room[kept..]).await?;
+    }
+    Ok(())
+}
+
 /// Sends, and reads until it has come back.
 async fn exchange(
     stream: &mut TcpStream,
@@ -116,7 +131,7 @@ async fn exchange(
 ) -> std::io::Result<()> {
     // A server may wait for the whole of it before it answers, and a long one does not fit into the socket.
     stream.write_all(frame).await?;
-    stream.read_exact(room).await?;
+    receive(stream, room).await?;
     if room != back {
         return Err(std::io::Error::other(
             "what came back is not what came back before",
@@ -137,13 +152,17 @@ impl Crowd {
                 streams.push(open(addr, row.deflated).await?);
             }
             streams[0].write_all(&frame).await?;
-            let back = read_frame(&mut streams[0]).await?;
+            let mut back = read_frame(&mut streams[0]).await?;
+            while back[0] == PING {
+                back = read_frame(&mut streams[0]).await?;
+            }
             for stream in streams.iter_mut().skip(1) {
                 // Each has served once, and the server holds what it holds for one that has.
                 if !row.to_all {
                     stream.write_all(&frame).await?;
                 }
-                let same = read_frame(stream).await?;
+                let mut same = back.clone();
+                receive(stream, &mut same).await?;
                 if same != back {
                     return Err(std::io::Error::other("two connections get two things"));
                 }
@@ -231,7 +250,7 @@ async fn broadcast(
         let from = Instant::now();
         streams[0].write_all(&frame).await?;
         for stream in &mut streams {
-            stream.read_exact(&mut room).await?;
+            receive(stream, &mut room).await?;
             if *room != *back {
                 return Err(std::io::Error::other("somebody got something else"));
             }

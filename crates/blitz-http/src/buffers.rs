@@ -25,6 +25,16 @@ pub(crate) fn take() -> BytesMut {
         .unwrap_or_else(|| BytesMut::with_capacity(SIZE))
 }
 
+/// An empty buffer of at least so much, which is no more than is kept.
+pub(crate) fn take_of(size: usize) -> BytesMut {
+    let buffer = take();
+    if buffer.capacity() >= size {
+        return buffer;
+    }
+    give(buffer);
+    BytesMut::with_capacity(size.next_multiple_of(4096).min(2 * SIZE))
+}
+
 /// Gives a buffer back, unless pieces of it are still in use or it has grown.
 pub(crate) fn give(mut buffer: BytesMut) {
     buffer.clear();

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use http::Extensions;
 use std::fmt;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -94,6 +94,22 @@ impl Upgraded {
         }
         Ok(())
     }
+
+    fn poll_write_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut Box<dyn Stream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.is_whole()?;
+        let polled = write(Pin::new(&mut self.io), cx);
+        if polled.is_pending()
+            && let Some(seat) = &self.seat
+            && self.writes.poll(cx, seat)
+        {
+            self.is_whole()?;
+        }
+        polled
+    }
 }
 
 impl AsyncRead for Upgraded {
@@ -127,16 +143,7 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        this.is_whole()?;
-        let polled = Pin::new(&mut this.io).poll_write(cx, buf);
-        if polled.is_pending()
-            && let Some(seat) = &this.seat
-            && this.writes.poll(cx, seat)
-        {
-            this.is_whole()?;
-        }
-        polled
+        self.poll_write_by(cx, |io, cx| io.poll_write(cx, buf))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -145,6 +152,18 @@ impl AsyncWrite for Upgraded {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_by(cx, |io, cx| io.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
     }
 }
 

@@ -4,11 +4,12 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::deflate::Inflater;
 use super::head::{Head, Opcode};
-use super::utf8::Checker;
+use super::utf8::{Checker, NO_TEXT};
 use super::{CloseCode, DeflateParams, Error, Message, Role, mask};
 
 /// What is no longer than this gets memory of its own: who keeps a short message should not keep the buffer alive that it came in.
 const COPIED: usize = 4096;
+const TOO_LONG: Error = Error::too_big("a message beyond the limit");
 
 /// How much a peer may send at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +49,18 @@ pub enum Event {
 /// Reads what one peer sends.
 ///
 /// No byte is looked at twice, in whatever pieces they come, but for the few of a frame's head.
+///
+/// A message of one frame that is not compressed stays in the input until it is whole, so that a long one is never copied. What a call has
+/// left there the next call is to find, with more behind it.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
     limits: Limits,
-    inflater: Option<Inflater>,
-    /// The frame that has begun, and how much of it has come.
+    inflater: Option<Box<Inflater>>,
+    /// The frame that has begun, and how much of it was looked at.
     frame: Option<(Head, u64)>,
-    /// The message that has begun.
-    message: Option<Begun>,
+    /// The message that has begun, and has not come at once.
+    message: Option<Box<Begun>>,
     control: BytesMut,
     is_closed: bool,
 }
@@ -70,6 +74,8 @@ struct Begun {
     text: Checker,
     /// How much of the payload was checked.
     checked: usize,
+    /// It is one frame as it is sent, and stays in the input until that is whole.
+    is_alone: bool,
 }
 
 impl Begun {
@@ -98,7 +104,7 @@ impl Decoder {
 
     /// The same with the compression that was agreed on, if one was.
     pub fn with_deflate(mut self, params: Option<&DeflateParams>) -> Self {
-        self.inflater = params.map(|params| Inflater::new(self.role, params));
+        self.inflater = params.map(|params| Box::new(Inflater::new(self.role, params)));
         self
     }
 
@@ -106,6 +112,9 @@ impl Decoder {
     ///
     /// # Errors
     /// When the peer breaks the protocol or a limit. Nothing is to be decoded after that.
+    ///
+    /// # Panics
+    /// If what the last call has left in the input is not there any more.
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Event>, Error> {
         loop {
             if self.is_closed {
@@ -115,14 +124,21 @@ impl Decoder {
             let (head, seen) = match self.frame {
                 Some(frame) => frame,
                 None => {
-                    let Some(head) = Head::decode(input, self.role, self.inflater.is_some())?
-                    else {
+                    let deflates = self.inflater.is_some();
+                    let Some((head, len)) = Head::decode(input, self.role, deflates)? else {
                         return Ok(None);
                     };
+                    if let Some(message) = self.at_once(&head, len, input)? {
+                        return Ok(Some(Event::Message(message)));
+                    }
                     self.begin(&head)?;
+                    input.advance(len);
                     (head, 0)
                 }
             };
+            if !head.opcode.is_control() && self.message.as_ref().is_some_and(|it| it.is_alone) {
+                return self.alone(head, seen as usize, input);
+            }
             let here = usize::try_from(head.len - seen)
                 .unwrap_or(usize::MAX)
                 .min(input.len());
@@ -151,6 +167,91 @@ impl Decoder {
         }
     }
 
+    /// How many bytes the frame that has begun lacks still; zero between two. Its sender says so, and need not keep to it: who makes room
+    /// for them should make no more than a bound, or in the measure in which they come.
+    pub fn missing(&self) -> u64 {
+        self.frame.map_or(0, |(head, seen)| head.len - seen)
+    }
+
+    /// The message, if the frame that begins is all of it, as it is sent, and has come whole.
+    #[inline]
+    fn at_once(
+        &self,
+        head: &Head,
+        begin: usize,
+        input: &mut BytesMut,
+    ) -> Result<Option<Message>, Error> {
+        let is_text = head.opcode == Opcode::Text;
+        let is_alone = (is_text || head.opcode == Opcode::Binary)
+            && head.is_final
+            && !head.is_compressed
+            && self.message.is_none();
+        let here = (input.len() - begin) as u64;
+        let max = self.limits.frame.min(self.limits.message) as u64;
+        if !is_alone || head.len > here.min(max) {
+            return Ok(None);
+        }
+        let end = begin + head.len as usize;
+        let payload = &mut input[begin..end];
+        if let Some(key) = head.mask {
+            mask::apply(payload, key, 0);
+        }
+        if is_text && simdutf8::basic::from_utf8(payload).is_err() {
+            return Err(NO_TEXT);
+        }
+        let payload = if end - begin <= COPIED {
+            let payload = Bytes::copy_from_slice(payload);
+            // An empty buffer begins at its beginning again, for nothing.
+            match end == input.len() {
+                true => input.clear(),
+                false => input.advance(end),
+            }
+            payload
+        } else {
+            input.advance(begin);
+            input.split_to(end - begin).freeze()
+        };
+        Ok(Some(Message::received(is_text, payload)))
+    }
+
+    /// Looks at what has come of a message that is one frame, of which so much was looked at before.
+    fn alone(
+        &mut self,
+        head: Head,
+        seen: usize,
+        input: &mut BytesMut,
+    ) -> Result<Option<Event>, Error> {
+        let Some(message) = &mut self.message else {
+            unreachable!("a data frame has a message");
+        };
+        // It is no longer than the limit of a message.
+        let len = head.len as usize;
+        let here = len.min(input.len());
+        let fresh = &mut input[seen..here];
+        if let Some(key) = head.mask {
+            mask::apply(fresh, key, seen % 4);
+        }
+        if message.is_text {
+            message.text.feed(fresh)?;
+        }
+        if here < len {
+            self.frame = Some((head, here as u64));
+            return Ok(None);
+        }
+        self.frame = None;
+        message.text.end()?;
+        let is_text = message.is_text;
+        self.message = None;
+        let payload = if len <= COPIED {
+            let payload = Bytes::copy_from_slice(&input[..len]);
+            input.advance(len);
+            payload
+        } else {
+            input.split_to(len).freeze()
+        };
+        Ok(Some(Event::Message(Message::received(is_text, payload))))
+    }
+
     /// A frame begins.
     fn begin(&mut self, head: &Head) -> Result<(), Error> {
         if head.len > self.limits.frame as u64 {
@@ -169,14 +270,19 @@ impl Decoder {
                 Err(Error::protocol("a message within a message"))
             }
             (Opcode::Text | Opcode::Binary, None) => {
-                self.message = Some(Begun {
+                let is_alone = head.is_final && !head.is_compressed;
+                if is_alone && head.len > self.limits.message as u64 {
+                    return Err(TOO_LONG);
+                }
+                self.message = Some(Box::new(Begun {
                     is_text: head.opcode == Opcode::Text,
                     is_compressed: head.is_compressed,
                     fragments: 1,
                     payload: BytesMut::new(),
                     text: Checker::default(),
                     checked: 0,
-                });
+                    is_alone,
+                }));
                 Ok(())
             }
             _ => Ok(()),
@@ -196,15 +302,10 @@ impl Decoder {
             }
         } else {
             if here > max - message.payload.len() {
-                return Err(Error::too_big("a message beyond the limit"));
+                return Err(TOO_LONG);
             }
-            if message.payload.is_empty() && here > COPIED {
-                // A long message that came whole is not copied.
-                message.payload = input.split_to(here);
-            } else {
-                message.payload.extend_from_slice(&input[..here]);
-                input.advance(here);
-            }
+            message.payload.extend_from_slice(&input[..here]);
+            input.advance(here);
         }
         message.check()
     }

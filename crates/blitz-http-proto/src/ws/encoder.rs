@@ -14,7 +14,7 @@ type Masks = Box<dyn FnMut() -> [u8; 4] + Send + Sync>;
 /// Writes what one end sends. Each message is one frame.
 pub struct Encoder {
     masks: Option<Masks>,
-    deflater: Option<Deflater>,
+    deflater: Option<Box<Deflater>>,
     threshold: usize,
 }
 
@@ -43,20 +43,19 @@ impl Encoder {
         } else {
             Role::Server
         };
-        self.deflater = params.and_then(|params| Deflater::new(role, params, config.level));
+        self.deflater = params
+            .and_then(|params| Deflater::new(role, params, config.level))
+            .map(Box::new);
         self.threshold = config.threshold;
         self
     }
 
     /// Writes a message; compressed, if that was agreed on and it is not too short for it.
     pub fn message(&mut self, message: &Message, out: &mut BytesMut) {
-        let opcode = if message.is_text() {
-            Opcode::Text
-        } else {
-            Opcode::Binary
-        };
+        let opcode = opcode(message);
+        let deflates = self.deflates(message);
         match &mut self.deflater {
-            Some(deflater) if message.payload().len() >= self.threshold => {
+            Some(deflater) if deflates => {
                 // The head stands before it, and how long that is, is known only when the rest is there.
                 let begin = out.len();
                 out.resize(begin + HEAD_MAX, 0);
@@ -65,6 +64,27 @@ impl Encoder {
             }
             _ => self.frame(opcode, false, message.payload(), out),
         }
+    }
+
+    /// Writes the head of a message alone, if its payload goes as it is: then that is to follow. Else nothing is written, and `false` says so.
+    pub fn head_alone(&mut self, message: &Message, out: &mut BytesMut) -> bool {
+        if self.masks.is_some() || self.deflates(message) {
+            return false;
+        }
+        let head = Head {
+            is_final: true,
+            is_compressed: false,
+            opcode: opcode(message),
+            len: message.payload().len() as u64,
+            mask: None,
+        };
+        let (bytes, len) = head.encode();
+        out.extend_from_slice(&bytes[..len]);
+        true
+    }
+
+    fn deflates(&self, message: &Message) -> bool {
+        self.deflater.is_some() && message.payload().len() >= self.threshold
     }
 
     /// The next message will refer to none before it, whatever was agreed on. For who has sent compressed frames that another encoder
@@ -122,14 +142,10 @@ impl Encoder {
             len: (out.len() - begin - HEAD_MAX) as u64,
             mask,
         };
-        let mut bytes = [0; HEAD_MAX];
-        let mut rest = &mut bytes[..];
-        head.encode(&mut rest);
-        let unused = rest.len();
-        let len = HEAD_MAX - unused;
+        let (bytes, len) = head.encode();
         out[begin..begin + len].copy_from_slice(&bytes[..len]);
         out.copy_within(begin + HEAD_MAX.., begin + len);
-        out.truncate(out.len() - unused);
+        out.truncate(out.len() - (HEAD_MAX - len));
         if let Some(key) = mask {
             mask::apply(&mut out[begin + len..], key, 0);
         }
@@ -145,12 +161,20 @@ impl Encoder {
             mask,
         };
         out.reserve(HEAD_MAX + payload.len());
-        head.encode(out);
+        let (bytes, len) = head.encode();
+        out.extend_from_slice(&bytes[..len]);
         let begin = out.len();
         out.extend_from_slice(payload);
         if let Some(key) = mask {
             mask::apply(&mut out[begin..], key, 0);
         }
+    }
+}
+
+fn opcode(message: &Message) -> Opcode {
+    match message.is_text() {
+        true => Opcode::Text,
+        false => Opcode::Binary,
     }
 }
 

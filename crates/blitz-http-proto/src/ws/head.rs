@@ -1,7 +1,5 @@
 //! A frame's first bytes (RFC 6455 §5.2).
 
-use bytes::{Buf, BufMut, BytesMut};
-
 use super::{Error, Role};
 
 /// What a frame is.
@@ -36,13 +34,15 @@ pub(super) const HEAD_MAX: usize = 14;
 pub(super) const CONTROL_MAX: usize = 125;
 
 impl Head {
-    /// Takes a head off the input, once it is whole; what is wrong in its first two bytes is found before. `deflates` is whether compression was agreed on.
+    /// Reads a head and says how long it is, once it is whole; what is wrong in its first two bytes is found before. `deflates` is whether
+    /// compression was agreed on.
+    #[inline]
     pub(super) fn decode(
-        input: &mut BytesMut,
+        input: &[u8],
         role: Role,
         deflates: bool,
-    ) -> Result<Option<Self>, Error> {
-        let [first, second, ..] = input[..] else {
+    ) -> Result<Option<(Self, usize)>, Error> {
+        let [first, second, ref rest @ ..] = *input else {
             return Ok(None);
         };
         let opcode = match first & 0xf {
@@ -79,19 +79,23 @@ impl Head {
             }
             _ => {}
         }
-        let len_bytes = match short {
-            126 => 2,
-            127 => 8,
-            _ => 0,
+        // A length that is not there yet is one of which more has to come.
+        let lengths = match short {
+            126 => rest
+                .split_first_chunk()
+                .map(|(len, rest)| (u64::from(u16::from_be_bytes(*len)), rest)),
+            127 => rest
+                .split_first_chunk()
+                .map(|(len, rest)| (u64::from_be_bytes(*len), rest)),
+            short => Some((u64::from(short), rest)),
         };
-        if input.len() < 2 + len_bytes + if is_masked { 4 } else { 0 } {
+        let Some((len, rest)) = lengths else {
             return Ok(None);
-        }
-        input.advance(2);
-        let len = match short {
-            126 => u64::from(input.get_u16()),
-            127 => input.get_u64(),
-            short => u64::from(short),
+        };
+        let (mask, rest) = match (is_masked, rest.split_first_chunk()) {
+            (false, _) => (None, rest),
+            (true, Some((key, rest))) => (Some(*key), rest),
+            (true, None) => return Ok(None),
         };
         let is_shortest = match short {
             126 => len > 125,
@@ -103,33 +107,43 @@ impl Head {
                 "a length in more bytes than it needs, or beyond all",
             ));
         }
-        let mask = is_masked.then(|| input.get_u32().to_be_bytes());
-        Ok(Some(Self {
+        let head = Self {
             is_final,
             is_compressed,
             opcode,
             len,
             mask,
-        }))
+        };
+        Ok(Some((head, input.len() - rest.len())))
     }
 
-    pub(super) fn encode(self, out: &mut impl BufMut) {
+    /// Its bytes, and how many they are.
+    #[inline]
+    pub(super) fn encode(self) -> ([u8; HEAD_MAX], usize) {
+        let mut bytes = [0; HEAD_MAX];
         let bits = if self.is_final { 0x80 } else { 0 } | if self.is_compressed { 0x40 } else { 0 };
-        out.put_u8(bits | self.opcode as u8);
         let mask_bit = if self.mask.is_some() { 0x80 } else { 0 };
-        match self.len {
-            0..=125 => out.put_u8(mask_bit | self.len as u8),
+        bytes[0] = bits | self.opcode as u8;
+        let mut end = match self.len {
+            0..=125 => {
+                bytes[1] = mask_bit | self.len as u8;
+                2
+            }
             126..=0xffff => {
-                out.put_u8(mask_bit | 126);
-                out.put_u16(self.len as u16);
+                bytes[1] = mask_bit | 126;
+                bytes[2..4].copy_from_slice(&(self.len as u16).to_be_bytes());
+                4
             }
             _ => {
-                out.put_u8(mask_bit | 127);
-                out.put_u64(self.len);
+                bytes[1] = mask_bit | 127;
+                bytes[2..10].copy_from_slice(&self.len.to_be_bytes());
+                10
             }
-        }
+        };
         if let Some(mask) = self.mask {
-            out.put_slice(&mask);
+            bytes[end..end + 4].copy_from_slice(&mask);
+            end += 4;
         }
+        (bytes, end)
     }
 }

@@ -44,7 +44,7 @@ impl Message {
     pub fn as_text(&self) -> Option<&str> {
         // What is marked as text was made from one, or was checked when it came.
         self.is_text
-            .then(|| std::str::from_utf8(&self.payload).ok())?
+            .then(|| simdutf8::basic::from_utf8(&self.payload).ok())?
     }
 
     /// Whether it is a text.

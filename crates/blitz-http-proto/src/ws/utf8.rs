@@ -2,7 +2,7 @@
 
 use super::Error;
 
-const NO_TEXT: Error = Error::invalid("a text that is not UTF-8");
+pub(super) const NO_TEXT: Error = Error::invalid("a text that is not UTF-8");
 
 /// The beginning of a character, if a piece ended in one.
 #[derive(Debug, Default)]

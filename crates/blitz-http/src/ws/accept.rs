@@ -164,10 +164,13 @@ impl Accept {
         let protocols: Vec<&str> = self.protocols.iter().map(String::as_str).collect();
         let (headers, agreed) = handshake.accept(&protocols, self.config.deflate.as_ref());
         let (upgrading, config) = (self.upgrading, self.config);
+        // A box, for what the task has begun with is of no use to it later, and would be there as long as it is.
+        let begin: Box<dyn FnOnce(Upgraded) -> Fut + Send> =
+            Box::new(move |upgraded| function(WebSocket::of_server(upgraded, agreed, config)));
         drop(blitz_io::spawn(async move {
             // A connection that ended before has nobody to be told of it.
             if let Ok(upgraded) = upgrading.await {
-                function(WebSocket::of_server(upgraded, agreed, config)).await;
+                begin(upgraded).await;
             }
         }));
         let mut response = Response::new(Body::empty());

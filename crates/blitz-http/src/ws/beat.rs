@@ -3,22 +3,84 @@
 use blitz_io::time::{Instant, Sleep, sleep_until};
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 /// A deadline that may be there. Memory for it is taken when it is first waited for.
+///
+/// It is looked at with each message, and comes once in many of them: so a look is at a bell of its own, and not at the runtime's timers.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
     deadline: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm>,
+}
+
+#[derive(Debug)]
+struct Alarm {
+    /// Whom the bell wakes.
+    task: Waker,
+    bell: Arc<Bell>,
+    sleep: Pin<Box<Sleep>>,
+}
+
+/// Rings when the time has come, or when the runtime wants to be asked again.
+#[derive(Debug, Default)]
+struct Bell {
+    /// Whether it has rung, and nobody has looked; or is to be looked at for another reason.
+    has_rung: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Bell {
+    /// From now on it has not rung, and wakes this task.
+    fn wakes(&self, task: &Waker) {
+        let task = task.clone();
+        let mut place = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = place.replace(task);
+        // ORDERING: Relaxed: under the lock; see `has_rung`.
+        self.has_rung.store(false, Relaxed);
+        drop(place);
+        drop(old);
+    }
+
+    fn is_unheard(&self) {
+        // ORDERING: Relaxed: who sets it is who looks.
+        self.has_rung.store(true, Relaxed);
+    }
+
+    fn has_rung(&self) -> bool {
+        // ORDERING: Relaxed: who finds nothing is woken behind the ring that it has missed, and looks again.
+        self.has_rung.load(Relaxed)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut place = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = place.take();
+        // ORDERING: Relaxed: under the lock, and before the task is woken; see `has_rung`.
+        self.has_rung.store(true, Relaxed);
+        drop(place);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
 }
 
 impl Timer {
     /// Sets it to `wait` after `from`; beyond all time it is none.
     pub(super) fn arm(&mut self, from: Instant, wait: Duration) {
         self.deadline = from.checked_add(wait);
-        if let (Some(deadline), Some(sleep)) = (self.deadline, &mut self.sleep) {
-            sleep.as_mut().reset(deadline);
+        if let (Some(deadline), Some(alarm)) = (self.deadline, &mut self.alarm) {
+            alarm.sleep.as_mut().reset(deadline);
+            // It may have to be polled before it counts.
+            alarm.bell.is_unheard();
         }
     }
 
@@ -35,10 +97,23 @@ impl Timer {
         let Some(deadline) = self.deadline else {
             return Poll::Pending;
         };
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        ready!(sleep.as_mut().poll(cx));
+        let alarm = match &mut self.alarm {
+            Some(alarm) if alarm.task.will_wake(cx.waker()) && !alarm.bell.has_rung() => {
+                return Poll::Pending;
+            }
+            Some(alarm) => {
+                alarm.task.clone_from(cx.waker());
+                alarm
+            }
+            none => none.insert(Alarm {
+                task: cx.waker().clone(),
+                bell: Arc::default(),
+                sleep: Box::pin(sleep_until(deadline)),
+            }),
+        };
+        alarm.bell.wakes(cx.waker());
+        let bell = Waker::from(Arc::clone(&alarm.bell));
+        ready!(alarm.sleep.as_mut().poll(&mut Context::from_waker(&bell)));
         self.deadline = None;
         Poll::Ready(())
     }

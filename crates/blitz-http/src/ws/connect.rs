@@ -94,7 +94,12 @@ impl Connect {
             .agreed(status, response.headers())
             .map_err(|error| ConnectError(Kind::Handshake(error, Some(status))))?;
         let upgraded = response.upgrade().map_err(ConnectError::client)?;
-        Ok(WebSocket::over(upgraded, Role::Client, agreed, self.config))
+        Ok(WebSocket::over_upgraded(
+            upgraded,
+            Role::Client,
+            agreed,
+            self.config,
+        ))
     }
 }
 

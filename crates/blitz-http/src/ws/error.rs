@@ -50,6 +50,12 @@ impl Error {
         Error(Kind::Closed)
     }
 
+    /// The same, of a message that was not taken.
+    pub(super) fn unsent(message: Message) -> Error {
+        drop(message);
+        Error::closed()
+    }
+
     /// What the peer was told, if it broke the protocol or a limit, or was too slow.
     pub fn close_code(&self) -> Option<CloseCode> {
         match &self.0 {

@@ -2,11 +2,12 @@
 
 use super::outbox::Wire;
 use super::split::{self, Receiver, Sender};
-use super::state::State;
-use super::{Agreed, CloseCode, Config, DeflateParams, Error, Message, Role, Slow, TrySendError};
+use super::state::{Parts, State};
+use super::{Agreed, CloseCode, Config, DeflateParams, Error, Message, Role, TrySendError};
 use crate::Upgraded;
 use blitz_io::io::{AsyncRead, AsyncWrite};
 use blitz_io::stream::Stream;
+use bytes::Bytes;
 use futures_sink::Sink;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,16 +22,8 @@ use std::time::Duration;
 /// [split](WebSocket::split), and its [`Receiver`] polled. One that is dropped without [`close`](WebSocket::close) ends without a word.
 #[derive(Debug)]
 pub struct WebSocket {
-    state: State,
-    parts: Parts,
-}
-
-/// What a socket knows beside its state.
-#[derive(Debug)]
-pub(super) struct Parts {
-    agreed: Agreed,
-    pub(super) slow: Slow,
-    pub(super) wire: Wire,
+    /// Behind a box, for it is moved into and out of futures, which keep room for each such step.
+    state: Box<State>,
 }
 
 impl WebSocket {
@@ -43,25 +36,33 @@ impl WebSocket {
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let deflate = config.deflate.unwrap_or_default();
-        let (slow, wire) = (
-            config.slow,
-            Wire::of(role, agreed.deflate.as_ref(), &deflate),
-        );
-        WebSocket {
-            state: State::new(Box::new(io), role, &agreed, config),
-            parts: Parts { agreed, slow, wire },
-        }
+        let upgraded = Upgraded::new(io, Bytes::new(), None);
+        WebSocket::over_upgraded(upgraded, role, agreed, config)
     }
 
-    pub(super) fn of_parts(state: State, parts: Parts) -> WebSocket {
-        WebSocket { state, parts }
+    pub(super) fn over_upgraded(
+        io: Upgraded,
+        role: Role,
+        agreed: Agreed,
+        config: Config,
+    ) -> WebSocket {
+        let deflate = config.deflate.unwrap_or_default();
+        let parts = Parts {
+            slow: config.slow,
+            wire: Wire::of(role, agreed.deflate.as_ref(), &deflate),
+            agreed,
+        };
+        WebSocket::of(Box::new(State::new(io, role, parts, config)))
+    }
+
+    pub(super) fn of(state: Box<State>) -> WebSocket {
+        WebSocket { state }
     }
 
     /// A server's, which ends with the server.
     pub(super) fn of_server(upgraded: Upgraded, agreed: Agreed, config: Config) -> WebSocket {
         let server = upgraded.server().cloned();
-        let mut socket = WebSocket::over(upgraded, Role::Server, agreed, config);
+        let mut socket = WebSocket::over_upgraded(upgraded, Role::Server, agreed, config);
         if let Some(server) = server {
             socket.state.ends_with(server);
         }
@@ -98,8 +99,7 @@ impl WebSocket {
     /// [`Config::pong_timeout`] together.
     pub async fn send(&mut self, message: Message) -> Result<(), Error> {
         poll_fn(|cx| self.state.poll_ready(cx)).await?;
-        self.state.start_send(&message)?;
-        drop(message);
+        drop(self.state.start_send(message).map_err(Error::unsent)?);
         poll_fn(|cx| self.state.poll_flush(cx)).await
     }
 
@@ -111,7 +111,7 @@ impl WebSocket {
     /// # Errors
     /// When there is no room, or the socket is closed; the message comes back. That the connection fails, who receives learns.
     pub fn try_send(&mut self, message: Message) -> Result<(), TrySendError> {
-        self.state.try_send(message, Waker::noop())
+        self.state.try_send(message, Waker::noop()).map(drop)
     }
 
     /// Closes in good order: says so, drops the messages that still come, and returns when the peer has closed too, or
@@ -140,12 +140,12 @@ impl WebSocket {
 
     /// The subprotocol that was agreed on.
     pub fn protocol(&self) -> Option<&str> {
-        self.parts.agreed.protocol.as_deref()
+        self.state.parts.agreed.protocol.as_deref()
     }
 
     /// The compression that was agreed on.
     pub fn deflate(&self) -> Option<&DeflateParams> {
-        self.parts.agreed.deflate.as_ref()
+        self.state.parts.agreed.deflate.as_ref()
     }
 
     /// How long the last ping and its pong took together; none before the first.
@@ -160,7 +160,7 @@ impl WebSocket {
 
     /// Two halves, for two tasks; [`Sender::reunite`] makes them one again.
     pub fn split(self) -> (Sender, Receiver) {
-        split::halves(self.state, self.parts)
+        split::halves(self.state)
     }
 }
 
@@ -182,7 +182,10 @@ impl Sink<Message> for WebSocket {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        self.state.start_send(&message)
+        self.state
+            .start_send(message)
+            .map(drop)
+            .map_err(Error::unsent)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -4,7 +4,6 @@
 //! that wait. What one has done for the others, it tells when it has put the lock down.
 
 use super::outbox::{Outbox, Wire, keep};
-use super::socket::Parts;
 use super::state::{Pumped, State};
 use super::{CloseCode, Error, Message, Slow, TrySendError, WebSocket};
 use blitz_io::stream::Stream;
@@ -16,15 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-pub(super) fn halves(state: State, parts: Parts) -> (Sender, Receiver) {
+pub(super) fn halves(mut state: Box<State>) -> (Sender, Receiver) {
+    state.is_shared(true);
     let tasks = Arc::new(Tasks::default());
     let shared = Arc::new(Shared {
-        state: Mutex::new(Some(state)),
         writes: Waker::from(Arc::clone(&tasks)),
         tasks,
-        slow: parts.slow,
-        wire: parts.wire,
-        parts: Mutex::new(Some(parts)),
+        slow: state.parts.slow,
+        wire: state.parts.wire,
+        state: Mutex::new(Some(state)),
         outbox: OnceLock::new(),
     });
     let sender = Sender {
@@ -35,13 +34,12 @@ pub(super) fn halves(state: State, parts: Parts) -> (Sender, Receiver) {
 
 pub(super) struct Shared {
     /// None once the halves are one again.
-    state: Mutex<Option<State>>,
+    state: Mutex<Option<Box<State>>>,
     tasks: Arc<Tasks>,
     /// The same as a waker.
     writes: Waker,
     slow: Slow,
     wire: Wire,
-    parts: Mutex<Option<Parts>>,
     /// There is one once it was in a room.
     outbox: OnceLock<Arc<Outbox>>,
 }
@@ -114,7 +112,7 @@ impl Shared {
         drop(waiting);
         drop(old);
         let mut guard = lock(&self.state);
-        let state = guard.as_mut()?;
+        let state = &mut **guard.as_mut()?;
         let polled = poll(state, cx, &self.writes);
         let moved = std::mem::take(&mut state.moved);
         let turned = std::mem::take(&mut state.turned);
@@ -127,8 +125,9 @@ impl Shared {
             None
         };
         drop(waiting);
+        let spent = state.spent();
         drop(guard);
-        drop(gone);
+        drop((gone, spent));
         if moved || turned {
             self.tasks.wake_others(Some(who), turned);
         }
@@ -147,7 +146,13 @@ impl Shared {
 
     /// Looks at the state, for a half.
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(lock(&self.state).as_mut().expect(WHOLE))
+        let mut guard = lock(&self.state);
+        let state = &mut **guard.as_mut().expect(WHOLE);
+        let looked = look(state);
+        let spent = state.spent();
+        drop(guard);
+        drop(spent);
+        looked
     }
 
     /// For how many it waits in the queue of its rooms.
@@ -264,6 +269,7 @@ impl Sender {
             state.moved = false;
             (sent, turned)
         });
+        let sent = sent.map(drop);
         // Who receives writes what is left.
         self.shared.tasks.wake_others(Some(Who::Sender), all);
         sent
@@ -309,11 +315,11 @@ impl Sender {
         if !Arc::ptr_eq(&self.shared, &receiver.shared) {
             return Err(ReuniteError(self, receiver));
         }
-        let state = lock(&self.shared.state).take().expect(WHOLE);
-        let parts = lock(&self.shared.parts).take().expect(WHOLE);
+        let mut state = lock(&self.shared.state).take().expect(WHOLE);
+        state.is_shared(false);
         // Dropping the halves ends the outbox.
         drop((self, receiver));
-        Ok(WebSocket::of_parts(state, parts))
+        Ok(WebSocket::of(state))
     }
 
     /// Bytes that wait to be written.
@@ -342,7 +348,8 @@ impl Sink<Message> for Sender {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        self.shared.with(|state| state.start_send(&message))
+        let sent = self.shared.with(|state| state.start_send(message));
+        sent.map(drop).map_err(Error::unsent)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -342,6 +342,34 @@ fn the_buffer_is_free_while_short_messages_of_it_are_kept() {
     assert!(!wire.try_reclaim(ROOM));
 }
 
+/// However it comes: who reads makes room behind what is there, and the message is that room.
+#[test]
+fn a_long_message_that_comes_in_pieces_is_not_copied() {
+    let payload: Vec<u8> = (0..20_000_u32).map(|at| (at / 7) as u8).collect();
+    let mut wire = BytesMut::new();
+    let mut client = Encoder::client(|| [1, 2, 3, 4]);
+    client.message(&Message::binary(payload.clone()), &mut wire);
+    let mut decoder = Decoder::new(Role::Server, Limits::default());
+    let mut input = BytesMut::with_capacity(32 * 1024);
+    let begin = input.as_ptr().addr() + 8;
+    for (upto, missing) in [(5, 0), (8, 20_000), (13, 19_995), (5_000, 15_008)] {
+        let fresh = wire.split_to(upto - (20_008 - wire.len()));
+        input.extend_from_slice(&fresh);
+        assert_eq!(decoder.decode(&mut input), Ok(None));
+        assert_eq!(decoder.missing(), missing, "{upto}");
+    }
+    client.ping(b"behind", &mut wire);
+    input.extend_from_slice(&wire);
+    let Ok(Some(Event::Message(message))) = decoder.decode(&mut input) else {
+        panic!("no message");
+    };
+    assert_eq!(message.payload().as_ptr().addr(), begin);
+    assert_eq!(*message.payload(), payload);
+    let behind = decoder.decode(&mut input).unwrap();
+    assert_eq!(behind, Some(Event::Ping("behind".into())));
+    assert_eq!((decoder.missing(), input.len()), (0, 0));
+}
+
 /// Frames of another encoder may stand between those of one that has forgotten what it sent.
 #[test]
 fn who_forgets_refers_to_nothing_before() {
@@ -392,6 +420,33 @@ fn what_others_have_sent_does_not_show() {
         assert_eq!(again.len(), first.len(), "{bits}");
         let kept = one(secret, &params(true, bits));
         assert_eq!(kept.len(), first.len(), "{bits}");
+    }
+}
+
+/// With its payload behind it a head that was written alone is the same frame.
+#[test]
+fn a_head_may_go_alone_where_the_payload_goes_as_it_is() {
+    let config = Deflate::default();
+    for len in [0, 63, 64, 125, 126, 65_535, 65_536] {
+        for message in [
+            Message::text("a".repeat(len)),
+            Message::binary(vec![7; len]),
+        ] {
+            let (mut whole, mut apart) = (BytesMut::new(), BytesMut::new());
+            Encoder::server().message(&message, &mut whole);
+            assert!(Encoder::server().head_alone(&message, &mut apart));
+            apart.extend_from_slice(message.payload());
+            assert_eq!(whole, apart, "{len}");
+            // What is to be mixed or deflated does not.
+            let mut none = BytesMut::new();
+            assert!(!Encoder::client(|| [1; 4]).head_alone(&message, &mut none));
+            let mut deflates = Encoder::server().with_deflate(Some(&params(true, 15)), &config);
+            assert_eq!(
+                deflates.head_alone(&message, &mut none),
+                len < config.threshold
+            );
+            assert_eq!(none.is_empty(), len >= config.threshold);
+        }
     }
 }
 

@@ -7,20 +7,21 @@
 //! | `Leaving` | nothing is received any more: what waits is written, and the connection is ended as each end has to |
 //! | `Ended` | nothing is left to do; `failed` says why, if that was not in good order |
 //!
-//! [`shared`] is what goes out for rooms.
+//! What waits to be written is in [`out`]; [`shared`] is what goes out for rooms.
 
+mod out;
 mod shared;
 
 use super::beat::{Beat, Due, Timer};
+use super::outbox::Wire;
 use super::tally::Tally;
-use super::{Agreed, CloseCode, Config, Error, Message, Role, TrySendError, masks};
-use crate::client::BoxStream;
+use super::{Agreed, CloseCode, Config, Error, Message, Role, Slow, TrySendError, masks};
 use crate::conn::Stop;
-use crate::{Handle, buffers};
+use crate::{Handle, Upgraded, buffers};
 use blitz_http_proto::ws::{Decoder, Encoder, Event};
 use blitz_io::io::{AsyncReadExt, AsyncWrite};
 use blitz_io::time::Instant;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -28,12 +29,17 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use out::Out;
 pub(in crate::ws) use shared::Pumped;
 
 /// Reads without a message before other tasks get their turn.
 const READS_A_POLL: u32 = 32;
 /// Room that a read wants at least.
 const ROOM: usize = 1024;
+/// Room for what stands around a payload, and for the sign that there was no more.
+const SLACK: usize = 512;
+/// Room that a frame gets because it announces to be long, before its sender has shown that it is.
+const TRUSTED: usize = 4 * buffers::SIZE;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
@@ -43,58 +49,68 @@ enum Life {
     Ended,
 }
 
+/// What each message needs stands together and first: with thousands of sockets, each line of the processor's cache is one that is not there.
+#[repr(C)]
 pub(super) struct State {
-    io: BoxStream,
-    role: Role,
-    decoder: Decoder,
-    encoder: Encoder,
+    io: Upgraded,
     input: BytesMut,
-    out: BytesMut,
-    /// A frame of a room that is being written, before all in `out`.
-    frame: Bytes,
-    /// All of what was written has been flushed.
-    flushed: bool,
-    written: u64,
-    /// The last ping that found no room for its answer.
-    pong: Option<Bytes>,
+    /// How long the last message was.
+    usual: usize,
+    /// The buffer has grown beyond what is kept.
+    is_large: bool,
     life: Life,
-    /// The peer has closed, and said this.
-    theirs: Option<(CloseCode, String)>,
-    failed: Option<Error>,
     shut: bool,
-    beat: Beat,
-    /// For the end in good order.
-    end_by: Timer,
-    /// For a peer that takes nothing, and what was written when it began.
-    stalled: Timer,
-    stalled_at: Option<u64>,
-    server: Option<(Handle, Stop)>,
-    tally: Tally,
-    close_timeout: Duration,
-    buffer_bytes: usize,
     /// Bytes were written, or life went on, since somebody looked.
     pub(super) moved: bool,
     pub(super) turned: bool,
+    buffer_bytes: usize,
+    out: Out,
+    /// The last ping that found no room for its answer.
+    pong: Option<Bytes>,
+    tally: Tally,
+    server: Option<(Handle, Stop)>,
+    /// What was written when a peer began to take nothing.
+    stalled_at: Option<u64>,
+    decoder: Decoder,
+    encoder: Encoder,
+    beat: Beat,
+    role: Role,
+    /// The peer has closed, and said this.
+    theirs: Option<(CloseCode, String)>,
+    failed: Option<Error>,
+    /// For the end in good order.
+    end_by: Timer,
+    /// For a peer that takes nothing.
+    stalled: Timer,
+    close_timeout: Duration,
+    pub(super) parts: Parts,
+}
+
+/// What a socket was made with.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) agreed: Agreed,
+    pub(super) slow: Slow,
+    pub(super) wire: Wire,
 }
 
 impl State {
-    pub(super) fn new(io: BoxStream, role: Role, agreed: &Agreed, config: Config) -> State {
+    pub(super) fn new(io: Upgraded, role: Role, parts: Parts, config: Config) -> State {
         let encoder = match role {
             Role::Server => Encoder::server(),
             Role::Client => Encoder::client(masks::masks()),
         };
-        let params = agreed.deflate.as_ref();
+        let params = parts.agreed.deflate.as_ref();
         let deflate = config.deflate.unwrap_or_default();
         State {
-            io,
-            role,
             decoder: Decoder::new(role, config.limits).with_deflate(params),
             encoder: encoder.with_deflate(params, &deflate),
+            out: Out::new(io.is_write_vectored()),
+            io,
+            role,
             input: BytesMut::new(),
-            out: BytesMut::new(),
-            frame: Bytes::new(),
-            flushed: true,
-            written: 0,
+            usual: 0,
+            is_large: false,
             pong: None,
             life: Life::Open,
             theirs: None,
@@ -110,6 +126,7 @@ impl State {
             buffer_bytes: config.buffer_bytes.max(1),
             moved: false,
             turned: false,
+            parts,
         }
     }
 
@@ -124,12 +141,12 @@ impl State {
     }
 
     pub(super) fn bytes_waiting(&self) -> usize {
-        self.frame.len() + self.out.len()
+        self.out.len()
     }
 
     /// Whether something waits to be written.
     pub(super) fn is_writing(&self) -> bool {
-        self.bytes_waiting() > 0 || !self.flushed
+        self.out.is_writing()
     }
 
     fn has_room(&self) -> bool {
@@ -156,11 +173,15 @@ impl State {
         self.fails(Error::dead());
     }
 
-    /// Sees to it that there is a buffer to write into.
-    fn has_out(&mut self) {
-        if self.out.capacity() == 0 {
-            self.out = buffers::take();
-        }
+    /// Payloads that were written from where they were. Only what is shared keeps them: who holds the lock drops them without it, for they
+    /// may be anything.
+    pub(super) fn spent(&mut self) -> Vec<Bytes> {
+        self.out.spent()
+    }
+
+    /// From now on it is behind a lock, or not any more.
+    pub(super) fn is_shared(&mut self, is_shared: bool) {
+        self.out.keeps_spent = is_shared;
     }
 
     /// The next message; `None` when the socket has ended, after an error if there was one. `writes` is woken when more can be written.
@@ -189,6 +210,7 @@ impl State {
             match self.decoder.decode(&mut self.input) {
                 Ok(Some(Event::Message(message))) => {
                     self.tally.received();
+                    self.usual = message.payload().len();
                     if self.is_writing() {
                         // Pongs do not wait until all that has come was received. That it fails is found by reading.
                         let _ = self.poll_out(&mut Context::from_waker(writes));
@@ -259,15 +281,14 @@ impl State {
             self.begin_close(CloseCode::GOING_AWAY, "");
             return true;
         }
-        match self.beat.poll(cx, self.written, self.bytes_waiting()) {
+        match self.beat.poll(cx, self.out.written(), self.bytes_waiting()) {
             Poll::Pending => false,
             Poll::Ready(Due::Dead) => {
                 self.is_dead();
                 true
             }
             Poll::Ready(Due::Ping(payload)) => {
-                self.has_out();
-                self.encoder.ping(&payload, &mut self.out);
+                self.encoder.ping(&payload, self.out.buffer());
                 true
             }
         }
@@ -276,8 +297,7 @@ impl State {
     /// Answers a ping. A peer that pings and takes no answers gets the last one only, so that answers are bounded.
     fn answer(&mut self, payload: Bytes) {
         if self.has_room() {
-            self.has_out();
-            self.encoder.pong(&payload, &mut self.out);
+            self.encoder.pong(&payload, self.out.buffer());
         } else {
             self.pong = Some(payload);
         }
@@ -293,8 +313,7 @@ impl State {
     /// Says close, once.
     fn say_close(&mut self, why: Option<(CloseCode, &str)>) {
         if self.life == Life::Open {
-            self.has_out();
-            self.encoder.close(why, &mut self.out);
+            self.encoder.close(why, self.out.buffer());
             self.end_by.arm(Instant::now(), self.close_timeout);
         }
     }
@@ -349,18 +368,52 @@ impl State {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.input.capacity() == 0 {
-            self.input = buffers::take();
-        } else if self.input.capacity() - self.input.len() < ROOM {
-            self.input.reserve(buffers::SIZE);
+        let wanted = match usize::try_from(self.decoder.missing()).unwrap_or(usize::MAX) {
+            // The next message is as long as the last, for all that is known.
+            0 => self.usual.saturating_add(SLACK).min(2 * buffers::SIZE),
+            missing => missing
+                .saturating_add(SLACK)
+                .min(self.input.len().max(TRUSTED)),
+        };
+        let wanted = wanted.max(ROOM);
+        if self.input.capacity() - self.input.len() < wanted {
+            self.make_room(wanted);
         }
         pin!(self.io.read_buf(&mut self.input)).poll(cx)
     }
 
-    /// Gives the buffer back, if nothing is in it.
+    /// Makes room behind what is there, in a larger buffer if need be.
+    fn make_room(&mut self, wanted: usize) {
+        if self.input.try_reclaim(wanted) {
+            return;
+        }
+        let size = self.input.len() + wanted;
+        if size > 2 * buffers::SIZE {
+            self.input.reserve(wanted);
+            self.is_large = true;
+            return;
+        }
+        let mut buffer = buffers::take_of(size.max(buffers::SIZE));
+        buffer.extend_from_slice(&self.input);
+        self.reads_into(buffer);
+    }
+
+    /// Gives the buffer back for another, but for one that has grown: what is there may be a small view of it.
+    fn reads_into(&mut self, other: BytesMut) {
+        let before = std::mem::replace(&mut self.input, other);
+        if !std::mem::take(&mut self.is_large) {
+            buffers::give(before);
+        }
+    }
+
+    /// Gives the buffer back, if little or nothing is in it: a peer that stops within a frame holds no more than some times what it has sent.
     fn release(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > 0 {
-            buffers::give(std::mem::take(&mut self.input));
+        if self.input.capacity() >= ROOM && self.input.len() <= self.input.capacity() / 4 {
+            let left = match self.input.is_empty() {
+                true => BytesMut::new(),
+                false => BytesMut::from(&self.input[..]),
+            };
+            self.reads_into(left);
         }
     }
 
@@ -379,39 +432,19 @@ impl State {
             if self.has_room()
                 && let Some(payload) = self.pong.take()
             {
-                self.has_out();
-                self.encoder.pong(&payload, &mut self.out);
+                self.encoder.pong(&payload, self.out.buffer());
             }
-            let is_frame = !self.frame.is_empty();
-            let bytes = if is_frame {
-                &self.frame[..]
-            } else {
-                &self.out[..]
-            };
-            if bytes.is_empty() {
+            if self.out.len() == 0 {
                 break;
             }
-            let n = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
-            if n == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            if is_frame {
-                self.frame.advance(n);
-            } else {
-                self.out.advance(n);
-            }
-            self.written += n as u64;
-            (self.flushed, self.moved) = (false, true);
+            ready!(self.out.poll_write(cx, &mut self.io))?;
+            self.moved = true;
         }
-        if !self.flushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            (self.flushed, self.moved) = (true, true);
+        if self.out.is_writing() {
+            ready!(self.out.poll_flush(cx, &mut self.io))?;
+            self.moved = true;
         }
-        if self.out.capacity() > 0 {
-            buffers::give(std::mem::take(&mut self.out));
-        }
-        // The room's others need it, and this one does not.
-        self.frame = Bytes::new();
+        self.out.release();
         Poll::Ready(Ok(()))
     }
 
@@ -429,23 +462,33 @@ impl State {
         }
     }
 
-    /// Takes a message to be written.
-    pub(super) fn start_send(&mut self, message: &Message) -> Result<(), Error> {
+    /// Takes a message to be written, and gives back of it what is not needed any more; or all of it, if the socket is closed.
+    pub(super) fn start_send(&mut self, message: Message) -> Result<Option<Bytes>, Message> {
         if self.life != Life::Open {
-            return Err(Error::closed());
+            return Err(message);
         }
         self.tally.sent();
-        self.has_out();
-        self.encoder.message(message, &mut self.out);
-        Ok(())
+        Ok(self.takes(message))
     }
 
-    /// Takes a message if there is room, and writes what the connection takes at once.
+    /// The same; a long one goes from where it is.
+    fn takes(&mut self, message: Message) -> Option<Bytes> {
+        if self.out.takes_apart(message.payload().len())
+            && self.encoder.head_alone(&message, self.out.buffer())
+        {
+            self.out.then(message.into_payload());
+            return None;
+        }
+        self.encoder.message(&message, self.out.buffer());
+        Some(message.into_payload())
+    }
+
+    /// Takes a message if there is room, and writes what the connection takes at once. What is not needed of it any more comes back.
     pub(super) fn try_send(
         &mut self,
         message: Message,
         writes: &Waker,
-    ) -> Result<(), TrySendError> {
+    ) -> Result<Option<Bytes>, TrySendError> {
         let mut writes = Context::from_waker(writes);
         if self.life == Life::Open && !self.has_room() {
             // That it fails is found by who sends or receives next.
@@ -454,12 +497,10 @@ impl State {
                 return Err(TrySendError::full(message));
             }
         }
-        if self.start_send(&message).is_err() {
-            return Err(TrySendError::closed(message));
-        }
+        let left = self.start_send(message).map_err(TrySendError::closed)?;
         // As above.
         let _ = self.poll_out(&mut writes);
-        Ok(())
+        Ok(left)
     }
 
     /// Writes all that was taken, for as long as the peer takes some of it.
@@ -468,15 +509,16 @@ impl State {
             return Poll::Ready(Err(Error::closed()));
         }
         if let Poll::Ready(done) = self.poll_out(cx) {
-            self.stalled_at = None;
-            self.stalled.disarm();
+            if self.stalled_at.take().is_some() {
+                self.stalled.disarm();
+            }
             return Poll::Ready(done.map_err(Error::io));
         }
         let Some(patience) = self.beat.patience() else {
             return Poll::Pending;
         };
-        if self.stalled_at != Some(self.written) {
-            self.stalled_at = Some(self.written);
+        if self.stalled_at != Some(self.out.written()) {
+            self.stalled_at = Some(self.out.written());
             self.stalled.arm(Instant::now(), patience);
         }
         ready!(self.stalled.poll(cx));
@@ -508,5 +550,80 @@ impl fmt::Debug for State {
             .field("buffered", &self.bytes_waiting())
             .field("rtt", &self.rtt())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blitz_io::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    fn socket() -> (State, DuplexStream) {
+        let (ours, theirs) = duplex(1 << 20);
+        let io = Upgraded::new(ours, Bytes::new(), None);
+        let parts = Parts {
+            agreed: Agreed::default(),
+            slow: Slow::Latest,
+            wire: Wire::Plain,
+        };
+        let state = State::new(io, Role::Server, parts, Config::default());
+        (state, theirs)
+    }
+
+    /// A client's message of so many bytes.
+    fn message(len: usize) -> BytesMut {
+        let mut wire = BytesMut::new();
+        Encoder::client(|| [1, 2, 3, 4]).message(&Message::binary(vec![0; len]), &mut wire);
+        wire
+    }
+
+    fn poll(state: &mut State) -> Option<usize> {
+        match state.poll_next(&mut Context::from_waker(Waker::noop()), Waker::noop()) {
+            Poll::Ready(Some(Ok(message))) => Some(message.payload().len()),
+            Poll::Ready(other) => panic!("{other:?}"),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Ten thousand silent sockets are ten thousand of these.
+    #[test]
+    fn a_socket_is_small() {
+        let size = size_of::<State>();
+        assert!(size <= 1024, "{size} bytes");
+    }
+
+    #[blitz_io::test(start_paused = true)]
+    async fn who_stops_within_a_frame_holds_little_of_a_buffer() {
+        let (mut state, mut peer) = socket();
+        let wire = message(100_000);
+        let mut sent = 0;
+        for upto in [1, 2, 20, 300, 3000, 20_000, 50_000, 100_013] {
+            peer.write_all(&wire[sent..upto]).await.expect("sent");
+            sent = upto;
+            assert_eq!(poll(&mut state), None);
+            let holds = state.input.capacity();
+            let trusted = if upto <= 3000 { 0 } else { TRUSTED + 2 * SLACK };
+            let most = (4 * upto).max(upto + trusted);
+            assert!(holds <= most, "{holds} bytes for {upto}");
+        }
+        peer.write_all(&wire[sent..]).await.expect("sent");
+        assert_eq!(poll(&mut state), Some(100_000));
+        assert_eq!(poll(&mut state), None);
+        assert_eq!(state.input.capacity(), 0, "and then nothing");
+    }
+
+    /// The second time it is known how long they are.
+    #[blitz_io::test(start_paused = true)]
+    async fn a_frame_of_the_usual_length_comes_by_one_read() {
+        let (mut state, mut peer) = socket();
+        let wire = message(16 * 1024);
+        for _ in 0..3 {
+            peer.write_all(&wire).await.expect("sent");
+            assert_eq!(poll(&mut state), Some(16 * 1024));
+            assert_eq!(poll(&mut state), None);
+        }
+        peer.write_all(&wire).await.expect("sent");
+        let read = state.poll_read(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(read, Poll::Ready(Ok(n)) if n == wire.len()));
     }
 }

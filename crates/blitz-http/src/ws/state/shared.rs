@@ -2,14 +2,13 @@
 
 use super::super::outbox::{Item, Next, Outbox};
 use super::super::{CloseCode, Error};
+use super::out::GATHERED;
 use super::{Life, State};
 use crate::buffers;
 use std::task::{Context, Poll, Waker};
 
 /// Rounds of writing before other tasks get their turn.
 const ROUNDS_A_POLL: u32 = 32;
-/// Frames that are no longer than this are gathered and written together; longer ones are written from where they are.
-const GATHERED: usize = 4096;
 
 /// Why the pump of an outbox ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +59,8 @@ impl State {
             self.tally.sent();
             match item {
                 Item::Whole(message) => {
-                    self.has_out();
-                    self.encoder.message(&message, &mut self.out);
+                    // The room's own copy.
+                    drop(self.takes(message));
                     return;
                 }
                 Item::Frame {
@@ -72,11 +71,11 @@ impl State {
                         self.encoder.forget();
                     }
                     if bytes.len() > GATHERED {
-                        self.frame = bytes;
+                        // All before it is written.
+                        self.out.then(bytes);
                         return;
                     }
-                    self.has_out();
-                    self.out.extend_from_slice(&bytes);
+                    self.out.buffer().extend_from_slice(&bytes);
                 }
             }
             next = match self.out.len() < buffers::SIZE - GATHERED {

@@ -3,6 +3,8 @@
 use super::{head, paused};
 use blitz_http::Client;
 use blitz_http::client::{BoxStream, ClientBuilder, Connecting, Phase, Proxy, Resolving, Url};
+use blitz_http::ws::{Agreed, CloseCode, Config, Message, Role, WebSocket};
+use blitz_http_proto::ws::accept_key;
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use std::future::{Future, ready};
 use std::net::IpAddr;
@@ -114,6 +116,47 @@ fn a_proxy_opens_a_tunnel_for_another_protocol() {
         let error = socket.expect_err("it was refused");
         assert_eq!(error.status().map(|status| status.as_u16()), Some(426));
     });
+}
+
+/// And messages go through it.
+#[test]
+fn a_websocket_stands_behind_a_proxy() {
+    let (builder, dialled) = through("http://proxy.example", |mut io| async move {
+        let tunnel = head(&mut io).await;
+        assert!(tunnel.starts_with("CONNECT a.example:80 HTTP/1.1\r\n"));
+        let opened = b"HTTP/1.1 200 OK\r\n\r\n";
+        io.write_all(opened).await.expect("sent");
+        let asked = head(&mut io).await;
+        let mut lines = asked.lines();
+        let key = lines.find_map(|line| line.strip_prefix("sec-websocket-key: "));
+        let yes = accept_key(key.expect("a key"));
+        let agreed = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: {yes}\r\n\r\n"
+        );
+        io.write_all(agreed.as_bytes()).await.expect("sent");
+        let mut socket = WebSocket::over(io, Role::Server, Agreed::default(), Config::default());
+        while let Some(message) = socket.recv().await.expect("no fault") {
+            socket.send(message).await.expect("sent");
+        }
+    });
+    let client = builder.build().expect("a client");
+    paused(async {
+        let socket = client.websocket("ws://a.example/chat").connect().await;
+        let mut socket = socket.expect("a socket");
+        for len in [5, 50_000] {
+            let message = Message::binary(vec![7; len]);
+            socket.send(message.clone()).await.expect("sent");
+            assert_eq!(socket.recv().await.expect("no fault"), Some(message));
+        }
+        socket
+            .close(CloseCode::NORMAL, "")
+            .await
+            .expect("closed in order");
+    });
+    assert_eq!(
+        *dialled.lock().expect("no panic"),
+        ["proxy.example:80".to_owned()]
+    );
 }
 
 #[test]

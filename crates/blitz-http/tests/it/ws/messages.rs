@@ -1,12 +1,16 @@
 //! Messages both ways, whole and halved, however often somebody changes his mind.
 
 use super::{Raw, by_hand, pair};
-use blitz_http::ws::{Agreed, CloseCode, Config, Deflate, DeflateParams, Message, Role, WebSocket};
+use blitz_http::ws::{
+    Agreed, CloseCode, Config, Deflate, DeflateParams, Message, Receiver, Role, WebSocket,
+};
 use blitz_http_proto::ws::Event;
 use blitz_io::io::duplex;
 use blitz_io::sync::oneshot;
 use blitz_io::time::sleep;
+use bytes::Bytes;
 use futures::{FutureExt, SinkExt, StreamExt};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn messages() -> Vec<Message> {
@@ -232,6 +236,92 @@ async fn each_ping_is_answered_in_its_turn() {
     raw.bytes(&[0x80, 0x83, 0, 0, 0, 0, b'l', b'l', b'o']).await;
     let message = receiving.await.expect("no panic").expect("no error");
     assert_eq!(message, Some(Message::text("hello")));
+}
+
+/// Long messages go from where they are, short ones and answers from a buffer, and all in the order in which they were said.
+#[blitz_io::test(start_paused = true)]
+async fn short_and_long_ones_keep_their_order() {
+    let lens = [10, 5000, 20, 9000, 70_000, 0, 4096, 4097, 30];
+    let message = move |n: usize| Message::binary(vec![n as u8; lens[n]]);
+    for room in [1, 100, 4099, 1 << 20] {
+        let mut config = Config::default();
+        config.buffer_bytes = 1 << 20;
+        let (mut socket, mut raw) = by_hand(config, room);
+        let saying = blitz_io::spawn(async move {
+            for n in 0..lens.len() {
+                socket.feed(message(n)).await.expect("taken");
+            }
+            assert!(socket.bytes_waiting() > 85_000, "nothing is written yet");
+            SinkExt::flush(&mut socket).await.expect("written");
+            // Received, that a ping comes in between.
+            let asked = socket.recv().await.expect("no fault");
+            assert_eq!(asked, Some(Message::text("again")));
+            for n in 0..lens.len() {
+                socket.send(message(n)).await.expect("sent");
+            }
+        });
+        for n in 0..lens.len() {
+            assert_eq!(raw.event().await, Some(Event::Message(message(n))), "{n}");
+        }
+        raw.send(|encoder, out| {
+            encoder.ping(b"first", out);
+            encoder.message(&Message::text("again"), out);
+        })
+        .await;
+        assert_eq!(raw.event().await, Some(Event::Pong("first".into())));
+        for n in 0..lens.len() {
+            assert_eq!(raw.event().await, Some(Event::Message(message(n))), "{n}");
+        }
+        saying.await.expect("no panic");
+    }
+}
+
+/// Bytes that look at the socket they were sent on when they are dropped: under its lock that would be the end.
+struct Looks(Arc<Mutex<Option<Receiver>>>, Vec<u8>);
+
+impl AsRef<[u8]> for Looks {
+    fn as_ref(&self) -> &[u8] {
+        &self.1
+    }
+}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        let receiver = self.0.lock().expect("no panic");
+        assert!(receiver.as_ref().expect("it is there").rtt().is_none());
+    }
+}
+
+#[blitz_io::test(start_paused = true)]
+async fn what_was_sent_is_dropped_without_the_lock() {
+    for room in [100, 1 << 20] {
+        let (socket, mut raw) = by_hand(Config::default(), room);
+        let (mut sender, receiver) = socket.split();
+        let seen = Arc::new(Mutex::new(Some(receiver)));
+        let bytes = |len| Bytes::from_owner(Looks(Arc::clone(&seen), vec![7; len]));
+        let messages = [10, 10_000, 20_000, 5].map(|len| Message::binary(bytes(len)));
+        let sending = blitz_io::spawn(async move {
+            for message in messages {
+                sender.send(message).await.expect("sent");
+            }
+            sender
+        });
+        for len in [10, 10_000, 20_000, 5] {
+            let same = Message::binary(vec![7; len]);
+            assert_eq!(raw.event().await, Some(Event::Message(same)));
+        }
+        let mut sender = sending.await.expect("no panic");
+        assert_eq!(Arc::strong_count(&seen), 1, "all is written");
+        if room > 100_000 {
+            for len in [10, 10_000, 20_000, 5] {
+                let message = Message::binary(bytes(len));
+                sender.try_send(message).expect("there is room");
+                assert_eq!(Arc::strong_count(&seen), 1, "it is written at once");
+            }
+        }
+        let receiver = seen.lock().expect("no panic").take();
+        drop((sender, receiver));
+    }
 }
 
 /// Who pings and takes no answers gets the last one, when he takes some.
