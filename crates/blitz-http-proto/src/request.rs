@@ -176,7 +176,7 @@ impl RequestDecoder {
         // Each head is compared once and, where it ends what is here, tried at once; if it is not read then, it is searched for below, from
         // where the search has come, however much comes.
         if self.scan.is_at_the_beginning() && begins_with_token(input) {
-            read = parse_request_again(input, &self.limits, self.guess, request);
+            read = parse_request_again(input, &self.limits, &mut self.guess, request);
             if read.is_none() && input.ends_with(b"\r\n\r\n") {
                 read = parse_request_at_once(input, &self.limits, &mut self.guess, request);
             }

@@ -6,7 +6,8 @@
 //! a few heads as they came, with what was made of them, and a decoder remembers which of them its client sent last.
 //!
 //! What is the same to the last byte means the same: nothing is accepted by this that would be refused without it. Among what is kept may
-//! be a client's secrets. Whoever is compared with them has sent all of them before, so that how long it takes tells nobody anything.
+//! be a client's secrets, and another's may have come into their place. So a client is compared with what has the fingerprint of what it
+//! sent itself before, and with nothing else: how long that takes tells nobody anything.
 
 use super::fields::Present;
 use super::received::ReceivedHead;
@@ -50,6 +51,8 @@ enum Fields {
 /// A head from its first byte to its last.
 struct Whole {
     bytes: Bytes,
+    /// Of its first line.
+    print: u64,
     path: usize,
     method: Method,
     /// A view of `bytes`.
@@ -72,13 +75,19 @@ thread_local! {
 
 /// Where the fields are kept that a client sent last: a guess, since others may have come into their place, and the thread may be another.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Guess(Option<u8>);
+pub(crate) struct Guess {
+    at: Option<u8>,
+    /// The fields that it sent.
+    section: u64,
+    /// The first line that it sent with them.
+    line: u64,
+}
 
 impl Guess {
     /// Whether there is anything to compare with.
     #[inline]
     pub(super) fn is_none(self) -> bool {
-        self.0.is_none()
+        self.at.is_none()
     }
 
     /// If `input` begins with the head whose fields the guess has, `request` becomes it. Returns its length, and what follows from it.
@@ -89,12 +98,13 @@ impl Guess {
         limits: &Limits,
         request: &mut Request<B>,
     ) -> Option<(usize, ReceivedHead)> {
-        let at = usize::from(self.0?);
+        let at = usize::from(self.at?);
         let recalled = SLOTS.try_with(|slots| {
             let slots = slots.borrow();
-            let section = slots[at].section.as_ref()?;
+            let section = slots[at].of(self.section)?;
             let whole = section.whole.as_ref()?;
-            let fits = whole.bytes.len() <= limits.head_bytes
+            let fits = whole.print == self.line
+                && whole.bytes.len() <= limits.head_bytes
                 && whole.path <= limits.uri_bytes
                 && section.count() <= limits.fields;
             if !fits || !input.starts_with(&whole.bytes) {
@@ -118,10 +128,10 @@ impl Guess {
         fields_max: usize,
         map: &mut HeaderMap,
     ) -> Option<(usize, Present)> {
-        let at = usize::from(self.0?);
+        let at = usize::from(self.at?);
         let recalled = SLOTS.try_with(|slots| {
             let slots = slots.borrow();
-            let section = slots[at].section.as_ref()?;
+            let section = slots[at].of(self.section)?;
             let fits = section.bytes.len() <= bytes_max && section.count() <= fields_max;
             if !fits || !rest.starts_with(&section.bytes) {
                 return None;
@@ -135,7 +145,7 @@ impl Guess {
 
     /// A head of HTTP/1.1 was read whose fields were recalled, and that begins with `line`; `target` reads one of its own.
     pub(super) fn note_line<B>(
-        self,
+        &mut self,
         line: &[u8],
         request: &Request<B>,
         head: ReceivedHead,
@@ -143,16 +153,24 @@ impl Guess {
     ) {
         let begin = request.method().as_str().len() + 1;
         let end = line.len().saturating_sub(LINE_END);
-        let Some(at) = self.0.filter(|_| line.len() <= LINE_MAX && begin <= end) else {
+        let Some(at) = self.at.filter(|_| line.len() <= LINE_MAX && begin <= end) else {
             return;
         };
         let print = fingerprint(line);
+        self.line = print;
         // As above.
         let _ = SLOTS.try_with(|slots| {
             let slot = &mut slots.borrow_mut()[usize::from(at)];
             let Some(section) = &mut slot.section else {
                 return;
             };
+            if section
+                .whole
+                .as_ref()
+                .is_some_and(|known| known.print == print)
+            {
+                return;
+            }
             if section.next != print {
                 section.next = print;
                 return;
@@ -160,6 +178,7 @@ impl Guess {
             let bytes = Bytes::from([line, &section.bytes].concat());
             let uri = target(&bytes, &bytes[begin..end], request.method());
             section.whole = uri.ok().map(|uri| Whole {
+                print,
                 path: end - begin,
                 method: request.method().clone(),
                 bytes,
@@ -171,7 +190,7 @@ impl Guess {
 
     /// A head was read whose fields are `map`, views of `section`.
     pub(super) fn note(&mut self, section: &[u8], map: &HeaderMap, present: Present) {
-        self.0 = None;
+        *self = Guess::default();
         if section.len() > BYTES_MAX {
             return;
         }
@@ -192,8 +211,17 @@ impl Guess {
         });
         // As above.
         if noted.unwrap_or(false) {
-            self.0 = Some(at as u8);
+            (self.at, self.section) = (Some(at as u8), print);
         }
+    }
+}
+
+impl Slot {
+    /// The section with this fingerprint, if that is the one that is here.
+    fn of(&self, print: u64) -> Option<&Section> {
+        self.section
+            .as_ref()
+            .filter(|section| section.print == print)
     }
 }
 
@@ -404,6 +432,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_client_is_compared_with_what_it_sent_itself() {
+        let fields = "Host: itself\r\nAccept: a\r\n\r\n";
+        let head = |path: &str| format!("GET {path} HTTP/1.1\r\n{fields}");
+        let whole = |decoder: &RequestDecoder, head: &str| {
+            let mut request = Request::new(());
+            let guess = decoder.guess();
+            let recalled = guess.recall_whole(head.as_bytes(), &Limits::default(), &mut request);
+            recalled.is_some()
+        };
+        let mut first = RequestDecoder::default();
+        for _ in 0..5 {
+            read(&mut first, &head("/secret"));
+        }
+        let mut other = RequestDecoder::default();
+        for _ in 0..2 {
+            read(&mut other, &head("/open"));
+        }
+        assert!(guess(&other));
+        assert!(whole(&first, &head("/secret")));
+        assert!(!whole(&other, &head("/secret")));
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn version(minor: Option<u8>) -> Version {
 pub(crate) fn parse_again<B>(
     input: &mut BytesMut,
     limits: &Limits,
-    guess: Guess,
+    guess: &mut Guess,
     request: &mut Request<B>,
 ) -> Option<Result<ReceivedHead, Error>> {
     if guess.is_none() {
