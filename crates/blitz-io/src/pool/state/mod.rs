@@ -635,6 +635,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         let (is_open, max_per_key) = (self.phase == Phase::Open, self.limits.max_per_key);
         let shelf = self.shelves.get_mut(&**key).expect(STAYS);
         let first = shelf.line.first();
+        let mut room_for = None;
         let reason = if !is_open {
             Some(CloseReason::Shutdown)
         } else if member.generation != shelf.generation {
@@ -648,6 +649,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
             Some(CloseReason::Evicted)
         } else if shelf.line.first_wants() == Some(Wants::Place) {
             // It makes room for one that is to be made.
+            room_for = first;
             Some(CloseReason::Evicted)
         } else if first.is_none() && shelf.idle.len() >= max_idle {
             Some(CloseReason::Surplus)
@@ -656,6 +658,13 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         };
         if let Some(reason) = reason {
             self.close(key, member.connection, reason, work);
+            if let Some(number) = room_for
+                && self.shelves[key].may_dial(&self.limits)
+            {
+                // At once: a dial that is under way seems to be for who wants a place, and one more idle one could take the room, again
+                // and again.
+                self.lend_place(key, number, work);
+            }
             false
         } else if let Some((number, waker)) = shelf.line.pop_first() {
             self.waiting -= 1;

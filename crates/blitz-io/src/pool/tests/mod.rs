@@ -379,6 +379,33 @@ impl World {
     }
 }
 
+/// A dial is under way, but what comes of it is not what the waiter wants, and another one for nobody must not take the room.
+#[test]
+fn who_wants_a_place_gets_the_first_room() {
+    let mut world = World::new();
+    let narrow = Move::Limits {
+        per_key: 2,
+        total: 3,
+        min_idle: 1,
+        max_idle: 3,
+    };
+    for each in [
+        narrow,
+        Move::Enter(1, Wants::Any),
+        Move::Leave(0),
+        Move::Enter(1, Wants::Place),
+    ] {
+        world.play(each);
+        world.check();
+    }
+    let number = world.waiters[0].1;
+    assert_eq!(world.dials.len(), 2);
+    assert!(!world.is_served(number));
+    world.play(Move::Dialled(0));
+    world.check();
+    assert!(world.state.has_lent_place(number));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
