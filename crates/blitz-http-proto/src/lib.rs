@@ -38,6 +38,7 @@ mod proxy;
 mod request;
 mod response;
 pub mod sse;
+mod taken;
 mod write;
 pub mod ws;
 

@@ -2,8 +2,8 @@
 
 use crate::error::Kind;
 use crate::head::{Asked, Bounds, Framing, ReceivedResponse, Scan, parse_response};
-use crate::{BodyDecoder, BodyEvent, Error, Limits};
-use bytes::{Buf, Bytes, BytesMut};
+use crate::{BodyDecoder, BodyEvent, Error, Limits, taken};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use std::collections::VecDeque;
 
@@ -68,7 +68,7 @@ impl Line {
     }
 }
 
-/// Heads that are longer stay where they are; others are copied, and what they were read into can be used again.
+/// Heads up to this size are copied.
 const COPIED_MAX: usize = 4 * 1024;
 
 /// Heads that only inform before one response: a server that sends them for ever makes no progress.
@@ -138,13 +138,7 @@ impl ResponseDecoder {
         let Some(end) = self.scan.end(input, &bounds)? else {
             return Ok(None);
         };
-        let head = if end <= COPIED_MAX {
-            let head = Bytes::copy_from_slice(&input[..end]);
-            input.advance(end);
-            head
-        } else {
-            input.split_to(end).freeze()
-        };
+        let head = taken::take(input, end, COPIED_MAX);
         let response = parse_response(&head, &self.limits, asked, HeaderMap::new())?;
         if response.status.is_informational() && response.framing != Framing::Tunnel {
             self.informed += 1;

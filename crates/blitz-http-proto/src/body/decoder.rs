@@ -2,8 +2,8 @@
 
 use super::chunks::Chunks;
 use crate::error::Kind;
-use crate::{Error, Framing, Limits};
-use bytes::{Buf, Bytes, BytesMut};
+use crate::{Error, Framing, Limits, taken};
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
 /// What comes of a body.
@@ -122,7 +122,7 @@ impl BodyDecoder {
     }
 }
 
-/// Pieces up to this size are copied: what they were read into can be used again, and is not kept by the few bytes of a piece.
+/// Pieces up to this size are copied.
 const COPIED_MAX: usize = 1024;
 
 fn take(input: &mut BytesMut, left: &mut u64) -> Option<BodyEvent> {
@@ -131,12 +131,5 @@ fn take(input: &mut BytesMut, left: &mut u64) -> Option<BodyEvent> {
     }
     let n = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
     *left -= n as u64;
-    let piece = if n <= COPIED_MAX {
-        let piece = Bytes::copy_from_slice(&input[..n]);
-        input.advance(n);
-        piece
-    } else {
-        input.split_to(n).freeze()
-    };
-    Some(BodyEvent::Data(piece))
+    Some(BodyEvent::Data(taken::take(input, n, COPIED_MAX)))
 }

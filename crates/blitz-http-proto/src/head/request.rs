@@ -7,8 +7,8 @@ use super::host;
 use super::received::ReceivedHead;
 use super::scan::METHOD_MAX;
 use crate::error::Kind;
-use crate::{Error, Limits};
-use bytes::{Buf, Bytes, BytesMut};
+use crate::{Error, Limits, taken};
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use std::mem::MaybeUninit;
@@ -79,7 +79,7 @@ pub(crate) fn parse_again<B>(
         return None;
     }
     if let Some((len, head)) = guess.recall_whole(input, limits, request) {
-        take(input, len);
+        taken::skip(input, len);
         return Some(Ok(head));
     }
     let line = memchr::memchr(b'\n', input)? + 1;
@@ -112,16 +112,6 @@ pub(crate) fn parse_again<B>(
         Ok(read)
     });
     Some(read)
-}
-
-/// Takes the first bytes of what has come.
-fn take(input: &mut BytesMut, len: usize) {
-    if input.len() == len {
-        // So that the whole buffer is there again, and need not be asked for.
-        input.clear();
-    } else {
-        input.advance(len);
-    }
 }
 
 /// Fields that a head may have to be read at once.

@@ -6,6 +6,7 @@ use super::deflate::Inflater;
 use super::head::{Head, Opcode};
 use super::utf8::{Checker, NO_TEXT};
 use super::{CloseCode, DeflateParams, Error, Message, Role, mask};
+use crate::taken;
 
 /// What is no longer than this gets memory of its own: who keeps a short message should not keep the buffer alive that it came in.
 const COPIED: usize = 4096;
@@ -199,18 +200,8 @@ impl Decoder {
         if is_text && simdutf8::basic::from_utf8(payload).is_err() {
             return Err(NO_TEXT);
         }
-        let payload = if end - begin <= COPIED {
-            let payload = Bytes::copy_from_slice(payload);
-            // An empty buffer begins at its beginning again, for nothing.
-            match end == input.len() {
-                true => input.clear(),
-                false => input.advance(end),
-            }
-            payload
-        } else {
-            input.advance(begin);
-            input.split_to(end - begin).freeze()
-        };
+        input.advance(begin);
+        let payload = taken::take(input, end - begin, COPIED);
         Ok(Some(Message::received(is_text, payload)))
     }
 
@@ -242,13 +233,7 @@ impl Decoder {
         message.text.end()?;
         let is_text = message.is_text;
         self.message = None;
-        let payload = if len <= COPIED {
-            let payload = Bytes::copy_from_slice(&input[..len]);
-            input.advance(len);
-            payload
-        } else {
-            input.split_to(len).freeze()
-        };
+        let payload = taken::take(input, len, COPIED);
         Ok(Some(Event::Message(Message::received(is_text, payload))))
     }
 
