@@ -90,8 +90,8 @@ pub struct Config {
     pub workers: usize,
     /// A worker turns its driver at least once in so many polls.
     pub event_interval: u32,
-    /// A worker looks at the queue from outside first once in so many polls.
-    pub global_queue_interval: u32,
+    /// A worker looks at the queue from outside first once in so many polls; `None`: as often as its own polls take 200 µs.
+    pub global_queue_interval: Option<u32>,
     /// A worker's own queue holds so many tasks before half of them overflow to the shared one.
     pub local_queue_len: usize,
     /// No slot for the task that was woken last: everything goes through the queue.
@@ -171,7 +171,7 @@ impl Default for Config {
         Self {
             workers: 1,
             event_interval: 61,
-            global_queue_interval: 31,
+            global_queue_interval: None,
             local_queue_len: 256,
             disable_lifo_slot: false,
             patience: Patience::default(),

@@ -103,7 +103,9 @@ const PATIENCES: [Patience; 3] = [
 #[test]
 fn no_class_starves_on_a_saturated_worker() {
     for patience in PATIENCES {
-        for (event_interval, global_queue_interval, local_queue_len) in [(61, 31, 256), (1, 1, 2)] {
+        for (event_interval, global_queue_interval, local_queue_len) in
+            [(61, None, 256), (1, Some(1), 2)]
+        {
             for observed in Priority::ALL {
                 let workers = Workers::start(
                     1,

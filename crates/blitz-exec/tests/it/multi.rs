@@ -62,7 +62,7 @@ fn each_task_runs_once() {
         },
         Config {
             local_queue_len: 2,
-            global_queue_interval: 1,
+            global_queue_interval: Some(1),
             event_interval: 1,
             ..Config::default()
         },

@@ -341,7 +341,7 @@ fn each_task_runs_or_is_dropped_once_under_stress() {
         Config {
             local_queue_len: 2,
             event_interval: 2,
-            global_queue_interval: 1,
+            global_queue_interval: Some(1),
             patience: Patience {
                 high: 4,
                 normal: 4,

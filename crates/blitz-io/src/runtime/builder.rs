@@ -323,15 +323,15 @@ impl Builder {
         self
     }
 
-    /// A worker looks at the queue from outside first, once in so many polls. Default: 31. For `multi_thread`; the others look
-    /// at theirs before each batch.
+    /// A worker looks at the queue from outside first, once in so many polls. Default: as many as take 200 µs by the
+    /// mean of the worker's own polls, 2 to 127. For `multi_thread`; the others look at theirs before each batch.
     ///
     /// # Panics
     /// If `polls` is 0.
     #[track_caller]
     pub fn global_queue_interval(&mut self, polls: u32) -> &mut Self {
         assert!(polls > 0, "global_queue_interval must be greater than 0");
-        self.scheduler.global_queue_interval = polls;
+        self.scheduler.global_queue_interval = Some(polls);
         self
     }
 

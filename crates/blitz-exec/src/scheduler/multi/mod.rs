@@ -6,6 +6,7 @@
 mod context;
 pub(super) mod grip;
 pub(super) mod idle;
+mod pace;
 mod rescue;
 mod run_queue;
 mod side;

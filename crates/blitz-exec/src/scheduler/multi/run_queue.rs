@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use blitz_core::queue::deque::Owner;
 
+use super::pace::Pace;
 use super::side::Side;
 use super::{Remote, Shared};
 use crate::scheduler::aging::{Aging, Waiting};
@@ -27,8 +28,8 @@ pub(super) struct RunQueue {
     lifo: Option<Notified>,
     lifo_enabled: bool,
     lifo_streak: u32,
-    /// Polls until the injector comes first.
-    polls_to_injector: u32,
+    /// When the injector comes first.
+    pace: Pace,
     /// Those that are not normal, and when they and others have their turns.
     side: Side,
     aging: Aging,
@@ -50,12 +51,17 @@ impl RunQueue {
             lifo: None,
             lifo_enabled: !config.disable_lifo_slot,
             lifo_streak: 0,
-            polls_to_injector: config.global_queue_interval,
+            pace: Pace::new(config.global_queue_interval),
             side,
             aging: Aging::new(config.patience),
             rng: Rng::new(config.seed, index),
             stats,
         }
+    }
+
+    /// So many polls in a row have taken so long together.
+    pub(super) fn pace(&mut self, polls: u32, ns: u64) {
+        self.pace.row(polls, ns);
     }
 
     /// Queues a normal task that was woken here. Answers whether something waits behind what this worker does next.
@@ -159,12 +165,10 @@ impl RunQueue {
 
     #[inline]
     fn next_normal(&mut self, shared: &Shared) -> Option<Notified> {
-        self.polls_to_injector = self.polls_to_injector.saturating_sub(1);
-        if self.polls_to_injector == 0 {
-            self.polls_to_injector = shared.config.global_queue_interval;
-            if let Some(task) = shared.injector.pop() {
-                return Some(task);
-            }
+        if self.pace.is_due()
+            && let Some(task) = shared.injector.pop()
+        {
+            return Some(task);
         }
         if let Some(task) = self.lifo.take() {
             if self.lifo_streak < LIFO_STREAK_MAX || self.queue.is_empty() {

@@ -270,10 +270,7 @@ impl Context {
                 Next::Run(task) => self.run_task(task),
                 Next::Found(task) => self.run_found(task),
                 Next::Search => self.search_or_sleep(),
-                Next::Turn => {
-                    self.turn(Some(Duration::ZERO));
-                    self.share();
-                }
+                Next::Turn => self.turn_between_polls(),
                 Next::Leave => return,
             }
         }
@@ -376,6 +373,19 @@ impl Context {
         if surplus == Some(true) && self.shared().idle.is_worth_waking() {
             self.shared().wake_one();
         }
+    }
+
+    /// The driver's turn amid polls, and a look at how long those have taken.
+    fn turn_between_polls(&self) {
+        let row = self.own_core(|core| (core.ran, core.stats.now_ns()));
+        self.turn(Some(Duration::ZERO));
+        if let Some((polls, began)) = row {
+            self.own_core(|core| {
+                let ns = core.stats.now_ns().saturating_sub(began);
+                core.run.pace(polls, ns);
+            });
+        }
+        self.share();
     }
 
     /// One turn of the driver. The core stays in place, so that wakes go to its queue.
