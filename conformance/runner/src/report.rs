@@ -13,7 +13,7 @@ const HEAD: &str = "\
 Written by `cargo run -p xtask -- conformance`; do not edit. The tests are those that tokio and its companions publish with their crates. They
 run here on the drop-in crate `compat/tokio`, each in a process of its own with a limit of a minute, on both back ends, and in the
 same harness on the real tokio, which is the measure: a test that it does not pass here does not apply. Whatever else is not passed is
-listed with its cause and counts as not passed. A test that fails runs once more, alone, since some of them measure time.
+listed with its cause and counts as not passed. A test that fails or hangs runs once more, alone and with five times as long: some measure time, and some take millions of steps.
 ";
 
 /// Writes the page.

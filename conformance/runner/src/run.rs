@@ -1,7 +1,7 @@
 //! Runs tests, each in a process of its own and with a time limit.
 //!
-//! Some of the tests measure time, and several run at once: one that fails runs once more, alone, when all others are done. If it
-//! passes then it counts as passed, and the page names it.
+//! Some of the tests measure time, and several run at once: one that fails runs once more, alone and with more time, when all others are
+//! done. If it passes then it counts as passed, and the page names it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use crate::Options;
 use crate::compile::Built;
 use crate::suite;
+
+/// So many times as long has a test that runs once more, alone.
+const ALONE: u32 = 5;
 
 /// How a test ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +120,7 @@ pub(crate) fn all(
     for (test, outcome) in done.into_inner().expect("no holder panics") {
         let mut outcome = outcome?;
         if !outcome.is_passed() {
-            let again = one(test, built, driver, options.timeout, &log_of(test))?;
+            let again = one(test, built, driver, options.timeout * ALONE, &log_of(test))?;
             outcome = if again.is_passed() {
                 Outcome::PassedAlone
             } else {
