@@ -645,8 +645,7 @@ impl Note {
     }
 
     fn is_answered(&self) -> bool {
-        // ORDERING: Acquire pairs with the Release in `dismiss`.
-        matches!(self.missing.load(Acquire), 0 | TOLD)
+        self.answer().is_some()
     }
 
     /// What the line has said, if it has.

@@ -83,6 +83,9 @@ impl<T> Block<T> {
         for slot in &self.slots {
             // ORDERING: as above.
             slot.is_full.store(false, Relaxed);
+            // Loom does not know that it will be written.
+            #[cfg(loom)]
+            slot.value.with_mut(|_| ());
         }
     }
 
@@ -102,7 +105,14 @@ impl<T> Block<T> {
     /// It came from `new`, and nobody else has it.
     unsafe fn free(block: NonNull<Self>) {
         // SAFETY: as the caller says.
-        drop(unsafe { Box::from_raw(block.as_ptr()) });
+        let block = unsafe { Box::from_raw(block.as_ptr()) };
+        // Loom does not know that to free is to write.
+        #[cfg(loom)]
+        block
+            .slots
+            .iter()
+            .for_each(|slot| slot.value.with_mut(|_| ()));
+        drop(block);
     }
 }
 

@@ -77,7 +77,14 @@ impl<T> Block<T> {
     /// It came from [`new`](Self::new), and nobody else has it any more.
     pub(super) unsafe fn free(block: NonNull<Self>) {
         // SAFETY: as the caller says.
-        drop(unsafe { Box::from_raw(block.as_ptr()) });
+        let block = unsafe { Box::from_raw(block.as_ptr()) };
+        // Loom does not know that to free is to write.
+        #[cfg(loom)]
+        {
+            block.start.with_mut(|_| ());
+            block.values.iter().for_each(|value| value.with_mut(|_| ()));
+        }
+        drop(block);
     }
 
     #[inline]

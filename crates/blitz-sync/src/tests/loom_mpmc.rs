@@ -328,6 +328,59 @@ fn no_block_is_used_again_under_another_receiver() {
     });
 }
 
+/// Two receivers that are done with a block of three one after the other, and a sender that comes to it again when it has seen the end
+/// of the one that is `joined` alone: what the other has done it has to see by the block.
+fn no_block_comes_to_a_sender_that_has_seen_one_receiver(takes: [usize; 2], joined: usize) {
+    bounded_model(move || {
+        let (sender, receiver) = unbounded_channel();
+        for value in 0..3 {
+            sender.try_send(value).unwrap();
+        }
+        let mut receiving = takes.map(|count| {
+            let other = receiver.clone();
+            Some(thread::spawn(move || other.try_iter().take(count).count()))
+        });
+        let mut got = receiving[joined].take().unwrap().join().unwrap();
+        for value in 3..9 {
+            sender.try_send(value).unwrap();
+        }
+        for receiving in receiving.into_iter().flatten() {
+            got += receiving.join().unwrap();
+        }
+        got += receiver.try_iter().count();
+        assert_eq!(got, 9);
+    });
+}
+
+/// The last to be done has seen that the first was.
+#[test]
+fn no_block_comes_to_a_sender_that_has_seen_the_last_receiver() {
+    no_block_comes_to_a_sender_that_has_seen_one_receiver([1, 2], 1);
+}
+
+/// The block itself says that the last is done.
+#[test]
+fn no_block_comes_to_a_sender_that_has_seen_the_first_receiver() {
+    no_block_comes_to_a_sender_that_has_seen_one_receiver([1, 2], 0);
+}
+
+/// A block that was kept goes when another is: by one who sees what its last receiver did.
+#[test]
+fn no_block_is_freed_under_its_last_receiver() {
+    bounded_model(|| {
+        let (sender, receiver) = unbounded_channel();
+        for value in 0..6 {
+            sender.try_send(value).unwrap();
+        }
+        let receiving = [(); 2].map(|()| {
+            let other = receiver.clone();
+            thread::spawn(move || other.try_iter().take(3).count())
+        });
+        let got: usize = receiving.map(|one| one.join().unwrap()).iter().sum();
+        assert_eq!(got, 6);
+    });
+}
+
 /// Who displaces the oldest value sees it as it was written, also if it has become the oldest only since the ring was found full.
 #[test]
 fn no_value_is_displaced_before_it_was_written() {

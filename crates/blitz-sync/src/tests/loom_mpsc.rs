@@ -148,6 +148,23 @@ fn no_end_is_missed_while_room_is_fetched() {
     });
 }
 
+/// Nor while it comes back from both sides after the close: one of them sees all of it.
+#[test]
+fn no_end_is_missed_while_room_comes_back() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(2);
+        sender.try_send(1).unwrap();
+        let permit = sender.clone().try_reserve_owned().unwrap();
+        receiver.close();
+        let giving = thread::spawn(move || drop(permit));
+        assert_eq!(block_on(receiver.recv()), Some(1));
+        assert_eq!(block_on(receiver.recv()), None);
+        giving.join().unwrap();
+        // The sender stays: only the room may end the wait.
+        drop(sender);
+    });
+}
+
 /// Who tries to send finds the room that there is, also while another sender fetches all of it.
 #[test]
 fn no_try_fails_beside_room() {

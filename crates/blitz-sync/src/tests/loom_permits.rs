@@ -170,19 +170,21 @@ fn no_look_is_ahead_of_what_was_done_before() {
     fn seen_with(gives: fn(&Permits), sees: fn(&Permits) -> bool) {
         loom::model(move || {
             let shared = Arc::new((Permits::new(0), UnsafeCell::new(0)));
-            let giver = {
+            // Who looks is the thread that begins later: loom takes the last access to a word for the only one to change places with,
+            // and would not let a giver that first loads it go before a look.
+            let looking = {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    // SAFETY: nobody reads it before it sees what is given.
-                    shared.1.with_mut(|cell| unsafe { *cell = 1 });
-                    gives(&shared.0);
+                    if sees(&shared.0) {
+                        // SAFETY: nobody writes it any more; loom objects if that is not seen.
+                        shared.1.with(|cell| assert_eq!(unsafe { *cell }, 1));
+                    }
                 })
             };
-            if sees(&shared.0) {
-                // SAFETY: nobody writes it any more; loom objects if that is not seen.
-                shared.1.with(|cell| assert_eq!(unsafe { *cell }, 1));
-            }
-            giver.join().unwrap();
+            // SAFETY: nobody reads it before it sees what is given.
+            shared.1.with_mut(|cell| unsafe { *cell = 1 });
+            gives(&shared.0);
+            looking.join().unwrap();
         });
     }
     seen_with(|all| assert!(all.add(1)), |all| all.try_acquire(1).is_ok());
