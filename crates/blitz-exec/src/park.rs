@@ -35,7 +35,7 @@ pub trait Park: Send {
     /// One turn of the driver, which sleeps until an event, its own next timer or an unpark, and calls the wakers.
     fn park(&mut self);
 
-    /// The same, for no longer than `limit`; [`Duration::ZERO`] delivers what is there and does not sleep.
+    /// The same, for no longer than `limit` of real time; [`Duration::ZERO`] delivers what is there and does not sleep.
     fn park_timeout(&mut self, limit: Duration);
 
     /// What ends a wait from any thread.

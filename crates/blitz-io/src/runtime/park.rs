@@ -90,8 +90,14 @@ impl Park for DriverPark {
     }
 
     fn park_timeout(&mut self, limit: Duration) {
-        self.driver.turn(Some(limit));
-        self.stats.see(now_ns());
+        if limit.is_zero() {
+            self.driver.turn(Some(limit));
+            self.stats.see(now_ns());
+        } else {
+            self.stats.park(now_ns());
+            self.driver.turn(Some(limit));
+            self.stats.unpark(now_ns());
+        }
     }
 
     fn unparker(&self) -> Arc<dyn Unpark> {

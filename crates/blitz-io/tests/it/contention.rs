@@ -8,7 +8,7 @@ use blitz_io::task;
 use futures::channel::{mpsc, oneshot};
 use futures::{SinkExt, StreamExt};
 
-use crate::harness::{FLAVORS, Flavor, each_case, run};
+use crate::harness::{FLAVORS, Flavor, GUARD, each_case, run};
 
 /// A ring of tasks passes a token on; each hop is a wake, often of a task on another worker.
 #[test]
@@ -61,6 +61,36 @@ fn all_that_is_sent_arrives() {
             drop(send);
             assert_eq!(receive.fold(0, async |sum, n| sum + n).await, 4_000);
         });
+    });
+}
+
+/// Thefts that do not pay make a worker nap. What waits behind a long poll is taken all the same, and by nobody's rescue.
+#[test]
+fn a_nap_ends_before_a_long_poll() {
+    each_case(&[Flavor::MultiThread], |case| {
+        let mut builder = case.builder();
+        builder.stuck_report_after(Duration::MAX);
+        let runtime = builder.build().unwrap();
+        let rounds = async {
+            for _ in 0..20 {
+                // Too little for two.
+                for _ in 0..100 {
+                    let tasks: Vec<_> =
+                        (0..4).map(|_| blitz_io::spawn(task::yield_now())).collect();
+                    for task in tasks {
+                        task.await.unwrap();
+                    }
+                }
+                let (send, receive) = std::sync::mpsc::channel();
+                let behind = blitz_io::spawn(async move { send.send(()).unwrap() });
+                // It takes the place of the task woken last, which nobody steals.
+                let last = blitz_io::spawn(async {});
+                receive.recv_timeout(GUARD).expect("a worker comes for it");
+                behind.await.unwrap();
+                last.await.unwrap();
+            }
+        };
+        run(&runtime, async { blitz_io::spawn(rounds).await.unwrap() });
     });
 }
 

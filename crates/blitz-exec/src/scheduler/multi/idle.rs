@@ -5,6 +5,9 @@
 //! while somebody searches: the searcher finds the work, or says that it searches no more, passes a fence and looks again.
 //! The last searcher that finds work does so too, and wakes the next one if there is more.
 //!
+//! Who naps is a sleeper who looks by himself before long. A worker with more than it does next then calls nobody; all others
+//! still do.
+//!
 //! ORDERING: the words themselves are Relaxed: all that counts is which side's fence comes first, and a thread that takes
 //! work synchronises with the queue that it takes it from.
 
@@ -18,6 +21,8 @@ pub(in crate::scheduler) struct Idle {
     sleepers: Box<[AtomicU64]>,
     /// Workers that look for work elsewhere, and those claimed that do not know it yet.
     searching: AtomicUsize,
+    /// Workers that sleep for a moment and then look by themselves.
+    napping: AtomicUsize,
     workers: usize,
 }
 
@@ -29,6 +34,7 @@ impl Idle {
         Self {
             sleepers: words,
             searching: AtomicUsize::new(0),
+            napping: AtomicUsize::new(0),
             workers,
         }
     }
@@ -37,7 +43,17 @@ impl Idle {
     /// himself if this errs.
     #[inline]
     pub(in crate::scheduler) fn is_worth_waking(&self) -> bool {
-        self.searching.load(Relaxed) == 0 && self.has_sleepers()
+        self.searching.load(Relaxed) == 0 && self.has_sleepers() && self.napping.load(Relaxed) == 0
+    }
+
+    /// The caller will sleep, for a moment only: whoever has a surplus leaves it to him to come for it.
+    pub(in crate::scheduler) fn begin_nap(&self) {
+        self.napping.fetch_add(1, Relaxed);
+    }
+
+    /// The caller is awake again.
+    pub(in crate::scheduler) fn end_nap(&self) {
+        self.napping.fetch_sub(1, Relaxed);
     }
 
     fn has_sleepers(&self) -> bool {
@@ -180,6 +196,25 @@ mod tests {
         assert!(idle.awake(0));
         assert!(idle.stop_search());
         assert_eq!(idle.wake_one(), None);
+    }
+
+    #[test]
+    fn a_surplus_waits_for_who_naps_and_nothing_else_does() {
+        let idle = Idle::new(2);
+        idle.sleep(0, false);
+        assert!(idle.is_worth_waking());
+        idle.begin_nap();
+        idle.sleep(1, false);
+        assert!(!idle.is_worth_waking());
+        assert_eq!(idle.wake_one(), Some(0));
+        assert!(idle.awake(0));
+        assert!(idle.stop_search());
+        assert_eq!(idle.wake_one(), Some(1), "who naps can be called too");
+        idle.end_nap();
+        assert!(idle.awake(1));
+        assert!(idle.stop_search());
+        idle.sleep(0, false);
+        assert!(idle.is_worth_waking());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod pace;
 mod rescue;
 mod run_queue;
 mod side;
+mod thrift;
 mod worker;
 
 use std::fmt;
@@ -275,13 +276,15 @@ impl Shared {
 
     /// Whether any queue has something to take.
     fn has_work(&self) -> bool {
+        self.remotes.iter().any(|remote| !remote.thief.is_empty()) || self.has_urgent_work()
+    }
+
+    /// The same but for what is normal and at a worker, which does it itself before long.
+    fn has_urgent_work(&self) -> bool {
         let side = self.side.is_used();
         !self.injector.is_empty()
             || !self.side.is_empty()
-            || self
-                .remotes
-                .iter()
-                .any(|remote| !remote.thief.is_empty() || (side && !remote.side.is_empty()))
+            || (side && self.remotes.iter().any(|remote| !remote.side.is_empty()))
     }
 
     /// A worker has dropped its tasks. The last one ends the drivers: until then a task that is dropped may still need them.

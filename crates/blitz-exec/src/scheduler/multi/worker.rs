@@ -12,6 +12,7 @@ use super::Shared;
 use super::context::{Context, push_here, with_context};
 use super::rescue::come_back;
 use super::run_queue::RunQueue;
+use super::thrift::Thrift;
 use crate::park::{Park, ThreadHook, Watching, call_hook};
 use crate::scheduler::config::Config;
 use crate::scheduler::run_observed;
@@ -55,6 +56,7 @@ pub(super) struct Core {
     pushed: u64,
     /// How many polls there were at the last wait; none at first.
     ran_at_wait: u64,
+    thrift: Thrift,
 }
 
 impl Core {
@@ -73,6 +75,7 @@ impl Core {
             ran: 0,
             pushed: 0,
             ran_at_wait: 0,
+            thrift: Thrift::default(),
             park: Some(park),
             searching: false,
             polls_to_turn: config.event_interval,
@@ -109,7 +112,9 @@ impl Core {
             }
             self.searching = true;
         }
-        self.run.steal(shared)
+        let task = self.run.steal(shared)?;
+        self.thrift.stole();
+        Some(task)
     }
 
     /// The scheduler has ended: no task is alive.
@@ -249,6 +254,14 @@ enum Next {
     Leave,
 }
 
+/// What a worker without a task does.
+enum Rest {
+    /// There is a task after all.
+    None,
+    Sleep,
+    Nap(Duration),
+}
+
 impl Context {
     fn shared(&self) -> &Shared {
         &self.worker.shared
@@ -317,7 +330,11 @@ impl Context {
     #[cold]
     fn search_or_sleep(&self) {
         let shared = self.shared();
+        let now = self.worker.now_exactly();
         let found = self.own_core(|core| {
+            if !core.thrift.dry(now, core.ran != 0) {
+                return None;
+            }
             let task = core.steal(shared);
             task.map(|task| core.take_up(task))
         });
@@ -334,28 +351,46 @@ impl Context {
         let hooks = &shared.config.hooks;
         self.call_hook(&hooks.before_park);
         let index = self.worker.index;
-        let busy = self.own_core(|core| {
+        let rest = self.own_core(|core| {
             if !core.run.is_empty() {
-                return true;
+                return Rest::None;
             }
             core.publish(&shared.config);
             let ran = core.stats.polls();
-            if std::mem::replace(&mut core.ran_at_wait, ran) == ran {
+            let has_run = std::mem::replace(&mut core.ran_at_wait, ran) != ran;
+            if !has_run {
                 core.stats.noop();
+            }
+            let nap = core.thrift.sleep(has_run);
+            if nap.is_some() {
+                shared.idle.begin_nap();
             }
             shared
                 .idle
                 .sleep(index, std::mem::take(&mut core.searching));
-            false
+            nap.map_or(Rest::Sleep, Rest::Nap)
         });
-        match busy {
+        match rest {
             // The hook made work. The driver has its turn all the same.
-            Some(true) => self.turn(Some(Duration::ZERO)),
-            Some(false) => {
-                let stay_up = shared.has_work() || shared.is_shutdown();
-                self.turn(if stay_up { Some(Duration::ZERO) } else { None });
+            Some(Rest::None) => self.turn(Some(Duration::ZERO)),
+            Some(rest) => {
+                let stay_up = match rest {
+                    Rest::Nap(_) => shared.has_urgent_work(),
+                    _ => shared.has_work(),
+                };
+                self.turn(match rest {
+                    _ if stay_up || shared.is_shutdown() => Some(Duration::ZERO),
+                    Rest::Nap(limit) => Some(limit),
+                    _ => None,
+                });
+                if let Rest::Nap(_) = rest {
+                    shared.idle.end_nap();
+                }
                 if shared.idle.awake(index) {
-                    self.own_core(|core| core.searching = true);
+                    self.own_core(|core| {
+                        core.searching = true;
+                        core.thrift.called();
+                    });
                 }
                 // Tasks run from here on: who watches them must be awake.
                 shared.config.alarm.check();

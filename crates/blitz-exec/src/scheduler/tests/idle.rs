@@ -16,6 +16,8 @@ struct World {
     /// Tasks not taken yet, or not pushed yet.
     left: AtomicUsize,
     unparkers: Vec<Arc<dyn Unpark>>,
+    /// Each sleep is called a nap. It does not end by itself: no push may rely on that.
+    naps: bool,
 }
 
 impl World {
@@ -56,6 +58,9 @@ impl World {
             if self.left.load(SeqCst) == 0 {
                 return;
             }
+            if self.naps {
+                self.idle.begin_nap();
+            }
             self.idle.sleep(index, std::mem::take(&mut searching));
             if self.queue.load(Relaxed) == 0 && self.left.load(SeqCst) != 0 {
                 park.park();
@@ -63,12 +68,15 @@ impl World {
                 // A driver's turn without sleep. The model must know that the others go on meanwhile.
                 thread::yield_now();
             }
+            if self.naps {
+                self.idle.end_nap();
+            }
             searching = self.idle.awake(index);
         }
     }
 }
 
-fn model(workers: usize, pushers: usize) {
+fn model(workers: usize, pushers: usize, naps: bool) {
     let parks: Vec<_> = (0..workers).map(|_| FakePark::new()).collect();
     let world = Arc::new(World {
         idle: Idle::new(workers),
@@ -78,6 +86,7 @@ fn model(workers: usize, pushers: usize) {
             .iter()
             .map(|park| Arc::new(FakeUnpark(park.0.clone())) as Arc<dyn Unpark>)
             .collect(),
+        naps,
     });
     let mut threads: Vec<_> = parks
         .into_iter()
@@ -100,8 +109,14 @@ fn model(workers: usize, pushers: usize) {
 /// A task is pushed from outside while the only worker goes to sleep. The model hangs if nobody takes it.
 #[test]
 fn no_push_is_lost_on_one_worker() {
-    loom::model(|| model(1, 1));
-    loom::model(|| model(1, 2));
+    loom::model(|| model(1, 1, false));
+    loom::model(|| model(1, 2, false));
+}
+
+/// The same while it takes naps.
+#[test]
+fn no_push_is_left_to_a_nap() {
+    loom::model(|| model(1, 1, true));
 }
 
 /// The same with two workers, of which one searches and the other does not.
@@ -109,5 +124,5 @@ fn no_push_is_lost_on_one_worker() {
 fn no_push_is_lost_between_two_workers() {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
-    builder.check(|| model(2, 1));
+    builder.check(|| model(2, 1, false));
 }
