@@ -1,7 +1,7 @@
 //! Responses, taken out of what a server sends.
 
 use crate::error::Kind;
-use crate::head::{Asked, Bounds, Framing, ReceivedResponse, Scan, parse_response};
+use crate::head::{Asked, Bounds, Framing, ReceivedResponse, Repeated, Scan, parse_response};
 use crate::{BodyDecoder, BodyEvent, Error, Limits, taken};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
@@ -33,6 +33,7 @@ pub struct ResponseDecoder {
     state: State,
     scan: Scan,
     asked: Line,
+    repeated: Repeated,
     informed: u32,
     bodies_looked_at: u64,
 }
@@ -83,6 +84,11 @@ impl ResponseDecoder {
         }
     }
 
+    /// What is larger than `limits` is refused from now on. Call it between two responses.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// A request was sent: its method tells what follows the head of its response.
     pub fn asked(&mut self, method: &Method) {
         self.asked.push(Asked::from(method));
@@ -131,6 +137,13 @@ impl ResponseDecoder {
             return Ok(None);
         }
         let asked = self.asked.first.ok_or(Kind::Unsolicited)?;
+        if self.scan.is_at_the_beginning()
+            && let Some((len, response)) = self.repeated.recall(input, &self.limits, asked)
+        {
+            self.scan.looked_at_once(len);
+            taken::skip(input, len);
+            return Ok(Some(self.received(response)));
+        }
         if !b"HTTP/".starts_with(&input[..input.len().min(5)]) {
             return Err(Kind::StatusLine.into());
         }
@@ -147,6 +160,11 @@ impl ResponseDecoder {
             }
             return Ok(Some(ResponseEvent::Informational(response)));
         }
+        self.repeated.note(&head, asked, &response);
+        Ok(Some(self.received(response)))
+    }
+
+    fn received(&mut self, response: ReceivedResponse) -> ResponseEvent {
         self.informed = 0;
         self.asked.pop();
         self.state = if response.framing == Framing::Tunnel {
@@ -154,7 +172,7 @@ impl ResponseDecoder {
         } else {
             State::Body(BodyDecoder::new(response.framing))
         };
-        Ok(Some(ResponseEvent::Head(response)))
+        ResponseEvent::Head(response)
     }
 
     /// The server will send no more. `true` if that was the end of a body, for which [`decode`](ResponseDecoder::decode) now has its
@@ -179,5 +197,12 @@ impl ResponseDecoder {
             _ => 0,
         };
         self.scan.looked_at() + self.bodies_looked_at + body
+    }
+}
+
+#[cfg(test)]
+impl ResponseDecoder {
+    pub(crate) fn knows_a_head(&self) -> bool {
+        self.repeated.knows_a_head()
     }
 }

@@ -275,7 +275,7 @@ impl Section {
 }
 
 /// Sections that are alike have the same one, and others mostly have another.
-fn fingerprint(bytes: &[u8]) -> u64 {
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
     const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |print: u64, word: u64| (print.rotate_left(5) ^ word).wrapping_mul(MIXER);
     let (words, rest) = bytes.as_chunks::<8>();

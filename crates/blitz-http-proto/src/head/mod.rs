@@ -1,6 +1,6 @@
 //! Heads: where one ends ([`scan`]), what a request ([`request`], [`received`]) and a response ([`response`]) says, how long the body is
 //! ([`framing`]), for whom it is ([`host`]). [`fields`] makes maps of lines, [`names`] knows the names again that came before, [`again`] all
-//! that a client repeats.
+//! that a client repeats, [`repeated`] the head that a server repeats.
 
 mod again;
 mod fields;
@@ -8,6 +8,7 @@ mod framing;
 mod host;
 mod names;
 mod received;
+mod repeated;
 mod request;
 mod response;
 mod scan;
@@ -19,6 +20,7 @@ pub use response::ReceivedResponse;
 pub(crate) use again::Guess;
 pub(crate) use fields::{Lines, into_map, is_listed, parsed};
 pub(crate) use framing::Asked;
+pub(crate) use repeated::Repeated;
 pub(crate) use request::{
     check_line as check_request_line, parse as parse_request, parse_again as parse_request_again,
     parse_at_once as parse_request_at_once,

@@ -9,7 +9,7 @@ use http::header::CONNECTION;
 use http::{HeaderMap, StatusCode, Version};
 
 /// A response's head as it came, and what follows from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ReceivedResponse {
     /// What came of the request.

@@ -8,15 +8,12 @@ use super::pool::Lease;
 use super::timing::{Phase, Watch};
 use crate::conn::out::Out;
 use crate::{Body, Upgraded, buffers};
-use blitz_http_proto::{
-    BodyEncoder, Limits, ReceivedResponse, RequestHead, ResponseDecoder, ResponseEvent, Target,
-};
+use blitz_http_proto::{BodyEncoder, Limits, ReceivedResponse, RequestHead, ResponseEvent, Target};
 use blitz_io::io::AsyncWrite;
-use blitz_io::time::{Instant, Sleep, sleep_until};
+use blitz_io::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,8 +21,8 @@ use std::task::{Context, Poll};
 
 /// Bytes that wait to be sent before no more of the body is asked for.
 const HIGH: usize = 64 * 1024;
-/// Bytes after which a response counts as large.
-const LARGE: u64 = 128 * 1024;
+/// The most that a read asks for.
+const READ_MAX: usize = 512 * 1024;
 /// Writes before it is looked whether something came.
 const WRITES_A_TURN: usize = 8;
 
@@ -49,7 +46,6 @@ pub(super) struct Ask<'a> {
 /// An exchange that is going on.
 pub(super) struct Exchange {
     wire: Lease,
-    decoder: ResponseDecoder,
     out: Out,
     flushed: bool,
     body: Body,
@@ -60,7 +56,12 @@ pub(super) struct Exchange {
     keep: bool,
     sent: u64,
     received: u64,
-    waits: Waits,
+    /// Of these, what had come when the head was whole.
+    with_head: u64,
+    /// What the next read asks for.
+    reading: usize,
+    /// Since when nothing has moved.
+    since: Option<Instant>,
     pub(super) watch: Watch,
     informed: Option<Informed>,
 }
@@ -99,9 +100,9 @@ enum Sent {
 }
 
 impl Exchange {
-    pub(super) fn new(wire: Lease, ask: Ask<'_>, limits: Limits, watch: Watch) -> Exchange {
-        let mut decoder = ResponseDecoder::new(limits);
-        decoder.asked(ask.method);
+    pub(super) fn new(mut wire: Lease, ask: Ask<'_>, limits: Limits, watch: Watch) -> Exchange {
+        wire.decoder.set_limits(limits);
+        wire.decoder.asked(ask.method);
         let mut out = Out::default();
         let length = ask.body.size_hint().exact();
         let head = RequestHead {
@@ -121,7 +122,6 @@ impl Exchange {
         };
         Exchange {
             wire,
-            decoder,
             out,
             flushed: false,
             body: ask.body,
@@ -131,7 +131,9 @@ impl Exchange {
             keep: !ask.closes,
             sent: 0,
             received: 0,
-            waits: Waits::default(),
+            with_head: 0,
+            reading: buffers::SIZE,
+            since: None,
             watch,
             informed: ask.informed,
         }
@@ -173,7 +175,8 @@ impl Exchange {
                 Poll::Ready(Ok(ResponseEvent::Head(head))) => {
                     self.answer = Answer::Body;
                     self.keep &= head.keep_alive;
-                    self.waits.since = None;
+                    self.since = None;
+                    self.with_head = self.received;
                     if self.watch.phase == Phase::Send {
                         self.watch.enter(Phase::Head);
                     }
@@ -200,7 +203,7 @@ impl Exchange {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(kind)) => Poll::Ready(Err(kind)),
             Poll::Ready(Ok(event)) => {
-                self.waits.since = None;
+                self.since = None;
                 Poll::Ready(Ok(match event {
                     ResponseEvent::Data(data) => Piece::Data(data),
                     ResponseEvent::Trailers(fields) => Piece::Trailers(fields),
@@ -216,14 +219,23 @@ impl Exchange {
     fn end(&mut self) {
         if self.answer != Answer::Ended {
             self.answer = Answer::Ended;
-            self.watch.stop();
+            if self.received == self.with_head {
+                self.watch.stop_at_once();
+            } else {
+                self.watch.stop();
+            }
         }
+    }
+
+    fn decode(&mut self) -> Result<Option<ResponseEvent>, blitz_http_proto::Error> {
+        let wire = &mut **self.wire;
+        wire.decoder.decode(&mut wire.input)
     }
 
     /// Takes to the end what has come already, without waiting, so that a response that is there does not cost its connection.
     pub(super) fn settle(&mut self) -> bool {
         while self.answer == Answer::Body {
-            match self.decoder.decode(&mut self.wire.input) {
+            match self.decode() {
                 Ok(Some(ResponseEvent::End)) => self.end(),
                 Ok(Some(ResponseEvent::Data(_) | ResponseEvent::Trailers(_))) => {}
                 _ => return false,
@@ -274,7 +286,7 @@ impl Exchange {
                 Poll::Ready(Ok(n)) => {
                     self.sent += n as u64;
                     self.flushed = false;
-                    self.waits.since = None;
+                    self.since = None;
                 }
                 Poll::Ready(Err(error)) => {
                     self.refused(error);
@@ -290,7 +302,7 @@ impl Exchange {
             }
         }
         if self.watch.phase == Phase::Send && self.is_sent() {
-            self.waits.since = Some(self.watch.enter(Phase::Head));
+            self.since = Some(self.watch.enter(Phase::Head));
             self.out.release();
         }
         Ok(Sent::Blocked)
@@ -303,7 +315,7 @@ impl Exchange {
         self.upload = Upload::Refused(error);
         if self.watch.phase == Phase::Send {
             self.watch.enter(Phase::Head);
-            self.waits.since = None;
+            self.since = None;
         }
     }
 
@@ -344,7 +356,7 @@ impl Exchange {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseEvent, Kind>> {
         loop {
             let sent = self.send(cx)?;
-            match self.decoder.decode(&mut self.wire.input) {
+            match self.decode() {
                 Err(error) => return Poll::Ready(Err(Kind::Message(error))),
                 Ok(Some(ResponseEvent::Informational(head))) => {
                     if head.status == StatusCode::CONTINUE
@@ -360,9 +372,12 @@ impl Exchange {
                 Ok(Some(event)) => return Poll::Ready(Ok(event)),
                 Ok(None) => {}
             }
-            match self.wire.poll_read(cx, expected(self.received)) {
+            match self.wire.poll_read(cx, self.reading) {
                 Poll::Ready(Ok(0)) => self.ended()?,
-                Poll::Ready(Ok(n)) => self.received += n as u64,
+                Poll::Ready(Ok(n)) => {
+                    self.received += n as u64;
+                    self.reading = reading(self.reading, n);
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.failed(error))),
                 Poll::Pending if sent == Sent::More => {}
                 Poll::Pending => {
@@ -380,7 +395,8 @@ impl Exchange {
     /// The server will send no more.
     fn ended(&mut self) -> Result<(), Kind> {
         self.keep = false;
-        match self.decoder.finish(&self.wire.input) {
+        let wire = &mut **self.wire;
+        match wire.decoder.finish(&wire.input) {
             // The body ended so.
             Ok(true) => Ok(()),
             Ok(false) => Err(Kind::Closed),
@@ -403,7 +419,7 @@ impl Exchange {
 
     /// Nothing moves. `true` if that has lasted long enough for something to be done.
     fn wait(&mut self, cx: &mut Context<'_>) -> Result<bool, Kind> {
-        let since = *self.waits.since.get_or_insert_with(Instant::now);
+        let since = *self.since.get_or_insert_with(Instant::now);
         if let Upload::Held(until) = self.upload
             && self.out.is_empty()
         {
@@ -413,7 +429,7 @@ impl Exchange {
                 return Err(self.watch.until(since, Phase::Send).1);
             }
             let next = [until, deadline].into_iter().flatten().min();
-            if until.is_some_and(|until| until <= now) || self.waits.poll(cx, next) {
+            if until.is_some_and(|until| until <= now) || self.wire.poll_late(cx, next) {
                 self.upload = Upload::Going;
                 return Ok(true);
             }
@@ -427,49 +443,44 @@ impl Exchange {
             }
             phase => self.watch.until(since, phase),
         };
-        if self.waits.poll(cx, until) {
+        if self.wire.poll_late(cx, until) {
             return Err(late);
         }
         Ok(false)
     }
 }
 
-/// How much to read at a time: a response that was large so far goes on in large pieces.
-fn expected(received: u64) -> usize {
-    if received < LARGE {
-        buffers::SIZE
+/// How much to read at a time after a read of `offered` bytes brought `n`. What comes faster than it is read is taken in few large pieces: each read
+/// has a price, the most of it for waking the server. What trickles in is not worth the memory.
+fn reading(offered: usize, n: usize) -> usize {
+    if n >= offered {
+        (4 * offered).min(READ_MAX)
+    } else if n < offered / 8 {
+        (offered / 4).max(buffers::SIZE)
     } else {
-        4 * buffers::SIZE
+        offered
     }
 }
 
-/// The timer of an exchange. It is set only where it would fire too late: one that fires early costs a look.
-#[derive(Debug, Default)]
-struct Waits {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// Since when nothing has moved.
-    since: Option<Instant>,
-}
+#[cfg(test)]
+mod tests {
+    use super::{READ_MAX, reading};
+    use crate::buffers;
 
-impl Waits {
-    /// Whether `until` has come. If not, the task is woken then.
-    fn poll(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> bool {
-        let Some(until) = until else {
-            return false;
-        };
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if sleep.deadline() > until || sleep.is_elapsed() {
-            sleep.as_mut().reset(until);
+    #[test]
+    fn reads_grow_with_what_comes_and_shrink_again() {
+        let mut offered = buffers::SIZE;
+        let mut all = vec![offered];
+        while offered < READ_MAX {
+            offered = reading(offered, offered);
+            all.push(offered);
         }
-        // Early: it is set anew, and then pending.
-        while sleep.as_mut().poll(cx).is_ready() {
-            if sleep.deadline() >= until {
-                return true;
-            }
-            sleep.as_mut().reset(until);
+        assert_eq!(all, [16, 64, 256, 512].map(|kib| kib * 1024));
+        assert_eq!(reading(READ_MAX, READ_MAX), READ_MAX);
+        assert_eq!(reading(READ_MAX, READ_MAX / 2), READ_MAX);
+        for _ in 0..4 {
+            offered = reading(offered, 1000);
         }
-        false
+        assert_eq!(offered, buffers::SIZE);
     }
 }

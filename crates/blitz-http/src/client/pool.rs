@@ -91,6 +91,8 @@ impl Hash for Key {
 }
 
 /// A connection that is somebody's. It goes back when it is dropped, if it was said to be clean.
+///
+/// The connection is boxed: it goes from hand to hand many times a request.
 pub(super) type Lease = pool::Lease<Wires>;
 
 /// Knows whether a connection may carry another exchange.
@@ -101,11 +103,11 @@ pub(super) struct Wires {
 
 impl Manager for Wires {
     type Key = Key;
-    type Connection = Wire;
+    type Connection = Box<Wire>;
     type Error = Infallible;
     const TAKES_LEAVE: bool = false;
 
-    fn is_usable(&self, _: &Key, wire: &mut Wire) -> bool {
+    fn is_usable(&self, _: &Key, wire: &mut Box<Wire>) -> bool {
         wire.is_clean = false;
         // Nobody has to be woken: whoever uses it says so anew.
         let silent = wire.poll_is_silent(&mut Context::from_waker(Waker::noop()));
@@ -116,7 +118,7 @@ impl Manager for Wires {
         silent
     }
 
-    fn on_return(&self, _: &Key, wire: &mut Wire) -> OnReturn {
+    fn on_return(&self, _: &Key, wire: &mut Box<Wire>) -> OnReturn {
         if wire.is_clean && wire.served < self.exchanges_max {
             OnReturn::Keep
         } else {

@@ -371,15 +371,18 @@ impl Inner {
                 // Mostly there is one, and then there is nothing to wait for.
                 Some(wire) => {
                     watch.timings.reused = true;
+                    watch.skip_to(Phase::Send);
                     wire
                 }
                 None => {
-                    let made = self.connection(&route, &key, fresh, watch).await;
-                    made.map_err(unseen)?
+                    // Boxed: it is large, and every request would carry it along.
+                    let made = Box::pin(self.connection(&route, &key, fresh, watch)).await;
+                    let wire = made.map_err(unseen)?;
+                    watch.enter(Phase::Send);
+                    wire
                 }
             };
             let again = body.as_ref().and_then(Body::try_clone);
-            watch.enter(Phase::Send);
             let ask = Ask {
                 method: &hop.method,
                 target,
@@ -433,7 +436,10 @@ impl Inner {
                 watch.timings.reused = true;
                 Ok(wire)
             }
-            Acquired::Place(place) => Ok(place.fill(self.dialer.dial(route, watch).await?)),
+            Acquired::Place(place) => {
+                let wire = self.dialer.dial(route, watch).await?;
+                Ok(place.fill(Box::new(wire)))
+            }
         }
     }
 

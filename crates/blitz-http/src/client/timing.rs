@@ -199,6 +199,17 @@ impl Watch {
         now
     }
 
+    /// The phase that is took no time, and another begins.
+    pub(super) fn skip_to(&mut self, phase: Phase) {
+        self.close(self.since);
+        self.phase = phase;
+    }
+
+    /// The phase that is took no time: what it waited for was there when it began.
+    pub(super) fn stop_at_once(&mut self) {
+        self.close(self.since);
+    }
+
     /// The phase that is takes its time until now.
     pub(super) fn stop(&mut self) {
         self.close(Instant::now());

@@ -1,7 +1,9 @@
 //! One connection to a server: what lies between two exchanges, and nothing of either.
 
 use crate::buffers;
+use blitz_http_proto::{Limits, ResponseDecoder};
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use blitz_io::time::{Instant, Sleep, sleep_until};
 use bytes::BytesMut;
 use std::fmt;
 use std::future::Future;
@@ -22,6 +24,9 @@ pub(super) struct Wire {
     pub(super) io: BoxStream,
     /// What has come and was not looked at. Between exchanges there is nothing.
     pub(super) input: BytesMut,
+    /// It outlives the exchanges because it knows again what the server repeats.
+    pub(super) decoder: ResponseDecoder,
+    timer: Timer,
     /// Where it leads; none for what is no IP socket.
     pub(super) peer: Option<SocketAddr>,
     /// Exchanges before this one.
@@ -35,6 +40,8 @@ impl Wire {
         Wire {
             io,
             input: BytesMut::new(),
+            decoder: ResponseDecoder::new(Limits::default()),
+            timer: Timer::default(),
             peer,
             served: 0,
             is_clean: false,
@@ -56,10 +63,17 @@ impl Wire {
     ) -> Poll<io::Result<usize>> {
         if self.input.capacity() == 0 && expected <= buffers::SIZE {
             self.input = buffers::take();
-        } else if self.input.capacity() - self.input.len() < expected / 4 {
+        } else if !self.input.try_reclaim(expected)
+            && self.input.capacity() - self.input.len() < expected / 4
+        {
             self.input.reserve(expected);
         }
         pin!(self.io.read_buf(&mut self.input)).poll(cx)
+    }
+
+    /// Whether `until` has come. If not, the task is woken then.
+    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>, until: Option<Instant>) -> bool {
+        until.is_some_and(|until| self.timer.poll(cx, until))
     }
 
     /// Gives the buffer back, if nothing is in it.
@@ -67,6 +81,28 @@ impl Wire {
         if self.input.is_empty() && self.input.capacity() > 0 {
             buffers::give(std::mem::take(&mut self.input));
         }
+    }
+}
+
+/// The one timer of a connection. It is set only where it would fire too late, and stays set from one exchange to the next: one that fires
+/// early costs a look, once a minute or so, and to set it anew for every wait would cost more than most waits last.
+#[derive(Debug, Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> bool {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if sleep.deadline() > until || sleep.is_elapsed() {
+            sleep.as_mut().reset(until);
+        }
+        // Early: it is set anew, and then pending.
+        while sleep.as_mut().poll(cx).is_ready() {
+            if sleep.deadline() >= until {
+                return true;
+            }
+            sleep.as_mut().reset(until);
+        }
+        false
     }
 }
 
