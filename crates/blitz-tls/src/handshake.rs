@@ -210,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Going<S> {
     /// Reads once; sets `failed` if that ends the handshake.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (received, first) = (&mut self.received, &mut self.first);
-        let answer = ready!(self.session.poll_receive(cx, |bytes| {
+        let answer = ready!(self.session.poll_receive(cx, 0, |bytes| {
             *received += bytes.len();
             let room = FIRST_MAX - first.len();
             first.extend_from_slice(&bytes[..bytes.len().min(room)]);

@@ -2,25 +2,29 @@
 //!
 //! rustls is the machine; this file moves bytes. It holds three promises:
 //!
-//! - **What waits is bounded.** Ciphertext is read only when no plaintext is left to be taken, at most [`READ_MAX`] at a time, so at most two
-//!   records of plaintext wait. Plaintext is taken only when no ciphertext is left to be sent, at most [`WRITE_MAX`] at a time.
+//! - **What waits is bounded.** Ciphertext is read only when no plaintext is left to be taken and none was read before: as much as the
+//!   reader has room for, at least one record ([`READ_MIN`]) and at most [`READ_MAX`]. At most two records of plaintext wait. Plaintext is taken only when no ciphertext is left to be sent, at most [`WRITE_MAX`] at a time.
 //! - **The two directions have one waker each.** A task that reads may have to send (an alert, what a write left behind), and the
 //!   stream below knows one waker for sending. So it then wakes both tasks: see [`Both`].
 //! - **An end is either clean or an error.** [`End`] is set once, and every read after the last byte says it again.
 
+use std::future::Future;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
-use blitz_io_traits::{AsyncRead, AsyncWrite, ReadBuf};
+use blitz_io_traits::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use rustls::{Connection, InvalidMessage};
 
 use crate::error::TlsError;
 
-/// How much ciphertext one read asks for: about one record.
-const READ_MAX: usize = 16 * 1024;
+/// How much ciphertext a read asks for at least: about one record.
+const READ_MIN: usize = 16 * 1024;
+
+/// And at most, for a reader that has room for it.
+const READ_MAX: usize = 256 * 1024;
 
 /// How much plaintext may wait before no more is decrypted. rustls has the same limit.
 const PLAINTEXT_MAX: usize = 16 * 1024;
@@ -37,7 +41,7 @@ pub(crate) struct Session<S> {
     /// Boxed: it is large, and sessions are moved from task to task.
     tls: Box<Connection>,
     /// Ciphertext that was read and that rustls has not taken, because enough plaintext waits.
-    ahead: Vec<u8>,
+    ahead: Ahead,
     end: Option<End>,
     /// The task that waits for ciphertext to be sent, if one does.
     writer: Option<Waker>,
@@ -45,6 +49,27 @@ pub(crate) struct Session<S> {
     is_closing: bool,
     /// rustls's buffer has grown for a large record, and is given back when the peer pauses.
     has_grown: bool,
+}
+
+/// Bytes that are taken off the front.
+#[derive(Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Ahead {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    /// Puts back what was taken out, of which so much more is used up.
+    fn put_back(&mut self, ahead: Ahead, used: usize) {
+        if used < ahead.rest().len() {
+            self.taken = ahead.taken + used;
+            self.bytes = ahead.bytes;
+        }
+    }
 }
 
 /// How the peer's side ended.
@@ -64,7 +89,7 @@ impl<S> Session<S> {
         Session {
             io,
             tls: Box::new(tls),
-            ahead: Vec::new(),
+            ahead: Ahead::default(),
             end: None,
             writer: None,
             is_closing: false,
@@ -74,7 +99,7 @@ impl<S> Session<S> {
 
     /// Ciphertext that somebody has read from the stream before.
     pub(crate) fn has_read(&mut self, bytes: &[u8]) {
-        self.ahead.extend_from_slice(bytes);
+        self.ahead.bytes.extend_from_slice(bytes);
     }
 
     pub(crate) fn io(&self) -> &S {
@@ -137,16 +162,22 @@ impl<S> Session<S> {
         bytes.len() - rest.len()
     }
 
-    /// Hands to rustls what it takes of `bytes`, and keeps the rest.
-    fn feed_first(&mut self, bytes: &[u8]) {
-        let taken = self.feed(bytes);
-        self.ahead.extend_from_slice(&bytes[taken..]);
+    /// Hands to rustls what it takes of what was read before.
+    fn feed_ahead(&mut self, look: impl FnOnce(&[u8])) {
+        let ahead = std::mem::take(&mut self.ahead);
+        look(ahead.rest());
+        let used = self.feed(ahead.rest());
+        self.ahead.put_back(ahead, used);
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Waits until there is plaintext, or the end: then [`plaintext`](Session::plaintext) is empty.
-    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits until there is plaintext, or the end: then [`plaintext`](Session::plaintext) is empty. The reader has `room` for so much.
+    pub(crate) fn poll_readable(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Poll<io::Result<()>> {
         for _ in 0..ROUNDS_MAX {
             if !self.plaintext().is_empty() {
                 return Poll::Ready(Ok(()));
@@ -159,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     return Poll::Ready(Err(TlsError::from(error.clone()).into()));
                 }
             }
-            ready!(self.poll_receive(cx, |_| {}))?;
+            ready!(self.poll_receive(cx, room, |_| {}))?;
             if matches!(self.end, Some(End::Failed(_))) {
                 // The alert that says why.
                 self.send_aside(cx);
@@ -169,19 +200,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Poll::Pending
     }
 
+    /// Decrypts more of what was read before; whether there is plaintext now.
+    pub(crate) fn has_more(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.end.is_some() || self.ahead.rest().is_empty() {
+            return false;
+        }
+        self.feed_ahead(|_| {});
+        if matches!(self.end, Some(End::Failed(_))) {
+            // The alert that says why. The next read tells the reader.
+            self.send_aside(cx);
+        }
+        !self.plaintext().is_empty()
+    }
+
     /// Reads ciphertext once, what was read before first, and decrypts it; `look` sees it before.
     pub(crate) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
+        room: usize,
         look: impl FnOnce(&[u8]),
     ) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            let ahead = std::mem::take(&mut self.ahead);
-            look(&ahead);
-            self.feed_first(&ahead);
+        if !self.ahead.rest().is_empty() {
+            self.feed_ahead(look);
             return Poll::Ready(Ok(()));
         }
-        let mut memory = [const { MaybeUninit::uninit() }; READ_MAX];
+        if room > READ_MIN {
+            return self.poll_receive_much(cx, room.min(READ_MAX), look);
+        }
+        let mut memory = [const { MaybeUninit::uninit() }; READ_MIN];
         let mut bytes = ReadBuf::uninit(&mut memory);
         match Pin::new(&mut self.io).poll_read(cx, &mut bytes) {
             Poll::Ready(answer) => answer?,
@@ -196,7 +242,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if bytes.is_empty() {
             self.end.get_or_insert(End::Truncated);
         } else {
-            self.feed_first(bytes);
+            let used = self.feed(bytes);
+            self.has_read(&bytes[used..]);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The same for a reader with room: fewer reads, each of many records, into memory that is there only as long as there is something in it.
+    fn poll_receive_much(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        look: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<()>> {
+        let mut bytes = Vec::with_capacity(room);
+        match pin!(self.io.read_buf(&mut bytes)).poll(cx) {
+            Poll::Ready(answer) => answer?,
+            Poll::Pending => {
+                self.send_aside(cx);
+                self.shrink();
+                return Poll::Pending;
+            }
+        };
+        if bytes.is_empty() {
+            look(&bytes);
+            self.end.get_or_insert(End::Truncated);
+        } else {
+            self.ahead = Ahead { bytes, taken: 0 };
+            self.feed_ahead(look);
         }
         Poll::Ready(Ok(()))
     }

@@ -152,11 +152,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        ready!(session.poll_readable(cx))?;
+        ready!(session.poll_readable(cx, buf.remaining()))?;
         while buf.remaining() > 0 {
             let chunk = session.plaintext();
             let count = chunk.len().min(buf.remaining());
             if count == 0 {
+                if session.has_more(cx) {
+                    continue;
+                }
                 break;
             }
             buf.put_slice(&chunk[..count]);
@@ -170,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncBufRead for TlsStream<S> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let session = &mut self.get_mut().session;
-        ready!(session.poll_readable(cx))?;
+        ready!(session.poll_readable(cx, 0))?;
         Poll::Ready(Ok(session.plaintext()))
     }
 
