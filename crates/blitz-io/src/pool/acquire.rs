@@ -14,7 +14,7 @@ use super::manage::Manager;
 use super::metrics::ns;
 use super::place::{Acquired, Place};
 use super::shared::Shared;
-use super::state::{Entered, Given, Wants};
+use super::state::{Entered, Given, Phase, Wants};
 use crate::time::{Instant, timeout_at};
 
 /// Waits for a connection until `deadline`, if there is one.
@@ -187,13 +187,18 @@ impl<M: Manager> Ticket<'_, M> {
     }
 
     fn timed_out(&self) -> AcquireError<M::Error> {
-        let last = self.shared.with(|state, _| {
+        let (last, is_suspended) = self.shared.with(|state, _| {
             state.counters.timeouts += 1;
-            state.last_error(self.key)
+            let is_suspended = state.phase == Phase::Suspended;
+            (state.last_error(self.key), is_suspended)
         });
+        let phase = match self.phase {
+            AcquirePhase::Wait if is_suspended => AcquirePhase::Suspended,
+            phase => phase,
+        };
         AcquireError::TimedOut(TimedOut {
             waited: self.began.elapsed(),
-            phase: self.phase,
+            phase,
             last,
         })
     }

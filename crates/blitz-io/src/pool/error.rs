@@ -44,6 +44,8 @@ pub enum AcquirePhase {
     Wait,
     /// Checking a connection that had been idle.
     Check,
+    /// Waiting in the line of a pool that is [suspended](super::Pool::suspend).
+    Suspended,
 }
 
 /// The answer to who waited in vain: see [`AcquireError::TimedOut`].
@@ -102,6 +104,7 @@ impl<E> fmt::Display for AcquireError<E> {
             }) => {
                 let what = match (phase, last) {
                     (AcquirePhase::Check, _) => "the check of an idle connection took too long",
+                    (AcquirePhase::Suspended, _) => "the pool is suspended",
                     (AcquirePhase::Wait, Some(_)) => "connecting fails",
                     (AcquirePhase::Wait, None) => "all are in use",
                 };

@@ -175,7 +175,7 @@ impl<M: Manager> Pool<M> {
         let holder = (now, Location::caller(), blitz_core::waiting::current_task());
         loop {
             let (key, member, holder) = self.shared.with(|state, work| {
-                if state.phase == Phase::Closed {
+                if state.phase != Phase::Open {
                     return None;
                 }
                 let check_after = self.shared.times.check_after;
@@ -226,6 +226,53 @@ impl<M: Manager> Pool<M> {
     pub fn drop_idle(&self) {
         self.shared
             .with(|state, work| state.drop_idle(Instant::now(), work));
+    }
+
+    /// Hands out no connection, and makes none, until [`resume`](Self::resume): for a server that is being moved, or a password that is being
+    /// changed. Who asks waits in line as ever, with the same deadlines; [`try_acquire`](Self::try_acquire) gives nothing. What is out stays
+    /// good and may come back; what is idle stays, and is used again after that unless it is [retired](Self::retire_all).
+    ///
+    /// Nothing happens in a pool that is suspended already, or closed.
+    ///
+    /// ```
+    /// # use blitz_io::pool::{Connect, Manager, Pool};
+    /// # struct Numbers;
+    /// # impl Manager for Numbers {
+    /// #     type Key = ();
+    /// #     type Connection = u32;
+    /// #     type Error = std::io::Error;
+    /// # }
+    /// # impl Connect for Numbers {
+    /// #     async fn connect(&self, _: &()) -> Result<u32, std::io::Error> { Ok(1) }
+    /// # }
+    /// # #[blitz_io::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder(Numbers).build();
+    /// pool.suspend();
+    /// let waits = blitz_io::spawn({
+    ///     let pool = pool.clone();
+    ///     async move { pool.get().await.map(|lease| *lease) }
+    /// });
+    /// assert!(pool.is_suspended() && pool.try_acquire(&()).is_none());
+    /// pool.retire_all();
+    /// pool.resume();
+    /// assert_eq!(waits.await??, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn suspend(&self) {
+        self.shared.with(|state, work| state.suspend(work));
+    }
+
+    /// Goes on after [`suspend`](Self::suspend): who waits is served in order. Nothing happens in a pool that is not suspended.
+    pub fn resume(&self) {
+        self.shared
+            .with(|state, work| state.resume(Instant::now(), work));
+    }
+
+    /// Whether the pool is [suspended](Self::suspend).
+    pub fn is_suspended(&self) -> bool {
+        self.shared.with(|state, _| state.phase == Phase::Suspended)
     }
 
     /// Closes the pool: nobody gets a connection any more, who waits is told, what is idle is closed, and what is out is waited for, no longer

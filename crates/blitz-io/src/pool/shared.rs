@@ -113,7 +113,9 @@ impl<M: Manager> Shared<M> {
         work.keeper = work.tick && !state.is_kept;
         state.is_kept |= work.keeper;
         drop(state);
-        self.perform(work);
+        if !work.is_nothing() {
+            self.perform(work);
+        }
         result
     }
 

@@ -32,7 +32,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     /// The idle ones of one key; says when the next of them is due.
     fn look_at(&mut self, key: &Arc<K>, now: Instant, work: &mut Work<K, C, E>) -> Option<Instant> {
         let mut next = None;
-        let (is_open, limits) = (self.phase == Phase::Open, self.limits.clone());
+        let (is_open, limits) = (self.phase != Phase::Closed, self.limits.clone());
         let shelf = self.shelves.get_mut(&**key)?;
         let mut surplus = shelf.idle.len().saturating_sub(limits.min_idle);
         let over_key = shelf.size.saturating_sub(limits.max_per_key);
@@ -143,6 +143,48 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         self.look_after(now, work);
         // The keeper may have nothing left to wait for.
         work.tick = self.is_kept || self.tick.is_some();
+    }
+
+    /// Nobody gets a connection until it is resumed.
+    pub(in crate::pool) fn suspend(&mut self, work: &mut Work<K, C, E>) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        self.phase = Phase::Suspended;
+        let keys: Vec<_> = self.shelves.keys().cloned().collect();
+        for key in &keys {
+            // Nobody is dialled for.
+            self.update_short(key);
+        }
+        work.trash.extend(keys.into_iter().map(Trash::Key));
+    }
+
+    /// It goes on: what lies there goes to who waits, and the others are dialled for in the order in which they came, whatever their keys.
+    pub(in crate::pool) fn resume(&mut self, now: Instant, work: &mut Work<K, C, E>) {
+        if self.phase != Phase::Suspended {
+            return;
+        }
+        self.phase = Phase::Open;
+        let keys: Vec<_> = self.shelves.keys().cloned().collect();
+        for key in &keys {
+            while self.waits_beside_idle(key)
+                && let Some((_, member)) = self.take_idle(key, now, |_| true, work)
+            {
+                self.put(key, member, now, work);
+            }
+        }
+        for key in &keys {
+            self.update_short(key);
+        }
+        for key in &keys {
+            self.settle(key, work);
+        }
+        work.trash.extend(keys.into_iter().map(Trash::Key));
+    }
+
+    fn waits_beside_idle(&self, key: &K) -> bool {
+        let shelf = self.shelves.get(key);
+        shelf.is_some_and(|shelf| !shelf.line.is_empty() && !shelf.idle.is_empty())
     }
 
     /// Nobody gets a connection any more; who waits is told.

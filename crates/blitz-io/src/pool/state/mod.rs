@@ -172,6 +172,33 @@ enum Trash<K, C, E> {
     Waker(Option<Waker>),
 }
 
+impl<K, C, E> Work<K, C, E> {
+    /// As mostly, where a connection is there and comes back.
+    pub(super) fn is_nothing(&self) -> bool {
+        let Work {
+            wakers,
+            dials,
+            closing,
+            pauses,
+            checks,
+            leaks,
+            tick,
+            keeper,
+            changed,
+            trash,
+        } = self;
+        let is_marked = *tick || *keeper || *changed;
+        let count = wakers.len()
+            + dials.len()
+            + closing.len()
+            + pauses.len()
+            + checks.len()
+            + leaks.len()
+            + trash.len();
+        !is_marked && count == 0
+    }
+}
+
 impl<K, C, E> Default for Work<K, C, E> {
     fn default() -> Self {
         Self {
@@ -202,6 +229,8 @@ pub(super) enum Entered<K, C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
+    /// Nobody is served and nothing is dialled, until it goes on.
+    Suspended,
     Closed,
 }
 
@@ -311,11 +340,13 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         if self.phase == Phase::Closed {
             return Entered::Closed;
         }
-        if wants == Wants::Place {
-            self.make_room(key, work);
-        } else if let Some((key, member)) = self.take_idle(key, holder.0, |_| true, work) {
-            let holder = self.hold(holder, work);
-            return Entered::Taken(key, member, holder);
+        if self.phase == Phase::Open {
+            if wants == Wants::Place {
+                self.make_room(key, work);
+            } else if let Some((key, member)) = self.take_idle(key, holder.0, |_| true, work) {
+                let holder = self.hold(holder, work);
+                return Entered::Taken(key, member, holder);
+            }
         }
         let key = self.shelf_of(key);
         let number = again.unwrap_or_else(|| self.number());
@@ -388,7 +419,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     where
         K: Clone,
     {
-        if self.phase == Phase::Open {
+        if self.phase != Phase::Closed {
             let key = self.shelf_of(key);
             self.settle(&key, work);
         }
@@ -632,11 +663,11 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
             self.total > self.limits.max_total,
             self.limits.max_idle_per_key,
         );
-        let (is_open, max_per_key) = (self.phase == Phase::Open, self.limits.max_per_key);
+        let (phase, max_per_key) = (self.phase, self.limits.max_per_key);
         let shelf = self.shelves.get_mut(&**key).expect(STAYS);
-        let first = shelf.line.first();
+        let first = shelf.line.first().filter(|_| phase == Phase::Open);
         let mut room_for = None;
-        let reason = if !is_open {
+        let reason = if phase == Phase::Closed {
             Some(CloseReason::Shutdown)
         } else if member.generation != shelf.generation {
             Some(CloseReason::Retired)
@@ -647,7 +678,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
         } else if first_short.is_some_and(|short| first.is_none_or(|first| short < first)) {
             // Somebody of another key came before, and waits for room alone.
             Some(CloseReason::Evicted)
-        } else if shelf.line.first_wants() == Some(Wants::Place) {
+        } else if first.is_some() && shelf.line.first_wants() == Some(Wants::Place) {
             // It makes room for one that is to be made.
             room_for = first;
             Some(CloseReason::Evicted)
@@ -666,7 +697,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
                 self.lend_place(key, number, work);
             }
             false
-        } else if let Some((number, waker)) = shelf.line.pop_first() {
+        } else if let Some((number, waker)) = first.and_then(|_| shelf.line.pop_first()) {
             self.waiting -= 1;
             self.serve(number, waker, Ok(Given::Member(member)), work);
             false

@@ -16,7 +16,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
     }
 
     /// Whether the key wants a dial, and for whom.
-    fn update_short(&mut self, key: &Arc<K>) {
+    pub(super) fn update_short(&mut self, key: &Arc<K>) {
         let Some(shelf) = self.shelves.get_mut(&**key) else {
             return;
         };
@@ -97,7 +97,7 @@ impl<K: Eq + Hash, C, E> State<K, C, E> {
 
     /// A key of which nothing is left costs nothing.
     fn forget_if_empty(&mut self, key: &Arc<K>, work: &mut Work<K, C, E>) {
-        let is_kept = self.phase == Phase::Open && self.limits.min_idle > 0;
+        let is_kept = self.phase != Phase::Closed && self.limits.min_idle > 0;
         let Some(shelf) = self.shelves.get(&**key) else {
             return;
         };

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::config::Limits;
 use super::error::ConnectError;
 use super::metrics::CloseReason;
-use super::state::{Entered, Given, Member, State, Wants, Work};
+use super::state::{Entered, Given, Member, Phase, State, Wants, Work};
 use crate::time::Instant;
 
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ enum Move {
         max_idle: usize,
     },
     Retire(Option<u8>),
+    Suspend,
+    Resume,
     Close,
 }
 
@@ -72,6 +74,8 @@ fn any_move() -> impl Strategy<Value = Move> {
             Move::Limits { per_key, total, min_idle, max_idle }
         }),
         1 => prop::option::of(0..3_u8).prop_map(Move::Retire),
+        1 => Just(Move::Suspend),
+        2 => Just(Move::Resume),
     ]
 }
 
@@ -91,6 +95,9 @@ struct World {
     made: u32,
     /// The limits have changed: there may be more than they allow, until they come back.
     has_shrunk: bool,
+    /// Then nobody is served: how many had been, and how many dials were made, when it began.
+    suspended: Option<usize>,
+    dials_ever: usize,
 }
 
 fn limits() -> Limits {
@@ -123,6 +130,8 @@ impl World {
             out: Vec::new(),
             made: 0,
             has_shrunk: false,
+            suspended: None,
+            dials_ever: 0,
         }
     }
 
@@ -132,6 +141,7 @@ impl World {
     ) -> R {
         let mut work = Work::default();
         let result = a_move(&mut self.state, self.now, &mut work);
+        self.dials_ever += work.dials.len();
         self.dials.extend(std::mem::take(&mut work.dials));
         self.pauses.extend(
             std::mem::take(&mut work.pauses)
@@ -148,13 +158,30 @@ impl World {
         (self.now, Location::caller(), 0)
     }
 
+    /// Those who have something that they have not come for yet.
+    fn given(&self) -> usize {
+        let numbers = self.waiters.iter().map(|(_, number, _)| *number);
+        let has = |number| self.state.has_served_well(number) || self.state.has_lent_place(number);
+        numbers.filter(|number| has(*number)).count()
+    }
+
     fn play(&mut self, a_move: Move) {
+        let before = self.given();
+        self.make(a_move);
+        if let Some(dials) = self.suspended {
+            assert_eq!(dials, self.dials_ever, "somebody was dialled for");
+            assert!(self.given() <= before, "somebody was served");
+        }
+    }
+
+    fn make(&mut self, a_move: Move) {
         let holder = self.holder();
         match a_move {
             Move::Enter(key, wants) => {
                 match self.with(|state, _, work| state.enter(&key, wants, None, holder, work)) {
                     Entered::Taken(key, member, holder) => {
                         assert_ne!(wants, Wants::Place);
+                        assert_eq!(self.suspended, None);
                         assert!(
                             self.waiters.iter().all(|(other, number, wants)| {
                                 *other != key || *wants == Wants::Place || self.is_served(*number)
@@ -307,7 +334,20 @@ impl World {
             Move::Retire(key) => {
                 self.with(|state, now, work| state.retire(key.as_ref(), now, work))
             }
-            Move::Close => self.with(|state, now, work| state.close_all(now, work)),
+            Move::Suspend => {
+                self.with(|state, _, work| state.suspend(work));
+                if self.state.phase == Phase::Suspended {
+                    self.suspended.get_or_insert(self.dials_ever);
+                }
+            }
+            Move::Resume => {
+                self.with(|state, now, work| state.resume(now, work));
+                self.suspended = None;
+            }
+            Move::Close => {
+                self.with(|state, now, work| state.close_all(now, work));
+                self.suspended = None;
+            }
         }
     }
 
@@ -362,7 +402,7 @@ impl World {
         for (key, (waiting, takers, dials, others)) in keys {
             let idle = self.state.idle_of(key);
             assert!(
-                takers == 0 || idle == 0,
+                takers == 0 || idle == 0 || self.suspended.is_some(),
                 "{key}: one waits beside an idle connection"
             );
             let size = dials + others + idle;
@@ -372,7 +412,12 @@ impl World {
             let has_no_room = sizes.total >= limits.max_total && sizes.idle == 0;
             let is_probing = dials > 0 && self.state.fails(key);
             assert!(
-                waiting <= dials || is_pausing || is_full || has_no_room || is_probing,
+                waiting <= dials
+                    || is_pausing
+                    || is_full
+                    || has_no_room
+                    || is_probing
+                    || self.suspended.is_some(),
                 "{key}: {waiting} wait for {dials} dials, though more could be made: {sizes:?}"
             );
         }
@@ -416,6 +461,8 @@ proptest! {
             world.play(each);
             world.check();
         }
+        world.play(Move::Resume);
+        world.check();
         // Everything comes to an end: all come back, dials succeed, and who still waits is served.
         let mut rounds = 0;
         while !world.waiters.is_empty() || !world.out.is_empty() || !world.dials.is_empty() || !world.checks.is_empty() || !world.places.is_empty() {

@@ -276,3 +276,70 @@ fn a_pool_of_none_is_refused() {
         pool_of(|builder| builder.max_per_key(0));
     });
 }
+
+#[test]
+fn a_suspended_pool_serves_nobody_until_it_goes_on() {
+    paused(|| async {
+        let (pool, world) = pool_of(|builder| builder.max_per_key(2).max_total(3));
+        let (out, idle) = (
+            pool.acquire(&1).await.unwrap(),
+            pool.acquire(&1).await.unwrap(),
+        );
+        drop(idle);
+        pool.suspend();
+        pool.suspend();
+        assert!(pool.is_suspended() && !pool.is_closed());
+        assert!(pool.try_acquire(&1).is_none());
+        // Who waits in vain is told why.
+        let late = pool
+            .acquire_until(&1, Instant::now() + seconds(5))
+            .await
+            .unwrap_err();
+        let AcquireError::TimedOut(timed_out) = &late else {
+            panic!("{late:?}");
+        };
+        assert_eq!(timed_out.phase, AcquirePhase::Suspended);
+        assert_eq!(
+            late.to_string(),
+            "no connection within 5s: the pool is suspended"
+        );
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = JoinSet::new();
+        for (number, key) in [2, 1, 1, 1, 2].into_iter().enumerate() {
+            let (pool, order) = (pool.clone(), Arc::clone(&order));
+            tasks.spawn(async move {
+                let lease = pool.acquire(&key).await.unwrap();
+                order.lock().unwrap().push((number, lease.number));
+                sleep(seconds(1)).await;
+            });
+            settle().await;
+        }
+        drop(out);
+        settle().await;
+        let metrics = pool.metrics();
+        assert_eq!((metrics.idle, metrics.in_use, metrics.waiting), (2, 0, 5));
+        assert_eq!(world.attempts.load(SeqCst), 2);
+        pool.resume();
+        assert!(!pool.is_suspended());
+        settle().await;
+        let mut first = order.lock().unwrap().clone();
+        first.sort_unstable();
+        // Those that lay there go to two of them, and one is made; the others stand in line as before.
+        assert_eq!(first, [(0, 3), (1, 1), (2, 2)]);
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        assert_eq!(order.lock().unwrap().len(), 5);
+        // What is suspended can be closed, and what is closed is not suspended.
+        pool.suspend();
+        let closing = pool.clone();
+        let waits = blitz_io::spawn(async move { pool.acquire(&9).await.map(drop) });
+        settle().await;
+        assert_eq!(closing.close(seconds(1)).await, 0);
+        assert!(waits.await.unwrap().unwrap_err().is_closed());
+        assert!(closing.is_closed() && !closing.is_suspended());
+        closing.suspend();
+        closing.resume();
+        assert!(closing.is_closed());
+    });
+}
