@@ -15,6 +15,11 @@ async fn get(client: &Client) -> Result<Bytes, Error> {
 
 /// What became of it: the name of the error and its phase.
 fn lie(bytes: impl Into<Vec<u8>>, then: Then) -> Result<Bytes, (&'static str, Option<Phase>)> {
+    told(bytes, then).map_err(|error| (error.name(), error.phase()))
+}
+
+/// The same with the whole error.
+fn told(bytes: impl Into<Vec<u8>>, then: Then) -> Result<Bytes, Error> {
     let client = answered(bytes, then);
     paused(async {
         let answer = get(&client).await;
@@ -26,15 +31,32 @@ fn lie(bytes: impl Into<Vec<u8>>, then: Then) -> Result<Bytes, (&'static str, Op
             (state.leased, state.waiting, clean) == (0, 0, true),
             "{state:?} {answer:?}"
         );
-        answer.map_err(|error| {
+        answer.inspect_err(|error| {
             assert!(!error.to_string().is_empty() && !error.chain().is_empty());
             assert_eq!(
                 error.url().map(|url| url.as_str()),
                 Some("http://liar.example/")
             );
-            (error.name(), error.phase())
         })
     })
+}
+
+/// Each lie is `malformed`, found in this phase, and says what is wrong with it.
+#[track_caller]
+fn each_says(start: &str, phase: Phase, lies: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
+    for (lie, says) in lies {
+        let error = told(format!("{start}{lie}"), Then::Stall).expect_err(lie);
+        assert_eq!(
+            (error.name(), error.phase()),
+            ("malformed", Some(phase)),
+            "{lie:?}"
+        );
+        if !error.chain().contains(says) {
+            wrong.push((*lie, error.chain()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -78,65 +100,105 @@ fn a_response_may_be_cut_off_at_each_byte() {
 
 #[test]
 fn a_response_may_be_no_response() {
-    let head = Some(Phase::Head);
-    for lie_ in [
-        "\r\nHTTP/1.1 200 OK\r\n\r\n",
-        " HTTP/1.1 200 OK\r\n\r\n",
-        "SSH-2.0-OpenSSH_9\r\n",
-        "\x16\x03\x01\x02\x00\x01\x00\x01",
-        "<html>hello</html>",
-        "HTTP/1.1 99 No\r\n\r\n",
-        "HTTP/1.1 600 No\r\n\r\n",
-        "HTTP/1.1 2000 No\r\n\r\n",
-        "HTTP/1.1 OK\r\n\r\n",
-        "HTTP/2 200 OK\r\n\r\n",
-        "HTTP/0.9 200 OK\r\n\r\n",
-        "http/1.1 200 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\n folded: 1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
-        "HTTP/1.1 200 OK\nA: b\n\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\na",
-        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\na",
-        "HTTP/1.1 200 OK\r\nContent-Length: 0x1\r\n\r\na",
-        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\na",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-    ] {
-        assert_eq!(lie(lie_, Then::Stall), Err(("malformed", head)), "{lie_:?}");
-    }
+    const STATUS: &str = "malformed status line";
+    const VERSION: &str = "protocol version is not HTTP/1.0 or HTTP/1.1";
+    const LENGTH: &str = "malformed Content-Length";
+    const ENCODING: &str = "Transfer-Encoding does not end with one chunked";
+    let lies = [
+        ("\r\nHTTP/1.1 200 OK\r\n\r\n", STATUS),
+        (" HTTP/1.1 200 OK\r\n\r\n", STATUS),
+        ("SSH-2.0-OpenSSH_9\r\n", STATUS),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01", STATUS),
+        ("<html>hello</html>", STATUS),
+        ("HTTP/1.1 99 No\r\n\r\n", STATUS),
+        ("HTTP/1.1 600 No\r\n\r\n", STATUS),
+        ("HTTP/1.1 2000 No\r\n\r\n", STATUS),
+        ("HTTP/1.1 OK\r\n\r\n", STATUS),
+        ("HTTP/2 200 OK\r\n\r\n", VERSION),
+        ("HTTP/0.9 200 OK\r\n\r\n", VERSION),
+        ("http/1.1 200 OK\r\n\r\n", STATUS),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
+            "malformed field name",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\n folded: 1\r\n\r\n",
+            "malformed field name",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
+            "malformed field value",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
+            "malformed field value",
+        ),
+        (
+            "HTTP/1.1 200 OK\nA: b\n\n",
+            "line ends without a carriage return",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            "several Content-Length fields",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\na",
+            "several Content-Length fields",
+        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", LENGTH),
+        ("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\na", LENGTH),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0x1\r\n\r\na", LENGTH),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\na",
+            LENGTH,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "both Content-Length and Transfer-Encoding",
+        ),
+        (
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "Transfer-Encoding in an HTTP/1.0 message",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+            ENCODING,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+            ENCODING,
+        ),
+    ];
+    each_says("", Phase::Head, &lies);
 }
 
 #[test]
 fn chunks_may_be_none() {
-    let body = Some(Phase::Body);
-    for chunks in [
-        "g\r\n",
-        "\r\n",
-        "-1\r\n",
-        " 1\r\na\r\n",
-        "1 \r\na\r\n",
-        "0x1\r\na\r\n",
-        "ffffffffffffffffff\r\n",
-        "5\r\nhelloX\r\n",
-        "5\r\nhello\n0\r\n\r\n",
-        "5\nhello\r\n",
-        "5;a\nb\r\nhello\r\n",
-        "0\r\nContent-Length: 5\r\n\r\n",
-        "0\r\nbad\r\n\r\n",
-    ] {
-        let whole = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
-        assert_eq!(
-            lie(whole, Then::Stall),
-            Err(("malformed", body)),
-            "{chunks:?}"
-        );
-    }
+    const SIZE: &str = "malformed chunk size";
+    const END: &str = "chunk does not end where its size says";
+    let start = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let lies = [
+        ("g\r\n", SIZE),
+        ("\r\n", SIZE),
+        ("-1\r\n", SIZE),
+        (" 1\r\na\r\n", SIZE),
+        ("1 \r\na\r\n", SIZE),
+        ("0x1\r\na\r\n", SIZE),
+        ("ffffffffffffffffff\r\n", SIZE),
+        ("5\r\nhelloX\r\n", END),
+        ("5\r\nhello\n0\r\n\r\n", END),
+        ("5\nhello\r\n", SIZE),
+        (
+            "5;a\nb\r\nhello\r\n",
+            "malformed or endless chunk extension",
+        ),
+        (
+            "0\r\nContent-Length: 5\r\n\r\n",
+            "a field that may not stand in trailers",
+        ),
+        ("0\r\nbad\r\n\r\n", "malformed trailers"),
+    ];
+    each_says(start, Phase::Body, &lies);
 }
 
 #[test]
