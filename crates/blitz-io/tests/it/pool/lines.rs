@@ -210,6 +210,8 @@ fn a_lease_may_be_given_up_and_taken_out() {
         let mine = second.detach();
         let third = pool.acquire(&1).await.unwrap();
         assert_eq!(third.number, 3);
+        // The first is closed by a task.
+        settle().await;
         assert_eq!(world.live.load(SeqCst), 2);
         drop(mine);
         let metrics = pool.metrics();
