@@ -168,7 +168,8 @@ struct List {
     next_id: u64,
 }
 
-/// A resource's readiness, and its waiters.
+/// A resource's readiness, and its waiters. In this order: what each event and each wait needs is in one line of the processor's cache.
+#[repr(C)]
 pub(crate) struct Source {
     word: Word,
     reader: WakeSlot,

@@ -16,13 +16,13 @@ use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 use blitz_core::primitive::sync::atomic::{AtomicU8, AtomicUsize};
 use blitz_core::slab::Key;
 use blitz_core::waiting::{self, Resource, Site};
-use blitz_sys::descriptor::{AsRawFd, OwnedFd};
+use blitz_sys::descriptor::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use blitz_sys::errno;
 use blitz_sys::readiness::EDGE;
 
 use crate::interest::{Direction, Interest, Ready, ReadyEvent};
 use crate::readiness::Source;
-use crate::{Handle, current};
+use crate::{Handle, current, grant};
 
 static READ: Site = Site::new("read", Resource::Descriptor);
 static WRITE: Site = Site::new("write", Resource::Descriptor);
@@ -37,15 +37,19 @@ const NOWHERE: usize = 0;
 ///
 /// One task that reads and one that writes have reserved places ([`poll_ready`](Self::poll_ready),
 /// [`poll_io`](Self::poll_io)); any number may wait with [`ready`](Self::ready) and [`async_io`](Self::async_io).
+#[repr(C)]
 pub struct Registration {
-    fd: Arc<OwnedFd>,
+    // What each call needs comes first: with thousands of them each line of the processor's cache is one that is not there.
     source: Arc<Source>,
-    home: Handle,
-    interest: Interest,
-    reopens: bool,
-    foreign_polls: AtomicU8,
     /// The number of the driver that knows the resource.
     armed_on: AtomicUsize,
+    /// That of `fd`.
+    raw: RawFd,
+    foreign_polls: AtomicU8,
+    reopens: bool,
+    interest: Interest,
+    home: Handle,
+    fd: Arc<OwnedFd>,
     place: Mutex<Option<Place>>,
 }
 
@@ -67,6 +71,7 @@ impl Registration {
     #[inline]
     pub fn with_interest(fd: Arc<OwnedFd>, home: Handle, interest: Interest) -> Self {
         Self {
+            raw: fd.as_raw_fd(),
             fd,
             source: Arc::new(Source::new()),
             home,
@@ -92,6 +97,13 @@ impl Registration {
         &self.fd
     }
 
+    /// The descriptor, for a call.
+    #[inline]
+    pub fn lent(&self) -> BorrowedFd<'_> {
+        // SAFETY: `fd` keeps it open for longer than this borrow of both.
+        unsafe { BorrowedFd::borrow_raw(self.raw) }
+    }
+
     /// The driver that serves polls of threads which hold none of its siblings.
     #[inline]
     pub fn home(&self) -> &Handle {
@@ -101,7 +113,7 @@ impl Registration {
     /// True if a short read or write proves that the next would block: see [`clear_on_short`](Self::clear_on_short).
     #[inline]
     pub fn is_edge(&self) -> bool {
-        self.home.is_ring() || EDGE
+        EDGE || self.home.is_ring()
     }
 
     /// Arms the resource now instead of at the first wait, so that it is known whether it can be.
@@ -171,6 +183,16 @@ impl Registration {
         if !event.ready.is_empty() {
             return Poll::Ready(Ok(event));
         }
+        self.poll_next_event(cx, direction)
+    }
+
+    /// The same for who has looked already, and found nothing.
+    #[inline]
+    fn poll_next_event(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<ReadyEvent>> {
         self.source.register(direction, cx.waker());
         self.ensure_armed()?;
         let event = self.source.look(direction.mask())?;
@@ -179,7 +201,7 @@ impl Registration {
                 Direction::Read => &READ,
                 Direction::Write => &WRITE,
             };
-            waiting::note(site, self.fd.as_raw_fd() as u64, None);
+            waiting::note(site, self.raw as u64, None);
             return Poll::Pending;
         }
         Poll::Ready(Ok(event))
@@ -228,7 +250,7 @@ impl Registration {
         if arms {
             self.ensure_armed()?;
         }
-        waiting::note(&READY, self.fd.as_raw_fd() as u64, None);
+        waiting::note(&READY, self.raw as u64, None);
         Poll::Pending
     }
 
@@ -294,7 +316,7 @@ impl Registration {
             let coop = ready!(budget::poll_proceed(cx));
             let event = match self.observe(direction.mask(), tried)? {
                 Some(event) => event,
-                None => ready!(self.poll_event(cx, direction))?,
+                None => ready!(self.poll_next_event(cx, direction))?,
             };
             let result = io();
             // Also a false alarm costs a unit: a resource that is always closed and always blocks must end somewhere.
@@ -385,16 +407,13 @@ impl Registration {
     fn ensure_armed(&self) -> io::Result<()> {
         // ORDERING: Relaxed: only compared. The place itself is behind its lock, and out of date it costs one more look there.
         let armed_on = self.armed_on.load(Relaxed);
-        current::with(|here| {
-            if armed_on == here.number() {
-                // ORDERING: Relaxed, here and below: a count that decides nothing but when to move; a lost step delays that.
-                self.foreign_polls.store(0, Relaxed);
-                Ok(())
-            } else {
-                self.ensure_armed_elsewhere(armed_on, Some(here))
-            }
-        })
-        .unwrap_or_else(|| self.ensure_armed_elsewhere(armed_on, None))
+        if grant::is_here(armed_on) {
+            // ORDERING: Relaxed, here and below: a count that decides nothing but when to move; a lost step delays that.
+            self.foreign_polls.store(0, Relaxed);
+            return Ok(());
+        }
+        current::with(|here| self.ensure_armed_elsewhere(armed_on, Some(here)))
+            .unwrap_or_else(|| self.ensure_armed_elsewhere(armed_on, None))
     }
 
     #[cold]

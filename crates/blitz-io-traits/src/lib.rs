@@ -37,7 +37,7 @@ pub use async_seek::AsyncSeek;
 pub use async_write::AsyncWrite;
 pub use buffered::{BufReader, BufStream, BufWriter};
 pub use copy::{copy, copy_bidirectional, copy_bidirectional_with_sizes, copy_buf};
-pub use ext::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+pub use ext::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, poll_read_buf};
 pub use memory::{
     DuplexStream, Empty, Repeat, SimplexStream, Sink, duplex, empty, repeat, simplex, sink,
 };

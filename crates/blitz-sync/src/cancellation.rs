@@ -82,6 +82,7 @@ impl Shared {
         })
     }
 
+    #[inline]
     fn is_cancelled(&self) -> bool {
         // ORDERING: Acquire pairs with the Release in `mark`: what was done before the cancel is seen after.
         self.is_cancelled.load(Acquire)

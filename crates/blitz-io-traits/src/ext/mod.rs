@@ -10,6 +10,6 @@ mod seek;
 mod write;
 
 pub use buf_read::AsyncBufReadExt;
-pub use read::AsyncReadExt;
+pub use read::{AsyncReadExt, poll_read_buf};
 pub use seek::AsyncSeekExt;
 pub use write::AsyncWriteExt;

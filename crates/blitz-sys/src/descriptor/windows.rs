@@ -121,6 +121,17 @@ impl FromRawFd for OwnedFd {
     }
 }
 
+impl BorrowedFd<'_> {
+    /// The socket of this number.
+    ///
+    /// # Safety
+    /// It stays open for as long as this is.
+    pub unsafe fn borrow_raw(fd: RawFd) -> Self {
+        // SAFETY: the caller's promise; the sign is extended as the system does.
+        Self(unsafe { BorrowedSocket::borrow_raw(fd as isize as RawSocket) })
+    }
+}
+
 /// What lends a socket also lends it through a reference or a count.
 macro_rules! through {
     ($($outer:ty),+) => {$(

@@ -76,27 +76,62 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let me = self.project();
-        if !me.buf.has_remaining_mut() {
-            return Poll::Ready(Ok(0));
-        }
-        let chunk = me.buf.chunk_mut();
-        // SAFETY: the memory goes into a `ReadBuf` only, whose safe methods store no uninitialised byte, and
-        // whose unsafe ones forbid it where a byte is initialised.
-        let memory = unsafe { chunk.as_uninit_slice_mut() };
-        let mut buf = ReadBuf::uninit(memory);
-        let before = buf.filled().as_ptr();
-        ready!(Pin::new(&mut **me.reader).poll_read(cx, &mut buf))?;
-        // Safe code may have put another `ReadBuf` in the place of ours.
-        assert_eq!(
-            before,
-            buf.filled().as_ptr(),
-            "the reader exchanged the buffer that it was given"
-        );
-        let n = buf.filled().len();
-        // SAFETY: the buffer is the one over our chunk, and `n` bytes of it are filled.
-        unsafe { me.buf.advance_mut(n) };
-        Poll::Ready(Ok(n))
+        poll_read_buf(Pin::new(&mut **me.reader), cx, &mut **me.buf)
     }
+}
+
+/// Reads into the buffer's free space, which it advances, and returns how many bytes came: [`read_buf`](crate::AsyncReadExt::read_buf)
+/// for who polls. Zero is the end of the stream, or a buffer without free space.
+///
+/// Whoever waits is told of by the reader alone: a runtime that shows who waits shows no line of code for it.
+///
+/// # Errors
+/// Those of the reader.
+///
+/// # Panics
+/// If the reader puts another buffer in the place of the one that it was given.
+///
+/// # Examples
+/// ```
+/// use blitz_io_traits::poll_read_buf;
+/// use std::pin::Pin;
+/// use std::task::{Context, Poll, Waker};
+///
+/// let mut reader = &b"hello"[..];
+/// let mut buf = Vec::new();
+/// let polled = poll_read_buf(Pin::new(&mut reader), &mut Context::from_waker(Waker::noop()), &mut buf);
+/// assert!(matches!(polled, Poll::Ready(Ok(5))));
+/// assert_eq!(buf, b"hello");
+/// ```
+#[inline]
+pub fn poll_read_buf<R, B>(
+    reader: Pin<&mut R>,
+    cx: &mut Context<'_>,
+    buf: &mut B,
+) -> Poll<io::Result<usize>>
+where
+    R: AsyncRead + ?Sized,
+    B: BufMut + ?Sized,
+{
+    if !buf.has_remaining_mut() {
+        return Poll::Ready(Ok(0));
+    }
+    // SAFETY: the memory goes into a `ReadBuf` only, whose safe methods store no uninitialised byte, and
+    // whose unsafe ones forbid it where a byte is initialised.
+    let memory = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
+    let mut free = ReadBuf::uninit(memory);
+    let before = free.filled().as_ptr();
+    ready!(reader.poll_read(cx, &mut free))?;
+    // Safe code may have put another `ReadBuf` in the place of ours.
+    assert_eq!(
+        before,
+        free.filled().as_ptr(),
+        "the reader exchanged the buffer that it was given"
+    );
+    let n = free.filled().len();
+    // SAFETY: the buffer is the one over our chunk, and `n` bytes of it are filled.
+    unsafe { buf.advance_mut(n) };
+    Poll::Ready(Ok(n))
 }
 
 pin_project! {

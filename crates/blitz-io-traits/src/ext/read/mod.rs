@@ -10,6 +10,7 @@ use ::bytes::BufMut;
 
 use crate::waiting::{Call, Located};
 use crate::{AsyncRead, Chain, Take};
+pub use bytes::poll_read_buf;
 use bytes::{Read, ReadBufTo, ReadExact};
 use number::{Big, Little, ReadNumber};
 use whole::{ReadToEnd, ReadToString};
