@@ -141,8 +141,9 @@ impl Core {
     #[inline]
     fn see(&mut self, shared: &Shared) {
         self.now = shared.stats.now_ns();
-        // A batch may begin just before the next turn is due.
-        let count = (shared.config.event_interval as usize).saturating_mul(2);
+        // No more of those that are there now are polled before the next turn: a first batch of so many is followed by one, and what
+        // later batches poll was told to run later. Each is a line or two of the processor's cache, one behind the other.
+        let count = shared.config.event_interval as usize;
         self.queue.touch_next(count, self.now);
     }
 
