@@ -38,7 +38,10 @@ pub(crate) fn take_of(size: usize) -> BytesMut {
 /// Gives a buffer back, unless pieces of it are still in use or it has grown.
 pub(crate) fn give(mut buffer: BytesMut) {
     buffer.clear();
-    if !buffer.try_reclaim(SIZE) || buffer.capacity() > 2 * SIZE {
+    let capacity = buffer.capacity();
+    // What lacks something at its front may have it back.
+    let is_whole = capacity >= SIZE || (capacity > 0 && buffer.try_reclaim(SIZE));
+    if !is_whole || buffer.capacity() > 2 * SIZE {
         return;
     }
     // As above.

@@ -4,9 +4,11 @@ use crate::counters::Phase;
 use crate::handle::Seat;
 use crate::{Error, Handle};
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
+use blitz_io::net::TcpStream;
 use blitz_io::sync::{WaitForCancellationFutureOwned, oneshot};
 use bytes::{Buf, Bytes};
 use http::Extensions;
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -18,18 +20,49 @@ use std::task::{Context, Poll, Waker};
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// What most are is here, and not behind one more pointer and calls through a table.
+enum Io {
+    Tcp(TcpStream),
+    Other(Box<dyn Stream>),
+}
+
+impl Io {
+    fn of<I: AsyncRead + AsyncWrite + Send + Unpin + 'static>(io: I) -> Io {
+        let mut io = Some(io);
+        let any: &mut dyn Any = &mut io;
+        if let Some(tcp) = any.downcast_mut::<Option<TcpStream>>()
+            && let Some(tcp) = tcp.take()
+        {
+            return Io::Tcp(tcp);
+        }
+        Io::Other(Box::new(io.expect("it is not of TCP")))
+    }
+}
+
+/// Calls the same on whichever it is.
+macro_rules! either {
+    ($io:expr, $stream:ident => $call:expr) => {
+        match $io {
+            Io::Tcp($stream) => $call,
+            Io::Other($stream) => $call,
+        }
+    };
+}
+
 /// The connection, after its client and a handler agreed on another protocol.
 ///
 /// Bytes that the client had sent already come first. A server that shuts down waits for it as for a connection, and at its
 /// deadline ends it: reads and writes fail with `ConnectionAborted` from then on.
+#[repr(C)]
 pub struct Upgraded {
-    io: Box<dyn Stream>,
-    ahead: Bytes,
+    // What each read and write needs comes first, and is together.
     seat: Option<Seat>,
+    is_cut: bool,
+    ahead: Bytes,
     /// Who reads, and who writes: they may be two tasks.
     reads: Cut,
+    io: Io,
     writes: Cut,
-    is_cut: bool,
 }
 
 /// A task that learns when the server cuts what was upgraded.
@@ -42,12 +75,19 @@ struct Cut {
 impl Cut {
     /// Whether it is cut; if not, the task is woken when it is. A task that asks again costs nothing: all connections of the server would
     /// meet in the line of those who wait.
+    #[inline]
     fn poll(&mut self, cx: &mut Context<'_>, seat: &Seat) -> bool {
         if let Some(waker) = &self.waker
             && waker.will_wake(cx.waker())
         {
-            return seat.is_cut();
+            // It will be, and then asks whether it was cut.
+            return false;
         }
+        self.poll_anew(cx, seat)
+    }
+
+    #[cold]
+    fn poll_anew(&mut self, cx: &mut Context<'_>, seat: &Seat) -> bool {
         self.waker = Some(cx.waker().clone());
         let wait = self.wait.get_or_insert_with(|| Box::pin(seat.cut()));
         wait.as_mut().poll(cx).is_ready()
@@ -63,12 +103,12 @@ impl Upgraded {
             seat.is_in(Phase::Upgraded);
         }
         Upgraded {
-            io: Box::new(io),
-            ahead,
             seat,
-            reads: Cut::default(),
-            writes: Cut::default(),
             is_cut: false,
+            ahead,
+            reads: Cut::default(),
+            io: Io::of(io),
+            writes: Cut::default(),
         }
     }
 
@@ -83,25 +123,30 @@ impl Upgraded {
     }
 
     /// Fails if the server has cut it.
+    #[inline]
     fn is_whole(&mut self) -> io::Result<()> {
-        if self.seat.as_ref().is_some_and(Seat::is_cut) {
-            self.is_cut = true;
-            // The server need not wait for whoever still holds this.
-            self.seat = None;
-        }
-        if self.is_cut {
-            return Err(io::ErrorKind::ConnectionAborted.into());
+        if self.is_cut || self.seat.as_ref().is_some_and(Seat::is_cut) {
+            return Err(self.ends());
         }
         Ok(())
     }
 
+    #[cold]
+    fn ends(&mut self) -> io::Error {
+        self.is_cut = true;
+        // The server need not wait for whoever still holds this.
+        self.seat = None;
+        io::ErrorKind::ConnectionAborted.into()
+    }
+
+    #[inline]
     fn poll_write_by(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut Box<dyn Stream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+        write: impl FnOnce(&mut Io, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         self.is_whole()?;
-        let polled = write(Pin::new(&mut self.io), cx);
+        let polled = write(&mut self.io, cx);
         if polled.is_pending()
             && let Some(seat) = &self.seat
             && self.writes.poll(cx, seat)
@@ -113,6 +158,7 @@ impl Upgraded {
 }
 
 impl AsyncRead for Upgraded {
+    #[inline]
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -126,7 +172,7 @@ impl AsyncRead for Upgraded {
             return Poll::Ready(Ok(()));
         }
         this.is_whole()?;
-        let polled = Pin::new(&mut this.io).poll_read(cx, buf);
+        let polled = either!(&mut this.io, io => Pin::new(io).poll_read(cx, buf));
         if polled.is_pending()
             && let Some(seat) = &this.seat
             && this.reads.poll(cx, seat)
@@ -138,20 +184,25 @@ impl AsyncRead for Upgraded {
 }
 
 impl AsyncWrite for Upgraded {
+    #[inline]
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_by(cx, |io, cx| io.poll_write(cx, buf))
+        self.poll_write_by(
+            cx,
+            |io, cx| either!(io, io => Pin::new(io).poll_write(cx, buf)),
+        )
     }
 
+    #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        either!(&mut self.io, io => Pin::new(io).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        either!(&mut self.io, io => Pin::new(io).poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -159,11 +210,14 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_by(cx, |io, cx| io.poll_write_vectored(cx, bufs))
+        self.poll_write_by(
+            cx,
+            |io, cx| either!(io, io => Pin::new(io).poll_write_vectored(cx, bufs)),
+        )
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        either!(&self.io, io => io.is_write_vectored())
     }
 }
 

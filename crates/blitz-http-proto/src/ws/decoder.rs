@@ -54,16 +54,18 @@ pub enum Event {
 /// A message of one frame that is not compressed stays in the input until it is whole, so that a long one is never copied. What a call has
 /// left there the next call is to find, with more behind it.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Decoder {
+    // What each message needs is together.
     role: Role,
-    limits: Limits,
+    is_closed: bool,
     inflater: Option<Box<Inflater>>,
-    /// The frame that has begun, and how much of it was looked at.
-    frame: Option<(Head, u64)>,
     /// The message that has begun, and has not come at once.
     message: Option<Box<Begun>>,
+    /// The frame that has begun, and how much of it was looked at.
+    frame: Option<(Head, u64)>,
+    limits: Limits,
     control: BytesMut,
-    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,9 @@ impl Decoder {
         loop {
             if self.is_closed {
                 input.clear();
+            }
+            // Who asks once more before it reads again, as everybody does, has an answer at once.
+            if input.is_empty() {
                 return Ok(None);
             }
             let (head, seen) = match self.frame {
@@ -200,8 +205,7 @@ impl Decoder {
         if is_text && simdutf8::basic::from_utf8(payload).is_err() {
             return Err(NO_TEXT);
         }
-        input.advance(begin);
-        let payload = taken::take(input, end - begin, COPIED);
+        let payload = taken::take_behind(input, begin, end - begin, COPIED);
         Ok(Some(Message::received(is_text, payload)))
     }
 

@@ -152,6 +152,7 @@ impl Encoder {
     }
 
     fn frame(&mut self, opcode: Opcode, is_compressed: bool, payload: &[u8], out: &mut BytesMut) {
+        out.reserve(HEAD_MAX + payload.len());
         let mask = self.masks.as_mut().map(|masks| masks());
         let head = Head {
             is_final: true,
@@ -160,7 +161,11 @@ impl Encoder {
             len: payload.len() as u64,
             mask,
         };
-        out.reserve(HEAD_MAX + payload.len());
+        if let Some(bytes) = head.short() {
+            out.extend_from_slice(&bytes);
+            out.extend_from_slice(payload);
+            return;
+        }
         let (bytes, len) = head.encode();
         out.extend_from_slice(&bytes[..len]);
         let begin = out.len();

@@ -117,13 +117,23 @@ impl Head {
         Ok(Some((head, input.len() - rest.len())))
     }
 
+    fn first(self) -> u8 {
+        let bits = if self.is_final { 0x80 } else { 0 } | if self.is_compressed { 0x40 } else { 0 };
+        bits | self.opcode as u8
+    }
+
+    /// Its bytes, if they are as few as they can be.
+    #[inline]
+    pub(super) fn short(self) -> Option<[u8; 2]> {
+        (self.mask.is_none() && self.len <= 125).then(|| [self.first(), self.len as u8])
+    }
+
     /// Its bytes, and how many they are.
     #[inline]
     pub(super) fn encode(self) -> ([u8; HEAD_MAX], usize) {
         let mut bytes = [0; HEAD_MAX];
-        let bits = if self.is_final { 0x80 } else { 0 } | if self.is_compressed { 0x40 } else { 0 };
         let mask_bit = if self.mask.is_some() { 0x80 } else { 0 };
-        bytes[0] = bits | self.opcode as u8;
+        bytes[0] = self.first();
         let mut end = match self.len {
             0..=125 => {
                 bytes[1] = mask_bit | self.len as u8;

@@ -8,9 +8,11 @@ use http::header::{ALLOW, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRA
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use url::Url;
 
 /// Looks at a request for a WebSocket. What it is answered with, [`Accept::run`] gives.
@@ -165,18 +167,52 @@ impl Accept {
         let (headers, agreed) = handshake.accept(&protocols, self.config.deflate.as_ref());
         let (upgrading, config) = (self.upgrading, self.config);
         // A box, for what the task has begun with is of no use to it later, and would be there as long as it is.
-        let begin: Box<dyn FnOnce(Upgraded) -> Fut + Send> =
+        let begin =
             Box::new(move |upgraded| function(WebSocket::of_server(upgraded, agreed, config)));
-        drop(blitz_io::spawn(async move {
-            // A connection that ended before has nobody to be told of it.
-            if let Ok(upgraded) = upgrading.await {
-                begin(upgraded).await;
-            }
-        }));
+        drop(blitz_io::spawn(Serves::Waits { upgrading, begin }));
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
         response
+    }
+}
+
+pin_project! {
+    /// The task of a socket. By hand, for it is one step that each poll takes, and one line of the processor's cache, before the user's.
+    #[project = Step]
+    #[project_replace = Was]
+    enum Serves<Fut> {
+        Waits {
+            upgrading: Upgrading,
+            begin: Box<dyn FnOnce(Upgraded) -> Fut + Send>,
+        },
+        Runs {
+            #[pin]
+            future: Fut,
+        },
+        Over,
+    }
+}
+
+impl<Fut: Future> Future for Serves<Fut> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.as_mut().project() {
+                Step::Runs { future } => return future.poll(cx).map(drop),
+                Step::Waits { upgrading, .. } => {
+                    let upgraded = ready!(upgrading.as_mut().poll(cx));
+                    let before = self.as_mut().project_replace(Serves::Over);
+                    // A connection that ended before has nobody to be told of it.
+                    if let (Was::Waits { begin, .. }, Ok(upgraded)) = (before, upgraded) {
+                        let future = begin(upgraded);
+                        self.set(Serves::Runs { future });
+                    }
+                }
+                Step::Over => return Poll::Ready(()),
+            }
+        }
     }
 }
 

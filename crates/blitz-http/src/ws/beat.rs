@@ -12,9 +12,10 @@ use std::time::Duration;
 ///
 /// It is looked at with each message, and comes once in many of them: so a look is at a bell of its own, and not at the runtime's timers.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Timer {
-    deadline: Option<Instant>,
     alarm: Option<Alarm>,
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -92,6 +93,14 @@ impl Timer {
         self.deadline.is_some()
     }
 
+    /// Whether it is to be polled, for whoever has polled it last.
+    #[inline]
+    fn has_rung(&self) -> bool {
+        self.alarm
+            .as_ref()
+            .is_some_and(|alarm| alarm.bell.has_rung())
+    }
+
     /// Ready once, when it has come.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline else {
@@ -121,13 +130,14 @@ impl Timer {
 
 /// The pings of one socket.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Beat {
-    interval: Duration,
-    timeout: Duration,
-    timer: Timer,
-    asked: Option<Asked>,
     /// Something has come since the last ping.
     heard: bool,
+    timer: Timer,
+    interval: Duration,
+    timeout: Duration,
+    asked: Option<Asked>,
     number: u64,
     rtt: Option<Duration>,
 }
@@ -169,7 +179,14 @@ impl Beat {
         (!self.interval.is_zero()).then(|| self.interval.saturating_add(self.timeout))
     }
 
+    /// Whether something may be due, for the task that has polled last.
+    #[inline]
+    pub(super) fn has_rung(&self) -> bool {
+        self.timer.has_rung()
+    }
+
     /// Bytes have come.
+    #[inline]
     pub(super) fn hears(&mut self) {
         self.heard = true;
     }

@@ -9,7 +9,7 @@ use blitz_io::io::{AsyncRead, AsyncWrite};
 use blitz_io::stream::Stream;
 use bytes::Bytes;
 use futures_sink::Sink;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -79,13 +79,12 @@ impl WebSocket {
     /// # Errors
     /// When the connection fails or ends without a close, when the peer breaks the protocol or a limit (it has been told by then),
     /// and when it is silent for too long.
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|cx| {
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + Send {
+        let state = &mut *self.state;
+        poll_fn(move |cx| {
             let writes = cx.waker();
-            self.state.poll_next(cx, writes)
+            state.poll_next(cx, writes).map(Option::transpose)
         })
-        .await
-        .transpose()
     }
 
     /// Sends a message, and returns when it is written.
@@ -97,10 +96,9 @@ impl WebSocket {
     /// # Errors
     /// When the socket is closed, the connection fails, or the peer takes nothing for [`Config::ping_interval`] and
     /// [`Config::pong_timeout`] together.
-    pub async fn send(&mut self, message: Message) -> Result<(), Error> {
-        poll_fn(|cx| self.state.poll_ready(cx)).await?;
-        drop(self.state.start_send(message).map_err(Error::unsent)?);
-        poll_fn(|cx| self.state.poll_flush(cx)).await
+    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), Error>> + Send {
+        let (state, mut message) = (&mut *self.state, Some(message));
+        poll_fn(move |cx| state.poll_send(cx, &mut message))
     }
 
     /// Sends a message if there is room for it, without waiting.

@@ -22,6 +22,12 @@ impl Tally {
         }
     }
 
+    /// That server.
+    #[inline]
+    pub(super) fn server(&self) -> Option<&Handle> {
+        self.server.as_ref()
+    }
+
     fn counters(&self) -> Option<&SocketCounters> {
         self.server
             .as_ref()

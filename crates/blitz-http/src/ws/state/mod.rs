@@ -19,13 +19,12 @@ use super::{Agreed, CloseCode, Config, Error, Message, Role, Slow, TrySendError,
 use crate::conn::Stop;
 use crate::{Handle, Upgraded, buffers};
 use blitz_http_proto::ws::{Decoder, Encoder, Event};
-use blitz_io::io::{AsyncReadExt, AsyncWrite};
+use blitz_io::io::{AsyncWrite, poll_read_buf};
 use blitz_io::time::Instant;
 use bytes::{Bytes, BytesMut};
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -64,16 +63,18 @@ pub(super) struct State {
     pub(super) moved: bool,
     pub(super) turned: bool,
     buffer_bytes: usize,
-    out: Out,
-    /// The last ping that found no room for its answer.
-    pong: Option<Bytes>,
     tally: Tally,
-    server: Option<(Handle, Stop)>,
+    /// Who was told to be woken for all that is no bytes.
+    watches: Option<Waker>,
+    /// The last ping that found no room for its answer.
+    pong: Option<Box<Bytes>>,
     /// What was written when a peer began to take nothing.
     stalled_at: Option<u64>,
     decoder: Decoder,
     encoder: Encoder,
+    out: Out,
     beat: Beat,
+    stop: Stop,
     role: Role,
     /// The peer has closed, and said this.
     theirs: Option<(CloseCode, String)>,
@@ -120,7 +121,8 @@ impl State {
             end_by: Timer::default(),
             stalled: Timer::default(),
             stalled_at: None,
-            server: None,
+            watches: None,
+            stop: Stop::default(),
             tally: Tally::default(),
             close_timeout: config.close_timeout,
             buffer_bytes: config.buffer_bytes.max(1),
@@ -132,8 +134,8 @@ impl State {
 
     /// Says 1001 when this server ends.
     pub(super) fn ends_with(&mut self, server: Handle) {
-        self.tally = Tally::of(server.clone());
-        self.server = Some((server, Stop::default()));
+        self.tally = Tally::of(server);
+        self.watches = None;
     }
 
     pub(super) fn rtt(&self) -> Option<Duration> {
@@ -192,50 +194,28 @@ impl State {
     ) -> Poll<Option<Result<Message, Error>>> {
         let mut reads = 0;
         loop {
-            match self.life {
-                Life::Open => {}
-                // However much it has to say before.
-                Life::Closing if self.end_by.poll(cx).is_pending() => {}
-                Life::Closing => {
-                    self.fails(Error::no_close());
-                    continue;
-                }
-                Life::Leaving => {
-                    ready!(self.poll_leave(cx, writes));
-                    self.goes_on(Life::Ended);
-                    continue;
-                }
-                Life::Ended => return Poll::Ready(self.failed.take().map(Err)),
+            if self.life != Life::Open
+                && let Some(ended) = ready!(self.poll_ending(cx, writes))
+            {
+                return Poll::Ready(ended.map(Err));
             }
-            match self.decoder.decode(&mut self.input) {
-                Ok(Some(Event::Message(message))) => {
-                    self.tally.received();
-                    self.usual = message.payload().len();
-                    if self.is_writing() {
-                        // Pongs do not wait until all that has come was received. That it fails is found by reading.
-                        let _ = self.poll_out(&mut Context::from_waker(writes));
+            if !self.input.is_empty() {
+                match self.decoder.decode(&mut self.input) {
+                    Ok(Some(Event::Message(message))) => {
+                        self.tally.received();
+                        self.usual = message.payload().len();
+                        if self.is_writing() {
+                            // Pongs do not wait until all that has come was received. That it fails is found by reading.
+                            let _ = self.poll_out(&mut Context::from_waker(writes));
+                        }
+                        return Poll::Ready(Some(Ok(message)));
                     }
-                    return Poll::Ready(Some(Ok(message)));
+                    Ok(None) => {}
+                    other => {
+                        self.takes_other(other);
+                        continue;
+                    }
                 }
-                Ok(Some(Event::Ping(payload))) => {
-                    self.answer(payload);
-                    continue;
-                }
-                Ok(Some(Event::Pong(payload))) => {
-                    self.beat.pong(&payload);
-                    continue;
-                }
-                Ok(Some(Event::Close(why))) => {
-                    self.is_closed_by_peer(why);
-                    continue;
-                }
-                Err(error) => {
-                    self.say_close(Some((error.close_code(), error.reason())));
-                    self.failed.get_or_insert(Error::peer(error));
-                    self.leave();
-                    continue;
-                }
-                Ok(None) => {}
             }
             if reads < READS_A_POLL {
                 reads += 1;
@@ -257,11 +237,13 @@ impl State {
             } else {
                 cx.waker().wake_by_ref();
             }
-            if let Poll::Ready(Err(error)) = self.poll_out(&mut Context::from_waker(writes)) {
+            if self.has_to_write()
+                && let Poll::Ready(Err(error)) = self.poll_out(&mut Context::from_waker(writes))
+            {
                 self.fails(Error::io(error));
                 continue;
             }
-            if !self.poll_time(cx) {
+            if self.is_quiet(cx) || !self.poll_time(cx) {
                 return Poll::Pending;
             }
             if let Poll::Ready(Err(error)) = self.poll_out(&mut Context::from_waker(writes)) {
@@ -270,13 +252,58 @@ impl State {
         }
     }
 
+    /// Goes on with the end that has begun. `None` if the peer may send still; else how it was, if it was not in good order.
+    #[cold]
+    fn poll_ending(&mut self, cx: &mut Context<'_>, writes: &Waker) -> Poll<Option<Option<Error>>> {
+        loop {
+            match self.life {
+                Life::Open => return Poll::Ready(None),
+                // However much it has to say before.
+                Life::Closing if self.end_by.poll(cx).is_pending() => return Poll::Ready(None),
+                Life::Closing => self.fails(Error::no_close()),
+                Life::Leaving => {
+                    ready!(self.poll_leave(cx, writes));
+                    self.goes_on(Life::Ended);
+                }
+                Life::Ended => return Poll::Ready(Some(self.failed.take())),
+            }
+        }
+    }
+
+    /// Takes what is no message.
+    #[cold]
+    fn takes_other(&mut self, decoded: Result<Option<Event>, blitz_http_proto::ws::Error>) {
+        match decoded {
+            Ok(Some(Event::Ping(payload))) => self.answer(payload),
+            Ok(Some(Event::Pong(payload))) => self.beat.pong(&payload),
+            Ok(Some(Event::Close(why))) => self.is_closed_by_peer(why),
+            Ok(_) => {}
+            Err(error) => {
+                self.say_close(Some((error.close_code(), error.reason())));
+                self.failed.get_or_insert(Error::peer(error));
+                self.leave();
+            }
+        }
+    }
+
+    /// Whether this task has looked at the clock and the server, and neither has called since.
+    #[inline]
+    fn is_quiet(&self, cx: &Context<'_>) -> bool {
+        self.watches
+            .as_ref()
+            .is_some_and(|task| task.will_wake(cx.waker()))
+            && !self.beat.has_rung()
+            && !self.tally.server().is_some_and(Handle::is_stopping)
+    }
+
     /// Looks at the clock and at the server. `true` if something is to be done about it.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
         if self.life != Life::Open {
             return false;
         }
-        if let Some((handle, stop)) = &mut self.server
-            && stop.poll(cx, handle)
+        self.watches = Some(cx.waker().clone());
+        if let Some(server) = self.tally.server()
+            && self.stop.poll(cx, server)
         {
             self.begin_close(CloseCode::GOING_AWAY, "");
             return true;
@@ -299,7 +326,7 @@ impl State {
         if self.has_room() {
             self.encoder.pong(&payload, self.out.buffer());
         } else {
-            self.pong = Some(payload);
+            self.pong = Some(Box::new(payload));
         }
     }
 
@@ -379,11 +406,15 @@ impl State {
         if self.input.capacity() - self.input.len() < wanted {
             self.make_room(wanted);
         }
-        pin!(self.io.read_buf(&mut self.input)).poll(cx)
+        poll_read_buf(Pin::new(&mut self.io), cx, &mut self.input)
     }
 
     /// Makes room behind what is there, in a larger buffer if need be.
     fn make_room(&mut self, wanted: usize) {
+        if self.input.capacity() == 0 && wanted <= buffers::SIZE {
+            self.input = buffers::take();
+            return;
+        }
         if self.input.try_reclaim(wanted) {
             return;
         }
@@ -407,7 +438,16 @@ impl State {
     }
 
     /// Gives the buffer back, if little or nothing is in it: a peer that stops within a frame holds no more than some times what it has sent.
+    #[inline]
     fn release(&mut self) {
+        if self.input.is_empty() && !self.is_large {
+            buffers::give(std::mem::take(&mut self.input));
+            return;
+        }
+        self.release_most();
+    }
+
+    fn release_most(&mut self) {
         if self.input.capacity() >= ROOM && self.input.len() <= self.input.capacity() / 4 {
             let left = match self.input.is_empty() {
                 true => BytesMut::new(),
@@ -415,6 +455,12 @@ impl State {
             };
             self.reads_into(left);
         }
+    }
+
+    /// Whether `poll_out` has anything to do.
+    #[inline]
+    fn has_to_write(&self) -> bool {
+        self.is_writing() || self.pong.is_some()
     }
 
     /// Writes all that waits.
@@ -427,12 +473,11 @@ impl State {
         polled
     }
 
+    #[inline]
     fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.has_room()
-                && let Some(payload) = self.pong.take()
-            {
-                self.encoder.pong(&payload, self.out.buffer());
+            if self.pong.is_some() && self.has_room() {
+                self.answers_last();
             }
             if self.out.len() == 0 {
                 break;
@@ -446,6 +491,29 @@ impl State {
         }
         self.out.release();
         Poll::Ready(Ok(()))
+    }
+
+    /// Answers the ping that had to wait.
+    #[cold]
+    fn answers_last(&mut self) {
+        if let Some(payload) = self.pong.take() {
+            self.encoder.pong(&payload, self.out.buffer());
+        }
+    }
+
+    /// Takes the message once there is room, and writes it.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<(), Error>> {
+        if message.is_some() {
+            ready!(self.poll_ready(cx))?;
+        }
+        if let Some(message) = message.take() {
+            drop(self.start_send(message).map_err(Error::unsent)?);
+        }
+        self.poll_flush(cx)
     }
 
     /// Whether there is room for a message.

@@ -11,19 +11,20 @@ use std::task::{Context, Poll, ready};
 pub(super) const GATHERED: usize = 4096;
 
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Out {
     bytes: BytesMut,
-    /// Stands behind so many of the bytes.
-    apart: Bytes,
-    before: usize,
     written: u64,
     /// All of what was written has been flushed.
     flushed: bool,
     /// The stream takes pieces together.
     is_vectored: bool,
+    pub(super) keeps_spent: bool,
+    /// Stands behind so many of the bytes.
+    apart: Bytes,
+    before: usize,
     /// Payloads that were written, where they are not to be dropped here.
     spent: Vec<Bytes>,
-    pub(super) keeps_spent: bool,
 }
 
 impl Out {
