@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const TARGETS: [&str; 8] = [
+const TARGETS: [&str; 9] = [
     "requests",
     "chunks",
     "responses",
@@ -20,6 +20,7 @@ const TARGETS: [&str; 8] = [
     "json",
     "websocket",
     "websocket_handshake",
+    "websocket_deflate",
 ];
 const SECONDS: u64 = 30;
 /// Time to build a target, beside what it runs for.

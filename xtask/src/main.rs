@@ -46,7 +46,8 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
                            (windows mac-x86_64 mac-aarch64 freebsd); default: all
       --quick              type checks alone, for the targets whose std is installed
   sanitize NAME [CRATE…]   runs the tests of the runtime crates under a sanitizer: address, leak or thread
-  fuzz [TARGET…]           runs the fuzz targets: requests, chunks, responses, events, proxies, json (default: all)
+  fuzz [TARGET…]           runs the fuzz targets: requests, chunks, responses, events, proxies, json,
+                           websocket, websocket_handshake, websocket_deflate (default: all)
       --seconds N          each for N seconds (default 30)
   autobahn                 has both ends of the WebSocket judged by Autobahn's test suite; skipped without Python 2.7
       --cases PATTERN,…    these alone, such as 12.*

@@ -275,6 +275,32 @@ fn limits_hold_before_anything_is_kept() {
     assert!(read(limits(12, 11, 4), &many).is_ok());
 }
 
+/// Whoever sets no limits has none, and nothing overflows and no memory is asked for before its bytes are there.
+#[test]
+fn lengths_beyond_all_memory_are_waited_for() {
+    let none = limits(usize::MAX, usize::MAX, usize::MAX);
+    for len in [u64::MAX >> 1, u64::from(u32::MAX), 1 << 62] {
+        for (first, deflate) in [
+            (0x82, None),
+            (0x02, None),
+            (0x81, None),
+            (0xc2, Some(params(true, 15))),
+        ] {
+            let mut decoder = Decoder::new(Role::Client, none).with_deflate(deflate.as_ref());
+            let mut input = BytesMut::from(&[first, 127][..]);
+            input.extend_from_slice(&len.to_be_bytes());
+            input.extend_from_slice(b"a");
+            let decoded = decoder.decode(&mut input);
+            // A byte of text that no deflated message begins with, or one that is waited upon.
+            if usize::try_from(len).is_ok() && deflate.is_none() {
+                assert_eq!(decoded, Ok(None), "{len} {first:x}");
+                assert_eq!(decoder.missing(), len - 1);
+                assert!(input.capacity() < 1000);
+            }
+        }
+    }
+}
+
 #[test]
 fn what_inflates_beyond_the_limit_is_refused_and_not_kept() {
     let params = params(true, 15);
