@@ -12,10 +12,18 @@ use blitz_http::{Request, Router, now};
 use blitz_http_proto::ws::{Decoder, Encoder, Event, Limits};
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use bytes::BytesMut;
+use std::time::Duration;
 
 fn compressed() -> Config {
     let mut config = Config::default();
     config.deflate = Some(Deflate::default());
+    config
+}
+
+/// Without pings: a long message that is compressed by a build without optimisations, on a machine that has much else to do, may take longer
+/// than a peer has time to answer.
+fn patient(mut config: Config) -> Config {
+    config.ping_interval = Duration::ZERO;
     config
 }
 
@@ -24,14 +32,14 @@ pub(crate) fn router() -> Router {
     Router::new().get(
         "/ws",
         now(|mut request: Request| {
-            accept(&mut request)
-                .config(compressed())
-                .run(async move |mut socket: WebSocket| {
+            accept(&mut request).config(patient(compressed())).run(
+                async move |mut socket: WebSocket| {
                     while let Some(message) = socket.recv().await? {
                         socket.send(message).await?;
                     }
                     Ok::<_, Error>(())
-                })
+                },
+            )
         }),
     )
 }
