@@ -51,6 +51,8 @@ enum Life {
 /// What each message needs stands together and first: with thousands of sockets, each line of the processor's cache is one that is not there.
 #[repr(C)]
 pub(super) struct State {
+    /// Dropped before the connection: a server that has waited for that has counted this.
+    tally: Tally,
     io: Upgraded,
     input: BytesMut,
     /// How long the last message was.
@@ -63,7 +65,6 @@ pub(super) struct State {
     pub(super) moved: bool,
     pub(super) turned: bool,
     buffer_bytes: usize,
-    tally: Tally,
     /// Who was told to be woken for all that is no bytes.
     watches: Option<Waker>,
     /// The last ping that found no room for its answer.
