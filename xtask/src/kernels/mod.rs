@@ -63,11 +63,10 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
     fs::write(&archive, file_system(&busybox, &suites)?).map_err(cannot)?;
     let mut bad = 0;
     for (kernel, image) in kernels.iter().zip(images) {
-        let mut qemu = guest(&image, &archive);
+        let log = folder.join(format!("{}.log", kernel.name));
+        let mut qemu = guest(&image, &archive, &log);
         let (end, words) = run::limited(&mut qemu, GUEST_LIMIT)?;
         let guest = read(&words);
-        let log = folder.join(format!("{}.log", kernel.name));
-        run::keep(&log, &words)?;
         let release = guest.release.as_deref().unwrap_or("it did not start");
         println!("\nLinux {}: {release}", kernel.name);
         for row in guest.sums(&suites) {
@@ -147,11 +146,10 @@ fn build(root: &Path, folder: &Path) -> Result<Vec<Program>, String> {
         .args(["--message-format=json", "--target", TARGET])
         .current_dir(root)
         .env("CARGO_TARGET_DIR", folder)
-        .env(
-            "RUSTFLAGS",
-            // Lines, for the tests that name code by them; no more, since all of it goes into the guest's memory.
-            "-C target-feature=+crt-static -C debuginfo=line-tables-only",
-        );
+        // Lines, for the tests that name code by them, whatever is set for other builds; no more, since all of it
+        // goes into the guest's memory.
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
     for name in CRATES {
         cargo.args(["-p", name]);
     }
@@ -228,11 +226,18 @@ fn init(suites: &[Suite]) -> String {
     script
 }
 
-fn guest(image: &Path, archive: &Path) -> Command {
+/// Its serial line comes to this side, and into `log` as it is written: so that who waits sees how far the guest is.
+fn guest(image: &Path, archive: &Path, log: &Path) -> Command {
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(["-M", "pc", "-accel", "tcg", "-cpu", "max", "-smp", "2"])
         .args(["-m", "2G", "-nodefaults", "-display", "none"])
-        .args(["-serial", "stdio", "-no-reboot"])
+        .arg("-chardev")
+        // A comma ends an option, and two stand for one.
+        .arg(format!(
+            "stdio,id=line,logfile={}",
+            log.display().to_string().replace(',', ",,")
+        ))
+        .args(["-serial", "chardev:line", "-no-reboot"])
         .args(["-append", "console=ttyS0 quiet loglevel=3 panic=-1"])
         .arg("-kernel")
         .arg(image)
