@@ -108,6 +108,11 @@ impl StuckStack {
             named.collect()
         })
     }
+
+    #[cfg(test)]
+    pub(crate) fn is_named(&self) -> bool {
+        self.0.frames.get().is_some()
+    }
 }
 
 /// Whether a call is where the runtime polls, or drops, a task's future. One that was put in place has a short name only.

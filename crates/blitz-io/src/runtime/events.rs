@@ -58,6 +58,11 @@ pub(super) fn warned(warning: &Warning) {
     }
 }
 
+/// Whether somebody wants to know of stuck workers.
+pub(super) fn are_heard() -> bool {
+    tracing::enabled!(target: TARGET, tracing::Level::WARN)
+}
+
 /// A worker is stuck, or was rescued.
 pub(super) fn stuck(report: &StuckReport) {
     let stuck_for = report.stuck_for;

@@ -104,6 +104,9 @@ impl Builder {
     /// Called with each report of a stuck worker, on a thread of its own: while it blocks, the reports behind it wait, and the
     /// workers are watched and rescued all the same. On `current_thread` it turns reports on.
     ///
+    /// A stack's names are read before the call, so printing it takes no longer than its text. A shutdown calls it itself, for
+    /// each task that it leaves to itself: there it lasts as long as the hook, too.
+    ///
     /// # Examples
     /// ```
     /// use blitz_io::runtime::Builder;

@@ -95,6 +95,13 @@ impl Teller {
             report.stack = stack
                 .filter(|_| (news.is_still)(inner))
                 .map(StuckStack::new);
+            if let Some(stack) = &report.stack
+                && (self.hook.is_some() || events::are_heard())
+            {
+                // Names come from the program's file, which may take seconds. Who prints a report has a lock meanwhile,
+                // such as that of standard error: everybody else who prints would wait, and a shutdown for its own reports.
+                let _ = stack.frames();
+            }
             self.tell(inner, report);
         }
     }
@@ -125,6 +132,48 @@ impl Teller {
         // The user's hook, on that thread, may be what ends the runtime.
         if wait && thread.thread().id() != thread::current().id() {
             let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::runtime::Builder;
+
+    /// It prints the report with standard error locked, most likely.
+    #[test]
+    fn a_hook_gets_a_stack_whose_names_are_read() {
+        let named = Arc::new(OnceLock::new());
+        let told = Arc::clone(&named);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .stuck_rescue_after(Duration::from_millis(20))
+            .on_stuck(move |report| {
+                if let Some(stack) = &report.stack {
+                    let _ = told.set(stack.is_named());
+                }
+            })
+            .build()
+            .unwrap();
+        let begun = Instant::now();
+        // A thread that gets no processor answers too late: then once more.
+        while named.get().is_none() && begun.elapsed() < Duration::from_secs(60) {
+            let named = Arc::clone(&named);
+            let spins = runtime.spawn(async move {
+                let begun = Instant::now();
+                while named.get().is_none() && begun.elapsed() < Duration::from_secs(2) {
+                    std::hint::spin_loop();
+                }
+            });
+            runtime.block_on(spins).unwrap();
+        }
+        match named.get() {
+            Some(is_named) => assert!(is_named),
+            None => eprintln!("skipped: no stack of a stuck thread came"),
         }
     }
 }
