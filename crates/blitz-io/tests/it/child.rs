@@ -1,23 +1,36 @@
 //! Tests that need a process of their own: its descriptors, its limits, its signals.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Runs the ignored test `name` alone in a child process, after the shell commands in `setup`; what it said.
 ///
 /// `BLITZ_TEST_RUNNER` names what starts it where the machine cannot by itself.
 pub(crate) fn run(setup: &str, name: &str) -> String {
+    let output = command(setup, name).output().unwrap();
+    check(name, &output);
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The same for a test that takes minutes where there has to be patience: there it says how far it is while it runs, so that its
+/// words are there if it is ended from outside.
+pub(crate) fn run_long(name: &str) {
+    let mut command = command("", name);
+    if std::env::var_os("BLITZ_TEST_PATIENCE").is_some() {
+        command.stderr(Stdio::inherit());
+    }
+    let output = command.output().unwrap();
+    check(name, &output);
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn command(setup: &str, name: &str) -> Command {
     let exe = std::env::current_exe().unwrap();
     let script = format!(
         "{setup}\nexec $BLITZ_TEST_RUNNER \"$0\" --exact \"$1\" --ignored --nocapture --test-threads=1"
     );
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .arg(&exe)
-        .arg(name)
-        .output()
-        .unwrap();
-    check(name, &output);
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).arg(&exe).arg(name);
+    command
 }
 
 fn check(name: &str, output: &Output) {

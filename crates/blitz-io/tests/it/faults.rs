@@ -544,7 +544,7 @@ fn under_load_in_a_child() {
 
 #[test]
 fn under_load_no_fault_loses_or_leaks_anything() {
-    eprint!("{}", child::run("", "faults::under_load_in_a_child"));
+    child::run_long("faults::under_load_in_a_child");
 }
 
 /// The same plan is the same, and other seeds are others: checked where the plan is, and here that the runtime is given it.
