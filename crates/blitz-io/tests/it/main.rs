@@ -41,6 +41,7 @@ mod net_resolve;
 mod net_stream;
 mod net_types;
 mod net_udp;
+mod net_udp_groups;
 #[cfg(unix)]
 mod net_unix;
 #[cfg(unix)]
