@@ -54,7 +54,7 @@ impl Drop for Running {
 
 impl Running {
     /// Starts it, and waits until its socket answers.
-    fn start(command: &mut Command, socket: &Path) -> Self {
+    fn start(command: &mut Command, is_ready: impl Fn() -> bool) -> Self {
         let child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -62,7 +62,7 @@ impl Running {
             .expect("it starts");
         let mut running = Self(child);
         let begun = Instant::now();
-        while UnixStream::connect(socket).is_err() {
+        while !is_ready() {
             if let Some(status) = running.0.try_wait().expect("it is a child") {
                 let mut said = String::new();
                 let stderr = running.0.stderr.as_mut().expect("it is piped");
@@ -70,7 +70,7 @@ impl Running {
                 let _ = std::io::Read::read_to_string(stderr, &mut said);
                 panic!("{command:?} ended with {status}: {said}");
             }
-            assert!(begun.elapsed() < GUARD, "{command:?} does not listen");
+            assert!(begun.elapsed() < GUARD, "{command:?} is not ready");
             std::thread::yield_now();
         }
         running
@@ -122,7 +122,14 @@ fn postgres(folder: &Path) -> Option<(Running, String)> {
         .arg(folder)
         .arg("-D")
         .arg(&data);
-    let running = Running::start(&mut command, &socket);
+    // It listens before it serves; the eighth line of this file says which (`PM_STATUS_READY`).
+    let is_ready = || {
+        let told = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        told.lines()
+            .nth(7)
+            .is_some_and(|line| line.trim() == "ready")
+    };
+    let running = Running::start(&mut command, is_ready);
     Some((running, socket.display().to_string()))
 }
 
@@ -133,7 +140,7 @@ fn redis(folder: &Path) -> Option<(Running, String)> {
         .current_dir(folder)
         .args(["--port", "0", "--save", "", "--unixsocket"])
         .arg(&socket);
-    let running = Running::start(&mut command, &socket);
+    let running = Running::start(&mut command, || UnixStream::connect(&socket).is_ok());
     Some((running, socket.display().to_string()))
 }
 
