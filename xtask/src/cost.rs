@@ -230,8 +230,14 @@ const COUNTS: Part = (
                     "        self.driver.turn(None);\n",
                 ),
                 Text(
-                    "        self.driver.turn(Some(limit));
-        self.stats.see(now_ns());
+                    "        if limit.is_zero() {
+            self.driver.turn(Some(limit));
+            self.stats.see(now_ns());
+        } else {
+            self.stats.park(now_ns());
+            self.driver.turn(Some(limit));
+            self.stats.unpark(now_ns());
+        }
 ",
                     "        self.driver.turn(Some(limit));\n",
                 ),
