@@ -11,7 +11,7 @@ use rustls::{Connection, KeyLogFile, ServerConfig, ServerConnection};
 use crate::certificates::{CertificateStore, Resolver};
 use crate::error::{ConfigError, TlsError};
 use crate::handshake::Handshake;
-use crate::provider::{TlsVersion, default_provider, ticketer};
+use crate::provider::{TlsVersion, Versions, default_provider, ticketer};
 use crate::roots::Roots;
 
 /// Makes TLS sessions of streams that clients opened. It clones cheaply.
@@ -49,7 +49,7 @@ impl TlsAcceptor {
         AcceptorBuilder {
             certificates: certificates.into(),
             alpn: Vec::new(),
-            min_version: TlsVersion::default(),
+            versions: Versions::ALL,
             client_auth: ClientAuth::None,
             refuse_unknown_names: false,
             resumption: true,
@@ -110,7 +110,7 @@ pub enum ClientAuth {
 pub struct AcceptorBuilder {
     certificates: CertificateStore,
     alpn: Vec<Vec<u8>>,
-    min_version: TlsVersion,
+    versions: Versions,
     client_auth: ClientAuth,
     refuse_unknown_names: bool,
     resumption: bool,
@@ -127,7 +127,13 @@ impl AcceptorBuilder {
 
     /// The oldest version that is allowed; TLS 1.2 if nothing is said.
     pub fn min_version(mut self, version: TlsVersion) -> Self {
-        self.min_version = version;
+        self.versions.min = version;
+        self
+    }
+
+    /// The newest version that is allowed; TLS 1.3 if nothing is said. For a peer that gets a newer one wrong.
+    pub fn max_version(mut self, version: TlsVersion) -> Self {
+        self.versions.max = version;
         self
     }
 
@@ -174,11 +180,12 @@ impl AcceptorBuilder {
     /// Makes the acceptor.
     ///
     /// # Errors
-    /// If clients cannot be verified with the roots and lists that were given, or the provider cannot do what was asked.
+    /// If clients cannot be verified with the roots and lists that were given, no version is allowed, or the provider cannot do what
+    /// was asked.
     pub fn build(self) -> Result<TlsAcceptor, ConfigError> {
         let provider = self.provider.unwrap_or_else(default_provider);
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(self.min_version.and_newer())
+            .with_protocol_versions(self.versions.list()?)
             .map_err(ConfigError::Provider)?;
         let builder = match client_verifier(self.client_auth, provider)? {
             None => builder.with_no_client_auth(),

@@ -15,7 +15,7 @@ use crate::acceptor::names;
 use crate::error::{ConfigError, TlsError};
 use crate::handshake::Handshake;
 use crate::identity::Identity;
-use crate::provider::{TlsVersion, default_provider};
+use crate::provider::{TlsVersion, Versions, default_provider};
 use crate::roots::Roots;
 use crate::verify::{Anyone, Explained};
 
@@ -48,7 +48,7 @@ impl TlsConnector {
             trust: Trust::Platform(Roots::new()),
             identity: None,
             alpn: Vec::new(),
-            min_version: TlsVersion::default(),
+            versions: Versions::ALL,
             sni: true,
             resumption: true,
             key_log: false,
@@ -104,7 +104,7 @@ pub struct ConnectorBuilder {
     trust: Trust,
     identity: Option<Identity>,
     alpn: Vec<Vec<u8>>,
-    min_version: TlsVersion,
+    versions: Versions,
     sni: bool,
     resumption: bool,
     key_log: bool,
@@ -151,7 +151,13 @@ impl ConnectorBuilder {
 
     /// The oldest version that is allowed; TLS 1.2 if nothing is said.
     pub fn min_version(mut self, version: TlsVersion) -> Self {
-        self.min_version = version;
+        self.versions.min = version;
+        self
+    }
+
+    /// The newest version that is allowed; TLS 1.3 if nothing is said. For a peer that gets a newer one wrong.
+    pub fn max_version(mut self, version: TlsVersion) -> Self {
+        self.versions.max = version;
         self
     }
 
@@ -184,12 +190,12 @@ impl ConnectorBuilder {
     /// Makes the connector. On systems whose roots are files these are read now, on this thread.
     ///
     /// # Errors
-    /// If there are no roots to trust, or the provider cannot do what was asked.
+    /// If there are no roots to trust, no version is allowed, or the provider cannot do what was asked.
     pub fn build(self) -> Result<TlsConnector, ConfigError> {
         let provider = self.provider.unwrap_or_else(default_provider);
         let verifier = server_verifier(self.trust, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(self.min_version.and_newer())
+            .with_protocol_versions(self.versions.list()?)
             .map_err(ConfigError::Provider)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);

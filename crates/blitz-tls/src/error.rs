@@ -286,6 +286,8 @@ impl From<TlsError> for io::Error {
 pub enum ConfigError {
     /// The system has no root certificates, and none were given.
     NoRoots,
+    /// The oldest version that is allowed is newer than the newest.
+    NoVersion,
     /// The roots or revocation lists given for verifying peers cannot be used.
     Verifier(Box<dyn Error + Send + Sync>),
     /// The crypto provider cannot do what was asked.
@@ -298,6 +300,9 @@ impl fmt::Display for ConfigError {
             ConfigError::NoRoots => f.write_str(
                 "there are no root certificates to trust: install the system's (on Debian the package ca-certificates) or give some",
             ),
+            ConfigError::NoVersion => f.write_str(
+                "no version of TLS is allowed: min_version is newer than max_version",
+            ),
             ConfigError::Verifier(error) => write!(f, "peers cannot be verified: {error}"),
             ConfigError::Provider(error) => write!(f, "the crypto provider cannot serve this configuration: {error}"),
         }
@@ -307,7 +312,7 @@ impl fmt::Display for ConfigError {
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            ConfigError::NoRoots => None,
+            ConfigError::NoRoots | ConfigError::NoVersion => None,
             ConfigError::Verifier(error) => Some(&**error),
             ConfigError::Provider(error) => Some(error),
         }

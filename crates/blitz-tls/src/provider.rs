@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-/// A version of TLS, for setting the oldest one that is allowed.
+use crate::error::ConfigError;
+
+/// A version of TLS, for setting the oldest and the newest one that are allowed.
 ///
 /// There is none below 1.2: they are broken (RFC 8996), and rustls has no code for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,14 +22,28 @@ pub enum TlsVersion {
     Tls13,
 }
 
-impl TlsVersion {
-    /// The versions from this one up, the newest first.
-    pub(crate) fn and_newer(self) -> &'static [&'static SupportedProtocolVersion] {
+/// Which versions are allowed: these two and what is between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Versions {
+    pub(crate) min: TlsVersion,
+    pub(crate) max: TlsVersion,
+}
+
+impl Versions {
+    pub(crate) const ALL: Self = Self {
+        min: TlsVersion::Tls12,
+        max: TlsVersion::Tls13,
+    };
+
+    /// The newest first.
+    pub(crate) fn list(self) -> Result<&'static [&'static SupportedProtocolVersion], ConfigError> {
         static ALL: [&SupportedProtocolVersion; 2] =
             [&rustls::version::TLS13, &rustls::version::TLS12];
-        match self {
-            TlsVersion::Tls12 => &ALL,
-            TlsVersion::Tls13 => &ALL[..1],
+        match (self.min, self.max) {
+            (TlsVersion::Tls12, TlsVersion::Tls13) => Ok(&ALL),
+            (TlsVersion::Tls13, TlsVersion::Tls13) => Ok(&ALL[..1]),
+            (TlsVersion::Tls12, TlsVersion::Tls12) => Ok(&ALL[1..]),
+            (TlsVersion::Tls13, TlsVersion::Tls12) => Err(ConfigError::NoVersion),
         }
     }
 }

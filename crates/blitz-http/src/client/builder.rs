@@ -60,6 +60,7 @@ struct TlsChoice {
     only: Option<Roots>,
     identity: Option<Identity>,
     min_version: Option<TlsVersion>,
+    max_version: Option<TlsVersion>,
     key_log: bool,
     no_sni: bool,
     anyone: bool,
@@ -108,6 +109,7 @@ impl ClientBuilder {
                 only: None,
                 identity: None,
                 min_version: None,
+                max_version: None,
                 key_log: false,
                 no_sni: false,
                 anyone: false,
@@ -417,6 +419,12 @@ impl ClientBuilder {
         self
     }
 
+    /// The newest version of TLS that is allowed, for a server that gets a newer one wrong.
+    pub fn max_tls_version(mut self, version: TlsVersion) -> ClientBuilder {
+        self.tls.max_version = Some(version);
+        self
+    }
+
     /// Whether servers are told which name is asked for (SNI, RFC 6066 §3). Yes; a server with several certificates cannot choose without.
     pub fn tls_sni(mut self, send: bool) -> ClientBuilder {
         self.tls.no_sni = !send;
@@ -496,6 +504,9 @@ impl TlsChoice {
             .sni(!self.no_sni);
         if let Some(version) = self.min_version {
             builder = builder.min_version(version);
+        }
+        if let Some(version) = self.max_version {
+            builder = builder.max_version(version);
         }
         if let Some(identity) = self.identity {
             builder = builder.identity(identity);

@@ -3,8 +3,8 @@
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use blitz_tls::rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
 use blitz_tls::{
-    CertificateProblem, CertificateStore, ClientAuth, HTTP_1_1, Roots, TlsAcceptor, TlsConnector,
-    TlsError, TlsStream, TlsVersion,
+    CertificateProblem, CertificateStore, ClientAuth, ConfigError, HTTP_1_1, Roots, TlsAcceptor,
+    TlsConnector, TlsError, TlsStream, TlsVersion,
 };
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 
@@ -179,6 +179,49 @@ fn the_oldest_version_can_be_raised() {
         client.unwrap_err(),
         TlsError::Refused(AlertDescription::ProtocolVersion)
     ));
+}
+
+#[test]
+fn the_newest_version_can_be_lowered() {
+    for (server_max, client_max) in [
+        (TlsVersion::Tls12, TlsVersion::Tls13),
+        (TlsVersion::Tls13, TlsVersion::Tls12),
+        (TlsVersion::Tls13, TlsVersion::Tls13),
+    ] {
+        let acceptor = TlsAcceptor::builder(localhost().identity())
+            .max_version(server_max)
+            .build()
+            .unwrap();
+        let connector = TlsConnector::builder()
+            .only_roots(authority().roots())
+            .max_version(client_max)
+            .build()
+            .unwrap();
+        let (server, client) = both(&acceptor, &connector);
+        let agreed = match server_max.min(client_max) {
+            TlsVersion::Tls13 => ProtocolVersion::TLSv1_3,
+            _ => ProtocolVersion::TLSv1_2,
+        };
+        assert_eq!(server.unwrap().protocol_version(), Some(agreed));
+        assert_eq!(client.unwrap().protocol_version(), Some(agreed));
+    }
+}
+
+#[test]
+fn a_range_without_a_version_is_refused() {
+    let acceptor = TlsAcceptor::builder(localhost().identity())
+        .min_version(TlsVersion::Tls13)
+        .max_version(TlsVersion::Tls12)
+        .build();
+    let connector = TlsConnector::builder()
+        .only_roots(authority().roots())
+        .min_version(TlsVersion::Tls13)
+        .max_version(TlsVersion::Tls12)
+        .build();
+    for error in [acceptor.unwrap_err(), connector.unwrap_err()] {
+        assert!(matches!(error, ConfigError::NoVersion));
+        assert!(error.to_string().contains("min_version"), "{error}");
+    }
 }
 
 fn asking(auth: ClientAuth) -> TlsAcceptor {

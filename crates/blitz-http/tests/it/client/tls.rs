@@ -5,7 +5,9 @@ use blitz_http::client::{BoxStream, ClientBuilder, Connecting, Phase, Proxy};
 use blitz_http::{Client, Config, Connection, Handle, Peer, Router, now};
 use blitz_io::io::{AsyncWriteExt, DuplexStream, duplex};
 use blitz_tls::rustls;
-use blitz_tls::{CertificateProblem, ClientAuth, Identity, Roots, TlsAcceptor, TlsError};
+use blitz_tls::{
+    CertificateProblem, ClientAuth, Identity, Roots, TlsAcceptor, TlsError, TlsVersion,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use std::error::Error as _;
 use std::future::ready;
@@ -125,6 +127,72 @@ fn a_server_that_is_trusted_is_talked_to() {
         );
         assert_eq!(client.pool_state().opened, 2);
     });
+}
+
+#[test]
+fn versions_are_bounded_from_both_sides() {
+    let authority = authority();
+    for (server_min, server_max, min, max, fits) in [
+        (
+            TlsVersion::Tls12,
+            TlsVersion::Tls12,
+            TlsVersion::Tls12,
+            TlsVersion::Tls13,
+            true,
+        ),
+        (
+            TlsVersion::Tls12,
+            TlsVersion::Tls12,
+            TlsVersion::Tls13,
+            TlsVersion::Tls13,
+            false,
+        ),
+        (
+            TlsVersion::Tls13,
+            TlsVersion::Tls13,
+            TlsVersion::Tls12,
+            TlsVersion::Tls12,
+            false,
+        ),
+        (
+            TlsVersion::Tls12,
+            TlsVersion::Tls13,
+            TlsVersion::Tls12,
+            TlsVersion::Tls12,
+            true,
+        ),
+        // There is none to speak.
+        (
+            TlsVersion::Tls12,
+            TlsVersion::Tls13,
+            TlsVersion::Tls13,
+            TlsVersion::Tls12,
+            false,
+        ),
+    ] {
+        let acceptor = TlsAcceptor::builder(localhost(&authority))
+            .min_version(server_min)
+            .max_version(server_max)
+            .build()
+            .expect("an acceptor");
+        let client = of_acceptor(acceptor)
+            .only_roots(roots(&authority))
+            .min_tls_version(min)
+            .max_tls_version(max)
+            .build()
+            .expect("a client");
+        let case = format!("{server_min:?} to {server_max:?}, {min:?} to {max:?}");
+        paused(async {
+            let answer = get(&client, "https://localhost/").await;
+            match answer {
+                Ok(body) => assert!(fits && body == "secret", "{case}"),
+                Err(error) => assert!(
+                    !fits && error.phase() == Some(Phase::Tls),
+                    "{case}: {error}"
+                ),
+            }
+        });
+    }
 }
 
 #[test]
