@@ -3,6 +3,7 @@
 use crate::buffers;
 use blitz_http_proto::{Limits, ResponseDecoder};
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use blitz_io::runtime::{Handle, Id};
 use blitz_io::time::{Instant, Sleep, sleep_until};
 use bytes::BytesMut;
 use std::fmt;
@@ -85,13 +86,24 @@ impl Wire {
 }
 
 /// The one timer of a connection. It is set only where it would fire too late, and stays set from one exchange to the next: one that fires
-/// early costs a look, once a minute or so, and to set it anew for every wait would cost more than most waits last.
+/// early costs a look, once a minute or so, and to set it anew for every wait would cost more than most waits last. On another runtime it
+/// is another one: that of the last may stand still.
 #[derive(Debug, Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    runtime: Option<Id>,
+}
 
 impl Timer {
     fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> bool {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        let here = Handle::try_current().ok().map(|handle| handle.id());
+        if self.runtime != here {
+            self.sleep = None;
+            self.runtime = here;
+        }
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
         if sleep.deadline() > until || sleep.is_elapsed() {
             sleep.as_mut().reset(until);
         }

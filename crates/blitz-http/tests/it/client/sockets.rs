@@ -2,7 +2,7 @@
 
 use super::tls::{authority, localhost, roots};
 use crate::backends::{FLAVORS, GUARD, each_case};
-use blitz_http::client::{Phase, PoolConfig};
+use blitz_http::client::{Phase, PoolConfig, Timeouts};
 use blitz_http::ws::{CloseCode, Message};
 use blitz_http::{Body, Client, Config, Connection, Handle, Peer, Request, Router, Server, now};
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
@@ -390,5 +390,79 @@ fn places_are_given_in_turn_on_sockets_too() {
         client.drop_idle();
         handle.shut_down(Duration::from_secs(10));
         drop(serving.await);
+    });
+}
+
+/// A connection's timer is of the runtime on which it waited; the client outlives that.
+#[test]
+fn a_client_is_used_on_one_runtime_after_another() {
+    each_case(&FLAVORS, |case| {
+        let serving = case.runtime();
+        let server = serving
+            .block_on(Server::bind("127.0.0.1:0"))
+            .expect("a port");
+        let addr = server.local_addrs()[0];
+        let url = format!("http://{addr}/");
+        let (told, stop) = std::sync::mpsc::channel::<()>();
+        let server = std::thread::spawn(move || {
+            serving.block_on(async {
+                drop(blitz_io::spawn(server.serve(router())));
+                let ended = blitz_io::task::spawn_blocking(move || stop.recv());
+                let _ = ended.await;
+            });
+        });
+        let client = client();
+        for _ in 0..3 {
+            let runtime = case.runtime();
+            runtime.block_on(async {
+                for _ in 0..2 {
+                    let answer = async { client.get(&url).send().await?.text().await };
+                    let answer = timeout(GUARD, answer).await.expect("in time");
+                    assert_eq!(answer.expect("an answer"), "hello");
+                }
+            });
+        }
+        drop(told);
+        server.join().expect("no panic");
+    });
+}
+
+/// The runtime on which a kept connection waited before stands still: what the next wait may last holds all the same.
+#[test]
+fn a_connection_that_waited_elsewhere_is_timed_where_it_is_used() {
+    each_case(&FLAVORS, |case| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let mut timeouts = Timeouts::default();
+        timeouts.head = Duration::from_millis(50);
+        let client = Client::builder()
+            .no_proxy()
+            .timeouts(timeouts)
+            .build()
+            .expect("a client");
+        let server = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut io, _) = listener.accept().expect("a connection");
+            let mut buf = [0; 1024];
+            assert_ne!(io.read(&mut buf).expect("a request"), 0);
+            io.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .expect("it is written");
+            // The next request is not answered, on this connection or another.
+            while io.read(&mut buf).is_ok_and(|n| n > 0) {}
+        });
+        let before = case.runtime();
+        before.block_on(async {
+            let answer = client.get(&url).send().await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+        });
+        let runtime = case.runtime();
+        runtime.block_on(async {
+            let error = timeout(GUARD, client.get(&url).send()).await;
+            let error = error.expect("in time").expect_err("nobody answers");
+            assert_eq!(error.phase(), Some(Phase::Head), "{error}");
+        });
+        drop(client);
+        server.join().expect("no panic");
+        drop(before);
     });
 }
