@@ -10,12 +10,14 @@
 //! | `gnu` | the C library is glibc, whose calls with offsets of 64 bits have names of their own |
 //! | `accept4` | a socket is made, and a connection accepted, non-blocking in one call |
 //! | `nosignal` | `send` takes MSG_NOSIGNAL |
+//! | `tsc` | `cpu/ticks/`: the processor's counter is one that programs may read, and the kernel says whether it can be trusted |
 //! | `stacks` | `stack/` can ask a thread for its stack: Linux, on the machines whose registers it knows |
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     for name in [
         "uring", "epoll", "eventfd", "linux", "android", "gnu", "accept4", "nosignal", "stacks",
+        "tsc",
     ] {
         println!("cargo::rustc-check-cfg=cfg({name})");
     }
@@ -30,6 +32,9 @@ fn main() {
     let little = var("CARGO_CFG_TARGET_ENDIAN") == "little";
     if linux && is_64 && little && ["x86_64", "aarch64"].contains(&arch.as_str()) {
         println!("cargo::rustc-cfg=stacks");
+    }
+    if linux && arch == "x86_64" {
+        println!("cargo::rustc-cfg=tsc");
     }
     if linux && !force_poll {
         println!("cargo::rustc-cfg=epoll");

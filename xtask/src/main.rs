@@ -58,6 +58,7 @@ usage: cargo run -p xtask -- COMMAND [OPTIONS]
   bench [client|http|web|ws] [ARGS]  runs bench/ or one of the folders in it, and prints one table; the arguments are passed on
       --check              compares the ratios of this run with the kept ones
   cost [ROW…]              counts what is always on, in instructions, with it and without it (needs valgrind)
+                           --with-kernel: the kernel's too, in a guest (needs qemu-system-x86 and busybox-static)
       --parts              and part by part
   conformance [ARGS]       runs tokio's own tests on blitz-io and on tokio, and writes docs/conformance.md
       --tenth              a fixed tenth of them, on blitz-io alone; --help has the rest

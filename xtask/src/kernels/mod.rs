@@ -4,8 +4,8 @@
 //! guest's init runs one program after the other and prints how each ended, and this side reads that off the serial
 //! line. Without hardware acceleration, since a machine of a cloud rarely has it: a boot costs three seconds.
 
-mod fetch;
-mod initramfs;
+pub(crate) mod fetch;
+pub(crate) mod initramfs;
 
 use crate::Outcome;
 use crate::loom::target;
@@ -114,7 +114,7 @@ fn chosen(names: &[String]) -> Result<Vec<Kernel>, String> {
 }
 
 /// The shell of the guest; what is missing on this machine is said with the package that brings it.
-fn needs() -> Result<Vec<u8>, String> {
+pub(crate) fn needs() -> Result<Vec<u8>, String> {
     if std::env::consts::ARCH != "x86_64" {
         return Err("the guests run x86_64 programs, and this machine builds others".to_owned());
     }

@@ -11,24 +11,20 @@ use blitz_sys::cpu;
 
 use crate::context;
 
-/// Real time, whatever the runtime's clock does: figures are of what a program costs.
-fn now_ns() -> u64 {
-    cpu::monotonic_ns()
-}
-
-/// The clock of what is measured.
+/// The clock of what is measured: real time, whatever the runtime's clock does, for figures are of what a program costs.
 pub(super) struct RealTime;
 
 impl insight::Clock for RealTime {
     fn now_ns(&self) -> u64 {
-        now_ns()
+        cpu::monotonic_ns()
     }
 }
 
-/// A driver, the worker's figures, and the processor that its thread is tied to.
+/// A driver, the worker's figures with the clock for them, and the processor that its thread is tied to.
 pub(super) struct DriverPark {
     driver: Driver,
     stats: Arc<WorkerStats>,
+    clock: cpu::Clock,
     /// Processors for the thread that holds the core; all that it may use anyway if empty.
     cpus: Vec<usize>,
     /// Where the thread could run before, if it is tied now.
@@ -42,6 +38,7 @@ impl DriverPark {
         Self {
             driver,
             stats: WorkerStats::new(),
+            clock: cpu::Clock::new(),
             cpus,
             before: None,
             thread: None,
@@ -59,13 +56,13 @@ impl Park for DriverPark {
             // As above.
             let _ = cpu::set_affinity(&self.cpus);
         }
-        self.stats.begin(now_ns());
+        self.stats.begin(self.clock.now_ns());
         self.thread = cpu::thread_id();
         self.stats.set_os_thread(self.thread);
     }
 
     fn unbind(&mut self) {
-        self.stats.end(now_ns());
+        self.stats.end(self.clock.now_ns());
         if let Some(allowed) = self.before.take() {
             context::remember_place(None);
             // They were this thread's a moment ago; if they are gone it stays where it is.
@@ -75,7 +72,7 @@ impl Park for DriverPark {
     }
 
     fn seize(&mut self) {
-        self.stats.end(now_ns());
+        self.stats.end(self.clock.now_ns());
         self.driver.seize();
         // The stuck thread is no worker any more, and must not be in the way of the one that takes over.
         if let (Some(thread), Some(allowed)) = (self.thread, self.before.take()) {
@@ -84,19 +81,19 @@ impl Park for DriverPark {
     }
 
     fn park(&mut self) {
-        self.stats.park(now_ns());
+        self.stats.park(self.clock.now_ns());
         self.driver.turn(None);
-        self.stats.unpark(now_ns());
+        self.stats.unpark(self.clock.now_ns());
     }
 
     fn park_timeout(&mut self, limit: Duration) {
         if limit.is_zero() {
             self.driver.turn(Some(limit));
-            self.stats.see(now_ns());
+            self.stats.see(self.clock.now_ns());
         } else {
-            self.stats.park(now_ns());
+            self.stats.park(self.clock.now_ns());
             self.driver.turn(Some(limit));
-            self.stats.unpark(now_ns());
+            self.stats.unpark(self.clock.now_ns());
         }
     }
 

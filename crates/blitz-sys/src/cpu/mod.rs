@@ -8,6 +8,9 @@ use std::num::NonZeroUsize;
 
 #[cfg(linux)]
 mod cgroup;
+mod clock;
+mod ticks;
+
 #[cfg(not(linux))]
 #[path = "disabled.rs"]
 mod imp;
@@ -15,6 +18,7 @@ mod imp;
 #[path = "linux.rs"]
 mod imp;
 
+pub use clock::Clock;
 pub use imp::{affinity, monotonic_ns, online, quota, set_affinity, set_affinity_of, thread_id};
 
 /// How much processor time a control group allows.

@@ -1,27 +1,9 @@
-//! `cost`: what is always on, in counted instructions: the same program with it and without it, under callgrind.
-//!
-//! The tracked files are copied, built, then [bared](Edit) of what the runtime keeps of itself, and built again. An edit that finds
-//! nothing to change fails, so this follows the code or says that it does not.
+//! What is taken out of the source: each part of what the runtime keeps of itself, as edits.
 
-use std::fs;
 use std::ops::Range;
-use std::path::Path;
-use std::process::Command;
-
-use crate::Outcome;
-
-/// The rows of `crates/blitz-io/benches/instructions.rs`, and how many rounds are counted.
-const ROWS: [(&str, u64); 6] = [
-    ("spawn", 10_000),
-    ("burst", 10_000),
-    ("yield", 10_000),
-    ("wake", 10_000),
-    ("timeout", 10_000),
-    ("echo", 1_000),
-];
 
 /// One change to a file.
-enum Edit {
+pub(super) enum Edit {
     /// The body of the function that this line begins.
     Body(&'static str, &'static str),
     /// A text that is there once.
@@ -30,7 +12,7 @@ enum Edit {
 use Edit::{Body, Text};
 
 /// What a part of the figures costs: its name, and what takes it out.
-type Part = (&'static str, &'static [(&'static str, &'static [Edit])]);
+pub(super) type Part = (&'static str, &'static [(&'static str, &'static [Edit])]);
 
 const WAITING: &str = "crates/blitz-core/src/waiting.rs";
 const STATS: &str = "crates/blitz-exec/src/stats.rs";
@@ -223,20 +205,20 @@ const COUNTS: Part = (
             PARK,
             &[
                 Text(
-                    "        self.stats.park(now_ns());
+                    "        self.stats.park(self.clock.now_ns());
         self.driver.turn(None);
-        self.stats.unpark(now_ns());
+        self.stats.unpark(self.clock.now_ns());
 ",
                     "        self.driver.turn(None);\n",
                 ),
                 Text(
                     "        if limit.is_zero() {
             self.driver.turn(Some(limit));
-            self.stats.see(now_ns());
+            self.stats.see(self.clock.now_ns());
         } else {
-            self.stats.park(now_ns());
+            self.stats.park(self.clock.now_ns());
             self.driver.turn(Some(limit));
-            self.stats.unpark(now_ns());
+            self.stats.unpark(self.clock.now_ns());
         }
 ",
                     "        self.driver.turn(Some(limit));\n",
@@ -280,108 +262,12 @@ const LOOKS: Part = (
     ],
 );
 
-const PARTS: [&Part; 4] = [&NOTES, &FIGURES, &COUNTS, &LOOKS];
+pub(super) const PARTS: [&Part; 4] = [&NOTES, &FIGURES, &COUNTS, &LOOKS];
 /// Metrics and hooks, which have an aim of their own; the others are what the list of tasks and the dump are made of.
-const METRICS: [&Part; 2] = [&COUNTS, &LOOKS];
-
-pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
-    let by_part = args.iter().any(|arg| arg == "--parts");
-    let rows: Vec<_> = args.iter().filter(|arg| *arg != "--parts").collect();
-    let is_wanted = |row: &str| rows.is_empty() || rows.iter().any(|wanted| *wanted == row);
-    let place = root.join("target").join("cost");
-    let tree = place.join("tree");
-    let mut programs = vec![
-        ("with", Vec::new()),
-        ("without metrics and hooks", METRICS.to_vec()),
-        ("without all", PARTS.to_vec()),
-    ];
-    if by_part {
-        programs.extend(PARTS.iter().map(|part| (part.0, vec![*part])));
-    }
-    let mut figures = Vec::new();
-    for (name, parts) in programs {
-        copy(root, &tree)?;
-        for part in parts {
-            take_out(&tree, part)?;
-        }
-        let program = build(&tree, &place)?;
-        let mut counts = Vec::new();
-        for (row, rounds) in ROWS.into_iter().filter(|(row, _)| is_wanted(row)) {
-            let once = count(&program, row, rounds)?;
-            let twice = count(&program, row, 2 * rounds)?;
-            counts.push(twice.saturating_sub(once) as f64 / rounds as f64);
-        }
-        figures.push((name, counts));
-    }
-    print_table(&figures, is_wanted);
-    Ok(())
-}
-
-fn print_table(figures: &[(&str, Vec<f64>)], is_wanted: impl Fn(&str) -> bool) {
-    let rows = ROWS.into_iter().filter(|(row, _)| is_wanted(row));
-    let (with, without, parts) = (&figures[0].1, &figures[1..3], &figures[3..]);
-    print!("{:10} {:>9}", "row", "with");
-    for (name, _) in without {
-        print!(" {name:>34}");
-    }
-    for (part, _) in parts {
-        print!(" {part:>18}");
-    }
-    println!();
-    for (at, (row, _)) in rows.enumerate() {
-        print!("{row:10} {:9.1}", with[at]);
-        for (_, counts) in without {
-            let more = (with[at] / counts[at] - 1.0) * 100.0;
-            print!(" {:25.1} {more:6.2} %", counts[at]);
-        }
-        for (_, counts) in parts {
-            print!(" {:18.1}", with[at] - counts[at]);
-        }
-        println!();
-    }
-}
-
-/// The tracked files, as they are now.
-fn copy(root: &Path, tree: &Path) -> Outcome {
-    let listed = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root)
-        .output()
-        .map_err(|error| format!("cannot run git: {error}"))?;
-    for name in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
-        let (from, to) = (root.join(name), tree.join(name));
-        let Ok(new) = fs::read(&from) else {
-            // Deleted, and not committed yet.
-            continue;
-        };
-        // What is as it was keeps its time, so that it is not built again.
-        if fs::read(&to).is_ok_and(|old| old == new) {
-            continue;
-        }
-        let folder = to.parent().unwrap_or(tree);
-        fs::create_dir_all(folder).map_err(|error| format!("cannot make {folder:?}: {error}"))?;
-        fs::write(&to, new).map_err(|error| format!("cannot write {to:?}: {error}"))?;
-    }
-    Ok(())
-}
-
-fn take_out(tree: &Path, (_, files): &Part) -> Outcome {
-    for (file, edits) in *files {
-        let path = tree.join(file);
-        let mut text =
-            fs::read_to_string(&path).map_err(|error| format!("cannot read {path:?}: {error}"))?;
-        for edit in *edits {
-            text = edit.apply(&text).map_err(|what| {
-                format!("{file}: {what}; the code has changed, so must xtask/src/cost.rs")
-            })?;
-        }
-        fs::write(&path, text).map_err(|error| format!("cannot write {path:?}: {error}"))?;
-    }
-    Ok(())
-}
+pub(super) const METRICS: [&Part; 2] = [&COUNTS, &LOOKS];
 
 impl Edit {
-    fn apply(&self, text: &str) -> Result<String, String> {
+    pub(super) fn apply(&self, text: &str) -> Result<String, String> {
         match self {
             Body(head, by) => {
                 let Range { start, end } = body(text, head)?;
@@ -414,45 +300,10 @@ fn body(text: &str, head: &str) -> Result<Range<usize>, String> {
     Err(missing())
 }
 
-fn build(tree: &Path, place: &Path) -> Result<String, String> {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--release", "-p", "blitz-io", "--bench"])
-        .args(["instructions", "--message-format=json-render-diagnostics"])
-        .current_dir(tree)
-        .env("CARGO_TARGET_DIR", place.join("build"))
-        // What is taken out leaves things behind that nobody uses.
-        .env("RUSTFLAGS", "--cap-lints allow")
-        .output()
-        .map_err(|error| format!("cannot run cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let built = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "instructions")
-        .find_map(|message| message["executable"].as_str().map(str::to_owned));
-    built.ok_or_else(|| "cargo built no program".to_owned())
-}
-
-/// The instructions of one run.
-fn count(program: &str, row: &str, rounds: u64) -> Result<u64, String> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .args([program, row, &rounds.to_string()])
-        .env("BLITZ_IO_DRIVER", "epoll")
-        .output()
-        .map_err(|error| format!("cannot run valgrind, which counts: {error}"))?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    let collected = told.lines().find_map(|line| line.split_once("Collected :"));
-    collected
-        .and_then(|(_, count)| count.trim().parse().ok())
-        .ok_or_else(|| format!("valgrind counted nothing: {told}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_is_taken_out_is_there_once() {
