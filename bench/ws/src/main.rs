@@ -6,6 +6,9 @@
 //! about ten minutes. `--row PART` picks rows by a part of their name, `--only NAME,NAME` servers, `--rounds N` (5) and `--seconds S` (2)
 //! say how often and how long.
 //!
+//! `blitz_io_uring` and `blitz_epoll` are ours on `current_thread`, as the others are on theirs; `blitz_io_uring_per_core` is `thread_per_core` with one
+//! worker, and `blitz_io_uring_direct` is `current_thread` with `batched_writes(false)`, so that what batches gain is seen.
+//!
 //! What is compressed is measured for ours alone: the others have no compression.
 
 mod load;
@@ -48,6 +51,8 @@ impl Row {
             (false, false) => &[
                 "blitz_io_uring",
                 "blitz_epoll",
+                "blitz_io_uring_direct",
+                "blitz_io_uring_per_core",
                 "tungstenite",
                 "fastwebsockets",
             ],
@@ -243,6 +248,10 @@ fn round(row: &Row, name: &str, seconds: f64) -> Result<Found, String> {
         .args(["server", name, mode, &addr.to_string()])
         .stdin(Stdio::null());
     if let Some(backend) = name.strip_prefix("blitz_") {
+        let backend = match backend.starts_with("io_uring") {
+            true => "io_uring",
+            false => backend,
+        };
         command.env("BLITZ_IO_DRIVER", backend);
     }
     machine::pin_child(&mut command, 0);
@@ -252,13 +261,13 @@ fn round(row: &Row, name: &str, seconds: f64) -> Result<Found, String> {
     let before = settled(id);
     let mut crowd = Crowd::enter(addr, row)?;
     crowd.run(Duration::from_millis(300))?;
-    let begun = machine::usage(id);
+    let begun = ran_us(id);
     let Load {
         messages,
         elapsed,
         mut latencies,
     } = crowd.run(Duration::from_secs_f64(seconds))?;
-    let ended = machine::usage(id);
+    let ended = ran_us(id);
     let silent = settled(id);
     latencies.sort_unstable();
     let at =
@@ -268,11 +277,25 @@ fn round(row: &Row, name: &str, seconds: f64) -> Result<Found, String> {
     }
     Ok(Found {
         rate: messages as f64 / elapsed.as_secs_f64(),
-        cpu_us: (ended.cpu_us - begun.cpu_us) / messages as f64,
+        cpu_us: (ended - begun) / messages as f64,
         p50_us: at(0.5),
         p99_us: at(0.99),
         memory_kib: (silent.memory_kib - before.memory_kib) / row.connections as f64,
     })
+}
+
+/// How long the threads of a process have run, in microseconds: the scheduler's own count, where that of `stat` is in steps of ten thousand.
+fn ran_us(id: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{id}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    threads
+        .map(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("schedstat"));
+            let stat = stat.unwrap_or_default();
+            let ran = stat.split(' ').next().and_then(|ran| ran.parse().ok());
+            ran.unwrap_or(0.0) / 1000.0
+        })
+        .sum()
 }
 
 /// What a process uses while nothing happens.

@@ -2,14 +2,25 @@
 
 use blitz_http::ws::{self, Room, Slow, WebSocket};
 use blitz_http::{Request, Router, Server, now};
+use blitz_io::runtime::Builder;
 use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Serves until it is killed.
 pub fn serve(name: &str, addr: SocketAddr, to_all: bool) {
+    if name == "blitz_io_uring_per_core" {
+        let mut builder = Builder::new_thread_per_core();
+        let runtime = builder.worker_threads(1).enable_all().build();
+        let served = async { blitz_io::spawn(blitz(addr, to_all)).await };
+        runtime.expect("a runtime").block_on(served).expect("no panic");
+        return;
+    }
     if name.starts_with("blitz_") {
-        let mut builder = blitz_io::runtime::Builder::new_current_thread();
+        let mut builder = Builder::new_current_thread();
+        if name == "blitz_io_uring_direct" {
+            builder.batched_writes(false);
+        }
         let runtime = builder.enable_all().build().expect("a runtime");
         runtime.block_on(blitz(addr, to_all));
         return;

@@ -48,6 +48,8 @@ pub struct Config {
     pub events_per_turn: usize,
     /// Events taken in a turn that does not wait, because the worker has tasks (as many).
     pub events_per_busy_turn: Option<usize>,
+    /// Short writes of connections that ask for it are submitted together, in the driver's turn (no).
+    pub batched_writes: bool,
     /// A kernel thread that submits (none: it pays only where a processor is to spare).
     pub sqpoll: Option<SqPoll>,
     /// How a ring for one thread is interrupted.
@@ -79,6 +81,7 @@ impl Default for Config {
             cq_entries: 4096,
             events_per_turn: 1024,
             events_per_busy_turn: None,
+            batched_writes: false,
             sqpoll: None,
             wakeup: RingWakeup::default(),
             buffers: BufferConfig::default(),

@@ -91,6 +91,8 @@ pub(crate) struct Queued {
     pub(crate) has_overflowed: bool,
     /// Answers are there already.
     pub(crate) is_answered: bool,
+    /// Sends are among them, or were among those before, that answer only if they fail.
+    pub(crate) has_sends: bool,
     /// A wait has to be the ring's.
     pub(crate) ring_waits: bool,
     /// The selector watches something.
@@ -171,11 +173,12 @@ impl Ring {
             unsafe { submission.push(sqe) };
         }
         let (mut waiting, mut all_fit) = submission.fill();
+        let sends = submission.ops.enter_sends();
         let is_answered = !self.completions.is_empty();
         let ring_waits = may_wait
             && all_fit
             && !is_answered
-            && (!beside_selector || waiting != 0 || submission.ops.in_flight() != 0);
+            && (!beside_selector || waiting as usize > sends || submission.ops.in_flight() != 0);
         if ring_waits && !self.bell.is_set {
             self.bell.set(submission);
             (waiting, all_fit) = submission.fill();
@@ -190,6 +193,7 @@ impl Ring {
             all_fit,
             wants_entering,
             has_overflowed,
+            has_sends: sends != 0,
             is_answered,
             ring_waits,
             has_sources: !submission.sources.is_empty(),

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) capabilities: Capabilities,
     pub(crate) features: Option<Features>,
+    /// Short writes may be submitted together.
+    pub(crate) batches_writes: bool,
     pub(crate) process: ForkMark,
     /// On lines of its own: written in each turn, while others read what stands above.
     pub(crate) counters: CachePadded<TurnCounters>,

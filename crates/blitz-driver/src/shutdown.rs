@@ -78,10 +78,12 @@ impl Driver {
                 unsafe { submission.push(sqe) };
             }
             let (to_submit, all_fit) = submission.fill();
+            let sends = submission.ops.enter_sends();
             let in_flight = submission.ops.in_flight() != 0
                 || !submission.sources.is_empty()
                 || bell.is_set()
-                || to_submit != 0;
+                || to_submit != 0
+                || sends != 0;
             if let Some(ring) = &submission.ring
                 && completion::enable(ring).is_err()
             {
@@ -94,13 +96,20 @@ impl Driver {
             if begun.elapsed() >= self.drain_limit {
                 return false;
             }
-            let limit = if all_fit { step } else { Duration::ZERO };
+            let limit = if all_fit && sends == 0 {
+                step
+            } else {
+                Duration::ZERO
+            };
             step = match completions.enter(to_submit, Some(limit)) {
                 Entered::Failed(_) => return false,
                 Entered::Busy => Duration::ZERO,
                 _ => DRAIN_STEP,
             };
-            self.deliver();
+            let taken = self.deliver();
+            if sends != 0 {
+                self.settle_sends(taken);
+            }
         }
     }
 }

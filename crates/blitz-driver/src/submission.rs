@@ -133,6 +133,12 @@ impl Submission {
         }
     }
 
+    /// True if the kernel has seen all that was queued, and every answer that it has made stood in the ring.
+    pub(crate) fn has_submitted_all(&mut self) -> bool {
+        let is_empty = |ring: &mut Submissions| ring.is_empty() && !ring.has_overflowed();
+        self.backlog.is_empty() && self.ring.as_mut().is_none_or(is_empty)
+    }
+
     /// Moves what fits from the list to the queue. Returns how much waits in the queue, and whether the list is empty.
     pub(crate) fn fill(&mut self) -> (u32, bool) {
         let Some(ring) = &mut self.ring else {

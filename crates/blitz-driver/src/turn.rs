@@ -160,6 +160,10 @@ impl Driver {
         let entries = ring.map_or((0, 0), |ring| {
             (ring.capacity() as u32, ring.answers() as u32)
         });
+        // A thread of the kernel that submits does so in its own time: a turn's end says nothing of it.
+        let batches_writes = config.batched_writes
+            && config.sqpoll.is_none()
+            && features.as_ref().is_some_and(|found| found.skip_success);
         let shared = Arc::new(Shared {
             submission: Mutex::new(submission),
             sleeper: Sleeper::new(),
@@ -168,6 +172,7 @@ impl Driver {
             clock: config.clock.clone(),
             capabilities,
             features,
+            batches_writes,
             process: ForkMark::new(),
             counters: CachePadded::new(TurnCounters::new(entries)),
         });
@@ -225,11 +230,24 @@ impl Driver {
     /// This thread gives the core up; what was its driver before `bind` is so again.
     pub fn unbind(&mut self) {
         if std::mem::take(&mut self.is_bound) {
+            self.submit_sends();
             self.hand_over();
             current::leave(&self.grant);
             if self.changes_threads {
                 // What the thread leaves is counted in this one.
                 self.grant = Grant::of(self.handle.number());
+            }
+        }
+    }
+
+    /// Sends do not wait until somebody turns this again.
+    fn submit_sends(&self) {
+        if !self.is_down && !self.handle.0.process.is_foreign() {
+            let mut submission = self.handle.submission();
+            if submission.ops.has_sends() {
+                submission.push_pending();
+                // What cannot be submitted now is, in the next turn.
+                submission.flush();
             }
         }
     }
@@ -291,6 +309,9 @@ impl Driver {
     fn turn_paused(&mut self, limit: Option<Duration>) {
         let clock = self.handle.clock().clone();
         self.found = 0;
+        if self.handle.submission().ops.has_sends() {
+            self.turn_engine(Some(Duration::ZERO));
+        }
         // What this thread did since its last turn may be on its way to other drivers.
         clock.touch();
         loop {
@@ -335,8 +356,11 @@ impl Driver {
             let Engine { ring, selector } = &mut self.engine;
             let Some(ring) = ring else { return };
             let shared = &*self.handle.0;
-            let may_wait = limit != Some(Duration::ZERO);
             let mut submission = shared.submission.lock();
+            if submission.ops.take_awaits_sends() {
+                limit = Some(Duration::ZERO);
+            }
+            let may_wait = limit != Some(Duration::ZERO);
             let queued = ring.queue(&mut submission, may_wait, selector.is_some());
             drop(submission);
             if !queued.all_fit || queued.is_answered {
@@ -367,6 +391,13 @@ impl Driver {
             let waited = match selector {
                 Some(selector) if asleep && !ring_sleeps => {
                     shared.counters.waited();
+                    // A send that failed has said so, and is to be seen to.
+                    let is_answered = queued.has_sends && !completions.is_empty();
+                    let wait = if is_answered {
+                        Some(Duration::ZERO)
+                    } else {
+                        wait
+                    };
                     Some(selector.wait(wait))
                 }
                 _ => None,
@@ -378,6 +409,9 @@ impl Driver {
                 panic!("the ring cannot be entered: {}", explained(error));
             }
             let taken = self.deliver();
+            if queued.has_sends {
+                self.settle_sends(taken);
+            }
             let looks = !asleep && queued.has_sources;
             self.collect(waited, looks);
             match entered {
@@ -449,6 +483,26 @@ impl Driver {
         handle.0.counters.delivered(ready);
         outbox.finish();
         taken
+    }
+
+    /// After all answers were taken: sends that the kernel has seen and not answered have succeeded.
+    pub(crate) fn settle_sends(&mut self, taken: usize) {
+        // As many as may be taken at once may not be all.
+        let is_all = taken < self.events_per_turn.min(self.events_per_busy_turn);
+        loop {
+            let mut submission = self.handle.submission();
+            let is_over = if is_all && submission.has_submitted_all() {
+                submission.ops.settle_sends(&mut self.outbox.delivery)
+            } else {
+                submission.ops.await_sends();
+                true
+            };
+            drop(submission);
+            self.outbox.finish();
+            if is_over {
+                return;
+            }
+        }
     }
 
     fn turn_selector(&mut self, limit: Option<Duration>) {

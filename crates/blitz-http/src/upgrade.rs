@@ -4,7 +4,7 @@ use crate::counters::Phase;
 use crate::handle::Seat;
 use crate::{Error, Handle};
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
-use blitz_io::net::TcpStream;
+use blitz_io::net::{BatchedStream, TcpStream};
 use blitz_io::sync::{WaitForCancellationFutureOwned, oneshot};
 use bytes::{Buf, Bytes};
 use http::Extensions;
@@ -22,7 +22,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// What most are is here, and not behind one more pointer and calls through a table.
 enum Io {
-    Tcp(TcpStream),
+    Tcp(BatchedStream),
     Other(Box<dyn Stream>),
 }
 
@@ -33,7 +33,7 @@ impl Io {
         if let Some(tcp) = any.downcast_mut::<Option<TcpStream>>()
             && let Some(tcp) = tcp.take()
         {
-            return Io::Tcp(tcp);
+            return Io::Tcp(tcp.into_batched());
         }
         Io::Other(Box::new(io.expect("it is not of TCP")))
     }

@@ -20,6 +20,7 @@ mod op;
 mod path;
 mod seat;
 mod send_owned;
+mod sends;
 mod socket;
 mod submit;
 mod vectored;
@@ -39,6 +40,7 @@ pub use path::{
     symlink, unlink,
 };
 pub use send_owned::{SendAllOwned, SendOwned, send_all_owned, send_owned};
+pub use sends::Sends;
 pub use socket::{
     Accept, Connect, Poll, Receive, Send, ShutDown, Splice, accept, connect, poll, receive,
     receive_owned, send, shut_down, splice,

@@ -20,9 +20,9 @@ impl Submission {
     }
 
     /// Queues what the table wants queued.
-    pub(super) fn push_pending(&mut self) {
+    pub(crate) fn push_pending(&mut self) {
         while let Some(entry) = self.ops.pop_pending() {
-            // SAFETY: cancels name no memory.
+            // SAFETY: cancels name no memory, and a lane keeps what its sends name.
             unsafe { self.push(entry) };
         }
     }

@@ -9,6 +9,7 @@ use blitz_core::wake::WakeBatch;
 use blitz_sys::descriptor::OwnedFd;
 use blitz_sys::errno;
 
+use super::lane::Lane;
 use super::many::Many;
 
 /// A table's worth of remains before the lock is left: few, so that their memory is kept and reused.
@@ -59,6 +60,8 @@ pub(crate) enum Remains {
     Waker(Waker),
     /// A stream of answers, ended, with its descriptor.
     Stream(Box<Many>),
+    /// A socket's bytes on their way, ended, with its descriptor.
+    Lane(Box<Lane>),
     /// A socket that nobody wants.
     Descriptor(OwnedFd),
 }
@@ -96,6 +99,7 @@ impl Delivery {
                 Remains::Operation(data, outcome, is_detached) => data.retire(outcome, is_detached),
                 Remains::Waker(waker) => drop(waker),
                 Remains::Stream(many) => drop(many),
+                Remains::Lane(lane) => drop(lane),
                 Remains::Descriptor(descriptor) => drop(descriptor),
             });
         }

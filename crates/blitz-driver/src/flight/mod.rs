@@ -4,6 +4,7 @@
 //! delivers. It knows neither futures nor handles.
 
 mod delivery;
+mod lane;
 mod lease;
 mod many;
 mod table;
@@ -11,6 +12,7 @@ mod tenants;
 
 pub use delivery::Outcome;
 pub(crate) use delivery::{Abandoned, Delivery};
+pub(crate) use lane::{LONG, Lane, Queued};
 pub use lease::{BufferPool, BufferView, Lease};
 pub(crate) use lease::{GROUP, Group};
 pub(crate) use many::{Carries, Many, Next};

@@ -12,6 +12,10 @@
 //!  Many                an answer                   Many      queued, waker called after the lock
 //!  Many                the stream is dropped       Many      marked abandoned, a cancel is queued
 //!  Many, abandoned     last answer                 (none)    each queued result was destroyed as it came
+//!  Lane                an answer, or the turn that Lane      the next bytes are queued, or those who wait are woken
+//!                      brought none has ended
+//!  Lane                its writer is gone          Lane      marked abandoned; where it waits for room, a cancel is queued
+//!  Lane, abandoned     the same, none to follow    (none)    the socket goes, after the lock
 //! ```
 
 use std::collections::VecDeque;
@@ -26,6 +30,7 @@ use blitz_sys::errno;
 
 use super::BufferConfig;
 use super::delivery::{Abandoned, Delivery, Outcome, Remains};
+use super::lane::{Lane, Parcels, Queued};
 use super::lease::{BufferPool, Group};
 use super::many::Many;
 use super::tenants::{Left, Tenancy, Tenants};
@@ -44,6 +49,7 @@ enum Stage {
     Done,
     Orphan(Box<dyn Abandoned>, bool),
     Many(Box<Many>),
+    Lane(Box<Lane>),
 }
 
 /// What a future finds under its key.
@@ -59,13 +65,19 @@ pub(crate) enum Looked {
 /// The operations in flight on one driver, and its leased buffers.
 pub(crate) struct Operations {
     entries: Slab<Entry>,
-    /// Entries that a delivery wants queued: cancels of streams that have too much waiting.
+    /// Entries that a delivery wants queued: cancels of streams that have too much waiting, and sends that follow others.
     pending: VecDeque<Sqe>,
     in_flight: usize,
     tenants: Tenants,
     buffers_exhausted: u64,
     is_closed: bool,
     is_leaked: bool,
+    parcels: Parcels,
+    /// Lanes with a send that is queued and answers only if it fails.
+    silent: Vec<Key>,
+    /// Those of them that the kernel sees in this turn.
+    entering: Vec<Key>,
+    awaits_sends: bool,
     pub(crate) config: BufferConfig,
     pub(crate) group: Option<Group>,
     pub(crate) pool: Option<BufferPool>,
@@ -83,6 +95,10 @@ impl Operations {
             buffers_exhausted: 0,
             is_closed: false,
             is_leaked: false,
+            parcels: Parcels::default(),
+            silent: Vec::new(),
+            entering: Vec::new(),
+            awaits_sends: false,
             config: config.clone(),
             group: None,
             pool: None,
@@ -152,7 +168,7 @@ impl Operations {
     pub(crate) fn buffer_bytes(&self) -> usize {
         let pools = [&self.pool, &self.fixed].into_iter().flatten();
         let pooled: usize = pools.map(|pool| pool.capacity() * pool.buffer_len()).sum();
-        pooled + self.group.as_ref().map_or(0, Group::bytes)
+        pooled + self.group.as_ref().map_or(0, Group::bytes) + self.parcels.bytes()
     }
 
     /// Bytes of the table itself.
@@ -238,6 +254,18 @@ impl Operations {
             }
             return;
         }
+        if let Stage::Lane(lane) = &mut entry.stage {
+            if lane.is_parked() {
+                self.in_flight -= 1;
+                self.tenants.end(entry.tenancy);
+            } else {
+                // It has answered, so it did not go without saying.
+                self.entering.retain(|entering| *entering != key);
+            }
+            let next = lane.answered(result, self.is_closed, &mut self.parcels, out);
+            self.lane_goes_on(key, next, out);
+            return;
+        }
         if flags & cqe_flags::NOTIF != 0 {
             entry.outcome.notice = result as u32;
         } else {
@@ -259,7 +287,9 @@ impl Operations {
                 self.entries.remove(key);
                 out.leave(Remains::Operation(data, outcome, is_detached));
             }
-            Stage::Done | Stage::Many(_) => debug_assert!(false, "a second last answer: {key:?}"),
+            Stage::Done | Stage::Many(_) | Stage::Lane(_) => {
+                debug_assert!(false, "a second last answer: {key:?}")
+            }
         }
     }
 
@@ -292,7 +322,7 @@ impl Operations {
                 Some(fresh) => Looked::Waits(Some(mem::replace(stored, fresh))),
                 None => Looked::WantsWaker,
             },
-            Stage::Orphan(..) | Stage::Many(_) => {
+            Stage::Orphan(..) | Stage::Many(_) | Stage::Lane(_) => {
                 unreachable!("the future of this operation is gone")
             }
         }
@@ -401,6 +431,151 @@ impl Operations {
         }
     }
 
+    /// Makes a place for a socket's bytes on their way; none are there yet.
+    pub(crate) fn insert_lane(&mut self, lane: Lane) -> Key {
+        self.entries.insert(Entry {
+            stage: Stage::Lane(Box::new(lane)),
+            opcode: Opcode::SEND,
+            outcome: Outcome::of(0),
+            // Its entry's is another one, each time that one is queued.
+            tenancy: Tenancy::NONE,
+        })
+    }
+
+    /// The lane under `key`.
+    pub(crate) fn lane(&mut self, key: Key) -> &mut Lane {
+        match self.entries.get_mut(key).map(|entry| &mut entry.stage) {
+            Some(Stage::Lane(lane)) => lane,
+            _ => unreachable!("a lane keeps its place until its writer is gone"),
+        }
+    }
+
+    /// Takes some of `bytes` into the lane under `key`; an entry that is to be queued for them bears its tag.
+    pub(crate) fn queue_in_lane(
+        &mut self,
+        key: Key,
+        bytes: &[u8],
+        waker: &Waker,
+        fresh: &mut Option<Waker>,
+    ) -> Queued {
+        let Some(Stage::Lane(lane)) = self.entries.get_mut(key).map(|entry| &mut entry.stage)
+        else {
+            unreachable!("a lane keeps its place until its writer is gone")
+        };
+        match lane.queue(bytes, &mut self.parcels) {
+            Some(Queued::Begins(taken, entry)) => {
+                self.silent.push(key);
+                Queued::Begins(taken, entry.user_data(tag_of(key)))
+            }
+            Some(queued) => {
+                self.awaits_sends = true;
+                queued
+            }
+            None => self.wait_for_lane(key, waker, fresh),
+        }
+    }
+
+    /// Leaves the waker of a task that waits for the lane under `key`.
+    pub(crate) fn wait_for_lane(
+        &mut self,
+        key: Key,
+        waker: &Waker,
+        fresh: &mut Option<Waker>,
+    ) -> Queued {
+        self.awaits_sends = true;
+        self.lane(key).wait(waker, fresh)
+    }
+
+    /// Queues what follows in a lane; or takes it apart, if nothing does and nobody writes any more.
+    fn lane_goes_on(&mut self, key: Key, next: Option<Sqe>, out: &mut Delivery) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let Stage::Lane(lane) = &mut entry.stage else {
+            return;
+        };
+        match next {
+            Some(next) if lane.is_parked() => {
+                self.in_flight += 1;
+                entry.tenancy = self.tenants.begin();
+                self.pending.push_back(next.user_data(tag_of(key)));
+            }
+            Some(next) => {
+                self.silent.push(key);
+                self.pending.push_back(next.user_data(tag_of(key)));
+            }
+            None if lane.is_abandoned() => self.remove_lane(key, out),
+            None => {}
+        }
+    }
+
+    /// Whether sends are queued that the kernel has not seen.
+    #[inline]
+    pub(crate) fn has_sends(&self) -> bool {
+        !self.silent.is_empty()
+    }
+
+    /// Before the kernel is entered: how many sends it is about to see, or has seen, that were not settled.
+    #[inline]
+    pub(crate) fn enter_sends(&mut self) -> usize {
+        if self.entering.is_empty() {
+            std::mem::swap(&mut self.entering, &mut self.silent);
+        } else {
+            self.entering.append(&mut self.silent);
+        }
+        self.entering.len()
+    }
+
+    /// The kernel has seen them, and those that failed have answered: the rest have succeeded. False if there are more than a delivery
+    /// holds.
+    pub(crate) fn settle_sends(&mut self, out: &mut Delivery) -> bool {
+        while !out.is_full() {
+            let Some(key) = self.entering.pop() else {
+                return true;
+            };
+            if let Some(Stage::Lane(lane)) = self.entries.get_mut(key).map(|entry| &mut entry.stage)
+            {
+                let next = lane.went(&mut self.parcels, out);
+                self.lane_goes_on(key, next, out);
+            }
+        }
+        self.entering.is_empty()
+    }
+
+    /// Somebody waits for the end of a send: no turn may sleep before it has settled those that it submits.
+    pub(crate) fn await_sends(&mut self) {
+        self.awaits_sends = true;
+    }
+
+    /// Whether somebody does, and for this turn.
+    #[inline]
+    pub(crate) fn take_awaits_sends(&mut self) -> bool {
+        std::mem::take(&mut self.awaits_sends)
+    }
+
+    /// The writer of a lane is gone. What is queued is tried once more, and then cancelled.
+    pub(crate) fn abandon_lane(&mut self, key: Key, out: &mut Delivery) {
+        let lane = self.lane(key);
+        lane.abandon(out);
+        if !lane.is_flying() {
+            self.remove_lane(key, out);
+        } else if lane.is_parked() {
+            self.pending.push_back(cancel_of(key));
+        } else {
+            self.awaits_sends = true;
+        }
+    }
+
+    fn remove_lane(&mut self, key: Key, out: &mut Delivery) {
+        if let Some(Entry {
+            stage: Stage::Lane(lane),
+            ..
+        }) = self.entries.remove(key)
+        {
+            out.leave(Remains::Lane(lane));
+        }
+    }
+
     fn remove_many(&mut self, key: Key, out: &mut Delivery) {
         if let Some(Entry {
             stage: Stage::Many(many),
@@ -425,7 +600,11 @@ impl Drop for Operations {
 impl Entry {
     /// What was detached is to happen.
     fn is_to_cancel(&self) -> bool {
-        self.is_in_flight() && !matches!(self.stage, Stage::Orphan(_, true))
+        match &self.stage {
+            Stage::Orphan(_, true) => false,
+            Stage::Lane(lane) => lane.is_parked(),
+            _ => self.is_in_flight(),
+        }
     }
 
     fn is_in_flight(&self) -> bool {
@@ -433,13 +612,18 @@ impl Entry {
             Stage::Waiting(_) | Stage::Orphan(..) => true,
             Stage::Done => false,
             Stage::Many(many) => many.is_armed(),
+            Stage::Lane(lane) => lane.is_flying(),
         }
     }
 }
 
+fn tag_of(key: Key) -> u64 {
+    tag::with(tag::OPERATION, key.into_raw())
+}
+
 /// The entry that cancels the operation under `key`; its own answer is nobody's.
 fn cancel_of(key: Key) -> Sqe {
-    Sqe::cancel(tag::with(tag::OPERATION, key.into_raw())).user_data(tag::with(tag::NOBODY, 0))
+    Sqe::cancel(tag_of(key)).user_data(tag::with(tag::NOBODY, 0))
 }
 
 impl fmt::Debug for Operations {

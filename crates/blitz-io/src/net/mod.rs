@@ -24,7 +24,7 @@ pub use addr::{ToSocketAddrs, lookup_host, resolve, resolve_within};
 pub use blitz_driver::completion::{BufferPool, BufferView, Lease};
 pub use copied::bytes_copied;
 pub use inherited::{InheritedListener, inherited_listeners};
-pub use tcp::{Incoming, TcpListener, TcpSocket, TcpStream};
+pub use tcp::{BatchedStream, Incoming, TcpListener, TcpSocket, TcpStream};
 pub use transfer::splice;
 pub use udp::UdpSocket;
 #[cfg(unix)]

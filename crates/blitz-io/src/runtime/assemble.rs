@@ -231,6 +231,9 @@ fn parks(builder: &Builder, workers: usize, clock: &Clock, local: bool) -> io::R
             } else {
                 RingUse::Shared
             },
+            batched_writes: builder
+                .batched_writes
+                .unwrap_or(builder.flavor != RuntimeFlavor::MultiThread),
             clock: clock.clone(),
             ..builder.driver.clone()
         };

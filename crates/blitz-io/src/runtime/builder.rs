@@ -49,6 +49,7 @@ pub struct Builder {
     pub(super) scheduler: scheduler::Config,
     pub(super) seed: Option<RngSeed>,
     pub(super) driver: blitz_driver::Config,
+    pub(super) batched_writes: Option<bool>,
     pub(super) start_paused: bool,
     pub(super) affinity: Option<Vec<usize>>,
     pub(super) measures: Measures,
@@ -70,6 +71,7 @@ impl Builder {
             scheduler: scheduler::Config::default(),
             seed: None,
             driver: blitz_driver::Config::default(),
+            batched_writes: None,
             start_paused: false,
             affinity: None,
             measures: Measures::default(),
@@ -507,6 +509,14 @@ impl Builder {
     pub fn ring_sqpoll(&mut self, idle: Duration, cpu: Option<u32>) -> &mut Self {
         let idle_ms = u32::try_from(idle.as_millis()).unwrap_or(u32::MAX);
         self.driver.sqpoll = Some(SqPoll { idle_ms, cpu });
+        self
+    }
+
+    /// Whether short writes of a [`BatchedStream`](crate::net::BatchedStream), and so of a WebSocket of `blitz-http`, are queued in the ring and
+    /// submitted together. Default: on `current_thread` and `thread_per_core`, where the ring can; not on `multi_thread`, where a task that
+    /// computes would hold back bytes that another worker could send. Never beside [`ring_sqpoll`](Self::ring_sqpoll), nor without io_uring.
+    pub fn batched_writes(&mut self, batched: bool) -> &mut Self {
+        self.batched_writes = Some(batched);
         self
     }
 

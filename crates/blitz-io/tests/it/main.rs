@@ -31,6 +31,7 @@ mod inspect;
 mod macros;
 mod mixed_io;
 mod net_accept;
+mod net_batched;
 mod net_cancel;
 mod net_echo;
 mod net_faults;

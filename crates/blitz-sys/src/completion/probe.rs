@@ -38,6 +38,7 @@ fn look() -> Result<Features, Refusal> {
     let mut features = Features {
         ext_arg: params.is_feature_ext_arg(),
         no_drop: params.is_feature_nodrop(),
+        skip_success: params.is_feature_skip_cqe_on_success(),
         ..Features::default()
     };
     let missing = |what: &str| {

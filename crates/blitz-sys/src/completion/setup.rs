@@ -59,6 +59,8 @@ pub struct Features {
     pub poll_first: bool,
     /// Sends without a copy.
     pub send_zc: bool,
+    /// An entry may ask for no answer where it succeeds (Linux 5.17).
+    pub skip_success: bool,
     /// One entry cancels everything.
     pub cancel_any: bool,
     /// `COOP_TASKRUN`: the kernel does not interrupt a running thread to complete.

@@ -231,6 +231,8 @@ impl Sqe {
         );
         let halves = is_transfer && self.len > 1 && !self.has_flags(sqe_flags::BUFFER_SELECT);
         self.len /= 2;
+        // A half is no success that could go without saying.
+        self.flags &= !sqe_flags::CQE_SKIP_SUCCESS;
         halves.then_some(self)
     }
 

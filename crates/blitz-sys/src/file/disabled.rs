@@ -273,6 +273,8 @@ pub mod socket_flags {
 /// Flags of `send` and `recv`: none here.
 pub mod message_flags {
     /// None.
+    pub const WAITALL: i32 = 0;
+    /// None.
     pub const DONTWAIT: i32 = 0;
     /// None.
     pub const NOSIGNAL: i32 = 0;

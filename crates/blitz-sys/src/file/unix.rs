@@ -163,6 +163,8 @@ pub mod socket_flags {
 pub mod message_flags {
     /// Do not wait.
     pub const DONTWAIT: i32 = libc::MSG_DONTWAIT;
+    /// All of it, or tell how much.
+    pub const WAITALL: i32 = libc::MSG_WAITALL;
     /// No SIGPIPE; the error is enough.
     #[cfg(nosignal)]
     pub const NOSIGNAL: i32 = libc::MSG_NOSIGNAL;

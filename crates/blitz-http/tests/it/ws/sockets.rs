@@ -2,8 +2,11 @@
 
 use super::{compressed, patient, router};
 use crate::sockets::everywhere;
-use blitz_http::ws::{CloseCode, Config, Message};
-use blitz_http::{Client, Server};
+use blitz_http::ws::{CloseCode, Config, Error, Message, WebSocket, accept};
+use blitz_http::{Client, Request, Router, Server, now};
+use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
+use blitz_io::net::TcpStream;
+use blitz_io::sync::mpsc;
 use std::time::Duration;
 
 fn client() -> Client {
@@ -78,6 +81,44 @@ fn many_sockets_talk_at_once_and_end_with_their_server() {
                 CloseCode::GOING_AWAY
             );
         }
+        assert_eq!(serving.await.expect("no panic").cut, []);
+    });
+}
+
+/// Short messages may wait in the driver, and not in the socket alone: that they wait is seen.
+#[test]
+fn a_peer_that_takes_nothing_is_dead_however_short_the_messages_are() {
+    everywhere(|| async {
+        let server = Server::bind("127.0.0.1:0").await.expect("a port");
+        let (addr, handle) = (server.local_addrs()[0], server.handle());
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let route = now(move |mut request: Request| {
+            let mut config = Config::default();
+            config.ping_interval = Duration::from_millis(200);
+            config.pong_timeout = Duration::from_millis(200);
+            let tell = tell.clone();
+            let accept = accept(&mut request).config(config);
+            accept.run(async move |mut socket: WebSocket| {
+                let error = loop {
+                    if let Err(error) = socket.send(Message::text("x".repeat(100))).await {
+                        break error;
+                    }
+                };
+                tell.send(error.is_timeout()).expect("the test waits");
+                Err::<(), Error>(error)
+            })
+        });
+        let serving = blitz_io::spawn(server.serve(Router::new().get("/ws", route)));
+        let mut client = TcpStream::connect(addr).await.expect("connected");
+        let ask = format!(
+            "GET /ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        client.write_all(ask.as_bytes()).await.expect("sent");
+        assert_eq!(client.read_u8().await.expect("an answer"), b'H');
+        assert_eq!(told.recv().await, Some(true));
+        // Nobody waits for bytes that nobody takes.
+        handle.shut_down(Duration::from_secs(30));
         assert_eq!(serving.await.expect("no panic").cut, []);
     });
 }

@@ -1,5 +1,6 @@
 //! TCP's types, those of split streams among them.
 
+mod batched;
 mod listener;
 mod socket;
 mod split;
@@ -7,6 +8,7 @@ mod stream;
 #[cfg(unix)]
 mod unix;
 
+pub use batched::BatchedStream;
 pub use listener::{Incoming, TcpListener};
 pub use socket::TcpSocket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
