@@ -40,14 +40,16 @@ mod response;
 pub mod sse;
 mod taken;
 mod write;
+mod written;
 pub mod ws;
 
 pub use body::{BodyDecoder, BodyEncoder, BodyEvent};
 pub use date::HttpDate;
 pub use error::Error;
-pub use head::{Framing, ReceivedHead, ReceivedRequest, ReceivedResponse};
+pub use head::{Framing, Kept, ReceivedHead, ReceivedRequest, ReceivedResponse};
 pub use limits::Limits;
 pub use proxy::{Forwarded, Node, PROXY_HEADER_MAX, ProxyError, ProxyHeader, XForwardedFor};
 pub use request::{RequestDecoder, RequestEvent};
 pub use response::{ResponseDecoder, ResponseEvent};
 pub use write::{RequestHead, ResponseHead, Target};
+pub use written::WrittenHeads;

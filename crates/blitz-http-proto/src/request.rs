@@ -106,11 +106,12 @@ impl RequestDecoder {
         }
     }
 
-    /// The next head, as [`decode`](RequestDecoder::decode) gives it but with what it says in `request`, which is a new one but that its map of
-    /// fields may have memory.
+    /// The next head, as [`decode`](RequestDecoder::decode) gives it but with what it says in `request`, which is a new one or one that has
+    /// come of this before: method, target, version and fields are this head's then, whatever they were; extensions and body are left alone.
     ///
     /// The request is whole then if its framing is [`Framing::None`]: no [`End`](RequestEvent::End) follows. Between two requests only;
-    /// elsewhere it is `None`. What is in `request` means nothing unless there was a head.
+    /// elsewhere it is `None`. What is in `request` means nothing unless there was a head. A request that was answered is best used again with
+    /// all that it said if the head was [`kept`](ReceivedHead::kept): of one like it nothing needs to be written then.
     ///
     /// # Errors
     /// As [`decode`](RequestDecoder::decode).
@@ -178,6 +179,7 @@ impl RequestDecoder {
         if self.scan.is_at_the_beginning() && begins_with_token(input) {
             read = parse_request_again(input, &self.limits, &mut self.guess, request);
             if read.is_none() && input.ends_with(b"\r\n\r\n") {
+                empty(request);
                 read = parse_request_at_once(input, &self.limits, &mut self.guess, request);
             }
         }
@@ -186,7 +188,7 @@ impl RequestDecoder {
                 self.scan.looked_at_once(len - input.len());
                 read?
             }
-            None => match self.searched(input, request)? {
+            None => match self.searched(input, empty(request))? {
                 Some(head) => head,
                 None => return Ok(None),
             },
@@ -307,6 +309,14 @@ impl RequestDecoder {
     pub(crate) fn guess_of(&mut self, other: &RequestDecoder) {
         self.guess = other.guess;
     }
+}
+
+/// Takes the fields out of a request that has been used.
+fn empty<B>(request: &mut Request<B>) -> &mut Request<B> {
+    if !request.headers().is_empty() {
+        request.headers_mut().clear();
+    }
+    request
 }
 
 #[inline]

@@ -3,6 +3,7 @@
 use crate::file_body::{FileBody, Part, Watch};
 use crate::incoming::Incoming;
 use crate::{BoxError, Error};
+use blitz_http_proto::Kept;
 use blitz_io::fs::File;
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
@@ -20,27 +21,59 @@ use std::task::{Context, Poll, ready};
 #[derive(Default)]
 pub struct Body {
     kind: Kind,
-    watch: Option<Box<Watch>>,
 }
 
-#[derive(Default)]
+/// Two kinds, so that it is as large as the bytes: requests and responses go from hand to hand, and each move is a copy.
 enum Kind {
-    #[default]
-    Empty,
     Full(Bytes),
+    Other(Other),
+}
+
+enum Other {
+    /// Nothing. Of a request: what of its head lies in memory of its own.
+    Empty(Kept),
     Incoming(Incoming),
     File(Box<FileBody>),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Error> + Send>>),
+    Watched(Box<Watched>),
+}
+
+/// A body that tells of its end.
+struct Watched {
+    body: Body,
+    watch: Box<Watch>,
+}
+
+impl Default for Kind {
+    fn default() -> Kind {
+        Kind::Other(Other::Empty(Kept::Nothing))
+    }
 }
 
 impl Body {
-    const fn of(kind: Kind) -> Body {
-        Body { kind, watch: None }
+    const fn of(other: Other) -> Body {
+        let kind = Kind::Other(other);
+        Body { kind }
     }
 
     /// Nothing.
     pub const fn empty() -> Body {
-        Body::of(Kind::Empty)
+        Body::none(Kept::Nothing)
+    }
+
+    /// Nothing, of a request of whose head so much lies in memory of its own.
+    #[inline]
+    pub(crate) const fn none(kept: Kept) -> Body {
+        Body::of(Other::Empty(kept))
+    }
+
+    /// What of the head of its request lies in memory of its own. `None` if this is something.
+    #[inline]
+    pub(crate) fn kept(&self) -> Option<Kept> {
+        match self.kind {
+            Kind::Other(Other::Empty(kept)) => Some(kept),
+            _ => None,
+        }
     }
 
     /// Bytes that are there. Those that are shared or static are sent without a copy where they are many.
@@ -49,7 +82,8 @@ impl Body {
         if bytes.is_empty() {
             Body::empty()
         } else {
-            Body::of(Kind::Full(bytes))
+            let kind = Kind::Full(bytes);
+            Body { kind }
         }
     }
 
@@ -59,7 +93,7 @@ impl Body {
         B: http_body::Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Body::of(Kind::Boxed(Box::pin(Foreign { body })))
+        Body::of(Other::Boxed(Box::pin(Foreign { body })))
     }
 
     /// `len` bytes of a file, from `offset` on.
@@ -85,33 +119,55 @@ impl Body {
     }
 
     pub(crate) fn parts(file: FileBody) -> Body {
-        Body::of(Kind::File(Box::new(file)))
+        Body::of(Other::File(Box::new(file)))
+    }
+
+    /// Whether it is nothing but bytes that are there, or nothing, and nobody watches.
+    #[inline]
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.kind, Kind::Full(_) | Kind::Other(Other::Empty(_)))
     }
 
     /// Its bytes, if it is nothing but bytes that are there, or nothing, and nobody watches; it is empty then.
     #[inline]
     pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
         match &mut self.kind {
-            Kind::Empty if self.watch.is_none() => Some(Bytes::new()),
-            Kind::Full(bytes) if self.watch.is_none() => Some(std::mem::take(bytes)),
-            _ => None,
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                // It was taken out: there is nothing to be freed.
+                std::mem::forget(std::mem::take(&mut self.kind));
+                Some(bytes)
+            }
+            Kind::Other(Other::Empty(_)) => Some(Bytes::new()),
+            Kind::Other(_) => None,
         }
     }
 
     /// Calls `end` when the body is over, sent or given up, with the number of its bytes that were handed to the connection.
     #[must_use]
-    pub fn watched(mut self, end: impl FnOnce(u64) + Send + 'static) -> Body {
-        self.watch = Some(Box::new(Watch::new(end)));
-        self
+    pub fn watched(self, end: impl FnOnce(u64) + Send + 'static) -> Body {
+        let watch = Box::new(Watch::new(end));
+        Body::of(Other::Watched(Box::new(Watched { body: self, watch })))
     }
 
     /// The parts of a file that this body is, and who watches it; the body is empty then.
     pub(crate) fn take_file(&mut self) -> Option<(Box<FileBody>, Option<Box<Watch>>)> {
-        if !matches!(self.kind, Kind::File(_)) {
+        let is_file = match &self.kind {
+            Kind::Other(Other::File(_)) => true,
+            Kind::Other(Other::Watched(watched)) => {
+                matches!(watched.body.kind, Kind::Other(Other::File(_)))
+            }
+            _ => false,
+        };
+        if !is_file {
             return None;
         }
-        match std::mem::take(&mut self.kind) {
-            Kind::File(file) => Some((file, self.watch.take())),
+        let (kind, watch) = match std::mem::take(&mut self.kind) {
+            Kind::Other(Other::Watched(watched)) => (watched.body.kind, Some(watched.watch)),
+            kind => (kind, None),
+        };
+        match kind {
+            Kind::Other(Other::File(file)) => Some((file, watch)),
             _ => None,
         }
     }
@@ -130,14 +186,14 @@ impl Body {
     /// The same body once more, where that can be had without reading it: of nothing, and of bytes that are there.
     pub fn try_clone(&self) -> Option<Body> {
         match &self.kind {
-            Kind::Empty => Some(Body::empty()),
-            Kind::Full(bytes) => Some(Body::of(Kind::Full(bytes.clone()))),
-            Kind::Incoming(_) | Kind::File(_) | Kind::Boxed(_) => None,
+            Kind::Full(bytes) => Some(Body::full(bytes.clone())),
+            Kind::Other(Other::Empty(_)) => Some(Body::empty()),
+            Kind::Other(_) => None,
         }
     }
 
     pub(crate) fn incoming(incoming: Incoming) -> Body {
-        Body::of(Kind::Incoming(incoming))
+        Body::of(Other::Incoming(incoming))
     }
 
     /// The next piece or the trailers; `None` at the end.
@@ -187,7 +243,7 @@ impl Body {
 
     /// Sets how many bytes a request's body may have; before its first read.
     pub fn set_limit(&mut self, bytes: u64) {
-        if let Kind::Incoming(incoming) = &mut self.kind {
+        if let Kind::Other(Other::Incoming(incoming)) = &mut self.kind {
             incoming.set_limit(bytes);
         }
     }
@@ -195,7 +251,9 @@ impl Body {
     /// Whether a length that is known already exceeds the limit.
     pub(crate) fn is_too_large(&self) -> bool {
         match &self.kind {
-            Kind::Incoming(incoming) => incoming.size_hint().lower() > incoming.limit(),
+            Kind::Other(Other::Incoming(incoming)) => {
+                incoming.size_hint().lower() > incoming.limit()
+            }
             _ => false,
         }
     }
@@ -209,44 +267,52 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = match &mut self.kind {
-            Kind::Empty => return Poll::Ready(None),
+        let other = match &mut self.kind {
             Kind::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
-                self.kind = Kind::Empty;
-                Some(Ok(Frame::data(bytes)))
+                self.kind = Kind::default();
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            Kind::Incoming(incoming) => ready!(incoming.poll_frame(cx)),
-            Kind::File(file) => {
-                ready!(file.poll_piece(cx)).map(|piece| piece.map_err(Error::other))
-            }
-            Kind::Boxed(body) => ready!(body.as_mut().poll_frame(cx)),
+            Kind::Other(other) => other,
         };
-        if let (Some(watch), Some(Ok(frame))) = (&mut self.watch, &frame) {
-            watch.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        match other {
+            Other::Empty(_) => Poll::Ready(None),
+            Other::Incoming(incoming) => incoming.poll_frame(cx),
+            Other::File(file) => file
+                .poll_piece(cx)
+                .map(|piece| piece.map(|piece| piece.map_err(Error::other))),
+            Other::Boxed(body) => body.as_mut().poll_frame(cx),
+            Other::Watched(watched) => {
+                let frame = ready!(Pin::new(&mut watched.body).poll_frame(cx));
+                if let Some(Ok(frame)) = &frame {
+                    watched.watch.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                }
+                Poll::Ready(frame)
+            }
         }
-        Poll::Ready(frame)
     }
 
     #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Empty => true,
             Kind::Full(_) => false,
-            Kind::Incoming(incoming) => incoming.is_end(),
-            Kind::File(file) => file.left() == 0,
-            Kind::Boxed(body) => body.is_end_stream(),
+            Kind::Other(Other::Empty(_)) => true,
+            Kind::Other(Other::Incoming(incoming)) => incoming.is_end(),
+            Kind::Other(Other::File(file)) => file.left() == 0,
+            Kind::Other(Other::Boxed(body)) => body.is_end_stream(),
+            Kind::Other(Other::Watched(watched)) => watched.body.is_end_stream(),
         }
     }
 
     #[inline]
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Incoming(incoming) => incoming.size_hint(),
-            Kind::File(file) => SizeHint::with_exact(file.left()),
-            Kind::Boxed(body) => body.size_hint(),
+            Kind::Other(Other::Empty(_)) => SizeHint::with_exact(0),
+            Kind::Other(Other::Incoming(incoming)) => incoming.size_hint(),
+            Kind::Other(Other::File(file)) => SizeHint::with_exact(file.left()),
+            Kind::Other(Other::Boxed(body)) => body.size_hint(),
+            Kind::Other(Other::Watched(watched)) => watched.body.size_hint(),
         }
     }
 }
@@ -254,11 +320,12 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
-            Kind::Empty => "empty",
             Kind::Full(_) => "full",
-            Kind::Incoming(_) => "incoming",
-            Kind::File(_) => "file",
-            Kind::Boxed(_) => "boxed",
+            Kind::Other(Other::Empty(_)) => "empty",
+            Kind::Other(Other::Incoming(_)) => "incoming",
+            Kind::Other(Other::File(_)) => "file",
+            Kind::Other(Other::Boxed(_)) => "boxed",
+            Kind::Other(Other::Watched(watched)) => return watched.body.fmt(f),
         };
         f.debug_tuple("Body").field(&kind).finish()
     }
@@ -333,5 +400,17 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Body;
+
+    /// Each move is a copy.
+    #[test]
+    fn a_body_is_as_large_as_its_bytes() {
+        assert_eq!(size_of::<Body>(), size_of::<bytes::Bytes>());
+        assert!(size_of::<crate::Request>() <= 256);
     }
 }

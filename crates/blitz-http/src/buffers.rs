@@ -1,9 +1,8 @@
-//! Buffers and maps of fields, kept by each thread for the connections that have something to read or write just now.
+//! Buffers, kept by each thread for the connections that have something to read or write just now.
 //!
 //! A connection takes one when bytes come and gives it back when they are used up, so ten thousand that wait own none.
 
 use bytes::BytesMut;
-use http::HeaderMap;
 use std::cell::RefCell;
 
 /// What a read is offered.
@@ -13,7 +12,6 @@ const KEPT: usize = 64;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
-    static MAPS: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An empty buffer of at least [`SIZE`].
@@ -49,24 +47,6 @@ pub(crate) fn give(mut buffer: BytesMut) {
         let mut kept = kept.borrow_mut();
         if kept.len() < KEPT {
             kept.push(buffer);
-        }
-    });
-}
-
-/// An empty map, with memory if there is one with some.
-pub(crate) fn take_map() -> HeaderMap {
-    // As above.
-    let kept = MAPS.try_with(|kept| kept.borrow_mut().pop());
-    kept.ok().flatten().unwrap_or_default()
-}
-
-/// Gives a map back, which is empty.
-pub(crate) fn give_map(map: HeaderMap) {
-    // As above.
-    let _ = MAPS.try_with(|kept| {
-        let mut kept = kept.borrow_mut();
-        if map.capacity() > 0 && kept.len() < KEPT {
-            kept.push(map);
         }
     });
 }

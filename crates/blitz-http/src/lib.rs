@@ -59,6 +59,7 @@ mod reply;
 mod router;
 mod server;
 mod service;
+mod spare;
 pub mod sse;
 pub mod supervisor;
 mod upgrade;

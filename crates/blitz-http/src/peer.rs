@@ -122,15 +122,33 @@ impl Ends {
         extensions
     }
 
-    /// Whether these, which came back from a request, are what a new one needs.
-    pub(crate) fn are(&self, extensions: &Extensions) -> bool {
-        // Where there is no TLS, the number says that nothing else is there.
-        let tls = self.tls.as_ref().is_none_or(|own| {
-            let theirs = extensions.get::<TlsPeer>();
-            theirs.is_some_and(|theirs| Arc::ptr_eq(&own.0, &theirs.0))
-        });
-        tls && self.more.is_empty()
-            && extensions.len() == 1 + usize::from(self.tls.is_some())
-            && extensions.get::<Peer>() == Some(&self.peer)
+    /// Makes these, which may have come back from a request of another connection, those of a new request.
+    #[inline]
+    pub(crate) fn claim(&self, extensions: &mut Extensions) {
+        if self.tls.is_none()
+            && self.more.is_empty()
+            && extensions.len() == 1
+            && let Some(peer) = extensions.get_mut::<Peer>()
+        {
+            *peer = self.peer;
+        } else {
+            self.claim_more(extensions);
+        }
+    }
+
+    #[inline(never)]
+    fn claim_more(&self, extensions: &mut Extensions) {
+        if self.more.is_empty()
+            && extensions.len() == 2
+            && let Some(tls) = &self.tls
+            && let Some(theirs) = extensions.get_mut::<TlsPeer>()
+        {
+            theirs.clone_from(tls);
+            if let Some(peer) = extensions.get_mut::<Peer>() {
+                *peer = self.peer;
+                return;
+            }
+        }
+        *extensions = self.extensions();
     }
 }

@@ -1,6 +1,6 @@
 //! What handlers answer with.
 
-use crate::{Body, Error, Request, Response};
+use crate::{Body, Error, Request, Response, spare};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -14,16 +14,12 @@ pub trait Reply {
 
 /// An answer in the memory of its request: 200, without fields, with this body.
 ///
-/// The request's map of fields and its extensions, emptied, become the response's, and the connection takes them back from it. So
+/// The request goes back to its thread, which uses it for the next one, and the response has the map of fields of one that was sent. So
 /// a handler that answers with this allocates nothing, however many requests come.
 #[inline]
 pub fn reply(request: Request, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
-    let (parts, _) = request.into_parts();
-    // A new response has nothing to free, and a look at that would cost more than this says.
-    std::mem::forget(std::mem::replace(response.headers_mut(), parts.headers));
-    *response.extensions_mut() = parts.extensions;
-    response.headers_mut().clear();
+    spare::give_for_map(request, response.headers_mut());
     response
 }
 

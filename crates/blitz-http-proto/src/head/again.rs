@@ -10,7 +10,7 @@
 //! sent itself before, and with nothing else: how long that takes tells nobody anything.
 
 use super::fields::Present;
-use super::received::ReceivedHead;
+use super::received::{Kept, ReceivedHead};
 use crate::{Error, Limits};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -110,8 +110,12 @@ impl Guess {
             if !fits || !input.starts_with(&whole.bytes) {
                 return None;
             }
-            *request.method_mut() = whole.method.clone();
-            *request.uri_mut() = whole.uri.clone();
+            if *request.method() != whole.method {
+                *request.method_mut() = whole.method.clone();
+            }
+            if !is_same_path(request.uri(), &whole.uri) {
+                *request.uri_mut() = whole.uri.clone();
+            }
             *request.version_mut() = Version::HTTP_11;
             section.fill(request.headers_mut());
             Some((whole.bytes.len(), whole.head))
@@ -120,7 +124,7 @@ impl Guess {
         recalled.ok().flatten()
     }
 
-    /// If `rest` begins with the section of the guess, its fields come into `map`, which is empty. Returns its length, and what is in it.
+    /// If `rest` begins with the section of the guess, its fields are what is in `map`. Returns its length, and what is in it.
     pub(super) fn recall(
         self,
         rest: &[u8],
@@ -177,6 +181,8 @@ impl Guess {
             }
             let bytes = Bytes::from([line, &section.bytes].concat());
             let uri = target(&bytes, &bytes[begin..end], request.method());
+            let kept = Kept::All;
+            let head = ReceivedHead { kept, ..head };
             section.whole = uri.ok().map(|uri| Whole {
                 print,
                 path: end - begin,
@@ -262,9 +268,24 @@ impl Section {
         }
     }
 
+    /// Makes `map` these fields. One that comes back from a request like this has them in it already, which a look at each tells.
+    #[inline]
     fn fill(&self, map: &mut HeaderMap) {
+        let is_there = map.len() == self.count()
+            && match &self.fields {
+                Fields::Few(own) => is_same(own.iter().map(|(name, value)| (name, value)), map),
+                Fields::Many(own) => is_same(own.iter(), map),
+            };
+        if !is_there {
+            self.fill_anew(map);
+        }
+    }
+
+    #[inline(never)]
+    fn fill_anew(&self, map: &mut HeaderMap) {
         match &self.fields {
             Fields::Few(fields) => {
+                map.clear();
                 for (name, value) in fields {
                     map.append(name.clone(), value.clone());
                 }
@@ -272,6 +293,30 @@ impl Section {
             Fields::Many(fields) => map.clone_from(fields),
         }
     }
+}
+
+/// Whether `map` has the fields that are `own`, with values that are views of the same memory: which does not change.
+#[inline]
+fn is_same<'a>(
+    own: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+    map: &HeaderMap,
+) -> bool {
+    own.zip(map).all(|(own, other)| {
+        own.0 == other.0
+            && std::ptr::eq(own.1.as_bytes(), other.1.as_bytes())
+            && !other.1.is_sensitive()
+    })
+}
+
+/// Whether both are the same path, a view of the same memory, without a host. `false` where that takes a longer look.
+#[inline]
+fn is_same_path(one: &Uri, other: &Uri) -> bool {
+    let (Some(one_path), Some(other_path)) = (one.path_and_query(), other.path_and_query()) else {
+        return false;
+    };
+    std::ptr::eq(one_path.as_str(), other_path.as_str())
+        && one.authority().is_none()
+        && other.authority().is_none()
 }
 
 /// Sections that are alike have the same one, and others mostly have another.
@@ -289,20 +334,78 @@ pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{BYTES_MAX, Guess, KEPT};
-    use crate::{Limits, RequestDecoder};
+    use crate::{Kept, Limits, RequestDecoder};
     use bytes::BytesMut;
-    use http::{HeaderMap, Request};
+    use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
     /// Sends heads through a decoder, and returns what came of each, as text.
     fn read(decoder: &mut RequestDecoder, head: &str) -> String {
+        read_into(&mut Request::new(()), decoder, head)
+    }
+
+    /// The same with a request that has been used.
+    fn read_into(request: &mut Request<()>, decoder: &mut RequestDecoder, head: &str) -> String {
         let mut input = BytesMut::from(head);
-        let mut request = Request::new(());
-        match decoder.decode_head(&mut input, &mut request) {
-            Ok(Some(head)) => {
+        match decoder.decode_head(&mut input, request) {
+            Ok(Some(mut head)) => {
                 assert!(input.is_empty());
+                // It says where the same lies.
+                head.kept = Kept::Nothing;
                 format!("{request:?} {head:?}")
             }
             other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_that_comes_back_says_what_the_next_head_says() {
+        let heads = [
+            "GET / HTTP/1.1\r\nHost: back\r\nX-A: 1\r\n\r\n",
+            "GET /?a HTTP/1.1\r\nHost: back\r\nX-A: 1\r\n\r\n",
+            "PURGE http://back/ HTTP/1.1\r\nHost: back\r\nX-A: 1\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: back\r\n\r\n",
+            "GET /a HTTP/1.1\r\nHost: back\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nA: 6\r\n\r\n",
+        ];
+        let sensitive = |value: &HeaderValue| {
+            let mut value = value.clone();
+            value.set_sensitive(true);
+            value
+        };
+        type Tamper<'a> = &'a dyn Fn(&mut Request<()>);
+        // What a handler may do to a request that it gives back.
+        let tampers: [Tamper<'_>; 9] = [
+            &|_| {},
+            &|request| request.headers_mut().clear(),
+            &|request| {
+                let host = request.headers()["host"].clone();
+                request.headers_mut().insert("host", sensitive(&host));
+            },
+            &|request| {
+                let same = HeaderValue::from_static("back");
+                request.headers_mut().insert("host", same);
+            },
+            &|request| {
+                request.headers_mut().remove("host");
+                let other = HeaderValue::from_static("1");
+                request.headers_mut().append("x-more", other);
+            },
+            &|request| {
+                let host = request.headers()["host"].clone();
+                request.headers_mut().append("x-a", host);
+            },
+            &|request| *request.uri_mut() = "http://elsewhere/".parse().expect("a target"),
+            &|request| *request.method_mut() = Method::DELETE,
+            &|request| *request.version_mut() = Version::HTTP_3,
+        ];
+        for (first, second) in heads.iter().flat_map(|a| heads.map(|b| (*a, b))) {
+            for tamper in &tampers {
+                let (mut decoder, mut request) = (RequestDecoder::default(), Request::new(()));
+                for head in [first, first, first, first, second, second, second, second] {
+                    let fresh = read(&mut RequestDecoder::default(), head);
+                    assert_eq!(read_into(&mut request, &mut decoder, head), fresh);
+                    tamper(&mut request);
+                }
+            }
         }
     }
 

@@ -14,7 +14,7 @@ mod response;
 mod scan;
 
 pub use framing::Framing;
-pub use received::{ReceivedHead, ReceivedRequest};
+pub use received::{Kept, ReceivedHead, ReceivedRequest};
 pub use response::ReceivedResponse;
 
 pub(crate) use again::Guess;

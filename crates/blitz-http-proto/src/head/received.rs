@@ -15,6 +15,21 @@ pub struct ReceivedHead {
     pub expects_continue: bool,
     /// Whether the client asks for another protocol, by Upgrade or CONNECT. What follows must wait for the answer.
     pub upgrade: bool,
+    /// What of the request lies in memory of its own, and not in that of the input.
+    pub kept: Kept,
+}
+
+/// What a request consists of whose head, or part of it, its client had sent before: views of what was kept of that. Who has the request
+/// back may keep it for the next one, as it is; the rest of it would hold the memory that was read into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its fields.
+    Fields,
+    /// Its fields and its target.
+    All,
 }
 
 impl ReceivedHead {

@@ -4,7 +4,7 @@ use super::again::Guess;
 use super::fields::{Present, has_element, into_map, parsed, parsed_fields};
 use super::framing::{self, Framing};
 use super::host;
-use super::received::ReceivedHead;
+use super::received::{Kept, ReceivedHead};
 use super::scan::METHOD_MAX;
 use crate::error::Kind;
 use crate::{Error, Limits, taken};
@@ -107,7 +107,8 @@ pub(crate) fn parse_again<B>(
     let head = input.split_to(line + behind).freeze();
     let read = target(&head, &head[path], request.method()).and_then(|uri| {
         *request.uri_mut() = uri;
-        let read = checked(request, present)?;
+        let mut read = checked(request, present)?;
+        read.kept = Kept::Fields;
         guess.note_line(&head[..line], request, read, target);
         Ok(read)
     });
@@ -204,6 +205,7 @@ fn checked<B>(request: &Request<B>, present: Present) -> Result<ReceivedHead, Er
         framing,
         keep_alive,
         expects_continue,
+        kept: Kept::Nothing,
     })
 }
 

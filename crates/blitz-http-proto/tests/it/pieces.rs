@@ -79,6 +79,8 @@ fn requests_by(bytes: &[u8], sizes: &[usize], limits: Limits, apart: bool) -> Se
     let mut input = BytesMut::new();
     let mut seen = Seen::default();
     let mut in_body = false;
+    // One that is used again and again.
+    let mut request = Request::new(());
     let end = |seen: &mut Seen| {
         seen.events.push("end".to_owned());
         seen.ends += 1;
@@ -87,10 +89,9 @@ fn requests_by(bytes: &[u8], sizes: &[usize], limits: Limits, apart: bool) -> Se
         input.extend_from_slice(piece);
         loop {
             let event = if apart && !in_body {
-                let mut request = Request::new(());
                 match decoder.decode_head(&mut input, &mut request) {
                     Ok(Some(head)) => {
-                        let (parts, ()) = request.into_parts();
+                        let (parts, ()) = request.clone().into_parts();
                         seen.events.push(described!(parts, head));
                         in_body = head.framing != Framing::None;
                         if !in_body {

@@ -1,28 +1,24 @@
 //! How answers begin: a handler's head, or an answer of our own.
 
 use super::core::{Core, DISCARD_MAX, Life};
+use super::out::Out;
 use crate::incoming::Demand;
-use blitz_http_proto::{BodyEncoder, Framing, HttpDate, ResponseHead};
-use bytes::Bytes;
+use crate::{Body, spare};
+use blitz_http_proto::{BodyEncoder, Error, Framing, HttpDate, ResponseHead, WrittenHeads};
+use blitz_io::io::{AsyncRead, AsyncWrite};
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 impl<I> Core<I> {
-    /// Writes a response's head, and takes its fields and extensions back.
+    /// Writes a response's head, and takes its map of fields back.
     #[inline]
     pub(super) fn respond<B>(&mut self, response: &mut Response<B>, length: Option<u64>) {
         let status = response.status();
         self.write_head(status, response.headers(), length);
-        let fields = response.headers_mut();
-        if fields.capacity() > self.fields.capacity() {
-            fields.clear();
-            std::mem::swap(fields, &mut self.fields);
-        }
-        if self.ends.are(response.extensions()) {
-            self.spare = Some(std::mem::take(response.extensions_mut()));
-        }
+        spare::give_map(std::mem::take(response.headers_mut()));
     }
 
     fn write_head(&mut self, status: StatusCode, headers: &HeaderMap, length: Option<u64>) {
@@ -60,7 +56,7 @@ impl<I> Core<I> {
         // A tunnel that was refused may have been used already.
         let refused_tunnel = turn.method == Method::CONNECT && !connected;
         let keep = turn.keep && !stopping && !unread && !refused_tunnel;
-        let (encoder, keep) = ResponseHead {
+        let head = ResponseHead {
             status,
             headers,
             method: &turn.method,
@@ -68,8 +64,8 @@ impl<I> Core<I> {
             length,
             keep_alive: keep,
             date,
-        }
-        .write(self.out.tail());
+        };
+        let (encoder, keep) = write(&head, self.out.tail());
         turn.keep = keep;
         turn.head_sent = true;
         turn.encoder = Some(encoder);
@@ -161,9 +157,103 @@ impl<I> Core<I> {
     }
 }
 
+impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
+    /// Sends a response whose body is here: head and body at once. `true` while there is something to do at once.
+    #[inline]
+    pub(super) fn respond_whole(&mut self, response: &mut Response<Body>) -> bool {
+        let Some(bytes) = response.body_mut().take_whole() else {
+            return true;
+        };
+        if self.respond_plainly(response, &bytes) {
+            spare::give_map(std::mem::take(response.headers_mut()));
+            return true;
+        }
+        self.respond(response, Some(bytes.len() as u64));
+        self.send_whole(bytes)
+    }
+
+    /// Sends a short answer to a request of which nothing more is to come, behind which the connection may go on: as most are. `false` if
+    /// it is none such; nothing has been done then.
+    #[inline]
+    fn respond_plainly(&mut self, response: &Response<Body>, bytes: &Bytes) -> bool {
+        let (date, stopping) = (self.date(), self.handle.is_stopping());
+        let Some(turn) = &mut self.turn else {
+            return false;
+        };
+        let status = response.status();
+        if !turn.plain || !turn.keep || stopping || status.is_informational() {
+            return false;
+        }
+        let head = ResponseHead {
+            status,
+            headers: response.headers(),
+            method: &turn.method,
+            version: turn.version,
+            length: Some(bytes.len() as u64),
+            keep_alive: true,
+            date,
+        };
+        let (encoder, keep) = write(&head, self.out.tail());
+        if encoder.sends() {
+            self.out.push_bytes(bytes);
+        }
+        self.unflushed = true;
+        if keep {
+            self.turn = None;
+        } else {
+            (turn.keep, turn.head_sent) = (false, true);
+            self.life = Life::Flushing;
+        }
+        true
+    }
+
+    /// Sends a body that is here, behind its head.
+    #[inline]
+    pub(super) fn send_whole(&mut self, bytes: Bytes) -> bool {
+        let encoder = self.turn.as_mut().and_then(|turn| turn.encoder.as_mut());
+        // Where nothing is sent, nobody is told what it would have been.
+        if let Some(encoder) = encoder.filter(|encoder| encoder.sends()) {
+            if encoder.framing() == Framing::Length(bytes.len() as u64) {
+                self.out.push_bytes(&bytes);
+            } else if let Err(error) = framed(encoder, &mut self.out, bytes) {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a response's body failed"
+                );
+                self.life = Life::Flushing;
+                return true;
+            }
+        }
+        self.after_answer()
+    }
+}
+
+/// Writes a body whose framing is not just its bytes, or is to be refused.
+#[inline(never)]
+fn framed(encoder: &mut BodyEncoder, out: &mut Out, bytes: Bytes) -> Result<(), Error> {
+    encoder.before(bytes.len(), out.tail())?;
+    if !bytes.is_empty() {
+        out.push(bytes);
+        encoder.after(out.tail());
+    }
+    encoder.finish(None, out.tail())
+}
+
 thread_local! {
     /// The second that was written last.
     static DATE: Cell<(u64, HttpDate)> = Cell::new((0, HttpDate::from_unix(0)));
+    /// Heads that this thread has written.
+    static WRITTEN: RefCell<WrittenHeads> = const { RefCell::new(WrittenHeads::new()) };
+}
+
+/// Writes a head, from what this thread has written before if it was the same.
+#[inline]
+fn write(head: &ResponseHead<'_>, out: &mut BytesMut) -> (BodyEncoder, bool) {
+    match WRITTEN.try_with(|written| written.borrow_mut().write(head, out)) {
+        Ok(written) => written,
+        // A thread that is ending keeps nothing.
+        Err(_) => head.write(out),
+    }
 }
 
 /// The moment, written once a second and thread.

@@ -16,7 +16,7 @@ use blitz_http_proto::{
 use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use blitz_io::time::Instant;
 use bytes::BytesMut;
-use http::{Extensions, HeaderMap, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use http_body::Frame;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -51,6 +51,8 @@ pub(super) struct Turn {
     pub(super) method: Method,
     pub(super) version: Version,
     pub(super) keep: bool,
+    /// Nothing more is to come of it: it has no body, and asks for no other protocol.
+    pub(super) plain: bool,
     /// The client waits for `100 Continue`.
     pub(super) expects: bool,
     pub(super) offer: Option<Offer>,
@@ -99,10 +101,6 @@ pub(super) struct Core<I> {
     pub(super) waits: Waits,
     pub(super) handle: Handle,
     pub(super) ends: Ends,
-    /// The extensions of a request that came back, with the ends in them and nothing else.
-    pub(super) spare: Option<Extensions>,
-    /// An empty map, whose memory is for the next request's fields.
-    pub(super) fields: HeaderMap,
     pub(super) seat: Option<Seat>,
     /// What the seat was told last.
     told: Option<Phase>,
@@ -138,8 +136,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             leaves: old_at(handle.config().connection_age),
             watch: None,
             failed: None,
-            spare: None,
-            fields: HeaderMap::new(),
         }
     }
 
@@ -149,9 +145,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         !self.input.is_empty() || self.eof
     }
 
-    /// The next request, if all of its head is here: `true`, and `request`, which was a new one, is it.
+    /// The next request, if all of its head is here: `true`, and `request`, which may have been used, is it.
     pub(super) fn next_request(&mut self, request: &mut Request) -> bool {
-        let error = match self.next_head(request) {
+        let error = match self.decoder.decode_head(&mut self.input, request) {
             Ok(Some(head)) => {
                 self.begin(head, request);
                 return true;
@@ -166,30 +162,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             Ok(None) => return false,
             Err(error) => {
                 add(&self.handle.counters().refused);
+                // Views of what was read: they must not hold its memory.
+                (*request.uri_mut(), *request.headers_mut()) = Default::default();
                 error
             }
         };
         self.refuse(error.status(), &error.to_string());
         false
-    }
-
-    /// Decodes a head, with its fields in the memory that is kept for them.
-    #[inline]
-    fn next_head(
-        &mut self,
-        request: &mut Request,
-    ) -> Result<Option<ReceivedHead>, blitz_http_proto::Error> {
-        // What is new has no memory to be freed, and a look at that costs more than this says.
-        std::mem::forget(std::mem::replace(
-            request.headers_mut(),
-            std::mem::take(&mut self.fields),
-        ));
-        let head = self.decoder.decode_head(&mut self.input, request);
-        if !matches!(head, Ok(Some(_))) {
-            request.headers_mut().clear();
-            std::mem::swap(request.headers_mut(), &mut self.fields);
-        }
-        head
     }
 
     #[inline]
@@ -199,6 +178,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         self.waits.begin_request();
         let mut turn = Turn {
             keep: head.keep_alive && !self.leaves(),
+            plain: head.framing == Framing::None && !head.upgrade,
             expects: head.expects_continue,
             offer: None,
             channel: None,
@@ -214,16 +194,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             version: request.version(),
             method: request.method().clone(),
         };
-        let spare = self.spare.take();
-        let mut extensions = spare.unwrap_or_else(|| self.ends.extensions());
+        self.ends.claim(request.extensions_mut());
         let proxies = &self.handle.config().proxies;
         if let Some(client) = ClientAddr::told(&self.ends.peer, request.headers(), proxies) {
-            extensions.insert(client);
+            request.extensions_mut().insert(client);
         }
         if head.upgrade {
             let (offer, wish) = Offer::new();
             turn.offer = Some(offer);
-            extensions.insert(wish);
+            request.extensions_mut().insert(wish);
             if turn.body_taken {
                 self.decoder.pause();
             }
@@ -236,9 +215,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             let channel = Channel::new(self.handle.config().body_bytes, length);
             turn.channel = Some(Arc::clone(&channel));
             *request.body_mut() = Body::incoming(Incoming(channel));
+        } else {
+            // What was there is nothing: there is nothing to free.
+            let nothing = Body::none(head.kept);
+            std::mem::forget(std::mem::replace(request.body_mut(), nothing));
         }
         self.turn = Some(turn);
-        *request.extensions_mut() = extensions;
     }
 
     /// Whether this request is the last one that is taken.
@@ -419,7 +401,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         };
         if self.input.capacity() == 0 {
             self.input = buffers::take();
-            self.fields = buffers::take_map();
         } else if self.input.capacity() - self.input.len() < 1024 {
             self.input.reserve(buffers::SIZE);
         }
@@ -497,7 +478,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         let Poll::Ready(fired) = self.waits.poll(cx, timed, self.requests, timeouts) else {
             if self.input.is_empty() && self.input.capacity() > 0 {
                 buffers::give(std::mem::take(&mut self.input));
-                buffers::give_map(std::mem::take(&mut self.fields));
             }
             self.out.release();
             return false;

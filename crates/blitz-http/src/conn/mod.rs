@@ -14,7 +14,8 @@ use self::core::{Core, HIGH, Life};
 use self::out::COPY_MAX;
 use crate::counters::add;
 use crate::peer::Ends;
-use crate::{BoxError, Handle, Peer, Request, hints};
+use crate::router::{Router, RouterFuture};
+use crate::{BoxError, Handle, Peer, Request, hints, spare};
 use blitz_io::io::{AsyncRead, AsyncWrite};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{Response, StatusCode};
@@ -71,7 +72,7 @@ pin_project_lite::pin_project! {
 impl<I, S, B> Connection<I, S, B>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request, Response = Response<B>>,
+    S: Service<Request, Response = Response<B>> + 'static,
     S::Error: Into<BoxError>,
     B: Body + 'static,
     B::Error: Into<BoxError>,
@@ -130,7 +131,7 @@ fn step<I, S, B>(
 ) -> bool
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request, Response = Response<B>>,
+    S: Service<Request, Response = Response<B>> + 'static,
     S::Error: Into<BoxError>,
     B: Body + 'static,
     B::Error: Into<BoxError>,
@@ -145,10 +146,9 @@ where
             if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL || !core.may_have_request() {
                 return false;
             }
-            let mut request = Request::new(crate::Body::empty());
-            if !core.next_request(&mut request) {
+            let Some(request) = spare::decoded(|request| core.next_request(request)) else {
                 return core.life != Life::Serving;
-            }
+            };
             *begun += 1;
             match this.service.poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
@@ -161,7 +161,25 @@ where
                     return true;
                 }
             }
-            this.service.call(request)
+            match router(this.service) {
+                Some(router) => {
+                    let mut future = router.begin(request);
+                    if let Some(response) = answered(&mut future) {
+                        let goes_on = core.respond_whole(response);
+                        // Nothing is left in it, and a look at each part costs more than this says.
+                        drop(std::mem::take(response.extensions_mut()));
+                        std::mem::forget(future);
+                        return goes_on;
+                    }
+                    let mut future = Some(future);
+                    let future = (&mut future as &mut dyn Any).downcast_mut::<Option<S::Future>>();
+                    let Some(future) = future.and_then(Option::take) else {
+                        unreachable!("the future of a router is a router's");
+                    };
+                    future
+                }
+                None => this.service.call(request),
+            }
         } else {
             let ready = this.service.poll_ready(cx);
             let Some(request) = this.waiting.take_if(|_| ready.is_ready()) else {
@@ -187,7 +205,7 @@ where
             Poll::Ready(Ok(mut response)) => {
                 if let Some(bytes) = whole(response.body_mut()) {
                     this.exchange.set(Exchange::None);
-                    return send_whole(core, bytes);
+                    return core.send_whole(bytes);
                 }
                 response.into_body()
             }
@@ -300,29 +318,18 @@ fn whole<B: 'static>(body: &mut B) -> Option<Bytes> {
     body.take_whole()
 }
 
-/// Sends a body that is here.
-fn send_whole<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>, bytes: Bytes) -> bool {
-    let encoder = core.turn.as_mut().and_then(|turn| turn.encoder.as_mut());
-    // Where nothing is sent, nobody is told what it would have been.
-    if let Some(encoder) = encoder.filter(|encoder| encoder.sends()) {
-        let tail = core.out.tail();
-        let mut sent = encoder.before(bytes.len(), tail);
-        if sent.is_ok() && !bytes.is_empty() {
-            if bytes.len() <= COPY_MAX {
-                tail.extend_from_slice(&bytes);
-            } else {
-                core.out.push(bytes);
-            }
-            encoder.after(core.out.tail());
-        }
-        sent = sent.and_then(|()| encoder.finish(None, core.out.tail()));
-        if let Err(error) = sent {
-            broken(&error);
-            core.life = Life::Flushing;
-            return true;
-        }
-    }
-    core.after_answer()
+/// The service, if it is the router of this crate: then its answers are taken as they are made.
+#[inline]
+fn router<S: 'static>(service: &mut S) -> Option<&mut Router> {
+    (service as &mut dyn Any).downcast_mut::<Router>()
+}
+
+/// What has been answered already, if the answer's body is here: then nothing needs to be polled.
+#[inline]
+fn answered(future: &mut RouterFuture) -> Option<&mut crate::Response> {
+    future
+        .answer()
+        .filter(|response| response.body().is_whole())
 }
 
 fn broken(error: &(dyn std::error::Error + 'static)) -> Sent {
@@ -352,7 +359,7 @@ fn panicked<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>) {
 impl<I, S, B> Future for Connection<I, S, B>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request, Response = Response<B>>,
+    S: Service<Request, Response = Response<B>> + 'static,
     S::Error: Into<BoxError>,
     B: Body + 'static,
     B::Error: Into<BoxError>,

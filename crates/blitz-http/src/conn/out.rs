@@ -47,6 +47,16 @@ impl Out {
         self.pieces.push_back(piece);
     }
 
+    /// The same of bytes that are copied if they are few.
+    #[inline]
+    pub(crate) fn push_bytes(&mut self, bytes: &Bytes) {
+        if bytes.len() <= COPY_MAX {
+            self.tail().extend_from_slice(bytes);
+        } else {
+            self.push(bytes.clone());
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.in_pieces + self.tail.len()
     }

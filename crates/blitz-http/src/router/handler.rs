@@ -130,6 +130,15 @@ impl RouterFuture {
         RouterFuture(State::Now(Some(response)))
     }
 
+    /// The response, if it is there.
+    #[inline]
+    pub(crate) fn answer(&mut self) -> Option<&mut Response> {
+        match &mut self.0 {
+            State::Now(response) => response.as_mut(),
+            State::Later(_) => None,
+        }
+    }
+
     /// A response that a future makes.
     pub(crate) fn later(future: impl Future<Output = Response> + Send + 'static) -> RouterFuture {
         RouterFuture(State::Later(Box::pin(future)))

@@ -1,10 +1,12 @@
-//! The small router: a method and a path choose a handler. [`tree`] finds paths; [`handler`] is what stands at their ends.
+//! The small router: a method and a path choose a handler. [`exact`] and [`tree`] find paths; [`handler`] is what stands at their ends.
 
+mod exact;
 mod handler;
 mod tree;
 
 pub use handler::{Handler, Limited, Now, RouterFuture, limited, now};
 
+use self::exact::Exact;
 use self::handler::Mounted;
 use self::tree::{Found, Node};
 use crate::{Body, BoxError, Reply, Request, Response};
@@ -38,6 +40,8 @@ pub struct Router {
 #[derive(Clone, Default)]
 struct Routes {
     root: Node,
+    /// Those without names: as they are goes before a name at every segment, so what is here is what a search would find.
+    exact: Exact,
     fallback: Option<Arc<dyn Handler>>,
 }
 
@@ -148,11 +152,22 @@ impl Router {
 
     #[track_caller]
     fn add(mut self, method: Option<Method>, path: &str, handler: Arc<dyn Handler>) -> Router {
-        let root = &mut Arc::make_mut(&mut self.routes).root;
-        if let Err(why) = root.add(path, method, handler) {
-            panic!("the route {path} cannot be added: {why}");
+        let routes = Arc::make_mut(&mut self.routes);
+        match routes.root.add(path, method, handler) {
+            Ok(leaf) if !path.contains('{') => routes.exact.set(path, leaf),
+            Ok(_) => {}
+            Err(why) => panic!("the route {path} cannot be added: {why}"),
         }
         self
+    }
+
+    /// Has a request answered.
+    #[inline(always)]
+    pub(crate) fn begin(&self, mut request: Request) -> RouterFuture {
+        match self.choose(&mut request) {
+            Choice::Handler(handler) => handler.call(request),
+            Choice::Answer(response) => RouterFuture::ready(response),
+        }
     }
 
     /// The request is looked at where it stands: to hand it on costs a copy each time.
@@ -161,6 +176,11 @@ impl Router {
         let path = request.uri().path();
         if path == "*" {
             return Choice::Answer(allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        if let Some(leaf) = self.routes.exact.find(path)
+            && let Some(handler) = leaf.handler(request.method())
+        {
+            return admit(handler, request);
         }
         let Some(Found { leaf, values }) = self.routes.root.find(path) else {
             return match &self.routes.fallback {
@@ -234,11 +254,8 @@ impl Service<Request> for Router {
     }
 
     #[inline]
-    fn call(&mut self, mut request: Request) -> RouterFuture {
-        match self.choose(&mut request) {
-            Choice::Handler(handler) => handler.call(request),
-            Choice::Answer(response) => RouterFuture::ready(response),
-        }
+    fn call(&mut self, request: Request) -> RouterFuture {
+        self.begin(request)
     }
 }
 

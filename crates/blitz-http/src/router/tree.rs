@@ -40,7 +40,7 @@ impl Node {
         path: &str,
         method: Option<Method>,
         handler: Arc<dyn Handler>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<&Leaf, &'static str> {
         let path = path.strip_prefix('/').ok_or("it does not begin with /")?;
         let mut names: Vec<Arc<str>> = Vec::new();
         let mut node = self;
@@ -91,7 +91,7 @@ impl Node {
         }
         leaf.names = names;
         leaf.methods.push((method, handler));
-        Ok(())
+        Ok(leaf)
     }
 
     /// Where a segment stands among the exact ones, or would.
@@ -181,7 +181,20 @@ impl Node {
 }
 
 impl Leaf {
+    #[inline]
     pub(super) fn handler(&self, method: &Method) -> Option<&dyn Handler> {
+        for (known, handler) in &self.methods {
+            if let Some(known) = known
+                && known == method
+            {
+                return Some(&**handler);
+            }
+        }
+        self.other_handler(method)
+    }
+
+    #[inline(never)]
+    fn other_handler(&self, method: &Method) -> Option<&dyn Handler> {
         let of = |wanted: Option<&Method>| {
             let found = self
                 .methods
@@ -189,13 +202,8 @@ impl Leaf {
                 .find(|(known, _)| known.as_ref() == wanted);
             found.map(|(_, handler)| &**handler)
         };
-        of(Some(method))
-            .or_else(|| {
-                (method == Method::HEAD)
-                    .then(|| of(Some(&Method::GET)))
-                    .flatten()
-            })
-            .or_else(|| of(None))
+        let gets = (method == Method::HEAD).then(|| of(Some(&Method::GET)));
+        gets.flatten().or_else(|| of(None))
     }
 
     /// For `Allow`.

@@ -1,0 +1,128 @@
+//! Requests and maps of fields, kept by each thread for the next: what a handler answers with [`reply`](crate::reply) comes back here.
+//!
+//! A request comes back as it is where all that it says lies in memory of its own: a client asks for the same again and again, and then
+//! nothing needs to be written into the next one. Nobody reads it from here but the decoder, which sees to it that a request says what its
+//! head says and nothing else.
+
+use crate::{Body, Request, TlsPeer};
+use blitz_http_proto::Kept;
+use http::{HeaderMap, Uri};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Of each, so many are kept.
+const KEPT: usize = 64;
+/// Maps with more memory are not, nor requests with such.
+const FIELDS_MAX: usize = 128;
+
+#[derive(Default)]
+struct Spare {
+    requests: Vec<Request>,
+    maps: Vec<HeaderMap>,
+}
+
+/// The spare ones of a thread. It is held by a count and not lent to closures: what they take along is copied into them.
+#[derive(Clone)]
+struct Spares(Rc<RefCell<Spare>>);
+
+thread_local! {
+    static SPARE: Spares = Spares(Rc::default());
+}
+
+impl Spares {
+    /// This thread's; `None` in one that is ending, which keeps nothing.
+    #[inline]
+    fn here() -> Option<Spares> {
+        SPARE.try_with(Spares::clone).ok()
+    }
+}
+
+/// The request that `decode` makes of one that has been used, whatever it says, or of a new one: where it stands, because each move is a
+/// copy. `None` if it makes none.
+#[inline]
+pub(crate) fn decoded(mut decode: impl FnMut(&mut Request) -> bool) -> Option<Request> {
+    let Some(spares) = Spares::here() else {
+        return decode_anew(decode);
+    };
+    // What is dropped in there may be a user's, and come here again.
+    let Ok(mut spare) = spares.0.try_borrow_mut() else {
+        return decode_anew(decode);
+    };
+    if spare.requests.is_empty() {
+        spare.requests.push(Request::default());
+    }
+    if !decode(spare.requests.last_mut()?) {
+        return None;
+    }
+    spare.requests.pop()
+}
+
+/// The same where nothing is kept.
+#[cold]
+fn decode_anew(mut decode: impl FnMut(&mut Request) -> bool) -> Option<Request> {
+    let mut request = Request::default();
+    decode(&mut request).then_some(request)
+}
+
+/// Takes a request back, and gives `map`, which is a new one, memory if there is any.
+#[inline(never)]
+pub(crate) fn give_for_map(mut request: Request, map: &mut HeaderMap) {
+    if request.body().kept() != Some(Kept::All) || request.extensions().len() != 1 {
+        strip(&mut request);
+    }
+    // A request for which there is no room is dropped behind the borrow, as above.
+    let Some(spares) = Spares::here() else {
+        return;
+    };
+    let Ok(mut spare) = spares.0.try_borrow_mut() else {
+        return;
+    };
+    if let Some(own) = spare.maps.pop() {
+        // What is new has no memory to be freed, and a look at that costs more than this says.
+        std::mem::forget(std::mem::replace(map, own));
+    }
+    if spare.requests.len() < KEPT {
+        spare.requests.push(request);
+    } else {
+        drop(spare);
+        drop(request);
+    }
+}
+
+/// Takes out what holds the memory that was read into, and what handlers have put in.
+#[inline(never)]
+fn strip(request: &mut Request) {
+    let kept = request.body().kept().unwrap_or_default();
+    if kept != Kept::All {
+        *request.uri_mut() = Uri::default();
+    }
+    if request.headers().capacity() > FIELDS_MAX {
+        *request.headers_mut() = HeaderMap::new();
+    } else if kept == Kept::Nothing {
+        request.headers_mut().clear();
+    }
+    *request.body_mut() = Body::empty();
+    let extensions = request.extensions_mut();
+    let expected = 1 + usize::from(extensions.get::<TlsPeer>().is_some());
+    if extensions.len() != expected {
+        extensions.clear();
+    }
+}
+
+/// Takes a map back, with or without something in it.
+#[inline]
+pub(crate) fn give_map(mut map: HeaderMap) {
+    let capacity = map.capacity();
+    if capacity == 0 || capacity > FIELDS_MAX {
+        return;
+    }
+    map.clear();
+    let Some(spares) = Spares::here() else {
+        return;
+    };
+    if let Ok(mut spare) = spares.0.try_borrow_mut()
+        && spare.maps.len() < KEPT
+    {
+        spare.maps.push(map);
+    }
+}
