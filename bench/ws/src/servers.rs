@@ -13,7 +13,10 @@ pub fn serve(name: &str, addr: SocketAddr, to_all: bool) {
         let mut builder = Builder::new_thread_per_core();
         let runtime = builder.worker_threads(1).enable_all().build();
         let served = async { blitz_io::spawn(blitz(addr, to_all)).await };
-        runtime.expect("a runtime").block_on(served).expect("no panic");
+        runtime
+            .expect("a runtime")
+            .block_on(served)
+            .expect("no panic");
         return;
     }
     if name.starts_with("blitz_") {
