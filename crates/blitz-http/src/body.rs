@@ -249,6 +249,7 @@ impl Body {
     }
 
     /// Whether a length that is known already exceeds the limit.
+    #[inline]
     pub(crate) fn is_too_large(&self) -> bool {
         match &self.kind {
             Kind::Other(Other::Incoming(incoming)) => {

@@ -6,7 +6,8 @@
 
 use crate::{Body, Request, TlsPeer};
 use blitz_http_proto::Kept;
-use http::{HeaderMap, Uri};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Uri};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -18,7 +19,10 @@ const FIELDS_MAX: usize = 128;
 #[derive(Default)]
 struct Spare {
     requests: Vec<Request>,
+    /// Without fields, or with one, mostly the type of a body.
     maps: Vec<HeaderMap>,
+    /// The last map was taken for a type: so the next is best kept with its own.
+    typed: bool,
 }
 
 /// The spare ones of a thread. It is held by a count and not lent to closures: what they take along is copied into them.
@@ -65,8 +69,32 @@ fn decode_anew(mut decode: impl FnMut(&mut Request) -> bool) -> Option<Request> 
 }
 
 /// Takes a request back, and gives `map`, which is a new one, memory if there is any.
+#[inline]
+pub(crate) fn give_for_map(request: Request, map: &mut HeaderMap) {
+    exchange(request, map, false);
+    if !map.is_empty() {
+        map.clear();
+    }
+}
+
+/// The same for a map that says of what type a body is, and nothing else: mostly the one that comes back says so already.
+#[inline(always)]
+pub(crate) fn give_for_type(request: Request, map: &mut HeaderMap, kind: HeaderValue) {
+    exchange(request, map, true);
+    let is_there = map.iter().next().is_some_and(|(name, known)| {
+        name == CONTENT_TYPE
+            && std::ptr::eq(known.as_bytes(), kind.as_bytes())
+            && !known.is_sensitive()
+    });
+    if !is_there {
+        map.clear();
+        map.insert(CONTENT_TYPE, kind);
+    }
+}
+
+/// Takes a request back for a map, which may have one field in it.
 #[inline(never)]
-pub(crate) fn give_for_map(mut request: Request, map: &mut HeaderMap) {
+fn exchange(mut request: Request, map: &mut HeaderMap, typed: bool) {
     if request.body().kept() != Some(Kept::All) || request.extensions().len() != 1 {
         strip(&mut request);
     }
@@ -77,6 +105,7 @@ pub(crate) fn give_for_map(mut request: Request, map: &mut HeaderMap) {
     let Ok(mut spare) = spares.0.try_borrow_mut() else {
         return;
     };
+    spare.typed = typed;
     if let Some(own) = spare.maps.pop() {
         // What is new has no memory to be freed, and a look at that costs more than this says.
         std::mem::forget(std::mem::replace(map, own));
@@ -109,20 +138,20 @@ fn strip(request: &mut Request) {
     }
 }
 
-/// Takes a map back, with or without something in it.
+/// Takes a map back, with or without something in it, and leaves a new one.
 #[inline]
-pub(crate) fn give_map(mut map: HeaderMap) {
+pub(crate) fn give_map(map: &mut HeaderMap) {
     let capacity = map.capacity();
-    if capacity == 0 || capacity > FIELDS_MAX {
-        return;
-    }
-    map.clear();
-    let Some(spares) = Spares::here() else {
+    let Some(spares) = Spares::here().filter(|_| capacity > 0 && capacity <= FIELDS_MAX) else {
         return;
     };
-    if let Ok(mut spare) = spares.0.try_borrow_mut()
-        && spare.maps.len() < KEPT
-    {
-        spare.maps.push(map);
+    let Ok(mut spare) = spares.0.try_borrow_mut() else {
+        return;
+    };
+    if spare.maps.len() < KEPT {
+        if !spare.typed || map.len() != 1 {
+            map.clear();
+        }
+        spare.maps.push(std::mem::take(map));
     }
 }

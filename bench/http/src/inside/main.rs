@@ -1,15 +1,16 @@
 //! What a request costs inside of the server: no socket, no kernel, one connection that is polled.
 //!
-//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|new]` counts its instructions, which no load of the
+//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|new|hand]` counts its instructions, which no load of the
 //! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser, `new`
-//! one whose value is another in each batch, so that no head is known again.
+//! one whose value is another in each batch, so that no head is known again. With `hand` the handler inserts its field into the map, in place of
+//! `reply_as`.
 
 #[path = "../ask.rs"]
 #[allow(dead_code, reason = "the other half is for those who send")]
 mod ask;
 
 use ask::{Ask, Load};
-use blitz_http::{Config, Connection, Handle, Peer, Request, Router, now, reply};
+use blitz_http::{Config, Connection, Handle, Peer, Request, Router, now, reply, reply_as};
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -106,7 +107,10 @@ fn main() {
         let value = request.len() - b"aaaaaaaa\r\n\r\n".len();
         let len = request.len();
         stream.state().batch = request.repeat(together);
-        let router = Router::new().get("/", now(hello));
+        let router = match word.as_deref() {
+            Some("hand") => Router::new().get("/", now(hello_by_hand)),
+            _ => Router::new().get("/", now(hello)),
+        };
         let handle = Handle::new(Config::default());
         let peer = Peer::default();
         let mut connection = Box::pin(Connection::new(stream.clone(), router, &handle, peer));
@@ -130,6 +134,15 @@ fn main() {
 }
 
 fn hello(request: Request) -> blitz_http::Response {
+    reply_as(
+        request,
+        HeaderValue::from_static("text/plain"),
+        "Hello, World!",
+    )
+}
+
+/// The same with the field put in by hand.
+fn hello_by_hand(request: Request) -> blitz_http::Response {
     let mut response = reply(request, "Hello, World!");
     let kind = HeaderValue::from_static("text/plain");
     response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -101,14 +101,16 @@ fn main() -> ExitCode {
     });
     let mut rows = rows.into_inner().expect("no panic");
     let count = count + responses.len();
-    rows.extend(responses.into_iter().enumerate().map(|(number, case)| Row {
-        name: format!("responses/{}", case.name),
-        expected: case.expected,
-        ours: clients::ours(scripted, number),
-        hyper: clients::hyper(scripted, number),
-        nginx: servers
-            .nginx_of_answers
-            .map(|addr| clients::nginx(addr, number)),
+    rows.extend(responses.into_iter().enumerate().map(|(number, case)| {
+        Row {
+            name: format!("responses/{}", case.name),
+            expected: case.expected,
+            ours: clients::ours(scripted, number),
+            hyper: clients::hyper(scripted, number),
+            nginx: servers
+                .nginx_of_answers
+                .map(|addr| clients::nginx(addr, number)),
+        }
     }));
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let reasons = reasons::read(include_str!("reasons.txt"));

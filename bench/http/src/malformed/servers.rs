@@ -27,7 +27,10 @@ impl Servers {
         let (nginx, version) = match version {
             Ok(output) => {
                 let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                (Some(Nginx::start(scripted)?), text.replace("nginx version: ", ""))
+                (
+                    Some(Nginx::start(scripted)?),
+                    text.replace("nginx version: ", ""),
+                )
             }
             Err(_) => (None, String::new()),
         };

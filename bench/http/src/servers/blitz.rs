@@ -1,13 +1,12 @@
 //! blitz-http, all limits and timeouts at their defaults.
 
 use blitz_http::{
-    Body, Config, Connection, Handle, Peer, Request, Response, Router, Server, now, reply,
+    Body, Config, Connection, Handle, Peer, Request, Response, Router, Server, now, reply_as,
 };
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
 use blitz_io::net::{BufferView, TcpListener, TcpStream};
 use blitz_io::runtime::Builder;
 use http::HeaderValue;
-use http::header::CONTENT_TYPE;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -126,8 +125,5 @@ impl AsyncWrite for Leased {
 }
 
 fn typed(request: Request, body: impl Into<Body>, kind: &'static str) -> Response {
-    let mut response = reply(request, body);
-    let kind = HeaderValue::from_static(kind);
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+    reply_as(request, HeaderValue::from_static(kind), body)
 }

@@ -18,7 +18,7 @@ impl<I> Core<I> {
     pub(super) fn respond<B>(&mut self, response: &mut Response<B>, length: Option<u64>) {
         let status = response.status();
         self.write_head(status, response.headers(), length);
-        spare::give_map(std::mem::take(response.headers_mut()));
+        spare::give_map(response.headers_mut());
     }
 
     fn write_head(&mut self, status: StatusCode, headers: &HeaderMap, length: Option<u64>) {
@@ -165,7 +165,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             return true;
         };
         if self.respond_plainly(response, &bytes) {
-            spare::give_map(std::mem::take(response.headers_mut()));
+            spare::give_map(response.headers_mut());
             return true;
         }
         self.respond(response, Some(bytes.len() as u64));

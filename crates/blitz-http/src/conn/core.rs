@@ -176,8 +176,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         self.uncounted += 1;
         self.requests += 1;
         self.waits.begin_request();
-        let mut turn = Turn {
-            keep: head.keep_alive && !self.leaves(),
+        let keep = head.keep_alive && !self.leaves();
+        let turn = self.turn.insert(Turn {
+            keep,
             plain: head.framing == Framing::None && !head.upgrade,
             expects: head.expects_continue,
             offer: None,
@@ -193,7 +194,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             upgrading: false,
             version: request.version(),
             method: request.method().clone(),
-        };
+        });
         self.ends.claim(request.extensions_mut());
         let proxies = &self.handle.config().proxies;
         if let Some(client) = ClientAddr::told(&self.ends.peer, request.headers(), proxies) {
@@ -220,7 +221,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             let nothing = Body::none(head.kept);
             std::mem::forget(std::mem::replace(request.body_mut(), nothing));
         }
-        self.turn = Some(turn);
     }
 
     /// Whether this request is the last one that is taken.

@@ -168,7 +168,9 @@ where
                         let goes_on = core.respond_whole(response);
                         // Nothing is left in it, and a look at each part costs more than this says.
                         drop(std::mem::take(response.extensions_mut()));
-                        std::mem::forget(future);
+                        if response.headers().capacity() == 0 {
+                            std::mem::forget(future);
+                        }
                         return goes_on;
                     }
                     let mut future = Some(future);

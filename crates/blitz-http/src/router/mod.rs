@@ -174,13 +174,20 @@ impl Router {
     #[inline]
     fn choose(&self, request: &mut Request) -> Choice<'_> {
         let path = request.uri().path();
-        if path == "*" {
-            return Choice::Answer(allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-        }
         if let Some(leaf) = self.routes.exact.find(path)
             && let Some(handler) = leaf.handler(request.method())
         {
             return admit(handler, request);
+        }
+        self.search(request)
+    }
+
+    /// The same of a path that is not found at once.
+    #[inline(never)]
+    fn search(&self, request: &mut Request) -> Choice<'_> {
+        let path = request.uri().path();
+        if path == "*" {
+            return Choice::Answer(allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
         let Some(Found { leaf, values }) = self.routes.root.find(path) else {
             return match &self.routes.fallback {

@@ -23,6 +23,7 @@ mod proxied;
 mod routes;
 mod shutdown;
 mod sockets;
+mod spares;
 mod timeouts;
 mod upgrades;
 mod ws;
