@@ -206,7 +206,8 @@ impl RuntimeMetrics {
         self.worker(worker).thread()
     }
 
-    /// Whether a thread runs a worker now.
+    /// Whether a thread runs a worker now; asked by the inspection socket alone.
+    #[cfg(unix)]
     pub(crate) fn has_thread(&self, worker: usize) -> bool {
         self.worker(worker).is_held()
     }
