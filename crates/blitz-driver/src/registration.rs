@@ -383,23 +383,32 @@ impl Registration {
         }
     }
 
-    /// What is ready of `mask`; `None` if nothing is. A resource that was never armed is worth one try.
+    /// What is ready of `mask`; `None` if nothing is. One try is worth it where nobody may have told us yet.
     #[inline]
     fn observe(&self, mask: Ready, tried: bool) -> io::Result<Option<ReadyEvent>> {
         let event = self.source.look(mask)?;
         if !event.ready.is_empty() {
             Ok(Some(event))
-        } else if !tried && self.is_unarmed() {
+        } else if !tried && self.is_worth_a_try() {
             Ok(Some(ReadyEvent::UNTRIED))
         } else {
             Ok(None)
         }
     }
 
+    /// Whether a call may find what no event has told: no driver knows the resource, or one of another runtime does, which may
+    /// stand still.
     #[inline]
-    fn is_unarmed(&self) -> bool {
+    fn is_worth_a_try(&self) -> bool {
         // ORDERING: Relaxed: out of date it costs one try too many; whoever waits looks again in `ensure_armed`.
-        self.armed_on.load(Relaxed) == NOWHERE
+        let armed_on = self.armed_on.load(Relaxed);
+        armed_on == NOWHERE || !grant::is_here(armed_on) && self.is_foreign()
+    }
+
+    /// Whether this thread works for another runtime than the resource's.
+    #[cold]
+    fn is_foreign(&self) -> bool {
+        current::with(|here| !here.is_sibling(&self.home)).unwrap_or(false)
     }
 
     /// Makes sure that a driver will tell us of changes: the one of this thread if it is of our runtime, else our home.

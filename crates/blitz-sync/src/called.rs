@@ -100,10 +100,36 @@ pub(crate) fn note<T>(what: &'static Site, object: &T, at: Option<&'static Locat
 
 /// The line that polled, if a user wrote it: where a future is polled through `&mut` or a box, the standard library did.
 pub(crate) fn line(at: &'static Location<'static>) -> Option<&'static Location<'static>> {
-    (!at.file().starts_with("/rustc/")).then_some(at)
+    (!is_of_std(at.file())).then_some(at)
+}
+
+fn is_of_std(file: &str) -> bool {
+    // With the component rust-src the names are those of the files that it brings. Looked for by their ends, which costs little.
+    file.starts_with("/rustc/")
+        || file.ends_with("/library/core/src/future/future.rs")
+        || file.ends_with("/library/alloc/src/boxed.rs")
 }
 
 /// A thing that tasks wait for, by name.
 pub(crate) const fn site(what: &'static str) -> Site {
     Site::new(what, Resource::Object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_librarys_files_are_told_from_users() {
+        for file in [
+            "/rustc/59807616/library/core/src/future/future.rs",
+            "/home/me/.rustup/toolchains/stable/lib/rustlib/src/rust/library/core/src/future/future.rs",
+            "/home/me/.rustup/toolchains/stable/lib/rustlib/src/rust/library/alloc/src/boxed.rs",
+        ] {
+            assert!(is_of_std(file), "{file}");
+        }
+        for file in ["src/future/future.rs", "/home/me/app/src/boxed.rs"] {
+            assert!(!is_of_std(file), "{file}");
+        }
+    }
 }

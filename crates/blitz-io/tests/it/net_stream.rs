@@ -10,7 +10,7 @@ use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::task;
 
-use crate::harness::{on_every, within};
+use crate::harness::{FLAVORS, each_case, on_every, within};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -466,5 +466,35 @@ fn as_many_vectors_as_anyone_likes() {
         b.read_exact(&mut got).await.unwrap();
         assert_eq!(got, bytes);
         assert_eq!(a.try_write_vectored(&slices).unwrap(), 1_024);
+    });
+}
+
+/// A stream that waits, whose runtime stands still before the driver has told anything of it, is tried on another one.
+#[test]
+fn a_stream_is_used_elsewhere_while_its_own_runtime_stands_still() {
+    each_case(&FLAVORS, |case| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let own = case.runtime();
+        let mut stream = own.block_on(async {
+            let mut stream = TcpStream::from_std(stream).unwrap();
+            let mut buf = [0; 8];
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(pin!(stream.read(&mut buf)).poll(&mut cx).is_pending());
+            stream
+        });
+        std::io::Write::write_all(&mut peer, b"question").unwrap();
+        within(&case.runtime(), LIMIT, async {
+            let mut buf = [0; 8];
+            stream.read_exact(&mut buf).await.unwrap();
+            assert_eq!(&buf, b"question");
+            stream.write_all(b"answer").await.unwrap();
+            drop(stream);
+        });
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut peer, &mut text).unwrap();
+        assert_eq!(text, "answer");
     });
 }
