@@ -104,8 +104,9 @@ struct Module {
 }
 
 /// Frames above these are of the waker that was cloned.
-const ABOVE: [Module; 7] = [
+const ABOVE: [Module; 8] = [
     BY_HAND,
+    CAPTURE,
     Module {
         path: "blitz_core::budget::",
         folder: "blitz-core",
@@ -143,9 +144,15 @@ const BY_HAND: Module = Module {
     folder: "blitz-io",
     file: "src/runtime/dump/by_hand.rs",
 };
+/// A method of it, by the compiler's newer names, which say the type's module and not the method's.
+const CAPTURE: Module = Module {
+    path: "<blitz_io::runtime::dump::trace::Trace>::capture",
+    ..BY_HAND
+};
 /// From these on frames are of the runtime, or of whoever polls by hand.
-const BELOW: [Module; 2] = [
+const BELOW: [Module; 3] = [
     BY_HAND,
+    CAPTURE,
     Module {
         path: "blitz_exec::task::harness::",
         folder: "blitz-exec",
@@ -286,6 +293,20 @@ mod tests {
         assert_eq!(
             Backtrace::of_text(text).to_string(),
             "  poll at ./crates/blitz-io-traits/src/waiting.rs:160\n  {async_fn#0} at ./src/waiting.rs:84\n"
+        );
+    }
+
+    /// As the newer names have them, in a program that is started in the crate's own folder.
+    #[test]
+    fn what_captures_is_left_out_by_its_type_too() {
+        let text = "   0: <std::backtrace::Backtrace>::force_capture\n   \
+                    1: <blitz_io::runtime::dump::trace::Trace>::capture::<demo::main::{closure#0}, ()>::{closure#0}\n             at ./src/runtime/dump/by_hand.rs:133\n   \
+                    2: <demo::Leaf as core::future::future::Future>::poll\n   \
+                    3: <blitz_io::runtime::dump::trace::Trace>::capture::<demo::main::{closure#0}, ()>\n   \
+                    4: main\n";
+        assert_eq!(
+            Backtrace::of_text(text).to_string(),
+            "  <demo::Leaf as core::future::future::Future>::poll\n"
         );
     }
 
