@@ -135,10 +135,14 @@ fn a_wake_that_polls_the_other_half_does_not_deadlock() {
             }
         }
     };
-    Arc::new(PolledByWake(Mutex::new(Some(Box::pin(reader))))).wake();
+    let task = Arc::new(PolledByWake(Mutex::new(Some(Box::pin(reader)))));
+    Arc::clone(&task).wake();
     // The write wakes the reader from within the lock of the halves.
     block_on(writing.write_all(b"abcd")).unwrap();
     assert_eq!(*all.lock().unwrap(), b"abcd");
+    // The stream has the waker that has the task that has the stream.
+    let reader = task.0.lock().unwrap().take();
+    drop(reader);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What a server can be told: names, protocols, versions, client certificates, resumption, new certificates.
 
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use blitz_tls::rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
+use blitz_tls::rustls::pki_types::SignatureVerificationAlgorithm;
+use blitz_tls::rustls::{AlertDescription, HandshakeKind, ProtocolVersion, SignatureScheme};
 use blitz_tls::{
     CertificateProblem, CertificateStore, ClientAuth, ConfigError, HTTP_1_1, Roots, TlsAcceptor,
     TlsConnector, TlsError, TlsStream, TlsVersion,
 };
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
+use std::sync::OnceLock;
 
 use crate::made::{
     Authority, acceptor, authority, connector, connector_12, localhost, meet, pair_by, params, run,
@@ -15,6 +17,12 @@ use crate::made::{
 type Ends = (
     Result<TlsStream<DuplexStream>, TlsError>,
     Result<TlsStream<DuplexStream>, TlsError>,
+);
+
+/// What verifies signatures of one kind.
+type Verifiers = (
+    SignatureScheme,
+    &'static [&'static dyn SignatureVerificationAlgorithm],
 );
 
 fn both(acceptor: &TlsAcceptor, connector: &TlsConnector) -> Ends {
@@ -101,15 +109,13 @@ fn of_two_kinds_of_keys_the_client_gets_the_one_it_can_verify() {
     // A client that knows RSA alone.
     let mut provider = blitz_tls::rustls::crypto::aws_lc_rs::default_provider();
     let known = &mut provider.signature_verification_algorithms;
-    let is_rsa =
-        |scheme: &blitz_tls::rustls::SignatureScheme| format!("{scheme:?}").starts_with("RSA");
-    let mapping: Vec<_> = known
-        .mapping
-        .iter()
-        .filter(|(scheme, _)| is_rsa(scheme))
-        .copied()
-        .collect();
-    known.mapping = mapping.leak();
+    let is_rsa = |scheme: &SignatureScheme| format!("{scheme:?}").starts_with("RSA");
+    // It is kept for good, so a static has it: what nobody points to would be a leak.
+    static RSA: OnceLock<Vec<Verifiers>> = OnceLock::new();
+    known.mapping = RSA.get_or_init(|| {
+        let all = known.mapping.iter();
+        all.filter(|(scheme, _)| is_rsa(scheme)).copied().collect()
+    });
     let only_rsa = TlsConnector::builder()
         .only_roots(ca.roots())
         .crypto_provider(provider.into())

@@ -1,7 +1,7 @@
 //! The client on sockets, on each back end.
 
 use super::tls::{authority, localhost, roots};
-use crate::backends::{FLAVORS, GUARD, each_case};
+use crate::backends::{FLAVORS, GUARD, each_case, patient};
 use blitz_http::client::{Phase, PoolConfig, Timeouts};
 use blitz_http::ws::{CloseCode, Message};
 use blitz_http::{Body, Client, Config, Connection, Handle, Peer, Request, Router, Server, now};
@@ -434,7 +434,7 @@ fn a_connection_that_waited_elsewhere_is_timed_where_it_is_used() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         let mut timeouts = Timeouts::default();
-        timeouts.head = Duration::from_millis(50);
+        timeouts.head = patient(Duration::from_millis(50));
         let client = Client::builder()
             .no_proxy()
             .timeouts(timeouts)
