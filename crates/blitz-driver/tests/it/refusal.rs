@@ -137,7 +137,7 @@ fn without_locked_memory_it_falls_back() {
 ///
 /// The kernel counts what all of a user's processes have locked, and what those that ended had until it is given back: so this
 /// becomes a user whom no other process is.
-fn limit_locked_memory(bytes: u64) {
+fn limit_locked_memory(bytes: libc::rlim_t) {
     let limit = libc::rlimit {
         rlim_cur: bytes,
         rlim_max: bytes,

@@ -77,7 +77,9 @@ fn a_signal_ends_a_wait_and_harms_nothing() {
                     driver.bind();
                     let (socket, mut peer) = pair(&driver);
                     // SAFETY: no pointers.
-                    sender.send(unsafe { libc::pthread_self() }).unwrap();
+                    let me = unsafe { libc::pthread_self() };
+                    // It is a number here and a pointer there, and pointers are not sent.
+                    sender.send(me as usize).unwrap();
                     driver.turn(None);
                     done.store(true, SeqCst);
                     let (counter, waker) = Counter::new();
@@ -87,7 +89,7 @@ fn a_signal_ends_a_wait_and_harms_nothing() {
                     turn_until(&mut driver, || counter.count() == 1);
                 })
                 .unwrap();
-            let target = receiver.recv().unwrap();
+            let target = receiver.recv().unwrap() as libc::pthread_t;
             let begun = Instant::now();
             while !done.load(SeqCst) && !turner.is_finished() {
                 assert!(begun.elapsed() < GUARD, "no signal ended the wait");

@@ -13,6 +13,10 @@ pub(crate) fn run(setup: &str, name: &str) -> String {
 
 /// The same for a test that takes minutes where there has to be patience: there it says how far it is while it runs, so that its
 /// words are there if it is ended from outside.
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    expect(dead_code, reason = "of `faults`, which is for systems with rings")
+)]
 pub(crate) fn run_long(name: &str) {
     let mut command = command("", name);
     if std::env::var_os("BLITZ_TEST_PATIENCE").is_some() {

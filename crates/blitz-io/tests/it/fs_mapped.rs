@@ -223,6 +223,11 @@ fn an_operation_on_what_was_cut_off_is_an_error_and_no_signal() {
         assert_eq!(sent.unwrap_err().raw_os_error(), fault);
         let (written, whole) = both_ways(&dir.join("b")).await.write_at(whole, 0).await;
         assert_eq!(written.unwrap_err().raw_os_error(), fault);
+        // Kernels before 5.14 say it by `SIGBUS`, as documented.
+        if blitz_sys::map::Map::anonymous(1).unwrap().load().is_err() {
+            eprintln!("skipped: a page that cannot be loaded ends the process here");
+            return;
+        }
         match whole.load().await {
             Err(error) => assert_eq!(error.raw_os_error(), fault),
             Ok(()) => panic!("it cannot be loaded"),

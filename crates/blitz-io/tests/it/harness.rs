@@ -138,6 +138,14 @@ pub(crate) fn within<F: Future>(runtime: &Runtime, limit: Duration, future: F) -
     guarded(limit, || runtime.block_on(future))
 }
 
+/// More stack than there is room for: an error, and not a panic of the standard library, which musl's limit of a quarter of all
+/// addresses would be.
+pub(crate) const NO_ROOM: usize = if usize::BITS > 32 {
+    usize::MAX / 16
+} else {
+    usize::MAX / 4 * 3
+};
+
 /// What `limit` is on this machine: `BLITZ_TEST_PATIENCE` says how many times slower than others it may be, where it is emulated.
 pub(crate) fn patient(limit: Duration) -> Duration {
     let patience = std::env::var("BLITZ_TEST_PATIENCE").ok();

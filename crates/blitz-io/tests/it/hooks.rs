@@ -13,7 +13,9 @@ use blitz_io::task::{block_in_place, yield_now};
 use blitz_io::time::sleep;
 
 use crate::child;
-use crate::harness::{FLAVORS, GUARD, each_case, guarded, on_both, on_every, patient, run};
+use crate::harness::{
+    FLAVORS, GUARD, NO_ROOM, each_case, guarded, on_both, on_every, patient, run,
+};
 
 /// A thread in its start hook is not one that other calls may count on. (They waited for it, and it for them.)
 #[test]
@@ -294,7 +296,7 @@ fn threads() -> usize {
 #[test]
 #[ignore = "run by a_runtime_that_gets_no_thread_leaves_nothing_behind"]
 fn no_thread_at_all() {
-    refused(1 << 46, 2);
+    refused(NO_ROOM, 2);
 }
 
 #[test]

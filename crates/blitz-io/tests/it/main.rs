@@ -14,6 +14,11 @@ mod contention;
 #[cfg(feature = "cpu")]
 mod cpu;
 mod events;
+// Faults are planned in a ring's calls: where `blitz-sys` has rings.
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod faults;
 mod fs;
 mod fs_cancel;

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use futures::future::join;
 
 use super::{busy, later, on_every_with, one, panic_of, text_of};
-use crate::harness::{GUARD, guarded, on_every, patient, run};
+use crate::harness::{GUARD, NO_ROOM, guarded, on_every, patient, run};
 
 #[test]
 fn a_result_comes_back_from_another_thread() {
@@ -351,7 +351,7 @@ fn paused_time_does_not_jump_over_a_computation() {
 fn a_system_without_threads_is_an_error_that_names_the_remedy() {
     // `current_thread` starts no other thread, so only the bridge meets the absurd stack.
     let runtime = Builder::new_current_thread()
-        .thread_stack_size(1 << 60)
+        .thread_stack_size(NO_ROOM)
         .build()
         .expect("a runtime");
     let error = runtime
