@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
@@ -34,6 +34,10 @@ use blitz_driver::{Backend, Config, Driver, Handle, Registration, RingUse};
 use blitz_sys::completion::faults::{Kernel, Mercy};
 use blitz_sys::completion::{Faults, Opcode, Sqe, cqe_flags};
 use blitz_sys::file::{Advice, WriteBack};
+
+#[allow(dead_code, reason = "a part of it is used here")]
+#[path = "it/child.rs"]
+mod own;
 
 // The allocator.
 
@@ -111,7 +115,7 @@ unsafe impl GlobalAlloc for Guarded {
 
 /// Runs the ignored test `name` alone in a process of its own.
 fn child(name: &str) -> (ExitStatus, String) {
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = own::own_program()
         .args([
             "--exact",
             name,

@@ -125,6 +125,8 @@ fn tests(root: &Path, target: &Target, how: &How, filters: &[String]) -> Outcome
         .args(["--message-format=json", "--target", target.triple])
         .current_dir(root)
         .env("CARGO_TARGET_DIR", &folder)
+        // Tests of stacks look for lines, whatever is set for other builds.
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
         .env(variable("LINKER"), how.linker);
     if let (Std::Sources(_), true) = (&std, target.triple.ends_with("-musl")) {
         let flags = unwinder::flags(&folder)?;

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// This test program, started by what `BLITZ_TEST_RUNNER` names where the machine cannot start it by itself.
-fn own_program() -> Command {
+pub(crate) fn own_program() -> Command {
     let own = std::env::current_exe().unwrap();
     let runner = std::env::var("BLITZ_TEST_RUNNER").unwrap_or_default();
     let mut words = runner.split_whitespace();
