@@ -147,6 +147,12 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The value that is at a place now, of whichever generation.
+    pub fn at(&self, index: usize) -> Option<&T> {
+        let chunk = self.chunks.get(index >> CHUNK_SHIFT)?;
+        chunk.get(index % CHUNK_LEN)?.value.as_ref()
+    }
+
     /// The value under `key`, to be changed.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
@@ -270,6 +276,19 @@ mod tests {
                 .all(|key| key.into_raw() >> (64 - Key::TAG_BITS) == 0)
         );
         assert_eq!(slab.iter().count(), 1000);
+    }
+
+    #[test]
+    fn a_place_has_its_tenant_of_whichever_generation() {
+        let mut slab = Slab::new();
+        let first = slab.insert('a');
+        assert_eq!(slab.at(first.index()), Some(&'a'));
+        slab.remove(first);
+        assert_eq!(slab.at(first.index()), None);
+        let second = slab.insert('b');
+        assert_eq!((second.index(), slab.get(first)), (first.index(), None));
+        assert_eq!(slab.at(first.index()), Some(&'b'));
+        assert_eq!(slab.at(1 << 20), None);
     }
 
     #[test]

@@ -278,8 +278,19 @@ impl Submission {
     #[inline]
     pub(crate) fn deliver_event(&self, token: usize, ready: u8, out: &mut Outbox) {
         let ready = Ready::from_bits(ready);
-        if let Some(entry) = self.sources.get(key_of(token)) {
+        if let Some(entry) = self.source_of(token) {
             entry.source.deliver(ready, &mut |waker| out.wake(waker));
+        }
+    }
+
+    /// Whom an event is for. Where a pointer has 32 bits its token has no generation: then it can come to the place's next
+    /// tenant, to whom it is a false alarm like any other.
+    #[inline]
+    fn source_of(&self, token: usize) -> Option<&Entry> {
+        if usize::BITS < u64::BITS {
+            self.sources.at(token)
+        } else {
+            self.sources.get(Key::from_raw(token as u64))
         }
     }
 
@@ -303,13 +314,8 @@ impl Submission {
     }
 }
 
-fn key_of(token: usize) -> Key {
-    Key::from_raw(token as u64)
-}
-
 /// The number under which a readiness back end knows a source.
 pub(crate) fn token_of(key: Key) -> usize {
-    // Where a pointer has 32 bits the generation is cut off: then an event can come to the place's next tenant, to
-    // whom it is a false alarm like any other.
+    // Where a pointer has 32 bits the generation is cut off: see `source_of`.
     key.into_raw() as usize
 }
