@@ -134,6 +134,10 @@ fn tests(root: &Path, target: &Target, how: &How, filters: &[String]) -> Outcome
     }
     for name in how.crates {
         cargo.args(["-p", name]);
+        if *name == "blitz-cli" {
+            // Its tests start them.
+            cargo.arg("--examples");
+        }
     }
     let programs = programs::build(cargo)?;
     let runner: Vec<String> = how.runner.iter().map(|word| (*word).to_owned()).collect();

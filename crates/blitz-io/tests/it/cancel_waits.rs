@@ -283,16 +283,7 @@ fn signals_to_this_process() {
 fn a_dropped_read_of_standard_input_loses_no_byte() {
     on_every(|runtime| {
         run(runtime, async {
-            let exe = std::env::current_exe().unwrap();
-            let mut child = Command::new(exe)
-                .args(["--exact", "cancel_waits::reads_standard_input", "--ignored"])
-                .args(["--nocapture", "--test-threads=1"])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .kill_on_drop(true)
-                .spawn()
-                .unwrap();
+            let mut child = crate::stdio::start("cancel_waits::reads_standard_input");
             let mut to = child.stdin.take().unwrap();
             for number in 0..100_u8 {
                 to.write_all(&[number]).await.unwrap();

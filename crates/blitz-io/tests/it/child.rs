@@ -27,7 +27,8 @@ pub(crate) fn run_long(name: &str) {
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn command(setup: &str, name: &str) -> Command {
+/// What starts it.
+pub(crate) fn command(setup: &str, name: &str) -> Command {
     let exe = std::env::current_exe().unwrap();
     let script = format!(
         "{setup}\nexec $BLITZ_TEST_RUNNER \"$0\" --exact \"$1\" --ignored --nocapture --test-threads=1"

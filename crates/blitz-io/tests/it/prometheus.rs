@@ -112,10 +112,16 @@ fn the_page_is_what_the_format_allows_and_agrees_with_the_figures() {
             .build()
             .unwrap();
         let task = runtime.spawn(std::future::pending::<()>());
-        run(&runtime, async {
-            blitz_io::time::sleep(std::time::Duration::from_millis(1)).await
-        });
         let metrics = runtime.metrics();
+        // A sleep may be over before anybody looks, and then nobody turns.
+        let turned = || {
+            (0..metrics.num_workers()).any(|worker| metrics.worker_ring_metrics(worker).turns > 0)
+        };
+        run(&runtime, async {
+            while !turned() {
+                blitz_io::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        });
         let samples = parse(&metrics.prometheus());
         let of = |name: &str| {
             samples

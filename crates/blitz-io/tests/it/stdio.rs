@@ -7,19 +7,12 @@ use blitz_io::io::{AsyncReadExt, AsyncWriteExt, stderr, stdin, stdout};
 use blitz_io::process::{Child, Command};
 use blitz_io::task;
 
+use crate::child;
 use crate::harness::{FLAVORS, GUARD, cases, on_every, patient, run};
 
 /// Starts the ignored test `name` alone, with pipes to it.
-fn start(name: &str) -> Child {
-    let exe = std::env::current_exe().unwrap();
-    Command::new(exe)
-        .args([
-            "--exact",
-            name,
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+pub(crate) fn start(name: &str) -> Child {
+    Command::from(child::command("", name))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
