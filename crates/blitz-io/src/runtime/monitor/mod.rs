@@ -89,13 +89,31 @@ struct State {
     rung: bool,
     ended: bool,
     thread: Option<thread::JoinHandle<()>>,
-    /// Rescued and not back, each under its number.
-    away: Vec<(u64, StuckReport, Instant)>,
+    /// Rescued and not back, or about to be rescued.
+    away: Vec<Away>,
+    /// Who is away now stays away: it was reported.
+    is_over: bool,
     /// The task that a worker was last reported in.
     named: Vec<(usize, Beat, StuckTask)>,
-    /// Back before anybody could say that they were rescued.
-    back_early: Vec<u64>,
     next: u64,
+}
+
+impl State {
+    fn take_away(&mut self, number: u64) -> Option<Away> {
+        let at = self.away.iter().position(|away| away.number == number)?;
+        Some(self.away.swap_remove(at))
+    }
+}
+
+/// A thread that is stuck without its core, or that a rescue was asked for.
+struct Away {
+    number: u64,
+    report: StuckReport,
+    since: Instant,
+    /// How it was seen when the rescue was asked for.
+    beat: Beat,
+    /// The rescue was told. Until then it may not have come to it.
+    is_told: bool,
 }
 
 impl Monitor {
@@ -122,15 +140,26 @@ impl Monitor {
 
     /// The runtime has ended and some threads have not: says which tasks they were in.
     pub(super) fn report_leaked(&self, inner: &Inner) {
-        let away = std::mem::take(&mut self.0.state.lock().away);
-        for (_, mut report, since) in away {
+        let mut state = self.0.state.lock();
+        state.is_over = true;
+        let away = std::mem::take(&mut state.away);
+        drop(state);
+        let in_rescue: Vec<_> = away
+            .iter()
+            .filter(|away| !away.is_told)
+            .map(|away| (away.report.worker, away.beat))
+            .collect();
+        for Away {
+            mut report, since, ..
+        } in away
+        {
             report.stuck_for += since.elapsed();
             report.outcome = StuckOutcome::Leaked;
             self.0.teller.tell_now(inner, report);
         }
         for worker in 0..inner.drivers.len() {
-            let beat = inner.scheduler.beat(worker);
-            if let Some(beat) = beat.filter(Beat::is_in_task) {
+            let beat = inner.scheduler.beat(worker).filter(Beat::is_in_task);
+            if let Some(beat) = beat.filter(|beat| !in_rescue.contains(&(worker, *beat))) {
                 let mut report = report(inner, worker, &beat, Duration::ZERO, StuckOutcome::Leaked);
                 if report.task.is_none() {
                     // The shutdown has taken it off the list.
@@ -342,11 +371,22 @@ impl Shared {
         let mut state = self.state.lock();
         let number = state.next;
         state.next += 1;
+        // From now on, since a runtime may end before a thread comes to the rescue.
+        state.away.push(Away {
+            number,
+            report: report.clone(),
+            since: Instant::now(),
+            beat,
+            is_told: false,
+        });
         drop(state);
         let (done, back) = (Arc::clone(self), Arc::clone(self));
         let (inner_of_done, inner_of_back) = (Arc::downgrade(inner), Arc::downgrade(inner));
         let (told, asked, no_more) = (report.clone(), stack.clone(), stack.clone());
         let done = move |result: Result<(), NotRescued>| {
+            if result.is_err() {
+                done.state.lock().take_away(number);
+            }
             let Some(inner) = inner_of_done.upgrade() else {
                 return;
             };
@@ -364,32 +404,34 @@ impl Shared {
             let told = news.report.clone();
             done.teller.add(&inner, news);
             let mut state = done.state.lock();
-            let early = state.back_early.iter().position(|back| *back == number);
-            match early {
-                Some(at) => _ = state.back_early.swap_remove(at),
-                None => state.away.push((number, told.clone(), Instant::now())),
+            let away = state.away.iter_mut().find(|away| away.number == number);
+            let is_back = away.is_none();
+            if let Some(away) = away {
+                (away.is_told, away.since) = (true, Instant::now());
             }
+            let is_back = is_back && !state.is_over;
             drop(state);
-            if early.is_some() {
+            if is_back {
                 done.teller
                     .add(&inner, News::of(came_back(told, Duration::ZERO)));
             }
         };
         let back = move || {
             no_more.is_late();
-            let mut state = back.state.lock();
-            let at = state.away.iter().position(|(away, ..)| *away == number);
-            let away = at.map(|at| state.away.swap_remove(at));
-            if away.is_none() {
-                state.back_early.push(number);
-            }
-            drop(state);
-            if let (Some((_, report, since)), Some(inner)) = (away, inner_of_back.upgrade()) {
-                let news = News::of(came_back(report, since.elapsed()));
+            let away = back.state.lock().take_away(number);
+            // One that nobody has told of yet is told with that.
+            if let Some(away) = away.filter(|away| away.is_told)
+                && let Some(inner) = inner_of_back.upgrade()
+            {
+                let news = News::of(came_back(away.report, away.since.elapsed()));
                 back.teller.add(&inner, news);
             }
         };
-        scheduler.rescue(report.worker, beat, done, back)
+        let asked = scheduler.rescue(report.worker, beat, done, back);
+        if asked.is_err() {
+            self.state.lock().take_away(number);
+        }
+        asked
     }
 }
 
