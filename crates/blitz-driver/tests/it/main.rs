@@ -7,10 +7,7 @@ mod completion_streams;
 mod completion_support;
 mod edges;
 // Faults are planned in a ring's calls: where `blitz-sys` has rings.
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod faults;
 mod metrics;
 mod readiness;

@@ -15,10 +15,7 @@ mod contention;
 mod cpu;
 mod events;
 // Faults are planned in a ring's calls: where `blitz-sys` has rings.
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod faults;
 mod fs;
 mod fs_cancel;
