@@ -65,7 +65,9 @@ pub(crate) fn requests(bytes: &[u8], sizes: &[usize], limits: Limits) -> Seen {
     assert_eq!(requests_by(bytes, sizes, limits, true), seen);
     let tunnel = seen.events.iter().any(|event| event.starts_with("CONNECT"));
     let whole = seen.left.is_empty() && seen.events.last().is_some_and(|event| event == "end");
-    if seen.error.is_none() && whole && !tunnel && bytes.len() < 4096 {
+    // Empty lines before and behind may be too many together.
+    let is_padded = bytes.starts_with(b"\r\n");
+    if seen.error.is_none() && whole && !tunnel && !is_padded && bytes.len() < 4096 {
         for apart in [false, true] {
             let thrice = requests_by(&bytes.repeat(3), sizes, limits, apart);
             assert_eq!(thrice.events, vec![seen.events.clone(); 3].concat());
