@@ -121,7 +121,7 @@ fn take_out(tree: &Path, (_, files): &Part) -> Outcome {
             fs::read_to_string(&path).map_err(|error| format!("cannot read {path:?}: {error}"))?;
         for edit in *edits {
             text = edit.apply(&text).map_err(|what| {
-                format!("{file}: {what}; the code has changed, so must xtask/src/cost.rs")
+                format!("{file}: {what}; the code has changed, so must xtask/src/cost/edits.rs")
             })?;
         }
         fs::write(&path, text).map_err(|error| format!("cannot write {path:?}: {error}"))?;
