@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::AtomicBool;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
-use blitz_core::primitive::{hint, thread};
+use blitz_core::primitive::thread;
 
 use crate::TryLockError;
 use crate::blocking::{assert_may_block, block_on};
@@ -17,11 +17,9 @@ use crate::guard_traits::guard_traits;
 use crate::hold::{Exclusive, Value};
 use crate::waiters::{Wait, WaiterQueue};
 
-/// So often a thread doubles the time until its next look for the lock: the longer it looks away, the more the others get done
-/// without it.
-const DOUBLINGS: u32 = 4;
-/// So often it then lets other threads run, before it sleeps.
-const YIELDS: u32 = 8;
+/// So often a thread that finds the lock taken lets others run and looks again, before it sleeps. It does not spin in between: a
+/// look takes the lock's cache line from whoever works under it, and the longer it looks away, the more the others get done.
+const LOOKS: u32 = 8;
 
 /// Whether somebody holds the lock, and who waits for it.
 struct Lock {
@@ -150,17 +148,11 @@ impl<T: ?Sized> UnfairMutex<T> {
     pub fn blocking_lock(&self) -> UnfairMutexGuard<'_, T> {
         let what = "UnfairMutex::blocking_lock";
         assert_may_block(what);
-        for look in 0..DOUBLINGS + YIELDS {
+        for _ in 0..LOOKS {
             if !self.lock.is_taken() && self.lock.try_take() {
                 return self.guard();
             }
-            if look < DOUBLINGS {
-                for _ in 0..1_u32 << look {
-                    hint::spin_loop();
-                }
-            } else {
-                thread::yield_now();
-            }
+            thread::yield_now();
         }
         block_on(what, self.lock())
     }
