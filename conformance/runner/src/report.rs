@@ -11,7 +11,7 @@ const HEAD: &str = "\
 # tokio's own tests on blitz-io
 
 Written by `cargo run -p xtask -- conformance`; do not edit. The tests are those that tokio and its companions publish with their crates. They
-run here on the drop-in crate `compat/tokio`, each in a process of its own with a limit of a minute, on both back ends, and in the
+run here on the drop-in crate `compat/tokio`, each in a process of its own with a limit of a minute, on both back ends (on epoll the kernel refuses rings to them), and in the
 same harness on the real tokio, which is the measure: a test that it does not pass here does not apply. Whatever else is not passed is
 listed with its cause and counts as not passed. A test that fails or hangs runs once more, alone and with five times as long: some measure time, and some take millions of steps.
 ";

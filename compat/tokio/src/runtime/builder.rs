@@ -56,6 +56,7 @@ impl Builder {
         inner.disable_all();
         // Programs ask errors for their number.
         inner.explain_errors(false);
+        inner.unwind_waker_panics(true);
         Builder {
             inner,
             has_workers,

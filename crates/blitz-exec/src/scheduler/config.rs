@@ -102,6 +102,8 @@ pub struct Config {
     pub seed: u64,
     /// What happens when a task panics.
     pub panic_policy: PanicPolicy,
+    /// A waker that panics while the driver turns unwinds out of the `block_on` that runs it, when the turn is over.
+    pub unwinds_wakers: bool,
     /// The user's hooks.
     pub hooks: Hooks,
     /// Told what holds virtual time back.
@@ -177,6 +179,7 @@ impl Default for Config {
             patience: Patience::default(),
             seed: 0x9e37_79b9_7f4a_7c15,
             panic_policy: PanicPolicy::Ignore,
+            unwinds_wakers: false,
             hooks: Hooks::default(),
             watch: Arc::new(NoWatch),
             insight: Arc::default(),
@@ -198,6 +201,7 @@ impl fmt::Debug for Config {
             .field("patience", &self.patience)
             .field("seed", &self.seed)
             .field("panic_policy", &self.panic_policy)
+            .field("unwinds_wakers", &self.unwinds_wakers)
             .field("hooks", &self.hooks)
             .finish_non_exhaustive()
     }

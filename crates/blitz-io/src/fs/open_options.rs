@@ -8,7 +8,7 @@ use blitz_driver::completion::open;
 use blitz_sys::file::open_flags::{
     O_ACCMODE, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
 };
-use blitz_sys::file::open_now;
+use blitz_sys::file::{open_now, opens_alone};
 
 use super::File;
 use super::error::{at, to_c};
@@ -155,12 +155,12 @@ impl OpenOptions {
         let name = to_c(path)?;
         let flags = if self.is_opaque { 0 } else { self.flags()? };
         let makes = self.create || self.create_new;
-        // What is not a file or directory (a FIFO without a peer, a device) may wait for ever in `open`: the pool's.
+        // What is something else than a file (a FIFO without a peer, a device) may wait for ever in `open`: the pool's.
         let is_plain = !self.is_opaque && is_on_the_spot() && {
             match std::fs::metadata(path) {
                 Ok(facts) => {
                     len = facts.len();
-                    facts.is_file() || facts.is_dir()
+                    opens_alone(&facts)
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !makes => {
                     return Err(error);

@@ -423,6 +423,14 @@ impl Builder {
         self
     }
 
+    /// Whether a waker, or the drop of a buffer, that panics while the driver turns unwinds out of `block_on`, as on tokio, when all others
+    /// of the turn were woken. Default: false, where the panic hook has told of it and nobody else is disturbed. In the crate named
+    /// tokio it is true. A runtime with workers keeps them in either case.
+    pub fn unwind_waker_panics(&mut self, unwind: bool) -> &mut Self {
+        self.scheduler.unwinds_wakers = unwind && self.flavor == RuntimeFlavor::CurrentThread;
+        self
+    }
+
     /// Seeds the runtime's random choices. Default: a seed that is different each time.
     pub fn rng_seed(&mut self, seed: RngSeed) -> &mut Self {
         self.seed = Some(seed);

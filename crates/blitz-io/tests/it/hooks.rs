@@ -1,6 +1,7 @@
 //! Foreign code in the runtime's own paths: hooks that wait or panic, wakers that panic, guards of other runtimes, and threads
 //! that the system does not give.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
@@ -14,7 +15,7 @@ use blitz_io::time::sleep;
 
 use crate::child;
 use crate::harness::{
-    FLAVORS, GUARD, NO_ROOM, each_case, guarded, on_both, on_every, patient, run,
+    FLAVORS, Flavor, GUARD, NO_ROOM, each_case, guarded, on_both, on_every, patient, run,
 };
 
 /// A thread in its start hook is not one that other calls may count on. (They waited for it, and it for them.)
@@ -193,6 +194,37 @@ fn a_waker_that_panics_costs_the_driver_nothing() {
     });
 }
 
+/// As on tokio, if that is wanted: out of `block_on`, when whatever else the turn had to wake is woken.
+#[test]
+fn a_waker_that_panics_unwinds_out_of_block_on_where_it_is_to() {
+    each_case(&[Flavor::CurrentThread, Flavor::MultiThread], |case| {
+        let mut builder = case.builder();
+        builder.unwind_waker_panics(true).start_paused(true);
+        let runtime = builder.build().unwrap();
+        let unwinds = case.flavor == Flavor::CurrentThread;
+        for _ in 0..3 {
+            let (mut poisoned, also) = {
+                let _guard = runtime.enter();
+                let after = Duration::from_millis(50);
+                (Box::pin(sleep(after)), sleep(after))
+            };
+            let woken = runtime.spawn(also);
+            let panics = Waker::from(Arc::new(Panics));
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                run(&runtime, async {
+                    assert!(is_pending_for(&panics, poisoned.as_mut()));
+                    sleep(Duration::from_millis(100)).await;
+                });
+            }));
+            assert_eq!(done.is_err(), unwinds, "{case}");
+            run(&runtime, async {
+                woken.await.unwrap();
+                poisoned.await;
+            });
+        }
+    });
+}
+
 /// What is made under a guard of another runtime is that runtime's, whatever this thread holds, gives up and takes back.
 #[test]
 fn a_guard_of_another_runtime_decides_whose_a_socket_is() {
@@ -215,7 +247,7 @@ fn a_guard_of_another_runtime_decides_whose_a_socket_is() {
         });
         drop(peer);
     }
-    each_case(&[crate::harness::Flavor::MultiThread], |case| {
+    each_case(&[Flavor::MultiThread], |case| {
         let ends = case.builder().worker_threads(1).build().unwrap();
         let stays = case.builder().worker_threads(1).build().unwrap();
         let handle: Handle = stays.handle().clone();
@@ -261,10 +293,7 @@ fn refused(stack: usize, workers: usize) {
     // What stays for good, once: the back ends' probing. A thread of theirs may still be on its way out.
     on_both(|_| ());
     let before = (child::open_descriptors(), threads());
-    for case in crate::harness::cases(&[
-        crate::harness::Flavor::MultiThread,
-        crate::harness::Flavor::ThreadPerCore,
-    ]) {
+    for case in crate::harness::cases(&[Flavor::MultiThread, Flavor::ThreadPerCore]) {
         for _ in 0..3 {
             let built = guarded(GUARD, || {
                 case.builder()

@@ -1,7 +1,7 @@
 //! No such calls here: each refuses, as a system without them would. Files are read and written through std alone.
 
 use std::ffi::CStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::windows::fs::FileExt as _;
 use std::os::windows::io::FromRawHandle as _;
@@ -17,6 +17,11 @@ use crate::errno;
 pub unsafe fn adopt(number: RawFd) -> File {
     // SAFETY: the caller's promise; the sign is extended as the system does.
     unsafe { File::from_raw_handle(number as isize as *mut _) }
+}
+
+/// No: there are none here.
+pub fn is_memory_device(_facts: &Metadata) -> bool {
+    false
 }
 
 /// Reads at `offset` into `bytes`; **the file's own position moves**, as it does with every call here.

@@ -1,6 +1,8 @@
 //! What Linux has beyond POSIX.
 
 use std::ffi::CStr;
+use std::fs::Metadata;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
 use super::imp::answer;
 use super::{Advice, Answer, DirectAlignment, Parts};
@@ -11,6 +13,11 @@ use libc::{preadv2, pwritev2};
 /// With offsets of 64 bits on machines of 32 too, which glibc calls by another name.
 #[cfg(gnu)]
 use libc::{preadv64v2 as preadv2, pwritev64v2 as pwritev2};
+
+/// Whether it is of `/dev/null`, `/dev/zero`, `/dev/urandom` and their kin: null(4), random(4).
+pub fn is_memory_device(facts: &Metadata) -> bool {
+    facts.file_type().is_char_device() && libc::major(facts.rdev()) == 1
+}
 
 /// The fields that [`statx`] is asked for.
 pub const STATX_BASIC: u32 = libc::STATX_BASIC_STATS;

@@ -7,7 +7,7 @@
 //! where there is neither.
 
 use std::ffi::CStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
 
 use bytes::BufMut;
@@ -72,6 +72,11 @@ pub fn read_now<B: BufMut + ?Sized>(
         unsafe { buffer.advance_mut(answer as usize) };
     }
     answer
+}
+
+/// Whether to open what this is of waits for nobody but a disk. A FIFO waits for its peer, and a device for whatever it is.
+pub fn opens_alone(facts: &Metadata) -> bool {
+    facts.is_file() || facts.is_dir() || special::is_memory_device(facts)
 }
 
 /// Opens `path` if every name on it is in the kernel's cache; `None` if that cannot be done at once.

@@ -1,11 +1,17 @@
 //! A Unix without Linux's own calls: POSIX's instead, or "cannot be done at once".
 
 use std::ffi::CStr;
+use std::fs::Metadata;
 
 use super::imp::answer;
 use super::{Advice, Answer, DirectAlignment, Parts};
 use crate::descriptor::RawFd;
 use crate::errno;
+
+/// No: how devices are numbered is not known here.
+pub fn is_memory_device(_facts: &Metadata) -> bool {
+    false
+}
 
 /// No fields here.
 pub const STATX_BASIC: u32 = 0;

@@ -154,3 +154,13 @@ fn ranges_are_advised_and_copied_in_the_kernel() {
     assert!(direct_alignment(fd).is_none_or(|told| told.offset.is_power_of_two()));
     assert_eq!(unlink(&path, false), 0);
 }
+
+#[test]
+#[cfg(unix)]
+fn what_may_wait_for_somebody_is_not_opened_alone() {
+    let alone = |path: &str| opens_alone(&std::fs::metadata(path).unwrap());
+    assert!(alone("/") && alone("/etc/passwd"));
+    assert_eq!(alone("/dev/null"), cfg!(linux));
+    assert_eq!(alone("/dev/urandom"), cfg!(linux));
+    assert!(!alone("/dev/tty"));
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use blitz_core::budget;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
+use blitz_core::quiet::loudly;
 use blitz_core::waiting;
 
 use super::context::Context;
@@ -22,7 +23,8 @@ impl Shared {
     /// Runs `future` and the tasks until it is ready. While another thread runs the tasks, only the future.
     ///
     /// # Panics
-    /// If the future does, or if a task has panicked and the policy is to shut down then.
+    /// If the future does, if a task has panicked and the policy is to shut down then, or if a waker has in the driver's turn and is to
+    /// unwind.
     pub fn block_on<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         let core = match self.take_core() {
@@ -447,10 +449,17 @@ impl Context {
             park: Some(park),
         };
         if let Some(park) = &mut turning.park {
-            if sleeps {
-                park.park();
+            let mut wait = || {
+                if sleeps {
+                    park.park();
+                } else {
+                    park.park_timeout(Duration::ZERO);
+                }
+            };
+            if shared.config.unwinds_wakers {
+                loudly(wait);
             } else {
-                park.park_timeout(Duration::ZERO);
+                wait();
             }
         }
         turning.end();
