@@ -7,6 +7,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
+use super::buffers::{Buffers, GROUP};
+
 fn listen() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     // std's backlog is short for thousands of connections at once; listening again only lengthens it.
@@ -93,8 +95,6 @@ fn echo(socket: &mut TcpStream, memory: &mut [u8]) -> bool {
     }
 }
 
-const GROUP: u16 = 1;
-const BUFFERS: u16 = 4096;
 const ACCEPT: u64 = u64::MAX;
 /// User data of a send: the buffer it borrows in the upper half, the socket in the lower.
 const SEND: u64 = 1 << 63;
@@ -179,69 +179,4 @@ fn set_nodelay(fd: RawFd) {
             size_of_val(&on) as u32,
         )
     };
-}
-
-/// A provided buffer ring and its memory, never freed: the server runs until it is killed.
-struct Buffers {
-    entries: *mut types::BufRingEntry,
-    memory: *mut u8,
-    length: usize,
-    tail: u16,
-}
-
-impl Buffers {
-    fn new(ring: &IoUring, length: usize) -> Self {
-        let bytes = usize::from(BUFFERS) * size_of::<types::BufRingEntry>();
-        let map = |bytes: usize| {
-            // SAFETY: a fresh anonymous mapping.
-            unsafe {
-                libc::mmap(
-                    std::ptr::null_mut(),
-                    bytes,
-                    libc::PROT_READ | libc::PROT_WRITE,
-                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                    -1,
-                    0,
-                )
-            }
-        };
-        let entries = map(bytes).cast::<types::BufRingEntry>();
-        let memory = map(usize::from(BUFFERS) * length).cast::<u8>();
-        // SAFETY: the entries' memory is page-aligned, long enough, and never unmapped.
-        unsafe {
-            ring.submitter()
-                .register_buf_ring_with_flags(entries as u64, BUFFERS, GROUP, 0)
-        }
-        .expect("a buffer ring");
-        let mut buffers = Self {
-            entries,
-            memory,
-            length,
-            tail: 0,
-        };
-        for id in 0..BUFFERS {
-            buffers.give_back(id);
-        }
-        buffers
-    }
-
-    fn at(&self, id: u16) -> *mut u8 {
-        // SAFETY: `id` is below BUFFERS, so this stays inside the mapping.
-        unsafe { self.memory.add(usize::from(id) * self.length) }
-    }
-
-    fn give_back(&mut self, id: u16) {
-        let address = self.at(id) as u64;
-        // SAFETY: the index is taken modulo the ring's length.
-        let entry = unsafe { &mut *self.entries.add(usize::from(self.tail % BUFFERS)) };
-        entry.set_addr(address);
-        entry.set_len(self.length as u32);
-        entry.set_bid(id);
-        self.tail = self.tail.wrapping_add(1);
-        // SAFETY: the tail stands in the first entry, as the kernel's layout has it.
-        let tail = unsafe { types::BufRingEntry::tail(self.entries) }
-            as *const std::sync::atomic::AtomicU16;
-        // SAFETY: an aligned u16 in our mapping that only this thread writes.
-        unsafe { (*tail).store(self.tail, std::sync::atomic::Ordering::Release) };
-    }
 }

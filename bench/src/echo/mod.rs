@@ -3,6 +3,7 @@
 //! The client keeps one message in flight on each connection. Its rate is the row's value; CPU per echo and memory are
 //! the server's, asked for over a pipe at the start and the end of the measured time.
 
+mod buffers;
 mod client;
 mod floor;
 mod servers;

@@ -120,7 +120,7 @@ fn turn(
 }
 
 /// Answers all whole requests; returns how many bytes they were.
-fn answer(input: &[u8], out: &mut Vec<u8>, date: &mut (u64, String)) -> usize {
+pub(super) fn answer(input: &[u8], out: &mut Vec<u8>, date: &mut (u64, String)) -> usize {
     let mut used = 0;
     loop {
         let rest = &input[used..];

@@ -9,6 +9,7 @@ mod floor;
 mod hyper;
 mod may;
 mod ntex;
+mod ring;
 mod xitca;
 
 use std::net::{SocketAddr, TcpListener};
@@ -44,6 +45,7 @@ pub fn serve(name: &str, workers: usize, addr: SocketAddr) {
         "xitca-web" => xitca::serve(workers, addr),
         "may_minihttp" => may::serve(workers, addr),
         "raw-epoll" => floor::serve(workers, addr),
+        "raw-ring" => ring::serve(workers, addr),
         other => panic!("no server {other}"),
     }
 }
@@ -55,6 +57,21 @@ pub fn listen(addr: SocketAddr) -> TcpListener {
     // SAFETY: a plain system call on a listening socket.
     unsafe { libc::listen(listener.as_raw_fd(), 4096) };
     listener
+}
+
+/// For a connection that the kernel has accepted by itself.
+pub fn set_nodelay(fd: i32) {
+    let on: libc::c_int = 1;
+    // SAFETY: the option's value lives through the call.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_NODELAY,
+            (&raw const on).cast(),
+            size_of_val(&on) as u32,
+        )
+    };
 }
 
 /// tokio as its users run it: on one core the single-threaded scheduler, which is the faster one there.

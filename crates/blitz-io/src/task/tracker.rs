@@ -49,7 +49,7 @@ impl TaskTracker {
         Tracker::ptr_eq(&left.tracker, &right.tracker)
     }
 
-    /// Spawns a task, as [`spawn`](super::spawn) does, and tracks it.
+    /// Spawns a task, as [`spawn`](fn@super::spawn) does, and tracks it.
     ///
     /// # Panics
     /// If this thread is in no runtime.

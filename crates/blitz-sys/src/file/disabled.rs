@@ -20,7 +20,7 @@ pub unsafe fn adopt(number: RawFd) -> File {
 }
 
 /// No: there are none here.
-pub fn is_memory_device(_facts: &Metadata) -> bool {
+pub(super) fn is_memory_device(_facts: &Metadata) -> bool {
     false
 }
 

@@ -15,7 +15,7 @@ use libc::{preadv2, pwritev2};
 use libc::{preadv64v2 as preadv2, pwritev64v2 as pwritev2};
 
 /// Whether it is of `/dev/null`, `/dev/zero`, `/dev/urandom` and their kin: null(4), random(4).
-pub fn is_memory_device(facts: &Metadata) -> bool {
+pub(super) fn is_memory_device(facts: &Metadata) -> bool {
     facts.file_type().is_char_device() && libc::major(facts.rdev()) == 1
 }
 

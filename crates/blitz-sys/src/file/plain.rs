@@ -9,7 +9,7 @@ use crate::descriptor::RawFd;
 use crate::errno;
 
 /// No: how devices are numbered is not known here.
-pub fn is_memory_device(_facts: &Metadata) -> bool {
+pub(super) fn is_memory_device(_facts: &Metadata) -> bool {
     false
 }
 
