@@ -128,9 +128,17 @@ fn tests(root: &Path, target: &Target, how: &How, filters: &[String]) -> Outcome
         // Tests of stacks look for lines, whatever is set for other builds.
         .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
         .env(variable("LINKER"), how.linker);
-    if let (Std::Sources(_), true) = (&std, target.triple.ends_with("-musl")) {
-        let flags = unwinder::flags(&folder)?;
-        cargo.env(variable("RUSTFLAGS"), flags);
+    match (&std, target.triple.ends_with("-musl")) {
+        (Std::Sources(_), true) => {
+            let flags = unwinder::flags(&folder)?;
+            cargo.env(variable("RUSTFLAGS"), flags);
+        }
+        // It brings what a program begins with, to stand anywhere in memory: `musl-gcc`, which still compiles what is C, adds a
+        // loader to such a program, and it crashes at its start.
+        (Std::Ready(_), true) => {
+            cargo.env(variable("LINKER"), "cc");
+        }
+        (_, false) => {}
     }
     for name in how.crates {
         cargo.args(["-p", name]);

@@ -52,3 +52,22 @@ fn check(name: &str, output: &Output) {
 pub(crate) fn open_descriptors() -> usize {
     std::fs::read_dir("/dev/fd").unwrap().count()
 }
+
+/// What they are: `7 -> anon_inode:[eventpoll]`.
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    expect(dead_code, reason = "of `faults`, which is for systems with rings")
+)]
+pub(crate) fn names_of_descriptors() -> Vec<String> {
+    let entries = std::fs::read_dir("/dev/fd").unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.unwrap();
+        let number = entry.file_name().into_string().unwrap();
+        let of = std::fs::read_link(entry.path());
+        of.map_or_else(
+            |gone| format!("{number}: {gone}"),
+            |of| format!("{number} -> {}", of.display()),
+        )
+    };
+    entries.map(name).collect()
+}

@@ -20,6 +20,7 @@ use blitz_sys::completion::Faults;
 use blitz_sys::completion::faults::Plan;
 use blitz_sys::errno::{EAGAIN, ECANCELED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
 use blitz_sys::readiness::faults::{Call, Plan as CallPlan};
+use blitz_sys::stack;
 
 use crate::child;
 use crate::harness::{Case, FLAVORS, backends, guarded, patient};
@@ -523,6 +524,10 @@ fn under_load_in_a_child() {
             });
         }
     }
+    // So are the places for stacks: a worker is asked for its own where a poll takes long, as on a slow machine, and where the
+    // kernel copies none directly, as under an emulator, each place has a pipe for good.
+    let here = blitz_sys::cpu::thread_id().unwrap();
+    drop(stack::ask(stack::DEFAULT_SIGNAL, here).unwrap());
     let before = child::open_descriptors();
     for seed in seeds() {
         for backend in backends() {
@@ -532,6 +537,9 @@ fn under_load_in_a_child() {
                 let failed = std::panic::catch_unwind(run).is_err();
                 assert!(!failed, "{case} failed with BLITZ_FAULT_SEED={seed}");
                 let (now, alive) = (child::open_descriptors(), ALIVE.load(SeqCst));
+                if now > before {
+                    tell_what_is_open(before);
+                }
                 assert_eq!(
                     (now, alive),
                     (before, 0),
@@ -540,6 +548,24 @@ fn under_load_in_a_child() {
             }
         }
     }
+}
+
+/// Says which descriptors are there beyond `before`, and whether they stay: for who reads the failure.
+fn tell_what_is_open(before: usize) {
+    let begun = Instant::now();
+    eprintln!("open: {:#?}", child::names_of_descriptors());
+    while child::open_descriptors() > before {
+        if begun.elapsed() > patient(Duration::from_secs(2)) {
+            eprintln!(
+                "after {:?}: {:#?}",
+                begun.elapsed(),
+                child::names_of_descriptors()
+            );
+            return;
+        }
+        std::thread::yield_now();
+    }
+    eprintln!("all were closed {:?} later", begun.elapsed());
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn read_compute_write() {
         let runtime = case.builder().cpu_threads(2).build().expect("a runtime");
         let folder = tempfile::tempdir().expect("a folder");
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
-        let bytes: Vec<u8> = (0..PIECE * PIECES - 77)
+        let bytes: Vec<u8> = (0..(PIECE * PIECES - 77) as u64)
             .map(|i| ((i * i) >> 3) as u8)
             .collect();
         std::fs::write(&from, &bytes).expect("room");
