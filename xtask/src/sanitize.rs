@@ -94,6 +94,16 @@ const SANITIZERS: [Sanitizer; 3] = [
                 "signals::",
                 "a signal is held back until its thread makes a call that the sanitizer knows, and io_uring_enter is none",
             ),
+            (
+                "blitz-io/it",
+                "cancel_waits::a_dropped_wait_for_a_signal",
+                "the same",
+            ),
+            (
+                "blitz-sys/lib",
+                "stack::tests::a_thread_that_spins_is_named",
+                "a signal is held back until a call of the sanitizer, which is innermost then",
+            ),
             NO_SPACE,
         ],
     },
