@@ -80,6 +80,20 @@ impl Word {
         }
     }
 
+    /// Takes all, as `take` does.
+    fn take_all(&self) -> usize {
+        // ORDERING: Relaxed: a guess for the exchange below.
+        let mut word = self.0.load(Relaxed);
+        while word >= ONE && word & (CLOSED | LINE) == 0 {
+            // ORDERING: Acquire as in `take`.
+            match self.0.compare_exchange_weak(word, 0, Acquire, Relaxed) {
+                Ok(_) => return word / ONE,
+                Err(seen) => word = seen,
+            }
+        }
+        0
+    }
+
     /// Takes up to `count`, line or not.
     fn take_up_to(&self, count: usize) -> usize {
         // ORDERING: Relaxed: a guess for the exchange below.
@@ -277,6 +291,12 @@ impl Permits {
         self.word.look() / ONE
     }
 
+    /// Whether somebody stands in line.
+    #[inline]
+    pub(crate) fn has_line(&self) -> bool {
+        self.word.look() & LINE != 0
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.word.look() & CLOSED != 0
     }
@@ -287,6 +307,17 @@ impl Permits {
         self.word.take(count)?;
         self.tell_taken(count);
         Ok(())
+    }
+
+    /// Takes all that [`try_acquire`](Self::try_acquire) would, without telling of it.
+    pub(crate) fn take_all(&self) -> usize {
+        self.word.take_all()
+    }
+
+    /// Whether [`try_acquire`](Self::try_acquire) would take `count`. A guess.
+    pub(crate) fn has(&self, count: usize) -> bool {
+        let word = self.word.look();
+        word & (CLOSED | LINE) == 0 && word / ONE >= count
     }
 
     /// The caller has taken `count`; should it be a panic to tell of that, they go back.
@@ -683,6 +714,13 @@ pin_project_lite::pin_project! {
                 this.permits.leave(this.place.as_ref());
             }
         }
+    }
+}
+
+impl Wait<'_> {
+    /// Whether it stands in line, or has its answer there.
+    pub(crate) fn is_in_line(&self) -> bool {
+        self.step == Step::InLine
     }
 }
 

@@ -4,57 +4,42 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use blitz_core::primitive::cell::UnsafeCell;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use blitz_core::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicPtr};
 
 /// How many values a block holds. Few under loom, so that models cross from block to block.
-#[cfg(all(not(loom), target_pointer_width = "64"))]
+#[cfg(not(loom))]
 pub(super) const SLOTS: usize = 32;
-#[cfg(all(not(loom), not(target_pointer_width = "64")))]
-pub(super) const SLOTS: usize = 16;
 #[cfg(loom)]
 pub(super) const SLOTS: usize = 2;
 
 /// Where a value's slot is in its block.
 const MASK: usize = SLOTS - 1;
-/// Every value was written.
-const ALL: usize = (1 << SLOTS) - 1;
-/// The senders' end has left the block.
-const LEFT: usize = 1 << SLOTS;
+/// So many bits of the tail's word are not the index: two flags and, where a word has place for it, room.
+#[cfg(target_pointer_width = "64")]
+pub(super) const NOT_INDEX: u32 = 22;
+#[cfg(not(target_pointer_width = "64"))]
+pub(super) const NOT_INDEX: u32 = 2;
 
-/// Indices wrap within this mask: one bit of the tail's word is not theirs.
-pub(super) const INDICES: usize = usize::MAX >> 1;
+/// Indices wrap within this mask.
+pub(super) const INDICES: usize = usize::MAX >> NOT_INDEX;
 
 /// The index of the first value in the block that holds value `index`.
 pub(super) fn start_of(index: usize) -> usize {
     index & !MASK
 }
 
-/// Which values of a block were written, as somebody has seen it.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Written(usize);
-
-impl Written {
-    /// Whether it was seen that value `index`, which is in the block, was written.
-    #[inline]
-    pub(super) fn has(self, index: usize) -> bool {
-        self.0 & (1 << (index & MASK)) != 0
-    }
-}
-
 /// Room for [`SLOTS`] values.
-///
-/// ```text
-///  bit i    value i was written: it is the receiver's
-///  LEFT     the senders' end is in a later block, and `tail_when_left` was written
-/// ```
 pub(super) struct Block<T> {
     /// The index of the first value. Written while one alone has the block.
     start: UnsafeCell<usize>,
     next: AtomicPtr<Block<T>>,
-    word: AtomicUsize,
+    /// The senders' end is in a later block, and `tail_when_left` was written.
+    was_left: AtomicBool,
     /// How many values had been claimed when the senders' end left this block.
     tail_when_left: UnsafeCell<usize>,
+    /// Which values were written: those are the receiver's. A word for each, so that senders side by side only store.
+    written: [AtomicBool; SLOTS],
     values: [UnsafeCell<MaybeUninit<T>>; SLOTS],
 }
 
@@ -64,8 +49,9 @@ impl<T> Block<T> {
         let block = Box::new(Self {
             start: UnsafeCell::new(start),
             next: AtomicPtr::new(ptr::null_mut()),
-            word: AtomicUsize::new(0),
+            was_left: AtomicBool::new(false),
             tail_when_left: UnsafeCell::new(0),
+            written: std::array::from_fn(|_| AtomicBool::new(false)),
             values: std::array::from_fn(|_| UnsafeCell::new(MaybeUninit::uninit())),
         });
         NonNull::from(Box::leak(block))
@@ -151,17 +137,15 @@ impl<T> Block<T> {
         let slot = index & MASK;
         // SAFETY: a claimed slot is its claimer's until the bit below.
         self.values[slot].with_mut(|cell| unsafe { cell.cast::<T>().write(value) });
-        // ORDERING: Release pairs with the Acquire in `look`. SeqCst: see `Channel::tell_receiver`, whose look at the
-        // receiver comes after this.
-        self.word.fetch_or(1 << slot, SeqCst);
+        // ORDERING: Release pairs with the Acquire in `is_written`.
+        self.written[slot].store(true, Release);
     }
 
-    /// Which values were written.
+    /// Whether value `index`, which is in this block, was written.
     #[inline]
-    pub(super) fn look(&self) -> Written {
-        // ORDERING: Acquire pairs with the Release in `write`. SeqCst: see `Channel::tell_receiver`: the receiver says that it
-        // sleeps before this look.
-        Written(self.word.load(SeqCst))
+    pub(super) fn is_written(&self, index: usize) -> bool {
+        // ORDERING: Acquire pairs with the Release in `write`.
+        self.written[index & MASK].load(Acquire)
     }
 
     /// Takes value `index`.
@@ -177,10 +161,9 @@ impl<T> Block<T> {
     }
 
     /// Whether every value was written, so that no sender needs the block any more to write to.
-    #[inline]
     pub(super) fn is_full(&self) -> bool {
         // ORDERING: Relaxed: only whether; the receiver, who frees the block, has seen each write by itself.
-        self.word.load(Relaxed) & ALL == ALL
+        self.written.iter().all(|written| written.load(Relaxed))
     }
 
     /// The senders' end has left the block; `tail` values had been claimed by then.
@@ -188,19 +171,19 @@ impl<T> Block<T> {
     /// # Safety
     /// Once for each time that the end is here, by who moved it.
     pub(super) unsafe fn leave(&self, tail: usize) {
-        // SAFETY: LEFT is not set, so nobody reads, and one alone moves the end.
+        // SAFETY: `was_left` is not set, so nobody reads, and one alone moves the end.
         self.tail_when_left.with_mut(|cell| unsafe { *cell = tail });
         // ORDERING: Release pairs with the Acquire in `tail_when_left`.
-        self.word.fetch_or(LEFT, Release);
+        self.was_left.store(true, Release);
     }
 
     /// How many values had been claimed when the senders' end left, if it has.
     pub(super) fn tail_when_left(&self) -> Option<usize> {
         // ORDERING: Acquire pairs with the Release in `leave`.
-        if self.word.load(Acquire) & LEFT == 0 {
+        if !self.was_left.load(Acquire) {
             return None;
         }
-        // SAFETY: LEFT is set: it is not written any more.
+        // SAFETY: `was_left` is set: it is not written any more.
         Some(self.tail_when_left.with(|cell| unsafe { *cell }))
     }
 
@@ -213,6 +196,10 @@ impl<T> Block<T> {
         let block = unsafe { block.as_ref() };
         // ORDERING: Relaxed: one alone has it; `append` publishes it.
         block.next.store(ptr::null_mut(), Relaxed);
-        block.word.store(0, Relaxed);
+        block.was_left.store(false, Relaxed);
+        for written in &block.written {
+            // ORDERING: as above.
+            written.store(false, Relaxed);
+        }
     }
 }

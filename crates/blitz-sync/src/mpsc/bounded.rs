@@ -12,9 +12,10 @@ use blitz_core::budget;
 use blitz_core::primitive::sync::Arc;
 use blitz_core::register::Call;
 
-use super::channel::{Bounded, Channel, Receiving};
+use super::channel::{Channel, Claimed, Receiving};
 use super::error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 use super::permit::{OwnedPermit, Permit, PermitIterator};
+use super::room::Bounded;
 use crate::acquire_error::TryAcquireError;
 use crate::blocking::block_on;
 use crate::called::{call, called};
@@ -53,8 +54,9 @@ pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
         "a bounded channel may not hold more than {} values",
         permits::MAX
     );
-    let permits = Permits::open(buffer).told_of(Spans::room(buffer, Location::caller()));
-    let channel = Channel::new(Bounded::new(permits, buffer));
+    let in_word = Bounded::in_word(buffer);
+    let permits = Permits::open(buffer - in_word).told_of(Spans::room(buffer, Location::caller()));
+    let channel = Channel::new(Bounded::new(permits, buffer), in_word);
     let sender = Sender {
         channel: Arc::clone(&channel),
     };
@@ -103,7 +105,11 @@ impl<T> Sender<T> {
             .spans()
             .operation(call.site.what);
         operation.around(async move {
-            match self.room(1, call).await {
+            if let Some(claimed) = poll_fn(|cx| self.poll_claim(cx)).await {
+                claimed.fill(value);
+                return Ok(());
+            }
+            match self.room_to_send(call).await {
                 Ok(()) => {
                     self.fill(value);
                     Ok(())
@@ -118,14 +124,7 @@ impl<T> Sender<T> {
     /// # Errors
     /// The value comes back, with the reason.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
-        match self.try_room(1) {
-            Ok(()) => {
-                self.fill(value);
-                Ok(())
-            }
-            Err(TrySendError::Full(())) => Err(TrySendError::Full(value)),
-            Err(TrySendError::Closed(())) => Err(TrySendError::Closed(value)),
-        }
+        self.channel.try_push(value)
     }
 
     /// Sends `value`, waiting for room as long as `timeout`, on a Blitz runtime, whose timer it uses.
@@ -341,7 +340,7 @@ impl<T> Sender<T> {
 
     /// How many values there is room for now.
     pub fn capacity(&self) -> usize {
-        self.channel.bound.available()
+        self.channel.capacity()
     }
 
     /// How many values the channel holds at most.
@@ -368,6 +367,44 @@ impl<T> Sender<T> {
         self.channel.weak_senders()
     }
 
+    /// A place for a value, in room that is there or comes within a moment; `None` if one has to wait for it.
+    #[inline]
+    fn poll_claim(&self, cx: &mut Context<'_>) -> Poll<Option<Claimed<'_, T>>> {
+        loop {
+            // Who goes last for want of budget does so in line, if there is no room: see there.
+            if !self.channel.has_room() && !self.is_room_coming() {
+                return Poll::Ready(None);
+            }
+            let coop = ready!(budget::poll_proceed(cx));
+            // Or another sender was faster, or the receiver closes the channel.
+            if let Some(claimed) = self.channel.claim_in_room() {
+                coop.made_progress();
+                return Poll::Ready(Some(claimed));
+            }
+        }
+    }
+
+    /// Whether the receiver has made room, or does so within a moment.
+    #[cold]
+    fn is_room_coming(&self) -> bool {
+        let channel = &self.channel;
+        (channel.fetch_room() && channel.has_room())
+            || (!self.is_closed()
+                && channel.is_room_made()
+                && channel.fetch_room()
+                && channel.has_room())
+    }
+
+    /// Waits for room to send into, where [`poll_claim`](Self::poll_claim) found none.
+    #[cold]
+    async fn room_to_send(&self, call: Call) -> Result<(), SendError<()>> {
+        if self.channel.bound.is_in_word() {
+            self.room_in_line(1, call).await
+        } else {
+            self.room(1, call).await
+        }
+    }
+
     /// Waits for room.
     #[inline]
     async fn room(&self, count: usize, call: Call) -> Result<(), SendError<()>> {
@@ -385,7 +422,7 @@ impl<T> Sender<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<(), SendError<()>>>> {
         // Who goes last for want of budget does so in line, if there is too little: see there.
-        if self.channel.bound.permits().available() < count && !self.is_room_coming(count) {
+        if self.channel.bound.permits().available() < count && !self.are_permits_coming(count) {
             return Poll::Ready(None);
         }
         let coop = ready!(budget::poll_proceed(cx));
@@ -398,14 +435,14 @@ impl<T> Sender<T> {
         Poll::Ready(Some(result))
     }
 
-    /// Whether the receiver has made room, or does so within a moment.
+    /// Whether permits can be made of room that there is, or is within a moment.
     #[cold]
-    fn is_room_coming(&self, count: usize) -> bool {
+    fn are_permits_coming(&self, count: usize) -> bool {
         let permits = self.channel.bound.permits();
-        (self.channel.fetch_room() && permits.available() >= count)
+        (self.channel.fetch_permits() && permits.available() >= count)
             || (!permits.is_closed()
                 && self.channel.is_room_made()
-                && self.channel.fetch_room()
+                && self.channel.fetch_permits()
                 && permits.available() >= count)
     }
 
@@ -413,8 +450,12 @@ impl<T> Sender<T> {
     async fn room_in_line(&self, count: usize, call: Call) -> Result<(), SendError<()>> {
         // Dropped after the wait, which may give room back that it was promised.
         let waiting = Waiting(&self.channel);
-        let _in_line = self.channel.enter_line();
-        let result = self.channel.bound.permits().acquire(count, call).await;
+        let mut wait = pin!(self.channel.bound.permits().acquire(count, call));
+        let result = poll_fn(|cx| {
+            let _entering = (!wait.is_in_line()).then(|| self.channel.enter_line());
+            wait.as_mut().poll(cx)
+        })
+        .await;
         if result.is_ok() {
             mem::forget(waiting);
         }
@@ -422,7 +463,7 @@ impl<T> Sender<T> {
     }
 
     fn try_room(&self, count: usize) -> Result<(), TrySendError<()>> {
-        match self.channel.try_room(count) {
+        match self.channel.try_permits(count) {
             Ok(()) => Ok(()),
             Err(TryAcquireError::NoPermits) => Err(TrySendError::Full(())),
             Err(TryAcquireError::Closed) => Err(TrySendError::Closed(())),
@@ -590,7 +631,7 @@ impl<T> Receiver<T> {
 
     /// How many values there is room for now.
     pub fn capacity(&self) -> usize {
-        self.receiving.channel().bound.available()
+        self.receiving.channel().capacity()
     }
 
     /// How many values the channel holds at most.

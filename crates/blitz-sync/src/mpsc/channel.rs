@@ -9,187 +9,35 @@ use blitz_core::budget;
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::Arc;
-use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize, fence};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+#[cfg(loom)]
+use blitz_core::primitive::sync::atomic::fence;
+use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize};
 use blitz_core::primitive::thread;
 use blitz_core::waiting::Site;
 use blitz_core::wake::WakeSlot;
 
-use super::error::TryRecvError;
-use super::list::{Found, Head, Tail, queue};
+use super::error::{TryRecvError, TrySendError};
+use super::list::{Claim, Found, Head, Tail, Word, queue};
+use super::room::{Bounded, Entering};
 use crate::acquire_error::TryAcquireError;
 use crate::called;
 use crate::notify::Notify;
 use crate::patience::Patience;
-use crate::permits::Permits;
 use crate::spans::{Operation, Resource};
 
-/// How many values a channel takes.
+/// How many values a channel takes. Where a method has a `word`, it is the tail's.
 pub(super) trait Bound {
     /// Whether it is the list that a closed channel ends with, and not the room in it.
     const LIST_ENDS: bool;
     /// The receiver has taken so many.
-    fn give_back(&self, count: usize);
+    fn give_back(&self, word: &Word, count: usize);
     /// No sender gets room any more.
-    fn close(&self);
+    fn close(&self, word: &Word);
     /// After [`close`](Self::close): nobody has room left to send into, and everything was taken.
-    fn is_finished(&self) -> bool;
+    fn is_finished(&self, word: &Word) -> bool;
     /// What tokio-console is told of.
     fn resource(&self) -> &Resource;
-}
-
-/// Room that the receiver has made, and whether somebody waits for room.
-struct Made {
-    /// So much lies here, for a sender to fetch.
-    room: AtomicUsize,
-    /// So many senders stand in line, or are about to: what is made then goes to the permits at once.
-    waiting: AtomicUsize,
-    /// So many senders have fetched room, or are about to, and have not handed it to the permits yet.
-    fetching: AtomicUsize,
-}
-
-/// So many and no more.
-///
-/// Senders take room from the permits. The receiver gives room back on a cache line of its own, and a sender that finds no permit
-/// fetches all that lies there: so the two sides meet once in many values. Room that lies there is room all the same: nobody stands in
-/// line beside it.
-pub(super) struct Bounded {
-    permits: CachePadded<Permits>,
-    made: CachePadded<Made>,
-    /// Of senders, before they stand in line.
-    patience: Patience,
-    pub(super) max: usize,
-}
-
-/// A sender that has room in hand, or is about to.
-struct Fetching<'a>(&'a AtomicUsize);
-
-impl<'a> Fetching<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        // ORDERING: Relaxed: the swap in `fetch` publishes it.
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Fetching<'_> {
-    fn drop(&mut self) {
-        // ORDERING: Release pairs with the Acquire in `is_fetching`: who sees that we are done sees the permits.
-        self.0.fetch_sub(1, Release);
-    }
-}
-
-/// A sender that stands in line, or is about to.
-pub(super) struct InLine<'a>(&'a Bounded);
-
-impl Drop for InLine<'_> {
-    fn drop(&mut self) {
-        // ORDERING: Relaxed: what the receiver sees too late is one line too many.
-        self.0.made.waiting.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Bounded {
-    /// `permits` are `max`, all of them free.
-    pub(super) fn new(permits: Permits, max: usize) -> Self {
-        Self {
-            permits: CachePadded::new(permits),
-            made: CachePadded::new(Made {
-                room: AtomicUsize::new(0),
-                waiting: AtomicUsize::new(0),
-                fetching: AtomicUsize::new(0),
-            }),
-            patience: Patience::new(),
-            max,
-        }
-    }
-
-    /// What senders take.
-    pub(super) fn permits(&self) -> &Permits {
-        &self.permits
-    }
-
-    /// How much room there is.
-    pub(super) fn available(&self) -> usize {
-        // Permits first: what is fetched between the two looks is missing then, and not there twice.
-        let permits = self.permits.available();
-        // ORDERING: Acquire pairs with the addition in `give_back`, so that a number that was seen can be reasoned with.
-        let made = self.made.room.load(Acquire);
-        // Or taken, used and made again.
-        self.max.min(permits + made)
-    }
-
-    /// Hands what the receiver has made to the permits. Answers whether that was something.
-    fn fetch(&self) -> bool {
-        // ORDERING: SeqCst: see `enter`.
-        if self.made.room.load(SeqCst) == 0 {
-            return false;
-        }
-        let _fetching = Fetching::begin(&self.made.fetching);
-        // ORDERING: Acquire pairs with the addition in `give_back`: what was done before the room was made is seen by who takes it.
-        // Release pairs with the load above: who finds that we have taken all of it also sees that we are `fetching`.
-        let room = self.made.room.swap(0, AcqRel);
-        if room != 0 {
-            self.permits.release(room);
-        }
-        room != 0
-    }
-
-    /// Whether somebody else has room in hand that is on its way to the permits.
-    fn is_fetching(&self) -> bool {
-        // ORDERING: Acquire: see `fetch`.
-        self.made.fetching.load(Acquire) != 0
-    }
-
-    /// The caller is about to stand in line, until the guard goes.
-    fn enter(&self) -> InLine<'_> {
-        // ORDERING: SeqCst, mine before yours: we say that we wait, and look for room (`fetch`); the receiver makes room and looks who
-        // waits (`give_back`). One of us sees the other. The fences, here and there, are for loom, which does not know
-        // sequentially consistent accesses.
-        self.made.waiting.fetch_add(1, SeqCst);
-        #[cfg(loom)]
-        fence(SeqCst);
-        InLine(self)
-    }
-}
-
-impl Bound for Bounded {
-    const LIST_ENDS: bool = false;
-
-    #[inline]
-    fn give_back(&self, count: usize) {
-        // ORDERING: Relaxed: a guess, which saves a detour.
-        if self.made.waiting.load(Relaxed) != 0 {
-            return self.permits.release(count);
-        }
-        // ORDERING: SeqCst: see `enter`, and for the fence too.
-        self.made.room.fetch_add(count, SeqCst);
-        #[cfg(loom)]
-        fence(SeqCst);
-        // ORDERING: as above.
-        if self.made.waiting.load(SeqCst) != 0 {
-            self.fetch();
-        }
-    }
-
-    fn close(&self) {
-        self.permits.close();
-    }
-
-    fn is_finished(&self) -> bool {
-        if !self.permits.is_closed() {
-            return false;
-        }
-        // ORDERING: SeqCst, mine before yours: a sender has given a permit back and looks at what the receiver has made; the receiver
-        // has made room, leaves its waker and looks at the permits. One of us sees all.
-        fence(SeqCst);
-        self.available() == self.max
-    }
-
-    #[inline]
-    fn resource(&self) -> &Resource {
-        self.permits.spans().owner()
-    }
 }
 
 /// As many as come.
@@ -201,10 +49,10 @@ impl Bound for Unbounded {
     const LIST_ENDS: bool = true;
 
     #[inline]
-    fn give_back(&self, _count: usize) {}
-    fn close(&self) {}
+    fn give_back(&self, _word: &Word, _count: usize) {}
+    fn close(&self, _word: &Word) {}
 
-    fn is_finished(&self) -> bool {
+    fn is_finished(&self, _word: &Word) -> bool {
         // The list itself says where a closed channel ends.
         false
     }
@@ -250,9 +98,9 @@ unsafe impl<T: Send, B: Send> Send for Channel<T, B> {}
 unsafe impl<T: Send, B: Sync> Sync for Channel<T, B> {}
 
 impl<T, B: Bound> Channel<T, B> {
-    /// A channel with one sender and one receiver.
-    pub(super) fn new(bound: B) -> Arc<Self> {
-        let (tail, head) = queue();
+    /// A channel with one sender and one receiver, and so much room in the tail's word.
+    pub(super) fn new(bound: B, room: usize) -> Arc<Self> {
+        let (tail, head) = queue(room);
         Arc::new(Self {
             tail: CachePadded::new(tail),
             receiver: CachePadded::new(Sleep {
@@ -279,9 +127,9 @@ impl<T, B: Bound> Channel<T, B> {
     /// After a value was written: wakes the receiver if it sleeps.
     #[inline]
     fn tell_receiver(&self) {
-        // ORDERING: SeqCst, mine before yours: we have written a value (`Block::write`) and look whether the receiver sleeps;
-        // it says that it sleeps (`sleep`) and looks for a value (`Block::look`). One of us sees the other. The fences,
-        // here and there, are for loom, which does not know sequentially consistent accesses.
+        // ORDERING: SeqCst, mine before yours: we have claimed an index (`Word::claim`, `claim_in_room`) and look whether the receiver
+        // sleeps; it says that it sleeps (`sleep`) and looks for what was claimed (`Head::len`), for which it then waits. One of us
+        // sees the other. The fences, here and there, are for loom, which does not know sequentially consistent accesses.
         #[cfg(loom)]
         fence(SeqCst);
         if self.receiver.waits.load(SeqCst) {
@@ -307,9 +155,15 @@ impl<T, B: Bound> Channel<T, B> {
         self.receiver.patience.pays(|| self.tail.claimed())
     }
 
+    /// The receiver has taken so many.
+    #[inline]
+    fn give_back(&self, count: usize) {
+        self.bound.give_back(self.tail.word(), count);
+    }
+
     /// Room was given back unused: that may be what a closed channel waits for.
     pub(super) fn unused_room(&self) {
-        if self.bound.is_finished() {
+        if self.bound.is_finished(self.tail.word()) {
             self.tell_receiver_of_end();
         }
     }
@@ -388,48 +242,119 @@ impl<T, B: Bound> Channel<T, B> {
     }
 }
 
+/// A place in a bounded channel. The receiver waits for its value: nothing may come between.
+#[must_use = "the receiver waits for its value"]
+pub(super) struct Claimed<'a, T> {
+    channel: &'a Channel<T, Bounded>,
+    claim: Claim,
+}
+
+impl<T> Claimed<'_, T> {
+    /// Puts the value in and tells the receiver.
+    #[inline]
+    pub(super) fn fill(self, value: T) {
+        let channel = self.channel;
+        // SAFETY: it was claimed in this channel.
+        unsafe { channel.tail.write(self.claim, value) };
+        channel.bound.permits().spans().taken(1);
+        channel.tell_receiver();
+    }
+}
+
 impl<T> Channel<T, Bounded> {
-    /// The caller is about to stand in line, until the guard goes, and has to try once more before.
-    pub(super) fn enter_line(&self) -> InLine<'_> {
-        let in_line = self.bound.enter();
-        self.fetch_room();
-        in_line
+    /// How much room there is.
+    pub(super) fn capacity(&self) -> usize {
+        self.bound.available(self.tail.word())
     }
 
-    /// Hands the senders what room the receiver has made. Answers whether that was something.
+    /// A place for a value, if there is room for it that needs no permit.
+    #[inline]
+    pub(super) fn claim_in_room(&self) -> Option<Claimed<'_, T>> {
+        let claim = self.tail.word().claim_in_room()?;
+        Some(Claimed {
+            channel: self,
+            claim,
+        })
+    }
+
+    /// Whether [`claim_in_room`](Self::claim_in_room) would find room.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        self.tail.word().has_room()
+    }
+
+    /// The caller is about to stand in line, until the guard goes, and has to try once more before.
+    pub(super) fn enter_line(&self) -> Entering<'_> {
+        let entering = self.bound.enter();
+        self.fetch_permits();
+        entering
+    }
+
+    /// Makes permits of what room there is. Answers whether that was something.
+    pub(super) fn fetch_permits(&self) -> bool {
+        let is_some = self.bound.fetch_permits(self.tail.word());
+        self.fetched(is_some)
+    }
+
+    /// Makes room for whoever sends, of what the receiver has made and of permits. Answers whether that was something.
     pub(super) fn fetch_room(&self) -> bool {
-        let is_some = self.bound.fetch();
+        let is_some = self.bound.fetch_room(self.tail.word());
+        self.fetched(is_some)
+    }
+
+    /// Room was in somebody's hand, if there `is_some`.
+    fn fetched(&self, is_some: bool) -> bool {
         // Nobody will take it; and the receiver may have looked while it was on its way.
-        if is_some && self.bound.permits.is_closed() {
+        if is_some && self.bound.permits().is_closed() {
             self.unused_room();
         }
         is_some
     }
 
-    /// Room for `count` that is there now: also what the receiver has made, and what another sender fetches at this moment.
-    pub(super) fn try_room(&self, count: usize) -> Result<(), TryAcquireError> {
-        let permits = &self.bound.permits;
+    /// Puts a value in, if there is room now: also what the receiver has made, and what another sender has in hand at this moment.
+    pub(super) fn try_push(&self, value: T) -> Result<(), TrySendError<T>> {
         loop {
-            let result = permits.try_acquire(count);
+            if let Some(claimed) = self.claim_in_room() {
+                claimed.fill(value);
+                return Ok(());
+            }
+            match self.bound.permits().try_acquire(1) {
+                Ok(()) => return self.push(value).map_err(TrySendError::Closed),
+                Err(TryAcquireError::Closed) => return Err(TrySendError::Closed(value)),
+                Err(TryAcquireError::NoPermits) => {}
+            }
+            if !self.fetch_room() && !self.is_on_its_way(1) {
+                return Err(TrySendError::Full(value));
+            }
+        }
+    }
+
+    /// Permits for `count` now: also of what the receiver has made, and of what another sender has in hand at this moment.
+    pub(super) fn try_permits(&self, count: usize) -> Result<(), TryAcquireError> {
+        loop {
+            let result = self.bound.permits().try_acquire(count);
             if result != Err(TryAcquireError::NoPermits) {
                 return result;
             }
-            if self.fetch_room() {
-                continue;
+            if !self.fetch_permits() && !self.is_on_its_way(count) {
+                return result;
             }
-            if !self.bound.is_fetching() {
-                // What was fetched between the two looks is there now.
-                return permits.try_acquire(count);
-            }
+        }
+    }
+
+    /// Neither permits nor room were there for `count`: whether they may be now, since somebody else had them in hand.
+    fn is_on_its_way(&self, count: usize) -> bool {
+        // What was fetched between the looks is there now.
+        let is_some = self.bound.is_fetching() || self.bound.is_there(self.tail.word(), count);
+        if is_some {
             thread::yield_now();
         }
+        is_some
     }
 
     /// Whether room is made at this moment: waits a little for it, or for more.
     pub(super) fn is_room_made(&self) -> bool {
-        // ORDERING: Relaxed: it is compared with another, and nothing else.
-        let made = || self.bound.made.room.load(Relaxed);
-        self.bound.patience.pays(made)
+        self.bound.is_made()
     }
 }
 
@@ -504,18 +429,32 @@ impl<T, B: Bound> Receiving<T, B> {
         }
     }
 
+    /// The same; having said that it sleeps (`is_last_look`), it waits for a value that is being written: its sender may have looked
+    /// before.
+    #[inline]
+    fn pop_or_wait(&mut self, is_last_look: bool) -> Found<T> {
+        if is_last_look {
+            match self.with_head(Head::pop_claimed) {
+                Found::Nothing => {}
+                found => return found,
+            }
+        }
+        self.pop()
+    }
+
     /// Nobody can send any more.
     fn is_at_end(&self) -> bool {
-        self.channel.senders() == 0 || (self.is_closed && self.channel.bound.is_finished())
+        self.channel.senders() == 0
+            || (self.is_closed && self.channel.bound.is_finished(self.channel.tail.word()))
     }
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let coop = ready!(budget::poll_proceed(cx));
         let (mut is_first_look, mut is_last_look) = (true, false);
         loop {
-            match self.pop() {
+            match self.pop_or_wait(is_last_look) {
                 Found::Value(value) => {
-                    self.channel.bound.give_back(1);
+                    self.channel.give_back(1);
                     coop.made_progress();
                     return Poll::Ready(Some(value));
                 }
@@ -549,7 +488,7 @@ impl<T, B: Bound> Receiving<T, B> {
         loop {
             let mut is_end = limit == 0;
             while count < limit {
-                match self.pop() {
+                match self.pop_or_wait(is_last_look && count == 0) {
                     Found::Value(value) => {
                         buffer.push(value);
                         count += 1;
@@ -562,7 +501,7 @@ impl<T, B: Bound> Receiving<T, B> {
                 }
             }
             if count != 0 || is_end {
-                self.channel.bound.give_back(count);
+                self.channel.give_back(count);
                 coop.made_progress();
                 return Poll::Ready(count);
             }
@@ -593,13 +532,13 @@ impl<T, B: Bound> Receiving<T, B> {
     }
 
     fn received(&self, value: T) -> T {
-        self.channel.bound.give_back(1);
+        self.channel.give_back(1);
         value
     }
 
     pub(super) fn close(&mut self) {
         if !mem::replace(&mut self.is_closed, true) {
-            self.channel.bound.close();
+            self.channel.bound.close(self.channel.tail.word());
             if B::LIST_ENDS {
                 self.with_head(Head::close);
             }
@@ -629,7 +568,7 @@ impl<T, B: Bound> Drop for Receiving<T, B> {
                 while let Found::Value(value) =
                     self.0.with_head(|head, tail| head.pop_claimed(tail))
                 {
-                    self.0.channel.bound.give_back(1);
+                    self.0.channel.give_back(1);
                     drop(value);
                 }
             }

@@ -10,11 +10,11 @@
 use std::ptr::NonNull;
 
 use blitz_core::primitive::hint;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use blitz_core::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
 use blitz_core::primitive::thread;
 
-use super::block::{Block, INDICES, Written, start_of};
+use super::block::{Block, INDICES, NOT_INDEX, start_of};
 
 /// So often an emptied block is offered to the senders' end before it is freed.
 const OFFERS: usize = 3;
@@ -22,20 +22,109 @@ const OFFERS: usize = 3;
 /// So often the receiver looks for a value that is being written before it lets another thread run.
 const SPINS: usize = 64;
 
-/// Whether the queue takes values, and how many it has taken.
+/// Whether the queue takes values, how many it has taken, and how many it takes without asking.
 ///
 /// ```text
-///  bit 0    CLOSED   indices claimed from here on are void
-///  bits 1…  how many indices were claimed; wraps
+///  bit 0       CLOSED   indices claimed from here on are void
+///  bit 1       SHUT     no room is taken from here, nor put here, any more
+///  bits 2…21   room: so many indices may be claimed by `claim_in_room`; not where a word has 32 bits
+///  bits 22…    how many indices were claimed; wraps
 ///
-///  from        move    to            who, and what it does then
-///  n           claim   n + 1         sender: writes value n, unless CLOSED
-///  n           close   n, CLOSED     receiver: n is the last that will come
+///  from          move            to                 who, and what it does then
+///  n             claim           n + 1              sender, who has room: writes value n, unless CLOSED
+///  n, room r     claim_in_room   n + 1, room r - 1  any sender, unless SHUT or r = 0: writes value n
+///  room r        add_room        room r + k         sender, who has k in hand, unless SHUT
+///  room r        take_room       room 0             sender: has r in hand
+///  any           shut            SHUT               receiver
+///  n             close           n, CLOSED          receiver: n is the last that will come
 /// ```
-struct Word(AtomicUsize);
+pub(super) struct Word(AtomicUsize);
 
 const CLOSED: usize = 1;
-const ONE: usize = 2;
+const SHUT: usize = 2;
+const ROOM_ONE: usize = 4;
+const ONE: usize = 1 << NOT_INDEX;
+const ROOM: usize = ONE - ROOM_ONE;
+
+/// The most room that may lie in a tail's word; zero if none may.
+pub(super) const ROOM_MAX: usize = ROOM / ROOM_ONE;
+
+/// An index that was claimed, as the word was then.
+#[must_use = "the receiver waits for its value"]
+pub(super) struct Claim(usize);
+
+impl Word {
+    /// Claims an index.
+    #[inline]
+    fn claim(&self) -> Claim {
+        // ORDERING: Acquire pairs with the Release in `advance`: one who claims after the tail was noted there finds the
+        // end moved, and does not begin in the block that was left. Only what it claimed before may still be written there.
+        // SeqCst, mine before yours: the queue is not empty from here on; see `Channel::tell_receiver`.
+        Claim(self.0.fetch_add(ONE, SeqCst))
+    }
+
+    /// The same, if there is room here.
+    #[inline]
+    pub(super) fn claim_in_room(&self) -> Option<Claim> {
+        // ORDERING: Relaxed: a guess for the exchange below.
+        let mut word = self.0.load(Relaxed);
+        while word & ROOM != 0 && word & SHUT == 0 {
+            let next = word.wrapping_sub(ROOM_ONE).wrapping_add(ONE);
+            // ORDERING: SeqCst as in `claim`. The Acquire in it pairs with the Release in `add_room` too: what was done before the
+            // room was made is seen by who takes it.
+            match self.0.compare_exchange_weak(word, next, SeqCst, Relaxed) {
+                Ok(word) => return Some(Claim(word)),
+                Err(seen) => word = seen,
+            }
+        }
+        None
+    }
+
+    /// How much room there is, though it may be SHUT.
+    #[inline]
+    pub(super) fn room(&self) -> usize {
+        // ORDERING: Acquire pairs with the Release in `take_room`: who finds all of it gone sees that somebody has it in hand; and in
+        // `add_room`, so that a number that was seen can be reasoned with.
+        (self.0.load(Acquire) & ROOM) / ROOM_ONE
+    }
+
+    /// Whether [`claim_in_room`](Self::claim_in_room) would claim. A guess.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        // ORDERING: Acquire as in `room`.
+        let word = self.0.load(Acquire);
+        word & ROOM != 0 && word & SHUT == 0
+    }
+
+    /// Puts room here, of which there is never more than [`ROOM_MAX`]. False if it is SHUT.
+    pub(super) fn add_room(&self, count: usize) -> bool {
+        // ORDERING: Relaxed: a guess for the exchange below.
+        let mut word = self.0.load(Relaxed);
+        while word & SHUT == 0 {
+            // ORDERING: Release pairs with the Acquire in `claim_in_room`.
+            match self
+                .0
+                .compare_exchange_weak(word, word + count * ROOM_ONE, Release, Relaxed)
+            {
+                Ok(_) => return true,
+                Err(seen) => word = seen,
+            }
+        }
+        false
+    }
+
+    /// Takes all the room away from here.
+    pub(super) fn take_room(&self) -> usize {
+        // ORDERING: Acquire as in `claim_in_room`; Release pairs with the Acquire in `room`.
+        (self.0.fetch_and(!ROOM, AcqRel) & ROOM) / ROOM_ONE
+    }
+
+    /// From here on the room is only taken away.
+    pub(super) fn shut(&self) {
+        // ORDERING: Relaxed: it draws a line among the claims; the permits' close, which comes after, publishes it.
+        self.0.fetch_or(SHUT, Relaxed);
+    }
+}
 
 /// The senders' end.
 pub(super) struct Tail<T> {
@@ -55,8 +144,6 @@ pub(super) struct Head<T> {
     index: usize,
     /// The block that it is in, or the one before that.
     block: NonNull<Block<T>>,
-    /// What was seen written in the block at the last look, which needs no other. Nothing if the index is not in that block.
-    written: Written,
     /// The first block that was not freed.
     first: NonNull<Block<T>>,
     /// The index at which a closed queue ends.
@@ -75,17 +162,17 @@ pub(super) enum Found<T> {
     End,
 }
 
-/// A queue's two ends.
-pub(super) fn queue<T>() -> (Tail<T>, Head<T>) {
+/// A queue's two ends, with so much room in the tail's word.
+pub(super) fn queue<T>(room: usize) -> (Tail<T>, Head<T>) {
+    debug_assert!(room <= ROOM_MAX, "there is no place for so much");
     let block = Block::new(0);
     let tail = Tail {
-        word: Word(AtomicUsize::new(0)),
+        word: Word(AtomicUsize::new(room * ROOM_ONE)),
         block: AtomicPtr::new(block.as_ptr()),
     };
     let head = Head {
         index: 0,
         block,
-        written: Written::default(),
         first: block,
         end: None,
     };
@@ -96,25 +183,39 @@ impl<T> Tail<T> {
     /// Puts a value in. It comes back if the queue is closed.
     #[inline]
     pub(super) fn push(&self, value: T) -> Result<(), T> {
-        // ORDERING: Acquire pairs with the Release in `advance`: one who claims after the tail was noted there finds the
-        // end moved, and does not begin in the block that was left. Only what it claimed before may still be written there.
-        let word = self.word.0.fetch_add(ONE, Acquire);
-        if word & CLOSED != 0 {
+        let claim = self.word.claim();
+        if claim.0 & CLOSED != 0 {
             return Err(value);
         }
-        let index = word / ONE;
+        // SAFETY: claimed here.
+        unsafe { self.write(claim, value) };
+        Ok(())
+    }
+
+    /// Writes the value of a claim.
+    ///
+    /// # Safety
+    /// It was claimed here.
+    #[inline]
+    pub(super) unsafe fn write(&self, claim: Claim, value: T) {
+        let index = claim.0 / ONE;
         let block = self.find(index);
         // SAFETY: the block holds an index that was claimed and not yet taken, so it is not freed.
         let block = unsafe { block.as_ref() };
-        // SAFETY: claimed above.
+        // SAFETY: the claim says so, and there is one of it.
         unsafe { block.write(index, value) };
-        Ok(())
+    }
+
+    /// Where room may lie.
+    #[inline]
+    pub(super) fn word(&self) -> &Word {
+        &self.word
     }
 
     /// A figure that changes with each value that is sent.
     pub(super) fn claimed(&self) -> usize {
         // ORDERING: Relaxed: it is compared with another, and nothing else.
-        self.word.0.load(Relaxed)
+        self.word.0.load(Relaxed) / ONE
     }
 
     /// Whether the queue takes no values any more.
@@ -153,7 +254,7 @@ impl<T> Tail<T> {
         {
             // An addition, not a load: it has its place among the claims. A claim before it is counted in what it answers; one
             // after it sees the move above.
-            // ORDERING: Release pairs with the Acquire in `push`.
+            // ORDERING: Release pairs with the Acquire in `claim`.
             let tail = self.word.0.fetch_add(0, Release) / ONE;
             // SAFETY: the exchange lets one through for each time that the end is in a block.
             unsafe { from.leave(tail) };
@@ -185,29 +286,9 @@ impl<T> Tail<T> {
 }
 
 impl<T> Head<T> {
-    /// The next value, if it was seen before that it is there.
-    #[inline]
-    pub(super) fn pop_seen(&mut self) -> Option<T> {
-        if !self.written.has(self.index) {
-            return None;
-        }
-        // SAFETY: the receiver's block is not freed before it has left it.
-        let block = unsafe { self.block.as_ref() };
-        // SAFETY: it was written, and the index moves on. The block is that of the index, or else nothing would have been seen there.
-        let value = unsafe { block.take(self.index) };
-        self.index = self.index.wrapping_add(1) & INDICES;
-        if start_of(self.index) == self.index {
-            self.written = Written::default();
-        }
-        Some(value)
-    }
-
-    /// The next value. One that is claimed and not written yet counts as nothing: its sender tells the receiver when it is.
+    /// The next value. One that is claimed and not written yet counts as nothing.
     #[inline]
     pub(super) fn pop(&mut self, tail: &Tail<T>) -> Found<T> {
-        if let Some(value) = self.pop_seen() {
-            return Found::Value(value);
-        }
         if self.end == Some(self.index) {
             return Found::End;
         }
@@ -215,8 +296,14 @@ impl<T> Head<T> {
             return Found::Nothing;
         }
         // SAFETY: the receiver's block is not freed before it has left it.
-        self.written = unsafe { self.block.as_ref() }.look();
-        self.pop_seen().map_or(Found::Nothing, Found::Value)
+        let block = unsafe { self.block.as_ref() };
+        if !block.is_written(self.index) {
+            return Found::Nothing;
+        }
+        // SAFETY: it was written, and the index moves on.
+        let value = unsafe { block.take(self.index) };
+        self.index = self.index.wrapping_add(1) & INDICES;
+        Found::Value(value)
     }
 
     /// The next value; waits for one that is being written, which takes its sender a moment.
@@ -239,8 +326,9 @@ impl<T> Head<T> {
     /// How many values were claimed and not taken.
     pub(super) fn len(&self, tail: &Tail<T>) -> usize {
         let end = self.end.unwrap_or_else(|| {
-            // ORDERING: Relaxed: a figure; what was sent before counts if this thread knows of it.
-            tail.word.0.load(Relaxed) / ONE
+            // ORDERING: SeqCst: see `Channel::tell_receiver`: the receiver says that it sleeps before this look. As a figure it
+            // would be Relaxed: what was sent before counts if this thread knows of it.
+            tail.word.0.load(SeqCst) / ONE
         });
         end.wrapping_sub(self.index) & INDICES
     }

@@ -12,6 +12,7 @@ mod channel;
 pub mod error;
 mod list;
 mod permit;
+mod room;
 mod unbounded;
 
 pub use bounded::{Receiver, Sender, WeakSender, channel};

@@ -31,9 +31,8 @@ type Shared<T> = Channel<T, Unbounded>;
 /// ```
 #[track_caller]
 pub fn unbounded_channel<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
-    let channel = Channel::new(Unbounded {
-        resource: Resource::mpsc(Location::caller()),
-    });
+    let resource = Resource::mpsc(Location::caller());
+    let channel = Channel::new(Unbounded { resource }, 0);
     let sender = UnboundedSender {
         channel: Arc::clone(&channel),
     };

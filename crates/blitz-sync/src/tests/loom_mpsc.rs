@@ -105,6 +105,50 @@ fn no_sender_waits_beside_free_room() {
     });
 }
 
+/// Nor does one that wants permits, while another brings the room to the tail's word, where it needs none.
+#[test]
+fn no_permit_waits_beside_room_in_the_word() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(2);
+        for value in 0..2 {
+            sender.try_send(value).unwrap();
+            assert_eq!(receiver.try_recv(), Ok(value));
+        }
+        let other = sender.clone();
+        let reserving = thread::spawn(move || drop(block_on(other.reserve_many(2)).unwrap()));
+        // Leaves half of it in the word.
+        if sender.try_send(2).is_ok() {
+            assert_eq!(receiver.try_recv(), Ok(2));
+        }
+        reserving.join().unwrap();
+    });
+}
+
+/// Sent into room against closed: what a sender was told that it has sent is received, whatever place its room came from.
+#[test]
+fn no_value_is_sent_past_the_end() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(2);
+        // One place in the word, one permit.
+        drop(sender.try_reserve());
+        sender.try_send(0).unwrap();
+        assert_eq!(receiver.try_recv(), Ok(0));
+        let sending = thread::spawn(move || {
+            let sent =
+                usize::from(sender.try_send(1).is_ok()) + usize::from(sender.try_send(2).is_ok());
+            // The sender stays: only the room may end the wait.
+            (sender, sent)
+        });
+        receiver.close();
+        let mut received = 0;
+        while block_on(receiver.recv()).is_some() {
+            received += 1;
+        }
+        let (_sender, sent) = sending.join().unwrap();
+        assert_eq!(sent, received);
+    });
+}
+
 /// A receiver of a closed channel does not sleep for ever on room that is given back, by a permit or by a wait.
 #[test]
 fn no_receiver_waits_for_room_that_came_back() {
