@@ -1,17 +1,21 @@
 //! A channel for one value, from one task to another.
 //!
-//! One allocation holds the value, both wakers and a word; sending moves the word once, and wakes if somebody waits.
+//! One allocation holds the value, both wakers and a word; sending moves the word once, and wakes if somebody waits. The word also
+//! says which side frees the memory: whoever leaves last.
 
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::mem;
+use std::ops::Deref;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
 use blitz_core::budget;
 use blitz_core::primitive::cell::UnsafeCell;
-use blitz_core::primitive::sync::Arc;
 use blitz_core::primitive::sync::atomic::AtomicU8;
 use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use blitz_core::waiting::Site;
@@ -28,15 +32,17 @@ use crate::spans::{Operation, Resource};
 ///  bit 2  GONE      the sender went without a value
 ///  bit 3  CLOSED    the receiver takes no value any more
 ///  bit 4  WATCHING  the sender's waker lies in its cell
+///  bit 5  LEFT      one side has left: the memory is the other's
 ///
 ///  move     when              sets      who, and what it does then
 ///  wait     neither V nor G   WAITING   receiver: has written its waker; sleeps
 ///  forget   WAITING           –WAITING  receiver: with neither V nor G, the cell is its own again
-///  send     not CLOSED        VALUE     sender: has written the value; wakes the receiver if WAITING
+///  send     not CLOSED        VALUE     sender: has written the value; without WAITING sets LEFT too, else wakes the receiver
 ///  go       always            GONE      sender: the same
 ///  close    always            CLOSED    receiver: wakes the sender if WATCHING, without V or G
 ///  watch    not CLOSED        WATCHING  sender: has written its waker; sleeps
 ///  unwatch  WATCHING          –WATCHING sender: without CLOSED, the cell is its own again
+///  leave    always            LEFT      either, which then touches nothing any more; if the other has left, it frees the memory
 /// ```
 struct Word(AtomicU8);
 
@@ -45,6 +51,7 @@ const VALUE: u8 = 2;
 const GONE: u8 = 4;
 const CLOSED: u8 = 8;
 const WATCHING: u8 = 16;
+const LEFT: u8 = 32;
 
 impl Word {
     fn look(&self) -> u8 {
@@ -70,16 +77,30 @@ impl Word {
         // ORDERING: Relaxed: a guess for the exchange below.
         let mut word = self.0.load(Relaxed);
         while word & CLOSED == 0 {
-            // ORDERING: Release publishes the value, Acquire shows the receiver's waker.
+            let bits = if word & WAITING == 0 {
+                VALUE | LEFT
+            } else {
+                VALUE
+            };
+            // ORDERING: Release publishes the value, and all that the sender has done with the memory; Acquire shows the receiver's
+            // waker.
             match self
                 .0
-                .compare_exchange_weak(word, word | VALUE, AcqRel, Relaxed)
+                .compare_exchange_weak(word, word | bits, AcqRel, Relaxed)
             {
                 Ok(word) => return word,
                 Err(seen) => word = seen,
             }
         }
         word
+    }
+
+    /// Answers whether the other side had left, so that the memory is the caller's alone.
+    fn leave(&self) -> bool {
+        // A look first: to find that the other has left is no exchange.
+        // ORDERING: Acquire, twice, pairs with the Release in this and in `send`: all that the other side has done with the memory is
+        // before its end. Release: see there.
+        self.0.load(Acquire) & LEFT != 0 || self.0.fetch_or(LEFT, AcqRel) & LEFT != 0
     }
 }
 
@@ -117,6 +138,64 @@ impl<T> Channel<T> {
     }
 }
 
+/// One side's hold on the channel. The one that goes last frees it.
+struct Side<T> {
+    channel: NonNull<Channel<T>>,
+    _owns: PhantomData<Box<Channel<T>>>,
+}
+
+// SAFETY: as an `Arc` of the channel.
+unsafe impl<T: Send> Send for Side<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Side<T> {}
+
+impl<T> Side<T> {
+    /// Both sides' holds on a new channel.
+    fn both() -> (Self, Self) {
+        let channel = Box::new(Channel {
+            word: Word(AtomicU8::new(0)),
+            value: UnsafeCell::new(None),
+            receiver: UnsafeCell::new(None),
+            sender: UnsafeCell::new(None),
+        });
+        let channel = NonNull::from(Box::leak(channel));
+        let side = || Self {
+            channel,
+            _owns: PhantomData,
+        };
+        (side(), side())
+    }
+}
+
+impl<T> Deref for Side<T> {
+    type Target = Channel<T>;
+
+    #[inline]
+    fn deref(&self) -> &Channel<T> {
+        // SAFETY: it is not freed before both sides have left, and this one has not.
+        unsafe { self.channel.as_ref() }
+    }
+}
+
+impl<T> Drop for Side<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.word.leave() {
+            return;
+        }
+        // SAFETY: it came from a box, and both sides have left.
+        let channel = unsafe { Box::from_raw(self.channel.as_ptr()) };
+        // Loom does not know that to free is to write.
+        #[cfg(loom)]
+        {
+            channel.value.with_mut(|_| ());
+            channel.receiver.with_mut(|_| ());
+            channel.sender.with_mut(|_| ());
+        }
+        drop(channel);
+    }
+}
+
 /// A channel for one value.
 ///
 /// # Examples
@@ -135,18 +214,13 @@ impl<T> Channel<T> {
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let resource = Resource::oneshot(Location::caller());
-    let channel = Arc::new(Channel {
-        word: Word(AtomicU8::new(0)),
-        value: UnsafeCell::new(None),
-        receiver: UnsafeCell::new(None),
-        sender: UnsafeCell::new(None),
-    });
+    let (sending, receiving) = Side::both();
     let receiver = Receiver {
-        channel: Some(Arc::clone(&channel)),
+        channel: Some(receiving),
         operation: resource.operation("Receiver"),
     };
     let sender = Sender {
-        channel: Some(channel),
+        channel: Some(sending),
         resource,
     };
     (sender, receiver)
@@ -155,7 +229,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 /// Sends the one value. Dropped before, the receiver is told.
 pub struct Sender<T> {
     /// Gone once the value was sent.
-    channel: Option<Arc<Channel<T>>>,
+    channel: Option<Side<T>>,
     resource: Resource,
 }
 
@@ -180,7 +254,12 @@ impl<T> Sender<T> {
             let value = channel.value.with_mut(|cell| unsafe { (*cell).take() });
             return value.map_or(Ok(()), Err);
         }
-        channel.wake_receiver(before);
+        if before & WAITING == 0 {
+            // This side has left by the same move.
+            mem::forget(channel);
+        } else {
+            channel.wake_receiver(before);
+        }
         self.resource.sent();
         Ok(())
     }
@@ -224,7 +303,7 @@ impl<T> Sender<T> {
             if old.is_some_and(|old| old.will_wake(cx.waker())) {
                 called::note(
                     &CLOSED_BY_RECEIVER,
-                    &**channel,
+                    channel,
                     called::line(Location::caller()),
                 );
                 return Poll::Pending;
@@ -243,7 +322,7 @@ impl<T> Sender<T> {
         if word & CLOSED == 0 {
             called::note(
                 &CLOSED_BY_RECEIVER,
-                &**channel,
+                channel,
                 called::line(Location::caller()),
             );
             return Poll::Pending;
@@ -252,7 +331,7 @@ impl<T> Sender<T> {
         Poll::Ready(())
     }
 
-    fn channel(&self) -> &Arc<Channel<T>> {
+    fn channel(&self) -> &Channel<T> {
         match &self.channel {
             Some(channel) => channel,
             None => unreachable!("`send` takes the sender"),
@@ -277,7 +356,7 @@ impl<T> Drop for Sender<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Receiver<T> {
     /// Gone once the outcome was told.
-    channel: Option<Arc<Channel<T>>>,
+    channel: Option<Side<T>>,
     operation: Operation,
 }
 

@@ -97,3 +97,21 @@ fn no_receiver_waits_for_a_sender_that_is_gone() {
         going.join().unwrap();
     });
 }
+
+/// Whichever side goes last frees the memory, with what the other has left in it: its waker, and a value that nobody takes.
+#[test]
+fn no_memory_is_freed_under_the_other_side() {
+    loom::model(|| {
+        let value = Arc::new(());
+        let (sender, mut receiver) = channel();
+        let sending = {
+            let value = Arc::clone(&value);
+            thread::spawn(move || drop(sender.send(value)))
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        drop(Pin::new(&mut receiver).poll(&mut cx));
+        drop(receiver);
+        sending.join().unwrap();
+        assert_eq!(Arc::strong_count(&value), 1);
+    });
+}
