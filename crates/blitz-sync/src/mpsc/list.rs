@@ -91,8 +91,8 @@ impl Word {
     /// Whether [`claim_in_room`](Self::claim_in_room) would claim. A guess.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
-        // ORDERING: Acquire as in `room`.
-        let word = self.0.load(Acquire);
+        // ORDERING: Relaxed: a guess.
+        let word = self.0.load(Relaxed);
         word & ROOM != 0 && word & SHUT == 0
     }
 
