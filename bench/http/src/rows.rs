@@ -93,7 +93,7 @@ pub const ROWS: [Row; 12] = [
 ];
 
 /// The row's servers; the first is the one that ratios are against.
-pub const SERVERS: [&str; 16] = [
+pub const SERVERS: [&str; 15] = [
     "hyper",
     "axum",
     "actix-web",
@@ -107,7 +107,6 @@ pub const SERVERS: [&str; 16] = [
     "blitz-ct",
     "blitz-tpc",
     "blitz-leased",
-    "blitz-batched",
     "raw-epoll",
     "raw-ring",
 ];
@@ -119,12 +118,10 @@ impl Row {
             // nginx has no handler that gives a body back.
             Kind::Rate(load, _) if load.ask == Ask::Body && server == "nginx" => false,
             // What it is there for.
-            Kind::Rate(load, workers)
-                if matches!(server, "blitz-leased" | "blitz-batched" | "raw-ring") =>
-            {
+            Kind::Rate(load, workers) if matches!(server, "blitz-leased" | "raw-ring") => {
                 *workers == 1 && load.ask == Ask::Plain
             }
-            _ if matches!(server, "blitz-leased" | "blitz-batched" | "raw-ring") => false,
+            _ if matches!(server, "blitz-leased" | "raw-ring") => false,
             Kind::Rate(_, workers) => *workers == 1 || server != "blitz-ct",
             _ => true,
         }

@@ -30,6 +30,11 @@ impl Io {
     fn of<I: AsyncRead + AsyncWrite + Send + Unpin + 'static>(io: I) -> Io {
         let mut io = Some(io);
         let any: &mut dyn Any = &mut io;
+        if let Some(batched) = any.downcast_mut::<Option<BatchedStream>>()
+            && let Some(batched) = batched.take()
+        {
+            return Io::Tcp(batched);
+        }
         if let Some(tcp) = any.downcast_mut::<Option<TcpStream>>()
             && let Some(tcp) = tcp.take()
         {
@@ -276,5 +281,24 @@ pub(crate) fn upgrade_by(
     async move {
         let receiver = receiver.ok_or_else(Error::no_upgrade)?;
         receiver.await.map_err(|_| Error::no_upgrade())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Io;
+    use blitz_io::io::duplex;
+    use blitz_io::net::{TcpListener, TcpStream};
+
+    /// One that batches already is not wrapped once more, nor hidden behind a table of calls.
+    #[blitz_io::test]
+    async fn a_tcp_stream_is_known_whatever_the_server_has_made_of_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let plain = TcpStream::connect(addr).await.unwrap();
+        let short = TcpStream::connect(addr).await.unwrap().into_batched();
+        assert!(matches!(Io::of(plain), Io::Tcp(_)));
+        assert!(matches!(Io::of(short), Io::Tcp(_)));
+        assert!(matches!(Io::of(duplex(1).0), Io::Other(_)));
     }
 }

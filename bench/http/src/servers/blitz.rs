@@ -58,19 +58,6 @@ fn router() -> Router {
 
 /// What the server would be that takes what comes from buffers on loan: [why it is not](../../../../docs/decisions/2026-11-29-http-by-readiness.md).
 pub fn serve_leased(workers: usize, addr: SocketAddr) {
-    serve_over(workers, addr, |stream| Leased { stream, rest: None });
-}
-
-/// What the server would be whose short answers go to the kernel together.
-pub fn serve_batched(workers: usize, addr: SocketAddr) {
-    serve_over(workers, addr, TcpStream::into_batched);
-}
-
-/// A server of connections over streams that `of` makes.
-fn serve_over<S>(workers: usize, addr: SocketAddr, of: fn(TcpStream) -> S)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
     let mut builder = Builder::new_thread_per_core();
     builder.worker_threads(workers);
     let runtime = builder.enable_all().build().expect("a runtime");
@@ -81,8 +68,8 @@ where
             loop {
                 let (stream, from) = listener.accept().await.expect("a connection");
                 stream.set_nodelay(true).expect("a socket of TCP");
-                let peer = Peer::new(from, addr);
-                let connection = Connection::new(of(stream), router(), &handle, peer);
+                let (stream, peer) = (Leased { stream, rest: None }, Peer::new(from, addr));
+                let connection = Connection::new(stream, router(), &handle, peer);
                 blitz_io::spawn(async move {
                     // Whoever goes away is no business of a benchmark.
                     let _ = connection.await;

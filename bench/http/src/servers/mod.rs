@@ -37,7 +37,6 @@ pub fn serve(name: &str, workers: usize, addr: SocketAddr) {
         "blitz-ct" => blitz::serve(blitz::Flavor::Current, workers, addr),
         "blitz-tpc" => blitz::serve(blitz::Flavor::PerCore, workers, addr),
         "blitz-leased" => blitz::serve_leased(workers, addr),
-        "blitz-batched" => blitz::serve_batched(workers, addr),
         "hyper" => hyper::serve(workers, addr),
         "axum" => axum::serve(workers, addr),
         "actix-web" => actix::serve(workers, addr),

@@ -136,6 +136,41 @@ impl Sends {
         }
     }
 
+    /// Ready while the socket has no room for what was queued, with the bytes that wait; the task is woken when that begins, or the socket
+    /// fails. It waits for nothing: no turn makes haste for it.
+    ///
+    /// The task is the one of [`poll_queue`](Self::poll_queue): it waits there or watches here.
+    ///
+    /// # Errors
+    /// The socket's, of bytes that were taken before.
+    #[inline]
+    pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.handle.check_process()?;
+        let mut fresh = None;
+        loop {
+            let mut submission = self.handle.submission();
+            let lane = submission.ops.lane(self.key);
+            if let Some(error) = lane.failure() {
+                return Poll::Ready(Err(errno::error(error)));
+            }
+            if lane.is_parked() {
+                return Poll::Ready(Ok(lane.len()));
+            }
+            match lane.watch(cx.waker(), &mut fresh) {
+                Queued::WantsWaker => {
+                    drop(submission);
+                    fresh = Some(cx.waker().clone());
+                }
+                Queued::Full(replaced) => {
+                    drop(submission);
+                    drop(replaced);
+                    return Poll::Pending;
+                }
+                _ => unreachable!("who watches takes nothing"),
+            }
+        }
+    }
+
     /// Bytes that the kernel has not taken.
     ///
     /// # Errors

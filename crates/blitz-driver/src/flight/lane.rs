@@ -10,9 +10,9 @@
 //!  flying            queue                             flying   the bytes wait behind those that fly
 //!  flying            a turn ends without an answer     flying   what waited is queued, who waits is woken
 //!  flying            the same, and nothing waited      idle     the memory goes back, who waits is woken
-//!  flying            answer: a part, or would block    parked   a poll is queued
+//!  flying            answer: a part, or would block    parked   a poll is queued, who watches is woken
 //!  parked            answer                            flying   the rest is queued
-//!  flying            answer: an error                  failed   what waited is dropped, who waits is woken
+//!  flying            answer: an error                  failed   what waited is dropped, who waits or watches is woken
 //!  flying, parked    abandon                           the same; what cannot go at once fails, and the connection is reset
 //!  idle, failed      abandon                           (none)
 //! ```
@@ -83,6 +83,8 @@ pub(crate) struct Lane {
     /// What was written meanwhile.
     behind: Vec<u8>,
     waker: Option<Waker>,
+    /// The waker's task waits for room, or for the end of it all; else it only watches for what does not go, and its waker stays.
+    is_awaited: bool,
     /// The first error, which is told once; nothing is taken after it.
     failed: Option<i32>,
     is_flying: bool,
@@ -113,6 +115,7 @@ impl Lane {
             sent: 0,
             behind: Vec::new(),
             waker: None,
+            is_awaited: false,
             failed: None,
             is_flying: false,
             is_parked: false,
@@ -170,6 +173,17 @@ impl Lane {
 
     /// Leaves the waker of whoever waits for room, or for the end of it all.
     pub(crate) fn wait(&mut self, waker: &Waker, fresh: &mut Option<Waker>) -> Queued {
+        self.is_awaited = true;
+        self.leave(waker, fresh)
+    }
+
+    /// Leaves the waker of whoever wants to know if the bytes do not go.
+    pub(crate) fn watch(&mut self, waker: &Waker, fresh: &mut Option<Waker>) -> Queued {
+        self.is_awaited = false;
+        self.leave(waker, fresh)
+    }
+
+    fn leave(&mut self, waker: &Waker, fresh: &mut Option<Waker>) -> Queued {
         match &self.waker {
             Some(stored) if stored.will_wake(waker) => Queued::Full(None),
             _ => match fresh.take() {
@@ -197,7 +211,9 @@ impl Lane {
         self.sent = 0;
         let behind = mem::take(&mut self.behind);
         parcels.give(mem::replace(&mut self.front, behind));
-        self.wake(out);
+        if self.is_awaited {
+            self.wake(out);
+        }
         (!self.front.is_empty()).then(|| self.begin())
     }
 
@@ -224,6 +240,9 @@ impl Lane {
         let is_short = result >= 0 || result == -errno::EAGAIN || errno::is_undone(result);
         if is_short && may_wait {
             self.is_parked = true;
+            if !self.is_awaited {
+                self.wake(out);
+            }
             return Some(self.begin());
         }
         self.failed = Some(if is_short { errno::ECANCELED } else { -result });
@@ -311,6 +330,55 @@ mod tests {
         }
         assert!(lane.answered(70, false, &mut parcels, &mut out).is_none());
         assert_eq!((lane.len(), lane.failure()), (0, None));
+    }
+
+    /// A waker, and how often it is known to somebody else.
+    fn waker() -> (Waker, impl Fn() -> usize) {
+        let counted = Arc::new(Unwoken);
+        let waker = Waker::from(Arc::clone(&counted));
+        (waker, move || Arc::strong_count(&counted) - 2)
+    }
+
+    struct Unwoken;
+
+    impl std::task::Wake for Unwoken {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn who_watches_is_woken_by_what_does_not_go_and_who_waits_by_what_goes() {
+        let (mut lane, mut parcels, mut out) = lane();
+        let (waker, known) = waker();
+        for (is_awaited, answer, woken) in [
+            (false, None, 0),
+            (true, None, 1),
+            (false, Some(-errno::EAGAIN), 1),
+            (true, Some(-errno::EAGAIN), 0),
+            (false, Some(-errno::EIO), 1),
+        ] {
+            begins(lane.queue(&[1; 100], &mut parcels));
+            let mut fresh = Some(waker.clone());
+            let left = match is_awaited {
+                true => lane.wait(&waker, &mut fresh),
+                false => lane.watch(&waker, &mut fresh),
+            };
+            assert!(matches!(left, Queued::Full(_)));
+            drop((left, fresh));
+            let next = match answer {
+                None => lane.went(&mut parcels, &mut out),
+                Some(answer) => lane.answered(answer, false, &mut parcels, &mut out),
+            };
+            assert_eq!(out.wakes.len(), woken, "{is_awaited} {answer:?}");
+            // Whoever was not woken is known still.
+            assert_eq!(known(), 1, "{is_awaited} {answer:?}");
+            out.wakes.wake_all();
+            assert_eq!(known(), 1 - woken);
+            if next.is_some() {
+                assert!(lane.answered(0, false, &mut parcels, &mut out).is_some());
+                lane.went(&mut parcels, &mut out);
+                out.wakes.wake_all();
+            }
+        }
     }
 
     #[test]

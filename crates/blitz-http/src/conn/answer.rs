@@ -157,7 +157,7 @@ impl<I> Core<I> {
     }
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
     /// Sends a response whose body is here: head and body at once. `true` while there is something to do at once.
     #[inline]
     pub(super) fn respond_whole(&mut self, response: &mut Response<Body>) -> bool {

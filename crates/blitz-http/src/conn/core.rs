@@ -2,6 +2,7 @@
 
 use super::file::Sending;
 use super::out::Out;
+use super::socket;
 use super::waits::Waits;
 use super::watch::{Seen, Watch};
 use crate::counters::{Phase, add};
@@ -111,7 +112,7 @@ pub(super) struct Core<I> {
     pub(super) failed: Option<io::Error>,
 }
 
-impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
     pub(super) fn new(io: I, handle: &Handle, arrived: Arrived) -> Core<I> {
         Core {
             io: Some(io),
@@ -358,9 +359,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
         let Some(io) = &mut self.io else {
             return Ok(false);
         };
+        // What is to go before the kernel is asked for something else is given to it now, and not with other connections' answers.
+        let at_once = self.life != Life::Serving || self.file.is_some();
         let mut progress = false;
         while !self.out.is_empty() {
-            match self.out.poll_write(io, cx) {
+            let wrote = match socket::batched(io).filter(|_| at_once) {
+                Some(io) => match io.poll_sent(cx)? {
+                    Poll::Ready(()) => self.out.poll_write(io.get_mut(), cx),
+                    Poll::Pending => Poll::Pending,
+                },
+                None => self.out.poll_write(io, cx),
+            };
+            match wrote {
                 Poll::Ready(n) => self.waits.to_client.count(n?),
                 Poll::Pending => {
                     self.blocked = true;
@@ -369,7 +379,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
             }
             (progress, self.unflushed) = (true, true);
         }
-        match Pin::new(io).poll_flush(cx) {
+        // Of these the driver takes care, and what became of it is asked before the connection waits.
+        let flushed = match socket::batched(io) {
+            Some(_) => Poll::Ready(Ok(())),
+            None => Pin::new(io).poll_flush(cx),
+        };
+        match flushed {
             Poll::Ready(flushed) => {
                 flushed?;
                 self.unflushed = false;
@@ -430,7 +445,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Core<I> {
     /// The steps after the last answer. `true` if one was taken.
     pub(super) fn end(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         match self.life {
-            Life::Flushing if self.is_flushed() => self.life = Life::Ending,
+            Life::Flushing if self.is_flushed() => match self.is_sent(cx)? {
+                true => self.life = Life::Ending,
+                false => return Ok(false),
+            },
             Life::Ending => {
                 let Some(io) = &mut self.io else {
                     return Ok(false);
@@ -589,7 +607,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin + Send + 'static> Core<I> {
         let Some(turn) = &mut self.turn else {
             return false;
         };
-        if let (Some(offer), Some(io)) = (turn.offer.take(), self.io.take()) {
+        if let (Some(offer), Some(mut io)) = (turn.offer.take(), self.io.take()) {
+            socket::forget_task(&mut io);
             let seat = self.seat.take();
             offer.accept(Upgraded::new(
                 io,

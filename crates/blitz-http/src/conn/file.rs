@@ -1,6 +1,7 @@
 //! Parts of files that the kernel sends, past this program's memory: where the connection is a plain TCP stream.
 
 use super::core::{Core, Life};
+use super::socket;
 use crate::Body;
 use crate::file_body::{FileBody, Part, Watch, shrank};
 use blitz_http_proto::Framing;
@@ -60,7 +61,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
         let framed = framing.is_some_and(|encoder| {
             encoder.sends() && !matches!(encoder.framing(), Framing::Chunked)
         });
-        if !framed || tcp(&self.io).is_none() {
+        let is_fit = cfg!(unix) && self.io.as_ref().and_then(socket::tcp).is_some();
+        if !framed || !is_fit {
             return;
         }
         self.file = body.take_file().map(|(body, watch)| {
@@ -76,10 +78,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
 
     /// Sends of the file what goes, once all before it has gone. `true` if anything did.
     pub(super) fn send_file(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        // What was written goes before what the kernel sends.
+        if self.file.is_none() || !self.out.is_empty() || !self.is_sent(cx)? {
+            return Ok(false);
+        }
         let Some(sending) = &mut self.file else {
             return Ok(false);
         };
-        let Some(stream) = tcp(&self.io).filter(|_| self.out.is_empty()) else {
+        let Some(stream) = self.io.as_ref().and_then(socket::tcp) else {
             return Ok(false);
         };
         let step = match sending.body.next() {
@@ -191,14 +197,6 @@ fn warm(file: Arc<File>, offset: u64, len: u64) -> Warming {
     })
 }
 
-/// The stream, if it is a plain one of TCP.
-fn tcp<I: 'static>(io: &Option<I>) -> Option<&TcpStream> {
-    (io as &dyn Any)
-        .downcast_ref::<Option<TcpStream>>()?
-        .as_ref()
-        .filter(|_| cfg!(unix))
-}
-
 #[cfg(unix)]
 mod kernel {
     use super::*;
@@ -252,22 +250,5 @@ mod kernel {
 
     pub(super) fn cannot(_: &io::Error) -> bool {
         true
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::tcp;
-    use blitz_io::io::duplex;
-    use blitz_io::net::{TcpListener, TcpStream};
-
-    /// What hides the stream's type would have every file read: nobody would see it but by its speed.
-    #[blitz_io::test]
-    async fn a_tcp_stream_is_known_and_no_other() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
-        assert!(tcp(&stream.ok()).is_some());
-        assert!(tcp::<TcpStream>(&None).is_none());
-        assert!(tcp(&Some(duplex(1).0)).is_none());
     }
 }

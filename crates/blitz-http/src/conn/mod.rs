@@ -1,11 +1,12 @@
 //! One connection: [`Connection`] polls the service and the bodies of its answers; [`core`] does what has nothing to do with them;
-//! [`out`] is what is to be written, [`file`] what the kernel sends of files, [`waits`] how long a wait may be, [`answer`] how answers begin,
+//! [`out`] is what is to be written, [`socket`] what of it the kernel has not taken, [`file`] what it sends of files, [`waits`] how long a wait may be, [`answer`] how answers begin,
 //! [`watch`] whether anybody waits for them.
 
 mod answer;
 mod core;
 mod file;
 pub(crate) mod out;
+mod socket;
 mod waits;
 pub(crate) mod watch;
 
@@ -34,7 +35,8 @@ const REQUESTS_A_POLL: u32 = 128;
 pin_project_lite::pin_project! {
     /// A connection being served: a future that is ready when it has ended.
     ///
-    /// [`Server`](crate::Server) makes them; for a stream of another kind, make one and await it.
+    /// [`Server`](crate::Server) makes them; for a stream of another kind, make one and await it. A `TcpStream` has its short answers written
+    /// with others' after [`into_batched`](blitz_io::net::TcpStream::into_batched), as a server's are.
     ///
     /// # Cancel safety
     /// **Not safe**: a dropped connection is closed, and what it was answering is lost.
@@ -408,6 +410,10 @@ where
             if full && core.life == Life::Serving && core.out.len() < HIGH {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
+            }
+            if let Err(error) = core.look_back(cx) {
+                core.give_up_body();
+                return Poll::Ready(Err(error));
             }
             if core.poll_ends(cx) {
                 core.poll_begins();

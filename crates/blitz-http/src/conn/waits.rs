@@ -37,21 +37,38 @@ enum Direction {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     bytes: u64,
-    /// Bytes since the last wait.
-    fresh: bool,
+    /// Of them, or of those of the request before, so many have not gone after all.
+    held: u64,
+    /// How many had, at the last wait.
+    seen: Option<i64>,
     waited: Duration,
 }
 
 impl Pace {
     pub(super) fn count(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
-        self.fresh = true;
+    }
+
+    /// So many bytes that were counted wait for the client still.
+    pub(super) fn holds(&mut self, bytes: usize) {
+        self.held = bytes as u64;
+    }
+
+    /// Bytes that went; those of the request before that have not gone yet count against them.
+    fn went(&self) -> i64 {
+        self.bytes as i64 - self.held as i64
+    }
+
+    /// Whether any have gone since this was asked last.
+    fn moved(&mut self) -> bool {
+        let went = self.went();
+        self.seen.replace(went).is_none_or(|seen| seen < went)
     }
 
     /// How much longer it may be waited for.
     fn left(&self, timeouts: &Timeouts) -> Option<Duration> {
-        let earned = self
-            .bytes
+        let earned = u64::try_from(self.went())
+            .unwrap_or(0)
             .checked_mul(1000)?
             .checked_div(u64::from(timeouts.rate_min))?;
         let allowed = timeouts.rate_grace + Duration::from_millis(earned);
@@ -82,10 +99,7 @@ impl Waits {
             Phase::Response => Some(Direction::ToClient),
             _ => None,
         };
-        let moved = direction.is_some_and(|direction| {
-            let pace = self.pace(direction);
-            std::mem::take(&mut pace.fresh)
-        });
+        let moved = direction.is_some_and(|direction| self.pace(direction).moved());
         if self.phase != Some((phase, request)) || moved {
             self.phase = Some((phase, request));
             self.since = None;

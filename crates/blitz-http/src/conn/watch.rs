@@ -1,7 +1,7 @@
 //! Whether a client is still there while its answer is being made: looked at without taking anything from the stream.
 
 use blitz_io::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-use blitz_io::net::TcpStream;
+use blitz_io::net::BatchedStream;
 use blitz_tls::TlsStream;
 use std::io;
 use std::pin::Pin;
@@ -24,9 +24,10 @@ pub(crate) enum Seen {
 pub(crate) type Watch<I> = fn(&mut I, &mut Context<'_>) -> Poll<Seen>;
 
 /// A TCP stream.
-pub(crate) fn tcp(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<Seen> {
+pub(crate) fn tcp(stream: &mut BatchedStream, cx: &mut Context<'_>) -> Poll<Seen> {
     let mut byte = [0];
     stream
+        .get_ref()
         .poll_peek(cx, &mut ReadBuf::new(&mut byte))
         .map(|peeked| seen(&peeked))
 }

@@ -2,10 +2,13 @@
 
 use super::door::Door;
 use super::listener::{Socket, Stream};
-use crate::conn::{Arrived, watch};
+use crate::conn::Arrived;
+use crate::conn::watch::{self, Watch};
 use crate::counters::add;
+use crate::handle::Seat;
 use crate::peer::Ends;
 use crate::{BoxError, Connection, Handle, Request};
+use blitz_io::io::{AsyncRead, AsyncWrite};
 use blitz_io::sync::{OwnedSemaphorePermit, Semaphore};
 use blitz_io::task::AbortHandle;
 use blitz_io::time::{Instant, sleep, sleep_until};
@@ -152,29 +155,49 @@ where
 {
     /// Serves a connection in a task of its own.
     fn begin(&self, stream: Stream, ends: Ends, door: &Door, permit: OwnedSemaphorePermit) {
-        let (service, handle) = (self.service.clone(), &self.handle);
+        let handle = &self.handle;
         let seat = handle.seat(ends.peer);
         let number = seat.number;
-        let abort = if door.is_open() {
-            let ahead = BytesMut::new();
-            let arrived = Arrived { ends, seat, ahead };
-            match stream {
-                Stream::Tcp(stream) => {
-                    let connection = Connection::arrived(stream, service, handle, arrived);
-                    self.spawn(connection.watched(watch::tcp), permit)
-                }
-                #[cfg(unix)]
-                Stream::Unix(stream) => {
-                    let connection = Connection::arrived(stream, service, handle, arrived);
-                    self.spawn(connection.watched(watch::unix), permit)
-                }
+        let abort = match stream {
+            _ if door.speaks_tls() => {
+                let (door, service, handle) = (door.clone(), self.service.clone(), handle.clone());
+                let entered = door.enter_by_tls(stream, ends, service, handle, seat);
+                self.spawn(entered, permit)
             }
-        } else {
-            let door = door.clone();
-            let entered = door.enter(stream, Stream::watch, ends, service, handle.clone(), seat);
-            self.spawn(entered, permit)
+            Stream::Tcp(stream) => {
+                let (stream, watch) = (stream.into_batched(), watch::tcp);
+                self.begin_in_clear(stream, watch, ends, seat, door, permit)
+            }
+            #[cfg(unix)]
+            Stream::Unix(stream) => {
+                self.begin_in_clear(stream, watch::unix, ends, seat, door, permit)
+            }
         };
         handle.can_abort(number, abort);
+    }
+
+    fn begin_in_clear<I>(
+        &self,
+        stream: I,
+        watch: Watch<I>,
+        ends: Ends,
+        seat: Seat,
+        door: &Door,
+        permit: OwnedSemaphorePermit,
+    ) -> AbortHandle
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (service, handle) = (self.service.clone(), &self.handle);
+        if door.is_open() {
+            let ahead = BytesMut::new();
+            let arrived = Arrived { ends, seat, ahead };
+            let connection = Connection::arrived(stream, service, handle, arrived);
+            return self.spawn(connection.watched(watch), permit);
+        }
+        let door = door.clone();
+        let entered = door.enter(stream, watch, ends, service, handle.clone(), seat);
+        self.spawn(entered, permit)
     }
 
     fn spawn(

@@ -76,6 +76,10 @@ impl Door {
         self.tls.is_none() && self.proxies.is_nobody() && self.greeting.0.is_none()
     }
 
+    pub(super) fn speaks_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Lets a connection in, and serves it to its end.
     pub(super) async fn enter<I, S, B>(
         self,
@@ -94,39 +98,42 @@ impl Door {
         B: http_body::Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let mut ahead = BytesMut::new();
-        if self.proxies.trusts(&ends.peer) {
-            seat.is_in(Phase::ProxyHeader);
-            let header = proxy_header(&mut stream, &mut ahead);
-            let within = handle.config().timeouts.proxy_header;
-            // A connection that has not begun is nobody's request.
-            let Some(header) = handle.unless_stopping(timeout(within, header)).await else {
-                return Ok(());
-            };
-            match header {
-                Ok(Ok(Some((from, to)))) => {
-                    ends.peer = Peer::new(from, to);
-                    seat.is_of(ends.peer);
-                }
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => {
-                    add(&handle.counters().proxy_headers_refused);
-                    return Err(error);
-                }
-                Err(_) => {
-                    handle.counters().timed_out(Phase::ProxyHeader);
-                    return Ok(());
-                }
-            }
-        }
-        let Some(acceptor) = self.tls else {
-            self.greeting.greet(&mut ends);
-            let arrived = Arrived { ends, seat, ahead };
-            return Connection::arrived(stream, service, &handle, arrived)
-                .watched(watch)
-                .await;
+        let header = self.header(&mut stream, &mut ends, &handle, &seat);
+        let Some(ahead) = header.await? else {
+            return Ok(());
         };
-        let Some(stream) = handshake(&acceptor, stream, ahead, &handle, &seat).await? else {
+        self.greeting.greet(&mut ends);
+        let arrived = Arrived { ends, seat, ahead };
+        Connection::arrived(stream, service, &handle, arrived)
+            .watched(watch)
+            .await
+    }
+
+    /// The same of a connection that speaks TLS. Its answers are records, each written at once.
+    pub(super) async fn enter_by_tls<I, S, B>(
+        self,
+        mut stream: I,
+        mut ends: Ends,
+        service: S,
+        handle: Handle,
+        seat: Seat,
+    ) -> io::Result<()>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request, Response = http::Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Some(acceptor) = &self.tls else {
+            return Ok(());
+        };
+        let header = self.header(&mut stream, &mut ends, &handle, &seat);
+        let Some(ahead) = header.await? else {
+            return Ok(());
+        };
+        let Some(stream) = handshake(acceptor, stream, ahead, &handle, &seat).await? else {
             return Ok(());
         };
         ends.tls = Some(TlsPeer::of(&stream));
@@ -136,6 +143,43 @@ impl Door {
         Connection::arrived(stream, service, &handle, arrived)
             .watched(watch::tls)
             .await
+    }
+
+    /// Takes the header of a proxy that is to say for whom it connects; returns what came behind it. `None` if there is nobody to serve.
+    async fn header<I: AsyncRead + Unpin>(
+        &self,
+        stream: &mut I,
+        ends: &mut Ends,
+        handle: &Handle,
+        seat: &Seat,
+    ) -> io::Result<Option<BytesMut>> {
+        let mut ahead = BytesMut::new();
+        if !self.proxies.trusts(&ends.peer) {
+            return Ok(Some(ahead));
+        }
+        seat.is_in(Phase::ProxyHeader);
+        let header = proxy_header(stream, &mut ahead);
+        let within = handle.config().timeouts.proxy_header;
+        // A connection that has not begun is nobody's request.
+        let Some(header) = handle.unless_stopping(timeout(within, header)).await else {
+            return Ok(None);
+        };
+        match header {
+            Ok(Ok(Some((from, to)))) => {
+                ends.peer = Peer::new(from, to);
+                seat.is_of(ends.peer);
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                add(&handle.counters().proxy_headers_refused);
+                return Err(error);
+            }
+            Err(_) => {
+                handle.counters().timed_out(Phase::ProxyHeader);
+                return Ok(None);
+            }
+        }
+        Ok(Some(ahead))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Where connections come from: sockets, and what stands between a connection of theirs and HTTP.
 
 use super::door::Door;
-use crate::conn::watch::{self, Seen};
 use crate::{Peer, Trusted};
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[cfg(unix)]
@@ -279,17 +278,6 @@ impl Stream {
                 }
                 extensions
             }
-        }
-    }
-}
-
-impl Stream {
-    /// Whether the client is still there.
-    pub(super) fn watch(&mut self, cx: &mut Context<'_>) -> Poll<Seen> {
-        match self {
-            Stream::Tcp(stream) => watch::tcp(stream, cx),
-            #[cfg(unix)]
-            Stream::Unix(stream) => watch::unix(stream, cx),
         }
     }
 }

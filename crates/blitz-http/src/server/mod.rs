@@ -22,6 +22,11 @@ use tower_service::Service;
 
 /// A server: listeners, limits, and once it [`serve`](Server::serve)s, connections.
 ///
+/// On `current_thread` and `thread_per_core` runtimes with io_uring, answers of up to 1 KiB that connections of TCP without TLS give in the
+/// same turn of the driver go to the kernel by one call ([`BatchedStream`](blitz_io::net::BatchedStream)). So a task that computes without an
+/// `await` holds back what others on its thread have answered; [`Builder::batched_writes(false)`](blitz_io::runtime::Builder::batched_writes)
+/// has each answer written at once.
+///
 /// See the [crate] for an example.
 #[derive(Debug)]
 pub struct Server {

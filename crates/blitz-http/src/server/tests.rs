@@ -9,7 +9,7 @@ use blitz_io::time::{Instant, sleep};
 use blitz_tls::{Identity, Roots, TlsAcceptor, TlsConnector};
 use std::io;
 use std::sync::OnceLock;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A certificate for localhost with its key, as text.
@@ -92,18 +92,18 @@ fn visit(door: Door, from: [u8; 4]) -> Visit {
         let told = format!("{} asks {name}", addr.expect("an address"));
         http::Response::new(Body::from(told))
     });
-    let entered = door.enter(
-        end,
-        |_, _| Poll::Pending,
-        Ends::new(peer),
-        service,
-        handle.clone(),
-        seat,
-    );
+    let ends = Ends::new(peer);
+    let served = match door.speaks_tls() {
+        true => blitz_io::spawn(door.enter_by_tls(end, ends, service, handle.clone(), seat)),
+        false => {
+            let watch = |_: &mut _, _: &mut Context<'_>| Poll::Pending;
+            blitz_io::spawn(door.enter(end, watch, ends, service, handle.clone(), seat))
+        }
+    };
     Visit {
         io,
         handle,
-        served: blitz_io::spawn(entered),
+        served,
         begun: Instant::now(),
     }
 }
@@ -292,20 +292,29 @@ fn what_was_passed_is_not_carried_along() {
     use crate::{Connection, Router};
 
     let handle = Handle::new(Config::default());
-    let (seat, (io, _)) = (handle.seat(Peer::default()), duplex(1));
-    let door = Door::default();
-    let entered = door.enter(
-        io,
-        |_, _| Poll::Pending,
+    let seat = || handle.seat(Peer::default());
+    let watch = |_: &mut _, _: &mut Context<'_>| Poll::Pending;
+    let (door, router, io) = (Door::default(), Router::new(), || duplex(1).0);
+    let in_clear = door.clone().enter(
+        io(),
+        watch,
         Ends::default(),
-        Router::new(),
-        handle,
-        seat,
+        router.clone(),
+        handle.clone(),
+        seat(),
     );
-    let connection = size_of::<Connection<blitz_tls::TlsStream<DuplexStream>, Router, Body>>();
-    let whole = size_of_val(&entered);
-    assert!(
-        whole <= connection + 640,
-        "{whole} bytes, {connection} of them a connection"
-    );
+    let by_tls = door.enter_by_tls(io(), Ends::default(), router, handle.clone(), seat());
+    type Over<I> = Connection<I, Router, Body>;
+    for (whole, connection) in [
+        (size_of_val(&in_clear), size_of::<Over<DuplexStream>>()),
+        (
+            size_of_val(&by_tls),
+            size_of::<Over<blitz_tls::TlsStream<DuplexStream>>>(),
+        ),
+    ] {
+        assert!(
+            whole <= connection + 640,
+            "{whole} bytes, {connection} of them a connection"
+        );
+    }
 }

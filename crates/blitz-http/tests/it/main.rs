@@ -25,5 +25,6 @@ mod shutdown;
 mod sockets;
 mod spares;
 mod timeouts;
+mod together;
 mod upgrades;
 mod ws;

@@ -520,7 +520,7 @@ impl Builder {
         self
     }
 
-    /// Whether short writes of a [`BatchedStream`](crate::net::BatchedStream), and so of a WebSocket of `blitz-http`, are queued in the ring and
+    /// Whether short writes of a [`BatchedStream`](crate::net::BatchedStream), and so of servers of `blitz-http`, are queued in the ring and
     /// submitted together. Default: on `current_thread` and `thread_per_core`, where the ring can; not on `multi_thread`, where a task that
     /// computes would hold back bytes that another worker could send. Never beside [`ring_sqpoll`](Self::ring_sqpoll), nor without io_uring.
     pub fn batched_writes(&mut self, batched: bool) -> &mut Self {

@@ -234,6 +234,50 @@ fn what_waits_for_a_peer_that_does_not_read_is_bounded_and_not_lost() {
     });
 }
 
+/// A writer that is done need not wait for what goes, and is woken by what does not.
+#[test]
+fn who_watches_is_told_that_the_peer_leaves_no_room() {
+    each_case(&FLAVORS, |case| {
+        as_task(&case.runtime(), async move {
+            let (mut stream, mut peer) = narrow_pair().await;
+            stream.write_all(&pattern(0, 1)).await.unwrap();
+            let mut written = 1;
+            loop {
+                poll_fn(|cx| stream.poll_sent(cx)).await.unwrap();
+                assert_eq!(stream.unsent().unwrap(), 0);
+                // Past the queue, and behind it.
+                while let Ok(n) = stream.get_mut().try_write(&pattern(written, 1000)) {
+                    written += n;
+                }
+                let stalled = poll_fn(|cx| Poll::Ready(stream.poll_stalled(cx))).await;
+                assert!(stalled.is_pending());
+                if !batches(case) {
+                    break;
+                }
+                // The turn that tries it is to come, or was in vain.
+                stream.write_all(&pattern(written, 100)).await.unwrap();
+                written += 100;
+                let stalled = poll_fn(|cx| stream.poll_stalled(cx));
+                if let Ok(stalled) = blitz_io::time::timeout(Duration::from_secs(1), stalled).await
+                {
+                    assert!((1..=100).contains(&stalled.unwrap()));
+                    break;
+                }
+                // The kernel had room after all.
+            }
+            let reader = task::spawn(async move {
+                let mut all = Vec::new();
+                peer.read_to_end(&mut all).await.unwrap();
+                all
+            });
+            poll_fn(|cx| stream.poll_sent(cx)).await.unwrap();
+            assert_eq!(stream.unsent().unwrap(), 0);
+            stream.shutdown().await.unwrap();
+            assert_eq!(reader.await.unwrap(), pattern(0, written));
+        });
+    });
+}
+
 #[test]
 fn a_reset_is_told_by_whatever_is_called_next() {
     on_every(|runtime| {

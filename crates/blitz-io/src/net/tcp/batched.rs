@@ -27,7 +27,8 @@ const SHORT: usize = 1024;
 ///
 /// **What is on its way.** At most 4 KiB that the kernel has been offered and not taken, and 4 KiB behind them; a further write waits. An error
 /// that the kernel answers with is told by the next write, flush or shutdown, as one that comes later from the network is.
-/// `flush` waits for nothing: what was queued goes out without further polls. `shutdown` waits until the kernel has taken all.
+/// `flush` waits for nothing: what was queued goes out without further polls. `shutdown` waits until the kernel has taken all, and
+/// [`poll_sent`](Self::poll_sent) does without an end; [`poll_stalled`](Self::poll_stalled) tells of a peer that leaves no room.
 ///
 /// **Dropped**, the connection sends what is queued as far as the kernel takes it at once, which is all of it unless the peer has left the
 /// socket's buffer full. Then it is reset instead of closed, so that the peer does not take a part for the whole. To wait for the
@@ -92,6 +93,11 @@ impl BatchedStream {
         &self.io
     }
 
+    /// The connection itself, to write to it at once: once [`poll_sent`](Self::poll_sent) is ready nothing is overtaken.
+    pub fn get_mut(&mut self) -> &mut TcpStream {
+        &mut self.io
+    }
+
     /// How many bytes were written that the kernel has not taken, as far as the driver knows.
     ///
     /// # Errors
@@ -103,6 +109,72 @@ impl BatchedStream {
         }
     }
 
+    /// Ready when the kernel has taken all that was written. The task of the last call is woken, one for this and for writes.
+    ///
+    /// # Errors
+    /// The one that the kernel answered with to bytes that were queued before.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::io::AsyncWriteExt;
+    /// use blitz_io::net::{TcpListener, TcpStream};
+    /// use std::future::poll_fn;
+    ///
+    /// # #[blitz_io::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let mut stream = TcpStream::connect(listener.local_addr()?).await?.into_batched();
+    /// stream.write_all(b"head").await?;
+    /// poll_fn(|cx| stream.poll_sent(cx)).await?;
+    /// assert_eq!(stream.unsent()?, 0);
+    /// // At once, and behind the head.
+    /// stream.get_mut().write_all(b"body").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.out {
+            Out::Queued(sends) => sends.poll_taken(cx),
+            Out::Unknown | Out::Direct => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ready while bytes that were written find no room with the peer, with their number; as long as what was written has gone or goes with
+    /// the thread's next turn it is pending, and the task is woken when that changes. The task of the last call is, one for this,
+    /// [`poll_sent`](Self::poll_sent) and writes.
+    ///
+    /// So a server that has nothing more to write can hold a client that takes nothing to its limits of time, without waiting for those that
+    /// do. Where writes are calls it is never ready: a write waits there.
+    ///
+    /// # Errors
+    /// As for `poll_sent`.
+    ///
+    /// # Examples
+    /// ```
+    /// use blitz_io::io::AsyncWriteExt;
+    /// use blitz_io::net::{TcpListener, TcpStream};
+    /// use std::future::poll_fn;
+    /// use std::task::Poll;
+    ///
+    /// # #[blitz_io::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let mut stream = TcpStream::connect(listener.local_addr()?).await?.into_batched();
+    /// stream.write_all(b"there is room").await?;
+    /// let stalled = poll_fn(|cx| Poll::Ready(stream.poll_stalled(cx))).await;
+    /// assert!(stalled.is_pending());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match &mut self.out {
+            Out::Queued(sends) => sends.poll_stalled(cx),
+            Out::Unknown | Out::Direct => Poll::Pending,
+        }
+    }
+
     #[inline]
     fn sends(&mut self) -> Option<&mut Sends> {
         if let Out::Unknown = self.out {
@@ -111,15 +183,6 @@ impl BatchedStream {
         match &mut self.out {
             Out::Queued(sends) => Some(sends),
             Out::Unknown | Out::Direct => None,
-        }
-    }
-
-    /// Before the kernel is called directly: what is queued goes first.
-    #[inline]
-    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.out {
-            Out::Queued(sends) => sends.poll_taken(cx),
-            Out::Unknown | Out::Direct => Poll::Ready(Ok(())),
         }
     }
 }
@@ -147,7 +210,8 @@ impl AsyncWrite for BatchedStream {
         {
             return sends.poll_queue(cx, buf);
         }
-        ready!(self.poll_taken(cx))?;
+        // Before the kernel is called directly what is queued goes.
+        ready!(self.poll_sent(cx))?;
         self.io.io.poll_write(cx, buf)
     }
 
@@ -169,7 +233,7 @@ impl AsyncWrite for BatchedStream {
             }
             return sends.poll_queue(cx, &together[..filled]);
         }
-        ready!(self.poll_taken(cx))?;
+        ready!(self.poll_sent(cx))?;
         self.io.io.poll_write_vectored(cx, bufs)
     }
 
@@ -183,7 +247,7 @@ impl AsyncWrite for BatchedStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_taken(cx))?;
+        ready!(self.poll_sent(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
