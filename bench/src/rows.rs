@@ -108,6 +108,7 @@ const MPSC: &[&str] = &[
     "async-channel",
     "flume",
     "kanal",
+    "kanal-on-blitz",
 ];
 const MPMC: &[&str] = &[
     "blitz-mt",
@@ -115,6 +116,7 @@ const MPMC: &[&str] = &[
     "async-channel",
     "flume",
     "kanal",
+    "kanal-on-blitz",
 ];
 
 const fn lower(name: &'static str, unit: &'static str, runtimes: &'static [&'static str]) -> Row {

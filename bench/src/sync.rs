@@ -530,6 +530,17 @@ many_to_many!(
     |r| r.recv().await.ok()
 );
 
+many_to_many!(
+    kanal_on_blitz,
+    blitz_mt,
+    ::kanal::AsyncSender<usize>,
+    ::kanal::AsyncReceiver<usize>,
+    ::kanal::bounded_async,
+    ::kanal::unbounded_async,
+    |s, v| s.send(v).await.expect("a receiver is there"),
+    |r| r.recv().await.ok()
+);
+
 /// Whether a row is one of these.
 pub fn has(row: &str) -> bool {
     const WHAT: [&str; 10] = [
@@ -564,6 +575,7 @@ pub fn run(row: &str, library: &str) -> Sample {
         "async-channel" => async_channel::measure(what, tasks),
         "flume" => flume::measure(what, tasks),
         "kanal" => kanal::measure(what, tasks),
+        "kanal-on-blitz" => kanal_on_blitz::measure(what, tasks),
         other => panic!("no library {other}"),
     }
 }
