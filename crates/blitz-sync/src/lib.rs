@@ -13,6 +13,7 @@ mod blocking;
 pub mod broadcast;
 mod called;
 mod cancellation;
+mod cells;
 mod cooperative;
 mod filled;
 mod guard_traits;

@@ -22,6 +22,7 @@ use blitz_core::waiting::Site;
 
 use crate::blocking::block_on;
 use crate::called::{self, called};
+use crate::cells;
 use crate::spans::{Operation, Resource};
 
 /// Where the channel stands, and who may touch which cell.
@@ -152,13 +153,12 @@ unsafe impl<T: Send> Sync for Side<T> {}
 impl<T> Side<T> {
     /// Both sides' holds on a new channel.
     fn both() -> (Self, Self) {
-        let channel = Box::new(Channel {
+        let channel = cells::put(Channel {
             word: Word(AtomicU8::new(0)),
             value: UnsafeCell::new(None),
             receiver: UnsafeCell::new(None),
             sender: UnsafeCell::new(None),
         });
-        let channel = NonNull::from(Box::leak(channel));
         let side = || Self {
             channel,
             _owns: PhantomData,
@@ -183,16 +183,15 @@ impl<T> Drop for Side<T> {
         if !self.word.leave() {
             return;
         }
-        // SAFETY: it came from a box, and both sides have left.
-        let channel = unsafe { Box::from_raw(self.channel.as_ptr()) };
         // Loom does not know that to free is to write.
         #[cfg(loom)]
         {
-            channel.value.with_mut(|_| ());
-            channel.receiver.with_mut(|_| ());
-            channel.sender.with_mut(|_| ());
+            self.value.with_mut(|_| ());
+            self.receiver.with_mut(|_| ());
+            self.sender.with_mut(|_| ());
         }
-        drop(channel);
+        // SAFETY: both sides have left.
+        unsafe { cells::free(self.channel) };
     }
 }
 
