@@ -87,13 +87,14 @@ impl<T: Clone> Receiver<T> {
             let Self { shared, next } = self;
             let held = cooperative(async {
                 loop {
+                    // A look without a place to wait in: mostly it is all that is needed.
+                    if let Some(result) = take(shared, next) {
+                        return result;
+                    }
                     // Made before the look: no value is missed between the two.
                     let sent = shared.sent.notified();
-                    match shared.take(next) {
-                        Ok(held) => return Ok(held),
-                        Err(TryRecvError::Closed) => return Err(RecvError::Closed),
-                        Err(TryRecvError::Lagged(missed)) => return Err(RecvError::Lagged(missed)),
-                        Err(TryRecvError::Empty) => {}
+                    if let Some(result) = take(shared, next) {
+                        return result;
                     }
                     // No value is held here: the future may go where values may not.
                     sent.await;
@@ -122,6 +123,17 @@ impl<T: Clone> Receiver<T> {
     pub fn blocking_recv(&mut self) -> Result<T, RecvError> {
         block_on("broadcast::Receiver::blocking_recv", self.recv())
     }
+}
+
+/// The next value, or the reason why it does not come; `None` if one has to wait.
+#[inline]
+fn take<T>(shared: &Shared<T>, next: &mut u64) -> Option<Result<Held<T>, RecvError>> {
+    Some(match shared.take(next) {
+        Ok(held) => Ok(held),
+        Err(TryRecvError::Closed) => Err(RecvError::Closed),
+        Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+        Err(TryRecvError::Empty) => return None,
+    })
 }
 
 /// A receiver's own copy, made without a lock of the channel's.
