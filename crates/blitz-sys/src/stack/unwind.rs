@@ -42,6 +42,8 @@ pub(super) fn walk(copy: &Copy) -> Stack {
         let step = match Module::step(within, &now, &piece) {
             Some(step) => step,
             None if is_first => by_stub(&now, &piece).unwrap_or_else(|| by_frame(&now, &piece)),
+            // So the machines' conventions mark a thread's first function for whoever has no table to say it, as musl's has none.
+            None if now[FP] == 0 => Step::Begin,
             None => by_frame(&now, &piece),
         };
         match step {
