@@ -238,7 +238,10 @@ fn guest(image: &Path, archive: &Path, log: &Path) -> Command {
             log.display().to_string().replace(',', ",,")
         ))
         .args(["-serial", "chardev:line", "-no-reboot"])
-        .args(["-append", "console=ttyS0 quiet loglevel=3 panic=-1 no_timer_check"])
+        .args([
+            "-append",
+            "console=ttyS0 quiet loglevel=3 panic=-1 no_timer_check",
+        ])
         .arg("-kernel")
         .arg(image)
         .arg("-initrd")
