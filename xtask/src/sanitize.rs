@@ -100,6 +100,11 @@ const SANITIZERS: [Sanitizer; 3] = [
                 "the same",
             ),
             (
+                "blitz-io/it",
+                "fs_mapped::who_touches_what_was_cut_off",
+                "the sanitizer reports SIGBUS and exits, where the process is to be ended by it",
+            ),
+            (
                 "blitz-sys/lib",
                 "stack::tests::a_thread_that_spins_is_named",
                 "a signal is held back until a call of the sanitizer, which is innermost then",

@@ -350,7 +350,9 @@ impl State {
     pub(super) fn wake_by_value(&self, keep: bool) -> Wake {
         // ORDERING: Release pairs with the Acquire of the `start` that follows, also where nothing changes: the poll that
         // another's wake has caused must see what we have to tell (tokio-rs/tokio#7622). And a reference may go.
-        let answer = self.fetch_step(Release, |word| {
+        // Acquire, for who submits, pairs with the Release of `rest`: the link by which queues hold the task is ours to write
+        // from here on, and the last runner's queue wrote it before.
+        let answer = self.fetch_step(AcqRel, |word| {
             if word & (RUNNING | COMPLETE | NOTIFIED) == 0 {
                 let next = word | NOTIFIED;
                 return (if keep { next + ONE_REF } else { next }, Wake::Submit);
@@ -375,7 +377,7 @@ impl State {
     #[inline]
     pub(super) fn wake_by_ref(&self) -> Wake {
         // ORDERING: as in `wake_by_value`.
-        self.fetch_step(Release, |word| {
+        self.fetch_step(AcqRel, |word| {
             if word & (RUNNING | COMPLETE | NOTIFIED) == 0 {
                 return ((word | NOTIFIED) + ONE_REF, Wake::Submit);
             }
@@ -389,7 +391,8 @@ impl State {
     /// Asks for its cancellation; `Submit` makes a reference for the `Notified`.
     pub(super) fn abort(&self) -> Wake {
         // ORDERING: Release pairs with the Acquire of `start` and `rest`: what is dropped then sees what the aborter did before.
-        self.fetch_step(Release, |word| {
+        // Acquire as in `wake_by_value`.
+        self.fetch_step(AcqRel, |word| {
             if word & (COMPLETE | CANCELLED) != 0 {
                 return (word, Wake::Nothing);
             }
@@ -403,7 +406,8 @@ impl State {
     /// Asks for a traced poll; `Submit` makes a reference for the `Notified`.
     pub(super) fn trace(&self) -> Wake {
         // ORDERING: Release pairs with the Acquire of `start`, as in `wake_by_ref`, and with that of `end_trace`.
-        self.fetch_step(Release, |word| {
+        // Acquire as in `wake_by_value`.
+        self.fetch_step(AcqRel, |word| {
             if word & (COMPLETE | CANCELLED) != 0 {
                 return (word, Wake::Nothing);
             }

@@ -3,7 +3,9 @@
 //! Each test is named by what can never happen. Wakers are made by a first poll, before the threads begin.
 
 use super::{Queue, Wakers};
-use crate::task::{self, JoinError, JoinHandle, SpawnInfo};
+use crate::task::state::State;
+use crate::task::{self, JoinError, JoinHandle, Lane, SpawnInfo};
+use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -31,6 +33,33 @@ async fn wait_for(events: [Arc<AtomicBool>; 2], wakers: Wakers) {
         if all { Poll::Ready(()) } else { Poll::Pending }
     })
     .await
+}
+
+/// Whoever takes a task that rests to a queue writes the link by which the queue holds it: never while, or without knowing what, the
+/// last runner's queue wrote there.
+#[test]
+fn no_two_queues_write_the_link_of_a_task() {
+    let ways: [fn(&State) -> task::state::Wake; 4] =
+        [State::abort, State::trace, State::wake_by_ref, |state| {
+            state.wake_by_value(true)
+        }];
+    for submit in ways {
+        loom::model(move || {
+            let task = Arc::new((State::owned(Lane::Normal), UnsafeCell::new(())));
+            let theirs = Arc::clone(&task);
+            let runner = thread::spawn(move || {
+                let (state, link) = &*theirs;
+                link.with_mut(|_| ());
+                let _ = state.start();
+                let _ = state.rest();
+            });
+            let (state, link) = &*task;
+            if submit(state) == task::state::Wake::Submit {
+                link.with_mut(|_| ());
+            }
+            runner.join().unwrap();
+        });
+    }
 }
 
 /// However two wakes (by value and by reference) meet two runners, the task sees both events: also those of a wake that
