@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 use blitz_core::budget;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
-use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
 use blitz_core::register::{self, Call, Record, Share};
 use blitz_core::waiting;
@@ -53,14 +53,11 @@ pub(crate) const MAX: usize = usize::MAX >> 3;
 
 impl Word {
     fn take(&self, count: usize) -> Result<(), TryAcquireError> {
-        // ORDERING: Relaxed: a guess for the exchange below.
-        let mut word = self.0.load(Relaxed);
+        // ORDERING: Acquire pairs with the Release in `close`, whose bit stays: what was done before that is seen by who is told; and
+        // in `take_all`: who finds none sees that somebody has them in hand.
+        let mut word = self.0.load(Acquire);
         loop {
             if word & CLOSED != 0 {
-                // A second look, and no fence: thread sanitizers follow none.
-                // ORDERING: Acquire pairs with the Release in `close`, whose bit stays: what was done before that is seen by who is
-                // told.
-                self.0.load(Acquire);
                 return Err(TryAcquireError::Closed);
             }
             if count == 0 {
@@ -69,10 +66,11 @@ impl Word {
             if word & LINE != 0 || word / ONE < count {
                 return Err(TryAcquireError::NoPermits);
             }
-            // ORDERING: Acquire pairs with the Release in `give`: what was done under a permit is seen by the next who has it.
+            // ORDERING: Acquire pairs with the Release in `give`: what was done under a permit is seen by the next who has it; if it
+            // fails, as above.
             match self
                 .0
-                .compare_exchange_weak(word, word - count * ONE, Acquire, Relaxed)
+                .compare_exchange_weak(word, word - count * ONE, Acquire, Acquire)
             {
                 Ok(_) => return Ok(()),
                 Err(seen) => word = seen,
@@ -85,8 +83,8 @@ impl Word {
         // ORDERING: Relaxed: a guess for the exchange below.
         let mut word = self.0.load(Relaxed);
         while word >= ONE && word & (CLOSED | LINE) == 0 {
-            // ORDERING: Acquire as in `take`.
-            match self.0.compare_exchange_weak(word, 0, Acquire, Relaxed) {
+            // ORDERING: Acquire as in `take`; Release pairs with the Acquire there, of who finds none.
+            match self.0.compare_exchange_weak(word, 0, AcqRel, Relaxed) {
                 Ok(_) => return word / ONE,
                 Err(seen) => word = seen,
             }

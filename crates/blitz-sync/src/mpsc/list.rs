@@ -66,13 +66,13 @@ impl Word {
     /// The same, if there is room here.
     #[inline]
     pub(super) fn claim_in_room(&self) -> Option<Claim> {
-        // ORDERING: Relaxed: a guess for the exchange below.
-        let mut word = self.0.load(Relaxed);
+        // ORDERING: Acquire pairs with the Release in `take_room`: who finds all of it gone sees that somebody has it in hand.
+        let mut word = self.0.load(Acquire);
         while word & ROOM != 0 && word & SHUT == 0 {
             let next = word.wrapping_sub(ROOM_ONE).wrapping_add(ONE);
             // ORDERING: SeqCst as in `claim`. The Acquire in it pairs with the Release in `add_room` too: what was done before the
-            // room was made is seen by who takes it.
-            match self.0.compare_exchange_weak(word, next, SeqCst, Relaxed) {
+            // room was made is seen by who takes it. Acquire: as above.
+            match self.0.compare_exchange_weak(word, next, SeqCst, Acquire) {
                 Ok(word) => return Some(Claim(word)),
                 Err(seen) => word = seen,
             }

@@ -227,6 +227,33 @@ fn no_try_fails_beside_room() {
     });
 }
 
+/// Nor while another one makes permits of all of it, to have one itself.
+#[test]
+fn no_try_fails_beside_a_permit() {
+    bounded_model(|| {
+        let (sender, receiver) = channel::<usize>(2);
+        let other = sender.clone();
+        let reserving = thread::spawn(move || other.try_reserve_owned().unwrap());
+        sender.try_send(1).unwrap();
+        drop(reserving.join().unwrap());
+        drop(receiver);
+    });
+}
+
+/// Nor if both want permits.
+#[test]
+fn no_two_permits_hide_from_each_other() {
+    bounded_model(|| {
+        let (sender, receiver) = channel::<usize>(2);
+        let other = sender.clone();
+        let reserving = thread::spawn(move || other.try_reserve_owned().unwrap());
+        let permit = sender.try_reserve().unwrap();
+        drop(reserving.join().unwrap());
+        drop(permit);
+        drop(receiver);
+    });
+}
+
 /// Whatever is in the channel when both sides go is dropped, once.
 #[test]
 fn no_value_outlives_the_channel() {
