@@ -4,14 +4,25 @@ use std::task::{Context, Waker};
 
 use loom::future::block_on;
 use loom::sync::Arc;
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::Ordering::Relaxed;
 use loom::thread;
 
 use super::error::TryRecvError;
-use super::{channel, unbounded_channel};
+use super::{Sender, channel, unbounded_channel};
 
 fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
+    model(2, check);
+}
+
+/// For what is missed only where threads overtake each other more than twice.
+fn deep_model(check: impl Fn() + Send + Sync + 'static) {
+    model(4, check);
+}
+
+fn model(preemptions: usize, check: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
+    model.preemption_bound = Some(preemptions);
     model.check(check);
 }
 
@@ -230,7 +241,7 @@ fn no_try_fails_beside_room() {
 /// Nor while another one makes permits of all of it, to have one itself.
 #[test]
 fn no_try_fails_beside_a_permit() {
-    bounded_model(|| {
+    deep_model(|| {
         let (sender, receiver) = channel::<usize>(2);
         let other = sender.clone();
         let reserving = thread::spawn(move || other.try_reserve_owned().unwrap());
@@ -243,7 +254,7 @@ fn no_try_fails_beside_a_permit() {
 /// Nor if both want permits.
 #[test]
 fn no_two_permits_hide_from_each_other() {
-    bounded_model(|| {
+    deep_model(|| {
         let (sender, receiver) = channel::<usize>(2);
         let other = sender.clone();
         let reserving = thread::spawn(move || other.try_reserve_owned().unwrap());
@@ -252,6 +263,48 @@ fn no_two_permits_hide_from_each_other() {
         drop(permit);
         drop(receiver);
     });
+}
+
+/// Who sends into room finds done what the receiver did before it made the room, whatever way the room took: through another sender,
+/// and through permits.
+#[test]
+fn no_room_comes_before_what_was_done() {
+    /// A full channel, of which a thread takes all after it has done something; then others go for the room.
+    fn full(
+        bound: usize,
+        beside: impl Fn(Sender<usize>) + Copy + Send + Sync + 'static,
+        gets_room: impl Fn(&Sender<usize>) -> bool + Send + Sync + 'static,
+    ) {
+        deep_model(move || {
+            let (sender, mut receiver) = channel(bound);
+            for value in 0..bound {
+                sender.try_send(value).unwrap();
+            }
+            let done = Arc::new(AtomicUsize::new(0));
+            let doing = {
+                let (done, other) = (Arc::clone(&done), sender.clone());
+                thread::spawn(move || {
+                    done.store(1, Relaxed);
+                    for _ in 0..bound {
+                        receiver.try_recv().unwrap();
+                    }
+                    beside(other);
+                    receiver
+                })
+            };
+            if gets_room(&sender) {
+                assert_eq!(done.load(Relaxed), 1);
+            }
+            drop(doing.join().unwrap());
+        });
+    }
+    let sends = |sender: &Sender<usize>| sender.try_send(7).is_ok();
+    let reserves = |sender: &Sender<usize>| sender.try_reserve().is_ok();
+    full(1, drop, sends);
+    // One fetches for two.
+    full(2, |other| drop(other.try_send(7)), sends);
+    full(2, |other| drop(other.try_send(7)), reserves);
+    full(1, |other| drop(other.try_reserve()), sends);
 }
 
 /// Whatever is in the channel when both sides go is dropped, once.
