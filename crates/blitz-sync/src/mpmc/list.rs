@@ -190,10 +190,10 @@ impl<T> List<T> {
     /// Puts a value in if that takes one exchange; else it comes back, and [`push`](Self::push) says why.
     #[inline]
     pub(super) fn push_at_once(&self, value: T) -> Result<(), T> {
-        // ORDERING: Acquire, twice: as in `push`.
+        // ORDERING: Acquire: as in `push`.
         let tail = self.tail.word.load(Acquire);
-        // ORDERING: as above.
-        let block = self.tail.block.load(Acquire);
+        // ORDERING: Relaxed: as in `push`, the index has brought the block.
+        let block = self.tail.block.load(Relaxed);
         let slot = slot_of(tail);
         // The last one is for `push`, which makes the next block.
         if tail & CLOSED != 0 || slot + 1 >= SLOTS || !self.claim(tail) {
