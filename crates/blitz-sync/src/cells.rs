@@ -188,9 +188,11 @@ mod tests {
     #[test]
     fn no_thread_keeps_more_than_some() {
         alone(|| {
-            let cells: Vec<_> = (0..2 * KEEPS).map(|number| put([number; 12])).collect();
+            let cells: Vec<_> = (0..2 * KEEPS)
+                .map(|number| put([number as u64; 12]))
+                .collect();
             for (number, cell) in cells.into_iter().enumerate() {
-                free_seen(cell, [number; 12]);
+                free_seen(cell, [number as u64; 12]);
             }
             assert_eq!(kept(), [0, KEEPS]);
         });
