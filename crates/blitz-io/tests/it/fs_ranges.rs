@@ -271,7 +271,7 @@ fn ranges_move_when_one_is_taken_out_or_put_in() {
         let path = dir.join("a");
         // Whole blocks of any common file system.
         const BLOCK: usize = 65_536;
-        let content: Vec<u8> = [1_u8, 2, 3].iter().flat_map(|n| [*n; BLOCK]).collect();
+        let content: Vec<u8> = [1_u8, 2, 3].iter().flat_map(|n| vec![*n; BLOCK]).collect();
         fs::write(&path, &content).await.unwrap();
         let mut file = OpenOptions::new()
             .read(true)
