@@ -91,6 +91,20 @@ const EMULATED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// And where bytes have the other order: control messages are handed on as the guest has written them.
+const OTHER_ORDER: [(&str, &str, &str); EMULATED.len() + 3] = {
+    let swapped = "qemu's user mode does not turn the bytes of a mark or a segment's length beside a datagram";
+    let mut all = [("blitz-io/it", "net_udp::marks_arrive", swapped); EMULATED.len() + 3];
+    all[1].1 = "net_udp::long_sends_are_cut";
+    all[2].1 = "net_udp::a_socket_of_both_families";
+    let mut at = 0;
+    while at < EMULATED.len() {
+        all[3 + at] = EMULATED[at];
+        at += 1;
+    }
+    all
+};
+
 pub(crate) const TARGETS: [Target; 8] = [
     Target {
         name: "aarch64",
@@ -125,7 +139,7 @@ pub(crate) const TARGETS: [Target; 8] = [
             runner: &["qemu-s390x", "-L", "/usr/s390x-linux-gnu"],
             packages: "gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user",
             crates: &RUNTIME,
-            without: EMULATED,
+            without: &OTHER_ORDER,
         }),
     },
     Target {
