@@ -126,3 +126,28 @@ fn no_push_is_lost_between_two_workers() {
     builder.preemption_bound = Some(2);
     builder.check(|| model(2, 1, false));
 }
+
+/// A task is pushed while the only worker that searches has found another one, which it may run for long: the one that sleeps is woken,
+/// by it or by who pushed.
+#[test]
+fn no_task_waits_behind_what_the_last_searcher_found() {
+    loom::model(|| {
+        let idle = Arc::new(Idle::new(2));
+        idle.sleep(1, false);
+        assert!(idle.start_search());
+        let queue = Arc::new(AtomicUsize::new(0));
+        let pushing = {
+            let (idle, queue) = (Arc::clone(&idle), Arc::clone(&queue));
+            thread::spawn(move || {
+                queue.fetch_add(1, Relaxed);
+                idle.wake_one()
+            })
+        };
+        let by_searcher = (idle.stop_search() && queue.load(Relaxed) != 0)
+            .then(|| idle.wake_one())
+            .flatten();
+        let by_pusher = pushing.join().unwrap();
+        assert_eq!(by_searcher.or(by_pusher), Some(1));
+        assert!(by_searcher.is_none() || by_pusher.is_none());
+    });
+}
