@@ -9,6 +9,8 @@ pub enum Ask {
     Json,
     /// With the fields that a browser sends, a KiB of them.
     Browser,
+    /// With a field that is another in each request (W3C Trace Context), as proxies and traced clients send: no two requests are alike.
+    Traced,
     /// A body of 10 KiB, which comes back.
     Body,
 }
@@ -62,10 +64,27 @@ const FIELDS: [(&str, &str); 13] = [
     ),
 ];
 
+/// A count in the place of what is random, in the length and the digits of the standard.
+const TRACED: &str = r#"
+local count, batch = 0, {}
+local template
+init = function(args)
+  wrk.headers["Traceparent"] = "@"
+  template = wrk.format("GET", path):gsub("%%", "%%%%"):gsub("@", "00-4bf92f3577b34da6a3ce929d%%08x-00f067aa%%08x-01")
+end
+request = function()
+  for i = 1, depth do
+    count = count + 1
+    batch[i] = template:format(count, count)
+  end
+  return table.concat(batch)
+end
+"#;
+
 impl Load {
     pub fn path(&self) -> &'static str {
         match self.ask {
-            Ask::Plain | Ask::Browser => "/",
+            Ask::Plain | Ask::Browser | Ask::Traced => "/",
             Ask::Json => "/json",
             Ask::Body => "/echo",
         }
@@ -76,6 +95,12 @@ impl Load {
             Ask::Browser => &FIELDS,
             _ => &[],
         }
+    }
+
+    /// Whether one request is as good as another; else it takes wrk to make them.
+    #[allow(dead_code)] // bench/web has only such.
+    pub fn is_alike(&self) -> bool {
+        self.ask != Ask::Traced
     }
 
     /// One request, as it goes out.
@@ -107,7 +132,14 @@ impl Load {
                 "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {BODY})\n"
             ));
         }
-        if self.depth > 1 {
+        if !self.is_alike() {
+            text.push_str(&format!(
+                "local depth, path = {}, {:?}\n",
+                self.depth,
+                self.path()
+            ));
+            text.push_str(TRACED);
+        } else if self.depth > 1 {
             text.push_str(&format!(
                 "init = function(args)\n  local one = wrk.format()\n  batch = string.rep(one, {})\nend\nrequest = function() return batch end\n",
                 self.depth

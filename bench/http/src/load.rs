@@ -12,6 +12,8 @@ use crate::machine;
 pub fn run(load: &Load, addr: SocketAddr, time: Duration, alone: bool) -> Result<Done, String> {
     if wrk_is_there() {
         wrk(load, addr, time, alone)
+    } else if !load.is_alike() {
+        Err("wrk is not installed, which makes requests of which no two are alike".to_owned())
     } else {
         Generator::connect(load, addr)?.run(time)
     }

@@ -47,7 +47,7 @@ const fn rate(
     }
 }
 
-pub const ROWS: [Row; 12] = [
+pub const ROWS: [Row; 14] = [
     rate("plain, 1 connection, 1 core", 1, Ask::Plain, 1, 1),
     rate("plain, 64 connections, 1 core", 1, Ask::Plain, 64, 1),
     rate("plain, 512 connections, 1 core", 1, Ask::Plain, 512, 1),
@@ -65,6 +65,20 @@ pub const ROWS: [Row; 12] = [
         Ask::Browser,
         64,
         1,
+    ),
+    rate(
+        "no two alike, 64 connections, 1 core",
+        1,
+        Ask::Traced,
+        64,
+        1,
+    ),
+    rate(
+        "no two alike, 64 connections, 16 together, 1 core",
+        1,
+        Ask::Traced,
+        64,
+        16,
     ),
     rate(
         "10 KiB both ways, 64 connections, 1 core",
