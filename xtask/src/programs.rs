@@ -158,6 +158,24 @@ pub(crate) fn passes(filters: &[String], program: &str, test: &str) -> bool {
     filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
 }
 
+/// Those of `crates` that `filters` can choose from, so that no others are built: where each filter begins with a crate's name and a
+/// stroke, as `blitz-io/it::net_udp`, these, else all.
+pub(crate) fn crates<'a>(crates: &[&'a str], filters: &[String]) -> Vec<&'a str> {
+    let chosen_by = |filter: &String| {
+        let (name, _) = filter.split_once('/')?;
+        crates.iter().copied().find(|known| *known == name)
+    };
+    let chosen: Option<Vec<_>> = filters.iter().map(chosen_by).collect();
+    match chosen {
+        Some(chosen) if !chosen.is_empty() => {
+            let mut known = crates.to_vec();
+            known.retain(|name| chosen.contains(name));
+            known
+        }
+        _ => crates.to_vec(),
+    }
+}
+
 /// How a run of test programs is set up.
 #[derive(Debug, Default)]
 pub(crate) struct Setting {
@@ -373,6 +391,19 @@ mod tests {
         let args = ["6.1", "--", "net"].map(str::to_owned);
         assert_eq!(split(&args), (&args[..1], &args[2..]));
         assert_eq!(split(&args[..1]), (&args[..1], &[][..]));
+    }
+
+    #[test]
+    fn filters_that_name_their_crates_build_these_alone() {
+        let chosen = |filters: &[&str]| {
+            let filters: Vec<_> = filters.iter().map(|&filter| filter.to_owned()).collect();
+            crates(&["a", "b", "c"], &filters)
+        };
+        assert_eq!(chosen(&["c/", "a/it::x", "a/lib"]), ["a", "c"]);
+        // A part of a name may stand in any of them, and what is not known chooses none.
+        assert_eq!(chosen(&["a/", "net"]), ["a", "b", "c"]);
+        assert_eq!(chosen(&["a/", "bb/"]), ["a", "b", "c"]);
+        assert_eq!(chosen(&[]), ["a", "b", "c"]);
     }
 
     #[test]

@@ -140,9 +140,9 @@ fn tests(root: &Path, target: &Target, how: &How, filters: &[String]) -> Outcome
         }
         (_, false) => {}
     }
-    for name in how.crates {
+    for name in programs::crates(how.crates, filters) {
         cargo.args(["-p", name]);
-        if *name == "blitz-cli" {
+        if name == "blitz-cli" {
             // Its tests start them.
             cargo.arg("--examples");
         }

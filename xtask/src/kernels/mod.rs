@@ -52,7 +52,8 @@ pub(crate) fn main(root: &Path, args: &[String]) -> Outcome {
         .map(|kernel| fetch::image(*kernel, &folder))
         .collect::<Result<Vec<_>, _>>()?;
     let mut suites = Vec::new();
-    for program in build(root, &folder)? {
+    let crates = programs::crates(&CRATES, filters);
+    for program in build(root, &folder, &crates)? {
         let wants = |test: &str| programs::passes(filters, &program.name, test);
         let chosen = program.chosen(&[], wants)?;
         if !chosen.groups.is_empty() {
@@ -137,8 +138,8 @@ fn is_static(program: &[u8]) -> bool {
         .any(|part| part == b"/ld-linux")
 }
 
-fn build(root: &Path, folder: &Path) -> Result<Vec<Program>, String> {
-    println!("kernels: building the tests of {}", CRATES.join(" "));
+fn build(root: &Path, folder: &Path, crates: &[&str]) -> Result<Vec<Program>, String> {
+    println!("kernels: building the tests of {}", crates.join(" "));
     let mut cargo = Command::new("cargo");
     // With a target named, build scripts and macros are not linked statically too, which they must not be.
     cargo
@@ -150,7 +151,7 @@ fn build(root: &Path, folder: &Path) -> Result<Vec<Program>, String> {
         // goes into the guest's memory.
         .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
         .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    for name in CRATES {
+    for name in crates {
         cargo.args(["-p", name]);
     }
     programs::build(cargo)
