@@ -101,6 +101,31 @@ const SANITIZERS: [Sanitizer; 3] = [
             ),
             (
                 "blitz-io/it",
+                "stream::wrappers::signals_come_as_items",
+                "the same",
+            ),
+            (
+                "blitz-io/it",
+                "stuck::stacks::a_report_names_the_function",
+                "what spins is mostly in a function of the sanitizer, which keeps no frame pointer: the walk ends there",
+            ),
+            (
+                "blitz-io/it",
+                "stuck::stacks::each_of_all_workers",
+                "the same",
+            ),
+            (
+                "blitz-io/it",
+                "stuck::stacks::the_other_flavors",
+                "the same",
+            ),
+            (
+                "blitz-io/it",
+                "stuck::stacks::a_waker_that_spins",
+                "the same",
+            ),
+            (
+                "blitz-io/it",
                 "fs_mapped::who_touches_what_was_cut_off",
                 "the sanitizer reports SIGBUS and exits, where the process is to be ended by it",
             ),

@@ -86,8 +86,17 @@ fn works(driver: &mut Driver) {
     turn_until(driver, || counter.count() == 1);
 }
 
+/// Whether `blitz-sys` has rings for this machine; where it has none, that is the reason whatever the kernel says.
+const HAS_RINGS: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+const NO_RINGS: &str = "this platform has no completion ring";
+
 fn falls_back(errno: i32, words: &str) {
     forbid_rings(errno);
+    let (words, kind) = if HAS_RINGS {
+        (words, std::io::Error::from_raw_os_error(errno).kind())
+    } else {
+        (NO_RINGS, std::io::ErrorKind::Unsupported)
+    };
     let mut driver = Driver::new(Config::default()).unwrap();
     assert_eq!(driver.handle().backend(), Backend::Epoll);
     let capabilities = driver.handle().capabilities();
@@ -99,10 +108,7 @@ fn falls_back(errno: i32, words: &str) {
         ..Config::default()
     };
     let error = Driver::new(forced).unwrap_err();
-    assert_eq!(
-        error.kind(),
-        std::io::Error::from_raw_os_error(errno).kind()
-    );
+    assert_eq!(error.kind(), kind);
     assert!(error.to_string().contains(words), "{error}");
 }
 
@@ -163,7 +169,12 @@ fn child_enomem() {
     // Kernels differ: some count rings against the limit, some do not.
     if driver.handle().backend() == Backend::Epoll {
         let reason = driver.handle().capabilities().reason();
-        assert!(reason.contains("locked memory is too low"), "{reason}");
+        let words = if HAS_RINGS {
+            "locked memory is too low"
+        } else {
+            NO_RINGS
+        };
+        assert!(reason.contains(words), "{reason}");
     }
     works(&mut driver);
 }

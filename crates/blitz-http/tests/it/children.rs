@@ -2,7 +2,7 @@
 //! test, in a shell that sees to that.
 #![cfg(unix)]
 
-use crate::backends::{Flavor, GUARD, each_case};
+use crate::backends::{Flavor, GUARD, each_case, patient};
 use crate::harness::without_date;
 use blitz_http::{Listener, Router, Server, now};
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,7 +93,7 @@ fn a_server_without_descriptors_goes_on_when_it_has_some() {
                 handle.shut_down(Duration::from_secs(30));
                 serving.await.expect("no panic");
             };
-            timeout(GUARD, test).await.expect("in time");
+            timeout(patient(GUARD), test).await.expect("in time");
         });
     });
 }
@@ -139,6 +139,6 @@ fn sockets_come_from_whoever_started_us() {
             handle.shut_down(Duration::from_secs(30));
             serving.await.expect("no panic");
         };
-        timeout(GUARD, test).await.expect("in time");
+        timeout(patient(GUARD), test).await.expect("in time");
     });
 }

@@ -1,6 +1,6 @@
 //! Server-sent events: what goes out, when, and who notices that nobody listens.
 
-use crate::backends::{FLAVORS, GUARD, each_case};
+use crate::backends::{FLAVORS, GUARD, each_case, patient};
 use crate::harness::{connect, connect_with, without_date};
 use blitz_http::sse::{Event, Events, last_event_id};
 use blitz_http::{Reply, Request, Router, Server, now, service_fn};
@@ -147,7 +147,7 @@ impl Drop for Silent {
 pub(crate) fn everywhere<F: Future<Output = ()>>(test: impl Fn() -> F) {
     each_case(&FLAVORS, |case| {
         case.runtime()
-            .block_on(async { timeout(GUARD, test()).await.expect("in time") });
+            .block_on(async { timeout(patient(GUARD), test()).await.expect("in time") });
     });
 }
 

@@ -1,6 +1,6 @@
 //! Sockets that listen: shared or one for each worker, full, out of descriptors, given by whoever started us.
 
-use crate::backends::{FLAVORS, Flavor, GUARD, each_case};
+use crate::backends::{FLAVORS, Flavor, GUARD, each_case, patient};
 use crate::harness::without_date;
 use crate::sockets::everywhere;
 use blitz_http::{ListenOptions, Listener, PortSharing, Router, Server, now};
@@ -64,7 +64,7 @@ fn a_port_is_shared_as_it_is_asked_for() {
                     assert_eq!(serving.await.expect("no panic").cut, []);
                     assert!(TcpStream::connect(addr).await.is_err(), "all have closed");
                 };
-                timeout(GUARD, test).await.expect("in time");
+                timeout(patient(GUARD), test).await.expect("in time");
             }
         });
     });
@@ -162,7 +162,7 @@ fn connections_come_at_the_pace_that_is_set() {
                     .expect("sent");
                 let mut answer = String::new();
                 let read = client.read_to_string(&mut answer);
-                timeout(GUARD, read)
+                timeout(patient(GUARD), read)
                     .await
                     .expect("in time")
                     .expect("an answer");

@@ -1,6 +1,6 @@
 //! A server on sockets, on each back end.
 
-use crate::backends::{FLAVORS, GUARD, each_case};
+use crate::backends::{FLAVORS, GUARD, each_case, patient};
 use crate::harness::without_date;
 use blitz_http::{Request, Router, Server, now, upgrade};
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) fn everywhere<F: Future<Output = ()>>(test: impl Fn() -> F) {
     each_case(&FLAVORS, |case| {
         case.runtime()
-            .block_on(async { timeout(GUARD, test()).await.expect("in time") });
+            .block_on(async { timeout(patient(GUARD), test()).await.expect("in time") });
     });
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 fn everywhere<F: Future<Output = ()>>(test: impl Fn() -> F) {
     each_case(&FLAVORS, |case| {
         case.runtime()
-            .block_on(async { timeout(GUARD, test()).await.expect("in time") });
+            .block_on(async { timeout(patient(GUARD), test()).await.expect("in time") });
     });
 }
 
@@ -417,7 +417,7 @@ fn a_client_is_used_on_one_runtime_after_another() {
             runtime.block_on(async {
                 for _ in 0..2 {
                     let answer = async { client.get(&url).send().await?.text().await };
-                    let answer = timeout(GUARD, answer).await.expect("in time");
+                    let answer = timeout(patient(GUARD), answer).await.expect("in time");
                     assert_eq!(answer.expect("an answer"), "hello");
                 }
             });
@@ -457,7 +457,7 @@ fn a_connection_that_waited_elsewhere_is_timed_where_it_is_used() {
         });
         let runtime = case.runtime();
         runtime.block_on(async {
-            let error = timeout(GUARD, client.get(&url).send()).await;
+            let error = timeout(patient(GUARD), client.get(&url).send()).await;
             let error = error.expect("in time").expect_err("nobody answers");
             assert_eq!(error.phase(), Some(Phase::Head), "{error}");
         });

@@ -35,7 +35,7 @@ where
         let test = test(case);
         case.runtime().block_on(async {
             let test = blitz_io::spawn(test);
-            timeout(GUARD, test)
+            timeout(crate::backends::patient(GUARD), test)
                 .await
                 .expect("in time")
                 .expect("no panic");
