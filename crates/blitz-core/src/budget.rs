@@ -105,6 +105,26 @@ pub fn has_remaining() -> bool {
 /// it, the unit goes back. With no unit left the task is woken, and the operation must return "pending".
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
+    proceed().map_or_else(|| exhausted(cx), Poll::Ready)
+}
+
+/// The same, for an operation that may have to wait anyway, which takes no unit: with none left, `waits` is asked, which answers
+/// whether the task will be woken when it is worth a poll. Then it goes to rest, and not to the back of the queue.
+#[inline]
+pub fn poll_proceed_unless(
+    cx: &mut Context<'_>,
+    waits: impl FnOnce(&mut Context<'_>) -> bool,
+) -> Poll<RestoreOnPending> {
+    match proceed() {
+        Some(coop) => Poll::Ready(coop),
+        None if !stops::is_watched() && waits(cx) => Poll::Pending,
+        None => exhausted(cx),
+    }
+}
+
+/// A unit, if there is one.
+#[inline]
+fn proceed() -> Option<RestoreOnPending> {
     let before = thread(UNCONSTRAINED, |thread| {
         let left = thread.left.get();
         if left > USED_UP && left != UNCONSTRAINED {
@@ -112,10 +132,7 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
         }
         left
     });
-    if before <= USED_UP {
-        return exhausted(cx);
-    }
-    Poll::Ready(RestoreOnPending {
+    (before > USED_UP).then(|| RestoreOnPending {
         before,
         _thread: PhantomData,
     })

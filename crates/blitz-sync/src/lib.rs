@@ -28,6 +28,7 @@ pub mod oneshot;
 mod patience;
 mod permits;
 mod place;
+mod races;
 mod rwlock;
 mod semaphore;
 mod set_once;

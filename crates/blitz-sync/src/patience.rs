@@ -3,16 +3,17 @@
 //!
 //! Two threads at the two ends of one queue, equally fast, meet at every value otherwise: whoever is a little faster finds
 //! nothing each time, stands in line, and has to be woken for one value. After a moment there are many, which are taken in one go
-//! while nobody else touches their cache lines. It is no more than a moment: if the other side does not move, one waits as ever,
-//! and the next few do so at once.
+//! while nobody else touches their cache lines: as many as the other side can go on with alone. If it does not move, it is no more
+//! than a moment: one waits as ever, and the next few do so at once.
 
-use blitz_core::primitive::hint;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
 
+use crate::races::{let_ahead, spin};
+
 /// So many spins for the other side to show that it is at work.
 const LOOK: usize = 2;
-/// So many more for it to get ahead.
+/// So many more, at least, for it to get ahead.
 const AHEAD: usize = 16;
 /// After a moment that was in vain, so many go without one.
 const SKIPS: usize = 15;
@@ -30,11 +31,11 @@ impl Patience {
         }
     }
 
-    /// To be asked once by one who has found nothing: waits a moment. Answers whether the other side, whose moves change `mark`,
-    /// has moved meanwhile, so that another try is worth it.
+    /// To be asked once by one who has found nothing: waits a moment. Answers whether the other side, of whose moves each adds one to
+    /// `mark`, has moved meanwhile, so that another try is worth it; if it goes on at a pace, only after it has made `enough`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn pays(&self, mark: impl Fn() -> usize) -> bool {
+    pub(crate) fn pays(&self, enough: usize, mark: impl Fn() -> usize) -> bool {
         // Another look is nothing new to a model.
         if cfg!(loom) {
             return false;
@@ -53,13 +54,7 @@ impl Patience {
             self.skips.store(SKIPS, Relaxed);
             return false;
         }
-        spin(AHEAD);
+        let_ahead(AHEAD, enough, mark);
         true
-    }
-}
-
-fn spin(times: usize) {
-    for _ in 0..times {
-        hint::spin_loop();
     }
 }

@@ -54,6 +54,30 @@ fn a_used_up_budget_wakes_the_task_and_refuses() {
 }
 
 #[test]
+fn who_has_to_wait_anyway_is_not_woken_for_want_of_budget() {
+    let wakes = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut cx = Context::from_waker(&waker);
+    take_forced_yields();
+    with_budget(|| {
+        for _ in 0..UNITS {
+            let polled = poll_proceed_unless(&mut cx, |_| unreachable!("there are units"));
+            let Poll::Ready(unit) = polled else {
+                panic!("there are units")
+            };
+            unit.made_progress();
+        }
+        assert!(poll_proceed_unless(&mut cx, |_| true).is_pending());
+        // ORDERING: one thread.
+        assert_eq!((wakes.0.load(Relaxed), take_forced_yields()), (0, 0));
+        assert!(poll_proceed_unless(&mut cx, |_| false).is_pending());
+        // ORDERING: as above.
+        assert_eq!((wakes.0.load(Relaxed), take_forced_yields()), (1, 1));
+    });
+    assert!(poll_proceed_unless(&mut cx, |_| unreachable!("outside a poll")).is_ready());
+}
+
+#[test]
 fn an_operation_that_made_no_progress_costs_nothing() {
     let mut cx = Context::from_waker(Waker::noop());
     with_budget(|| {

@@ -214,7 +214,8 @@ impl<T> Channel<T> {
             let value = match self.recv_or_say() {
                 Err(TryRecvError::Empty) => {
                     if mem::take(&mut is_first_look)
-                        && self.for_values.patience.pays(|| self.queue.sent())
+                        && (self.for_values.patience)
+                            .pays(self.queue.enough(), || self.queue.sent())
                     {
                         continue;
                     }
@@ -248,7 +249,8 @@ impl<T> Channel<T> {
                 Err(TrySendError::Full(unsent)) => {
                     *value = Some(unsent);
                     if mem::take(&mut is_first_look)
-                        && self.for_room.patience.pays(|| self.queue.received())
+                        && (self.for_room.patience)
+                            .pays(self.queue.enough(), || self.queue.received())
                     {
                         continue;
                     }

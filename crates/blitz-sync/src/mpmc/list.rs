@@ -14,6 +14,7 @@ use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
 use super::pause::Pause;
 use super::queue::Found;
+use crate::races;
 
 /// How many indices a block has: one for each slot, and one while its end is being moved. Few under loom.
 #[cfg(not(loom))]
@@ -242,7 +243,7 @@ impl<T> List<T> {
                 next = Some(self.block());
             }
             if !self.claim(tail) {
-                pause.after_a_race();
+                races::stay_away(usize::MAX, || self.sent());
                 continue;
             }
             // SAFETY: the block is that of the index, and lives until the slot that is ours now was emptied.
@@ -335,7 +336,8 @@ impl<T> List<T> {
                 .compare_exchange_weak(head, next, Relaxed, Relaxed)
                 .is_err()
             {
-                pause.after_a_race();
+                // ORDERING: Relaxed: it is compared with another, and nothing else.
+                races::stay_away(usize::MAX, || self.head.word.load(Relaxed) / ONE);
                 continue;
             }
             let block = NonNull::new(block).expect("an end is always in a block");
@@ -414,10 +416,10 @@ impl<T> List<T> {
         self.tail.word.load(SeqCst) & !CLOSED == head & !PASSED
     }
 
-    /// A figure that changes with each value that is sent.
+    /// A figure that grows by one, or two, with each value that is sent.
     pub(super) fn sent(&self) -> usize {
         // ORDERING: Relaxed: it is compared with another, and nothing else.
-        self.tail.word.load(Relaxed)
+        self.tail.word.load(Relaxed) / ONE
     }
 
     /// How many values there are.

@@ -1,4 +1,4 @@
-//! What one does who has lost a race, or has to wait for another thread that is in the middle of a move.
+//! What one does who has to wait for another thread that is in the middle of a move.
 
 use blitz_core::primitive::hint;
 use blitz_core::primitive::thread;
@@ -12,11 +12,6 @@ pub(super) struct Pause(u32);
 impl Pause {
     pub(super) fn new() -> Self {
         Self(0)
-    }
-
-    /// Another has moved the word meanwhile: somebody goes on, so nobody else need run for that.
-    pub(super) fn after_a_race(&mut self) {
-        self.spin();
     }
 
     /// Another has to make its move first; it may have been interrupted.

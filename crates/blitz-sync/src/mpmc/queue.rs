@@ -89,7 +89,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// A figure that changes with each value that is sent.
+    /// A figure that grows with each value that is sent.
     pub(super) fn sent(&self) -> usize {
         match self {
             Self::Bounded(ring) => ring.sent(),
@@ -97,7 +97,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// A figure that changes with each value that is received, where somebody may wait for that.
+    /// A figure that grows with each value that is received, where somebody may wait for that.
     pub(super) fn received(&self) -> usize {
         match self {
             Self::Bounded(ring) => ring.received(),
@@ -109,6 +109,14 @@ impl<T> Queue<T> {
         match self {
             Self::Bounded(ring) => ring.len(),
             Self::Unbounded(list) => list.len(),
+        }
+    }
+
+    /// So many values are enough for some to get ahead while others wait for that.
+    pub(super) fn enough(&self) -> usize {
+        match self {
+            Self::Bounded(ring) => ring.enough(),
+            Self::Unbounded(_) => usize::MAX,
         }
     }
 

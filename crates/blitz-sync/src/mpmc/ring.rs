@@ -12,6 +12,7 @@ use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, S
 
 use super::pause::Pause;
 use super::queue::{Found, Refused};
+use crate::races;
 
 /// In the tail: no value is taken any more. Tickets are words with this bit clear.
 const CLOSED: usize = 1;
@@ -143,9 +144,10 @@ impl<T> Ring<T> {
                         unsafe { slot.fill(tail, value) };
                         return Ok(());
                     }
-                    Err(seen) => {
-                        tail = seen;
-                        pause.after_a_race();
+                    Err(_) => {
+                        races::stay_away(self.enough(), || self.sent());
+                        // ORDERING: Relaxed: as above.
+                        tail = self.tail.load(Relaxed);
                     }
                 }
             } else {
@@ -215,7 +217,7 @@ impl<T> Ring<T> {
                 return Ok(Some(oldest));
             }
             if is_full {
-                pause.after_a_race();
+                races::stay_away(self.enough(), || self.received());
             } else {
                 // The oldest may be a value that its sender is about to write.
                 pause.for_another();
@@ -246,9 +248,10 @@ impl<T> Ring<T> {
                         // SAFETY: the ticket is ours, and its value was written.
                         return Found::Value(unsafe { slot.empty(head.wrapping_add(self.lap)) });
                     }
-                    Err(seen) => {
-                        head = seen;
-                        pause.after_a_race();
+                    Err(_) => {
+                        races::stay_away(self.enough(), || self.received());
+                        // ORDERING: Relaxed: as above.
+                        head = self.head.load(Relaxed);
                     }
                 }
             } else {
@@ -317,16 +320,21 @@ impl<T> Ring<T> {
         self.head.load(SeqCst).wrapping_add(self.lap) == tail
     }
 
-    /// A figure that changes with each value that is sent.
+    /// A figure that grows by one, but for once a lap, with each value that is sent.
     pub(super) fn sent(&self) -> usize {
         // ORDERING: Relaxed: it is compared with another, and nothing else.
-        self.tail.load(Relaxed)
+        self.tail.load(Relaxed) / ONE
     }
 
-    /// A figure that changes with each value that is received.
+    /// A figure that grows by one, but for once a lap, with each value that is received.
     pub(super) fn received(&self) -> usize {
         // ORDERING: as in `sent`.
-        self.head.load(Relaxed)
+        self.head.load(Relaxed) / ONE
+    }
+
+    /// So many values are enough for others to get ahead: who waits for more may wait for a side that is stuck without it.
+    pub(super) fn enough(&self) -> usize {
+        self.bound() / 2
     }
 
     pub(super) fn bound(&self) -> usize {

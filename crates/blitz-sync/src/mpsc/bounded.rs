@@ -12,7 +12,8 @@ use blitz_core::budget;
 use blitz_core::primitive::sync::Arc;
 use blitz_core::register::Call;
 
-use super::channel::{Channel, Claimed, Receiving};
+use super::channel::{Channel, Receiving};
+use super::claiming::Claiming;
 use super::error::{SendError, SendTimeoutError, TryRecvError, TrySendError};
 use super::permit::{OwnedPermit, Permit, PermitIterator};
 use super::room::Bounded;
@@ -105,7 +106,7 @@ impl<T> Sender<T> {
             .spans()
             .operation(call.site.what);
         operation.around(async move {
-            if let Some(claimed) = poll_fn(|cx| self.poll_claim(cx)).await {
+            if let Some(claimed) = Claiming(&self.channel).await {
                 claimed.fill(value);
                 return Ok(());
             }
@@ -367,35 +368,7 @@ impl<T> Sender<T> {
         self.channel.weak_senders()
     }
 
-    /// A place for a value, in room that is there or comes within a moment; `None` if one has to wait for it.
-    #[inline]
-    fn poll_claim(&self, cx: &mut Context<'_>) -> Poll<Option<Claimed<'_, T>>> {
-        loop {
-            // Who goes last for want of budget does so in line, if there is no room: see there.
-            if !self.channel.has_room() && !self.is_room_coming() {
-                return Poll::Ready(None);
-            }
-            let coop = ready!(budget::poll_proceed(cx));
-            // Or another sender was faster, or the receiver closes the channel.
-            if let Some(claimed) = self.channel.claim_in_room() {
-                coop.made_progress();
-                return Poll::Ready(Some(claimed));
-            }
-        }
-    }
-
-    /// Whether the receiver has made room, or does so within a moment.
-    #[cold]
-    fn is_room_coming(&self) -> bool {
-        let channel = &self.channel;
-        (channel.fetch_room() && channel.has_room())
-            || (!self.is_closed()
-                && channel.is_room_made()
-                && channel.fetch_room()
-                && channel.has_room())
-    }
-
-    /// Waits for room to send into, where [`poll_claim`](Self::poll_claim) found none.
+    /// Waits for room to send into, where [`Claiming`] found none.
     #[cold]
     async fn room_to_send(&self, call: Call) -> Result<(), SendError<()>> {
         if self.channel.bound.is_in_word() {

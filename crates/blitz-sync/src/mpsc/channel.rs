@@ -18,12 +18,13 @@ use blitz_core::waiting::Site;
 use blitz_core::wake::WakeSlot;
 
 use super::error::{TryRecvError, TrySendError};
-use super::list::{Claim, Found, Head, Tail, Word, queue};
+use super::list::{Claim, Found, Head, Missed, Tail, Word, queue};
 use super::room::{Bounded, Entering};
 use crate::acquire_error::TryAcquireError;
 use crate::called;
 use crate::notify::Notify;
 use crate::patience::Patience;
+use crate::races;
 use crate::spans::{Operation, Resource};
 
 /// How many values a channel takes. Where a method has a `word`, it is the tail's.
@@ -36,6 +37,8 @@ pub(super) trait Bound {
     fn close(&self, word: &Word);
     /// After [`close`](Self::close): nobody has room left to send into, and everything was taken.
     fn is_finished(&self, word: &Word) -> bool;
+    /// So many values are enough for one side to get ahead while the other waits for that.
+    fn enough(&self) -> usize;
     /// What tokio-console is told of.
     fn resource(&self) -> &Resource;
 }
@@ -55,6 +58,10 @@ impl Bound for Unbounded {
     fn is_finished(&self, _word: &Word) -> bool {
         // The list itself says where a closed channel ends.
         false
+    }
+
+    fn enough(&self) -> usize {
+        usize::MAX
     }
 
     #[inline]
@@ -152,7 +159,9 @@ impl<T, B: Bound> Channel<T, B> {
 
     /// Whether a value is on its way at this moment: waits a little for it, or for several.
     fn is_worth_another_look(&self) -> bool {
-        self.receiver.patience.pays(|| self.tail.claimed())
+        self.receiver
+            .patience
+            .pays(self.bound.enough(), || self.tail.claimed())
     }
 
     /// The receiver has taken so many.
@@ -267,14 +276,30 @@ impl<T> Channel<T, Bounded> {
         self.bound.available(self.tail.word())
     }
 
-    /// A place for a value, if there is room for it that needs no permit.
+    /// A place for a value, if there is room for it that needs no permit, and no other sender takes it at this moment.
     #[inline]
-    pub(super) fn claim_in_room(&self) -> Option<Claimed<'_, T>> {
+    pub(super) fn claim_at_once(&self) -> Result<Claimed<'_, T>, Missed> {
         let claim = self.tail.word().claim_in_room()?;
-        Some(Claimed {
+        Ok(Claimed {
             channel: self,
             claim,
         })
+    }
+
+    /// The same, though others may be faster for a while.
+    pub(super) fn claim_in_room(&self) -> Option<Claimed<'_, T>> {
+        loop {
+            match self.claim_at_once() {
+                Ok(claimed) => return Some(claimed),
+                Err(Missed::NoRoom) => return None,
+                Err(Missed::ByARace) => self.stay_away(),
+            }
+        }
+    }
+
+    /// For a sender that has lost a race.
+    pub(super) fn stay_away(&self) {
+        races::stay_away(self.bound.enough(), || self.tail.claimed());
     }
 
     /// Whether [`claim_in_room`](Self::claim_in_room) would find room.
@@ -448,8 +473,30 @@ impl<T, B: Bound> Receiving<T, B> {
             || (self.is_closed && self.channel.bound.is_finished(self.channel.tail.word()))
     }
 
+    /// For who may take nothing at present: whether there is nothing to take, so that it sleeps.
+    ///
+    /// It has just taken all that there was, where that was as much as it may: it has to be woken as any other that waits is, or all
+    /// senders had a turn before it in which they could only stand in line.
+    #[cold]
+    fn sleeps(&self, cx: &mut Context<'_>) -> bool {
+        if !self.is_idle() {
+            return false;
+        }
+        self.channel.sleep(cx.waker());
+        let is_idle = self.is_idle();
+        if is_idle {
+            called::note(&RECEIVES, &*self.channel, None);
+        }
+        is_idle
+    }
+
+    /// Whether nothing was claimed that was not taken, and something may be.
+    fn is_idle(&self) -> bool {
+        self.len() == 0 && !self.is_at_end()
+    }
+
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let coop = ready!(budget::poll_proceed(cx));
+        let coop = ready!(budget::poll_proceed_unless(cx, |cx| self.sleeps(cx)));
         let (mut is_first_look, mut is_last_look) = (true, false);
         loop {
             match self.pop_or_wait(is_last_look) {
@@ -482,7 +529,7 @@ impl<T, B: Bound> Receiving<T, B> {
         buffer: &mut Vec<T>,
         limit: usize,
     ) -> Poll<usize> {
-        let coop = ready!(budget::poll_proceed(cx));
+        let coop = ready!(budget::poll_proceed_unless(cx, |cx| limit != 0 && self.sleeps(cx)));
         let (mut is_first_look, mut is_last_look) = (true, false);
         let mut count = 0;
         loop {

@@ -53,6 +53,14 @@ pub(super) const ROOM_MAX: usize = ROOM / ROOM_ONE;
 #[must_use = "the receiver waits for its value"]
 pub(super) struct Claim(usize);
 
+/// Why no index was claimed.
+pub(super) enum Missed {
+    /// There is no room, or it is SHUT.
+    NoRoom,
+    /// Another was faster.
+    ByARace,
+}
+
 impl Word {
     /// Claims an index.
     #[inline]
@@ -63,21 +71,21 @@ impl Word {
         Claim(self.0.fetch_add(ONE, SeqCst))
     }
 
-    /// The same, if there is room here.
+    /// The same, if there is room here and no other moves the word meanwhile.
     #[inline]
-    pub(super) fn claim_in_room(&self) -> Option<Claim> {
+    pub(super) fn claim_in_room(&self) -> Result<Claim, Missed> {
         // ORDERING: Acquire pairs with the Release in `take_room`: who finds all of it gone sees that somebody has it in hand.
-        let mut word = self.0.load(Acquire);
-        while word & ROOM != 0 && word & SHUT == 0 {
-            let next = word.wrapping_sub(ROOM_ONE).wrapping_add(ONE);
-            // ORDERING: SeqCst as in `claim`. The Acquire in it pairs with the Release in `add_room` too: what was done before the
-            // room was made is seen by who takes it. Acquire: as above.
-            match self.0.compare_exchange_weak(word, next, SeqCst, Acquire) {
-                Ok(word) => return Some(Claim(word)),
-                Err(seen) => word = seen,
-            }
+        let word = self.0.load(Acquire);
+        if word & ROOM == 0 || word & SHUT != 0 {
+            return Err(Missed::NoRoom);
         }
-        None
+        let next = word.wrapping_sub(ROOM_ONE).wrapping_add(ONE);
+        // ORDERING: SeqCst as in `claim`. The Acquire in it pairs with the Release in `add_room` too: what was done before the
+        // room was made is seen by who takes it. Relaxed if it fails: a try begins anew.
+        match self.0.compare_exchange_weak(word, next, SeqCst, Relaxed) {
+            Ok(word) => Ok(Claim(word)),
+            Err(_) => Err(Missed::ByARace),
+        }
     }
 
     /// How much room there is, though it may be SHUT.
@@ -212,7 +220,7 @@ impl<T> Tail<T> {
         &self.word
     }
 
-    /// A figure that changes with each value that is sent.
+    /// A figure that grows by one with each value that is sent.
     pub(super) fn claimed(&self) -> usize {
         // ORDERING: Relaxed: it is compared with another, and nothing else.
         self.word.0.load(Relaxed) / ONE

@@ -9,6 +9,7 @@
 mod block;
 mod bounded;
 mod channel;
+mod claiming;
 pub mod error;
 mod list;
 mod permit;

@@ -201,7 +201,8 @@ impl Bounded {
     /// Whether room is made at this moment: waits a little for it, or for more.
     pub(super) fn is_made(&self) -> bool {
         // ORDERING: Relaxed: it is compared with another, and nothing else.
-        self.patience.pays(|| self.made.room.load(Relaxed))
+        self.patience
+            .pays(self.enough(), || self.made.room.load(Relaxed))
     }
 }
 
@@ -237,6 +238,11 @@ impl Bound for Bounded {
         // has made room, leaves its waker and looks at the permits. One of us sees all.
         fence(SeqCst);
         self.available(word) == self.max
+    }
+
+    fn enough(&self) -> usize {
+        // Whoever waits for more may wait for a side that has no room left, or nothing to take.
+        self.max / 2
     }
 
     #[inline]

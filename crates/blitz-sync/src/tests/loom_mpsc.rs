@@ -1,7 +1,10 @@
 //! Channels of many values, explored: blocks hold two here. Each test is named by what can never happen.
 
-use std::task::{Context, Waker};
+use std::future::poll_fn;
+use std::mem::replace;
+use std::task::{Context, Poll, Waker};
 
+use blitz_core::budget;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
@@ -41,6 +44,31 @@ fn no_value_is_lost_or_passes_another() {
         }
         sending.join().unwrap();
         assert_eq!(block_on(receiver.recv()), None);
+    });
+}
+
+/// One that may take nothing at present goes to rest only where a value, or the end, wakes it.
+#[test]
+fn no_receiver_without_budget_rests_beside_a_value() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(1);
+        let sending = thread::spawn(move || sender.try_send(1).unwrap());
+        let mut may_take = false;
+        let received = block_on(poll_fn(|cx| {
+            if replace(&mut may_take, true) {
+                return receiver.poll_recv(cx);
+            }
+            budget::with_budget(|| {
+                let mut none = Context::from_waker(Waker::noop());
+                while let Poll::Ready(coop) = budget::poll_proceed(&mut none) {
+                    coop.made_progress();
+                }
+                receiver.poll_recv(cx)
+            })
+        }));
+        assert_eq!(received, Some(1));
+        assert_eq!(block_on(receiver.recv()), None);
+        sending.join().unwrap();
     });
 }
 

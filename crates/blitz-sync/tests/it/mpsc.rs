@@ -377,3 +377,68 @@ fn a_send_with_a_limit_waits_on_a_runtime_only() {
     sender.try_send(1).unwrap();
     let _ = block_on(sender.send_timeout(2, limit));
 }
+
+/// Polls in a task that has done as much as it may.
+fn without_budget(poll: impl FnOnce()) {
+    blitz_core::budget::with_budget(|| {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        while let std::task::Poll::Ready(coop) = blitz_core::budget::poll_proceed(&mut cx) {
+            coop.made_progress();
+        }
+        poll();
+    });
+}
+
+#[test]
+fn a_receiver_without_budget_goes_to_rest_if_there_is_nothing() {
+    let (sender, mut receiver) = channel(2);
+    let mut recv = Hand::new(receiver.recv());
+    without_budget(|| {
+        recv.waits();
+        assert_eq!(recv.wakes(), 0, "a value will wake it, and nothing before");
+    });
+    sender.try_send(1).unwrap();
+    assert_eq!(recv.wakes(), 1);
+    assert_eq!(recv.done(), Some(1));
+    drop(recv);
+
+    let mut values = Vec::new();
+    let mut recv = Hand::new(receiver.recv_many(&mut values, 8));
+    without_budget(|| {
+        recv.waits();
+        assert_eq!(recv.wakes(), 0);
+    });
+    drop(sender);
+    assert_eq!(recv.wakes(), 1, "so does the end");
+    assert_eq!(recv.done(), 0);
+}
+
+#[test]
+fn a_receiver_without_budget_goes_last_if_there_is_something() {
+    let (sender, mut receiver) = channel(2);
+    sender.try_send(1).unwrap();
+    let mut recv = Hand::new(receiver.recv());
+    without_budget(|| {
+        recv.waits();
+        assert_eq!(recv.wakes(), 1, "there is a value");
+    });
+    assert_eq!(recv.done(), Some(1));
+    drop(recv);
+
+    let mut values: Vec<u8> = Vec::new();
+    let mut recv = Hand::new(receiver.recv_many(&mut values, 0));
+    without_budget(|| {
+        recv.waits();
+        assert_eq!(recv.wakes(), 1, "nothing is asked for, which is there");
+    });
+    assert_eq!(recv.done(), 0);
+    drop(recv);
+
+    drop(sender);
+    let mut recv = Hand::new(receiver.recv());
+    without_budget(|| {
+        recv.waits();
+        assert_eq!(recv.wakes(), 1, "there is the end");
+    });
+    assert_eq!(recv.done(), None);
+}
