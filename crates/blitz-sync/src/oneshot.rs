@@ -55,6 +55,7 @@ const WATCHING: u8 = 16;
 const LEFT: u8 = 32;
 
 impl Word {
+    #[inline]
     fn look(&self) -> u8 {
         // ORDERING: Acquire pairs with the Release in `send`, `go` and `close`.
         self.0.load(Acquire)
@@ -74,6 +75,7 @@ impl Word {
     }
 
     /// Answers the word before; with CLOSED in it nothing was sent.
+    #[inline]
     fn send(&self) -> u8 {
         // ORDERING: Relaxed: a guess for the exchange below.
         let mut word = self.0.load(Relaxed);
@@ -97,6 +99,7 @@ impl Word {
     }
 
     /// Answers whether the other side had left, so that the memory is the caller's alone.
+    #[inline]
     fn leave(&self) -> bool {
         // A look first: to find that the other has left is no exchange.
         // ORDERING: Acquire, twice, pairs with the Release in this and in `send`: all that the other side has done with the memory is
@@ -122,6 +125,7 @@ unsafe impl<T: Send> Sync for Channel<T> {}
 
 impl<T> Channel<T> {
     /// After a move whose answer was `before`: wakes the receiver if it waits.
+    #[inline]
     fn wake_receiver(&self, before: u8) {
         if before & WAITING != 0 {
             // SAFETY: WAITING beside VALUE or GONE: nobody writes this cell any more.
@@ -132,7 +136,46 @@ impl<T> Channel<T> {
         }
     }
 
+    /// The sender takes back what the receiver does not want.
+    #[cold]
+    fn refused(&self) -> Result<(), T> {
+        // SAFETY: without VALUE the cell is the sender's, and CLOSED there is none.
+        let value = self.value.with_mut(|cell| unsafe { (*cell).take() });
+        value.map_or(Ok(()), Err)
+    }
+
+    /// The sender goes without a value.
+    #[cold]
+    fn desert(&self) {
+        let before = self.word.set(GONE);
+        self.wake_receiver(before);
+    }
+
+    /// The receiver leaves `waker`, where the word was `word`; answers what it is then.
+    #[cold]
+    fn wait(&self, mut word: u8, waker: &Waker) -> u8 {
+        if word & WAITING != 0 {
+            // SAFETY: without VALUE and GONE only the receiver writes this cell, and we are the receiver.
+            let old = self.receiver.with(|waker| unsafe { (*waker).as_ref() });
+            if old.is_some_and(|old| old.will_wake(waker)) {
+                return word;
+            }
+            word = self.word.clear(WAITING);
+        }
+        if word & (VALUE | GONE) == 0 {
+            let waker = waker.clone();
+            // SAFETY: without WAITING the cell is the receiver's.
+            let old = self
+                .receiver
+                .with_mut(|cell| unsafe { (*cell).replace(waker) });
+            drop(old);
+            word = self.word.set(WAITING);
+        }
+        word
+    }
+
     /// The receiver takes what was sent.
+    #[inline]
     fn take(&self) -> Option<T> {
         // SAFETY: VALUE gives the cell to the receiver, which is here.
         self.value.with_mut(|value| unsafe { (*value).take() })
@@ -239,19 +282,18 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The value comes back if the receiver is gone or closed.
+    #[inline]
     pub fn send(mut self, value: T) -> Result<(), T> {
         let Some(channel) = self.channel.take() else {
             unreachable!("`send` takes the sender");
         };
-        // SAFETY: without VALUE the cell is the sender's.
+        // SAFETY: without VALUE the cell is the sender's, and there was no value in it to be dropped.
         channel
             .value
-            .with_mut(|cell| unsafe { *cell = Some(value) });
+            .with_mut(|cell| unsafe { cell.write(Some(value)) });
         let before = channel.word.send();
         if before & CLOSED != 0 {
-            // SAFETY: as above.
-            let value = channel.value.with_mut(|cell| unsafe { (*cell).take() });
-            return value.map_or(Ok(()), Err);
+            return channel.refused();
         }
         if before & WAITING == 0 {
             // This side has left by the same move.
@@ -339,10 +381,10 @@ impl<T> Sender<T> {
 }
 
 impl<T> Drop for Sender<T> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
-            let before = channel.word.set(GONE);
-            channel.wake_receiver(before);
+            channel.desert();
         }
         self.resource.sender_goes();
     }
@@ -411,11 +453,22 @@ impl<T> Receiver<T> {
 }
 
 /// What the receiver gets, if `word` says that it is decided.
+#[inline]
 fn outcome<T>(channel: &Channel<T>, word: u8) -> Option<Result<T, RecvError>> {
     if word & VALUE != 0 {
         return Some(channel.take().ok_or(RecvError(())));
     }
     (word & (GONE | CLOSED) != 0).then_some(Err(RecvError(())))
+}
+
+/// The receiver goes before it was told the outcome.
+#[cold]
+fn abandon<T>(channel: &Channel<T>) {
+    close(channel);
+    // A value that was sent and not received goes now, not when the sender's side does.
+    if channel.word.look() & VALUE != 0 {
+        drop(channel.take());
+    }
 }
 
 fn close<T>(channel: &Channel<T>) {
@@ -432,6 +485,7 @@ fn close<T>(channel: &Channel<T>) {
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
+    #[inline]
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = {
@@ -449,6 +503,7 @@ impl<T> Future for Receiver<T> {
 
 impl<T> Receiver<T> {
     /// The outcome is the caller's from here on.
+    #[inline]
     fn told(&mut self, is_value: bool) {
         self.channel = None;
         if is_value {
@@ -465,24 +520,7 @@ impl<T> Receiver<T> {
         };
         let mut word = channel.word.look();
         if word & (VALUE | GONE | CLOSED) == 0 {
-            if word & WAITING != 0 {
-                // SAFETY: without VALUE and GONE only the receiver writes this cell, and we are the receiver.
-                let old = channel.receiver.with(|waker| unsafe { (*waker).as_ref() });
-                if old.is_some_and(|old| old.will_wake(cx.waker())) {
-                    called::note(&RECEIVER, &**channel, called::line(Location::caller()));
-                    return Poll::Pending;
-                }
-                word = channel.word.clear(WAITING);
-            }
-            if word & (VALUE | GONE) == 0 {
-                let waker = cx.waker().clone();
-                // SAFETY: without WAITING the cell is the receiver's.
-                let old = channel
-                    .receiver
-                    .with_mut(|cell| unsafe { (*cell).replace(waker) });
-                drop(old);
-                word = channel.word.set(WAITING);
-            }
+            word = channel.wait(word, cx.waker());
         }
         let Some(outcome) = outcome(channel, word) else {
             called::note(&RECEIVER, &**channel, called::line(Location::caller()));
@@ -494,13 +532,10 @@ impl<T> Receiver<T> {
 }
 
 impl<T> Drop for Receiver<T> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
-            close(&channel);
-            // A value that was sent and not received goes now, not when the sender's side does.
-            if channel.word.look() & VALUE != 0 {
-                drop(channel.take());
-            }
+            abandon(&channel);
         }
         self.operation.resource().receiver_goes();
     }
