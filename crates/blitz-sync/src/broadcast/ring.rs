@@ -37,6 +37,41 @@ struct Slot<T> {
     left: usize,
     /// Shared with receivers that clone the value at this moment. Empty when all have had it, kept for its memory.
     value: Option<Arc<Value<T>>>,
+    /// Whether it may be shared.
+    is_shared: bool,
+}
+
+impl<T> Slot<T> {
+    /// Where the value is, if no receiver has hold of it.
+    #[inline]
+    fn own(&mut self) -> Option<&mut Option<T>> {
+        let value = self.value.as_mut()?;
+        if self.is_shared {
+            let value = Arc::get_mut(value)?;
+            self.is_shared = false;
+            return Some(value.get_mut());
+        }
+        let value = Arc::as_ptr(value).cast_mut();
+        // SAFETY: no receiver was given it since this slot alone had it, so it is reached through the slot only, which is borrowed.
+        Some(unsafe { &mut *value }.get_mut())
+    }
+
+    /// The value, for one of several receivers.
+    #[inline]
+    fn share(&mut self) -> Option<Arc<Value<T>>> {
+        self.is_shared = true;
+        self.value.clone()
+    }
+
+    /// Puts a value here in place of another.
+    #[inline]
+    fn put(&mut self, value: T) -> Old<T> {
+        if let Some(place) = self.own() {
+            return Old::Value(place.replace(value));
+        }
+        self.is_shared = false;
+        Old::Shared(self.value.replace(Arc::new(Mutex::new(Some(value)))))
+    }
 }
 
 /// One value. Its lock is held while it is cloned, so that one that is not `Sync` is cloned by one thread at a time; the
@@ -66,6 +101,7 @@ impl<T> Shared<T> {
                 position: index.wrapping_sub(len as u64),
                 left: 0,
                 value: None,
+                is_shared: false,
             })
         });
         Self {
@@ -97,10 +133,7 @@ impl<T> Shared<T> {
         slot.position = tail.position;
         slot.left = receivers;
         // What was here and is not wanted any more is dropped after the locks.
-        let old = match slot.value.as_mut().map(Arc::get_mut) {
-            Some(Some(memory)) => Old::Value(memory.get_mut().replace(value)),
-            _ => Old::Shared(slot.value.replace(Arc::new(Mutex::new(Some(value))))),
-        };
+        let old = slot.put(value);
         drop(slot);
         tail.position += 1;
         drop(tail);
@@ -143,11 +176,11 @@ impl<T> Shared<T> {
         }
         slot.left -= 1;
         if slot.left != 0 {
-            return slot.value.clone().map(Held::Shared);
+            return slot.share().map(Held::Shared);
         }
         // The memory stays, if nobody else is cloning.
-        if let Some(value) = slot.value.as_mut().and_then(Arc::get_mut) {
-            return value.get_mut().take().map(Held::Last);
+        if let Some(value) = slot.own() {
+            return value.take().map(Held::Last);
         }
         slot.value.take().map(Held::Shared)
     }
