@@ -46,7 +46,9 @@ pub mod ws;
 pub use body::{BodyDecoder, BodyEncoder, BodyEvent};
 pub use date::HttpDate;
 pub use error::Error;
-pub use head::{Framing, Kept, ReceivedHead, ReceivedRequest, ReceivedResponse};
+pub use head::{
+    Framing, HeadMark, Kept, KnownHead, ReceivedHead, ReceivedRequest, ReceivedResponse,
+};
 pub use limits::Limits;
 pub use proxy::{Forwarded, Node, PROXY_HEADER_MAX, ProxyError, ProxyHeader, XForwardedFor};
 pub use request::{RequestDecoder, RequestEvent};

@@ -3,10 +3,10 @@
 use crate::characters::is_token;
 use crate::error::Kind;
 use crate::head::{
-    Bounds, Guess, ReceivedHead, ReceivedRequest, Scan, check_request_line, parse_request,
-    parse_request_again, parse_request_at_once,
+    Bounds, Guess, HeadMark, KnownHead, ReceivedHead, ReceivedRequest, Scan, check_request_line,
+    parse_request, parse_request_again, parse_request_at_once,
 };
-use crate::{BodyDecoder, BodyEvent, Error, Framing, Limits};
+use crate::{BodyDecoder, BodyEvent, Error, Framing, Limits, taken};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, Request};
 
@@ -152,6 +152,59 @@ impl RequestDecoder {
             Err(error) => self.state = State::Failed(*error),
         }
         answer
+    }
+
+    /// The mark of the head that came last, if its client had sent its fields before.
+    #[inline]
+    pub fn mark(&self) -> Option<HeadMark> {
+        self.guess.mark()
+    }
+
+    /// The head that was read last, if that was [kept whole](crate::Kept::All) and is a whole request, of which nothing more is to come. Ask right
+    /// behind such a head: of another this says nothing.
+    pub fn known(&self) -> Option<KnownHead> {
+        let known = self.guess.known()?;
+        let head = known.head();
+        (head.framing == Framing::None && !head.upgrade).then_some(known)
+    }
+
+    /// Takes the next head off `input` if it is `known`, and its client sent that last: `true` then, and what [`decode_head`] would have given
+    /// is what was made of `known` before. Otherwise nothing has happened, and the head is for [`decode_head`] to read.
+    ///
+    /// [`decode_head`]: RequestDecoder::decode_head
+    ///
+    /// ```
+    /// use blitz_http_proto::RequestDecoder;
+    /// use bytes::BytesMut;
+    ///
+    /// let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    /// let (mut decoder, mut input) = (RequestDecoder::default(), BytesMut::new());
+    /// let mut request = http::Request::new(());
+    /// let known = loop {
+    ///     input.extend_from_slice(head);
+    ///     decoder.decode_head(&mut input, &mut request)?.expect("a whole head");
+    ///     if let Some(known) = decoder.known() {
+    ///         break known;
+    ///     }
+    /// };
+    /// input.extend_from_slice(head);
+    /// assert!(decoder.decode_known(&mut input, &known) && input.is_empty());
+    /// input.extend_from_slice(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n");
+    /// assert!(!decoder.decode_known(&mut input, &known));
+    /// # Ok::<(), blitz_http_proto::Error>(())
+    /// ```
+    #[inline]
+    pub fn decode_known(&mut self, input: &mut BytesMut, known: &KnownHead) -> bool {
+        if !matches!(self.state, State::Head) || !self.scan.is_at_the_beginning() {
+            return false;
+        }
+        let Some(len) = known.begins(input, &self.limits, self.guess) else {
+            return false;
+        };
+        taken::skip(input, len);
+        self.scan.looked_at_once(len);
+        (self.empty_lines, self.connect) = (0, false);
+        true
     }
 
     /// What comes behind a request that is whole.

@@ -6,7 +6,7 @@
 
 use crate::{BodyEncoder, Framing, HttpDate, ResponseHead};
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 /// Heads that are kept.
@@ -116,6 +116,26 @@ impl WrittenHeads {
         (BodyEncoder::new(framing), true)
     }
 
+    /// Writes the head of an answer of `length` bytes to a request of HTTP/1.1, whose connection goes on, with the type of its body as its only
+    /// field: as [`write`](WrittenHeads::write) does, if it is kept and was written last. `false` if not; nothing was written then.
+    #[inline]
+    pub fn write_typed(
+        &mut self,
+        status: StatusCode,
+        kind: &HeaderValue,
+        length: u64,
+        date: HttpDate,
+        out: &mut BytesMut,
+    ) -> bool {
+        let known = self.heads.get_mut(self.last);
+        let Some(known) = known.filter(|known| known.is_typed(status, kind)) else {
+            return false;
+        };
+        known.change(length, date);
+        out.extend_from_slice(&known.bytes);
+        true
+    }
+
     #[inline(never)]
     fn search(&mut self, status: StatusCode, headers: &HeaderMap) -> Option<&mut Written> {
         let at = self
@@ -203,6 +223,17 @@ impl Written {
             })
     }
 
+    /// Whether it is the head of this status with this type and nothing else: a value that lies where it lay.
+    #[inline]
+    fn is_typed(&self, status: StatusCode, kind: &HeaderValue) -> bool {
+        let [(name, own)] = &self.fields[..] else {
+            return false;
+        };
+        self.status == status
+            && std::ptr::eq(own.as_bytes(), kind.as_bytes())
+            && *name == CONTENT_TYPE
+    }
+
     #[inline]
     fn change(&mut self, length: u64, date: HttpDate) {
         if self.length != length {
@@ -258,11 +289,74 @@ mod tests {
         assert_eq!(again, anew, "{head:?}");
         assert_eq!(encoder.framing(), expected.0.framing(), "{head:?}");
         assert_eq!(keep, expected.1, "{head:?}");
+        same_typed(written, head, &anew);
+    }
+
+    /// The same of a head with a type and nothing else, where the connection goes on.
+    fn same_typed(written: &mut WrittenHeads, head: &ResponseHead<'_>, anew: &BytesMut) {
+        let (Some(length), Some(date)) = (head.length, head.date) else {
+            return;
+        };
+        let is_usual = head.keep_alive
+            && head.version == Version::HTTP_11
+            && *head.method == Method::GET
+            && head.headers.len() == 1;
+        let kind = head.headers.get(CONTENT_TYPE).filter(|_| is_usual);
+        let Some(kind) = kind else {
+            return;
+        };
+        let mut again = BytesMut::from("before");
+        if written.write_typed(head.status, kind, length, date, &mut again) {
+            assert_eq!(again, *anew, "{head:?}");
+        } else {
+            assert_eq!(again, "before");
+        }
+    }
+
+    #[test]
+    fn a_type_is_known_by_its_memory_and_with_its_status() {
+        let kind = HeaderValue::from_static("text/plain");
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.clone())]);
+        let head = |length| ResponseHead {
+            status: StatusCode::OK,
+            headers: &headers,
+            method: &Method::GET,
+            version: Version::HTTP_11,
+            length: Some(length),
+            keep_alive: true,
+            date: Some(HttpDate::from_unix(1)),
+        };
+        let mut written = WrittenHeads::default();
+        let mut typed = |status: u16, kind: &HeaderValue, length, second| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let mut out = BytesMut::new();
+            let date = HttpDate::from_unix(second);
+            let is_written = written.write_typed(status, kind, length, date, &mut out);
+            if !is_written {
+                written.write(&head(3), &mut BytesMut::new());
+            }
+            is_written.then_some(out)
+        };
+        // What comes twice is kept.
+        assert_eq!(typed(200, &kind, 3, 1), None);
+        assert_eq!(typed(200, &kind, 3, 1), None);
+        for (length, second) in [(3, 1), (0, 2), (12345, 2), (3, 3)] {
+            let mut anew = BytesMut::new();
+            ResponseHead {
+                date: Some(HttpDate::from_unix(second)),
+                ..head(length)
+            }
+            .write(&mut anew);
+            assert_eq!(typed(200, &kind, length, second), Some(anew));
+        }
+        assert_eq!(typed(404, &kind, 3, 1), None);
+        let alike = HeaderValue::from_maybe_shared(bytes::Bytes::copy_from_slice(b"text/plain"));
+        assert_eq!(typed(200, &alike.expect("a value"), 3, 1), None);
     }
 
     #[test]
     fn what_is_written_again_is_what_would_be_written() {
-        use http::header::{CONTENT_TYPE, ETAG, SERVER};
+        use http::header::{ETAG, SERVER};
         let odd = HeaderName::from_static("x-odd");
         let maps = [
             map(&[]),

@@ -128,6 +128,15 @@ impl Body {
         matches!(self.kind, Kind::Full(_) | Kind::Other(Other::Empty(_)))
     }
 
+    /// Its bytes, if it is nothing but bytes that are there and nobody watches.
+    #[inline]
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Full(bytes) => Some(bytes),
+            Kind::Other(_) => None,
+        }
+    }
+
     /// Its bytes, if it is nothing but bytes that are there, or nothing, and nobody watches; it is empty then.
     #[inline]
     pub(crate) fn take_whole(&mut self) -> Option<Bytes> {

@@ -75,8 +75,10 @@ pub use handle::{Cut, Handle, Report};
 pub use hints::early_hints;
 pub use peer::{Peer, TlsPeer};
 pub use proxies::{ClientAddr, ForwardedBy, Network, NotANetwork, Proxies, Trusted};
-pub use reply::{Reply, reply, reply_as};
-pub use router::{Handler, Limited, Now, Router, RouterFuture, limited, now, param};
+pub use reply::{Answer, Reply, reply, reply_as};
+pub use router::{
+    Handler, Limited, Look, Looker, Now, Router, RouterFuture, limited, look, now, param,
+};
 pub use server::{ListenOptions, Listener, PortSharing, Server};
 pub use service::{ServiceFn, Sure, service_fn};
 pub use upgrade::{Upgraded, upgrade};

@@ -2,7 +2,6 @@
 
 use crate::{Body, Error, Request, Response, spare};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use std::convert::Infallible;
 
@@ -10,6 +9,61 @@ use std::convert::Infallible;
 pub trait Reply {
     /// The response.
     fn into_response(self) -> Response;
+
+    /// The same, as what costs least to send.
+    fn into_answer(self) -> Answer
+    where
+        Self: Sized,
+    {
+        Answer::from(self.into_response())
+    }
+}
+
+/// What a handler that looks says: see [`look`](crate::look).
+///
+/// It is a response, or what most responses consist of: a status, one type, a body. That takes less to be sent than a response does, where a
+/// type is given again and again as the same memory, as of a constant.
+#[derive(Debug)]
+pub struct Answer(pub(crate) Said);
+
+// It goes from hand to hand once, and boxing it would cost an allocation.
+#[allow(clippy::large_enum_variant)]
+#[derive(Debug)]
+pub(crate) enum Said {
+    Typed {
+        status: StatusCode,
+        kind: HeaderValue,
+        body: Body,
+    },
+    Whole(Response),
+}
+
+impl Answer {
+    /// A body with its `Content-Type`.
+    #[inline]
+    pub fn typed(status: StatusCode, kind: HeaderValue, body: impl Into<Body>) -> Answer {
+        let body = body.into();
+        Answer(Said::Typed { status, kind, body })
+    }
+
+    /// The response that it is.
+    pub fn into_response(self) -> Response {
+        match self.0 {
+            Said::Typed { status, kind, body } => {
+                let mut response = Response::new(body);
+                spare::map_of_type(response.headers_mut(), kind);
+                *response.status_mut() = status;
+                response
+            }
+            Said::Whole(response) => response,
+        }
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Answer {
+        Answer(Said::Whole(response))
+    }
 }
 
 /// An answer in the memory of its request: 200, without fields, with this body.
@@ -64,35 +118,45 @@ impl Reply for () {
     }
 }
 
-fn typed(body: Body, kind: &'static str) -> Response {
-    let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
-}
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-impl Reply for &'static str {
+macro_rules! typed {
+    ($($type:ty: $kind:expr),*) => { $(
+        impl Reply for $type {
+            fn into_response(self) -> Response {
+                self.into_answer().into_response()
+            }
+
+            #[inline]
+            fn into_answer(self) -> Answer {
+                Answer::typed(StatusCode::OK, $kind, self)
+            }
+        }
+    )* };
+}
+typed!(&'static str: TEXT, String: TEXT, Bytes: BYTES, Vec<u8>: BYTES);
+
+/// A body with its `Content-Type`.
+impl<B: Into<Body>> Reply for (HeaderValue, B) {
     fn into_response(self) -> Response {
-        typed(Body::from(self), "text/plain; charset=utf-8")
+        self.into_answer().into_response()
+    }
+
+    #[inline]
+    fn into_answer(self) -> Answer {
+        Answer::typed(StatusCode::OK, self.0, self.1)
     }
 }
 
-impl Reply for String {
+impl Reply for Answer {
     fn into_response(self) -> Response {
-        typed(Body::from(self), "text/plain; charset=utf-8")
+        Answer::into_response(self)
     }
-}
 
-impl Reply for Bytes {
-    fn into_response(self) -> Response {
-        typed(Body::from(self), "application/octet-stream")
-    }
-}
-
-impl Reply for Vec<u8> {
-    fn into_response(self) -> Response {
-        typed(Body::from(self), "application/octet-stream")
+    #[inline]
+    fn into_answer(self) -> Answer {
+        self
     }
 }
 
@@ -107,6 +171,16 @@ impl<R: Reply> Reply for (StatusCode, R) {
         let mut response = self.1.into_response();
         *response.status_mut() = self.0;
         response
+    }
+
+    #[inline]
+    fn into_answer(self) -> Answer {
+        let mut answer = self.1.into_answer();
+        match &mut answer.0 {
+            Said::Typed { status, .. } => *status = self.0,
+            Said::Whole(response) => *response.status_mut() = self.0,
+        }
+        answer
     }
 }
 
@@ -128,6 +202,14 @@ impl<T: Reply, E: Reply> Reply for Result<T, E> {
         match self {
             Ok(value) => value.into_response(),
             Err(error) => error.into_response(),
+        }
+    }
+
+    #[inline]
+    fn into_answer(self) -> Answer {
+        match self {
+            Ok(value) => value.into_answer(),
+            Err(error) => error.into_answer(),
         }
     }
 }

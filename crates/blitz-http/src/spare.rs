@@ -81,6 +81,24 @@ pub(crate) fn give_for_map(request: Request, map: &mut HeaderMap) {
 #[inline(always)]
 pub(crate) fn give_for_type(request: Request, map: &mut HeaderMap, kind: HeaderValue) {
     exchange(request, map, true);
+    set_type(map, kind);
+}
+
+/// Makes `map`, which is a new one, say of what type a body is.
+pub(crate) fn map_of_type(map: &mut HeaderMap, kind: HeaderValue) {
+    if let Some(spares) = Spares::here()
+        && let Ok(mut spare) = spares.0.try_borrow_mut()
+        && let Some(own) = spare.maps.pop()
+    {
+        spare.typed = true;
+        *map = own;
+    }
+    set_type(map, kind);
+}
+
+/// Makes a map that has no field or one say this and nothing else.
+#[inline(always)]
+fn set_type(map: &mut HeaderMap, kind: HeaderValue) {
     let is_there = map.iter().next().is_some_and(|(name, known)| {
         name == CONTENT_TYPE
             && std::ptr::eq(known.as_bytes(), kind.as_bytes())
@@ -92,10 +110,34 @@ pub(crate) fn give_for_type(request: Request, map: &mut HeaderMap, kind: HeaderV
     }
 }
 
+/// Takes a request back.
+pub(crate) fn give(mut request: Request) {
+    if is_used(&request) {
+        strip(&mut request);
+    }
+    // As above.
+    let Some(spares) = Spares::here() else {
+        return;
+    };
+    if let Ok(mut spare) = spares.0.try_borrow_mut()
+        && spare.requests.len() < KEPT
+    {
+        spare.requests.push(request);
+        return;
+    }
+    drop(request);
+}
+
+/// Whether there is something in it that has to be taken out.
+#[inline]
+fn is_used(request: &Request) -> bool {
+    request.body().kept() != Some(Kept::All) || request.extensions().len() != 1
+}
+
 /// Takes a request back for a map, which may have one field in it.
 #[inline(never)]
 fn exchange(mut request: Request, map: &mut HeaderMap, typed: bool) {
-    if request.body().kept() != Some(Kept::All) || request.extensions().len() != 1 {
+    if is_used(&request) {
         strip(&mut request);
     }
     // A request for which there is no room is dropped behind the borrow, as above.

@@ -1,16 +1,16 @@
 //! What a request costs inside of the server: no socket, no kernel, one connection that is polled.
 //!
-//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|new|hand]` counts its instructions, which no load of the
+//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|new] [reply|hand]` counts its instructions, which no load of the
 //! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser, `new`
-//! one whose value is another in each batch, so that no head is known again. With `hand` the handler inserts its field into the map, in place of
-//! `reply_as`.
+//! one whose value is another in each batch, so that no head is known again. The handler looks at its request; with `reply` it takes it and
+//! answers with `reply_as`, with `hand` it inserts its field into the map in place of that.
 
 #[path = "../ask.rs"]
 #[allow(dead_code, reason = "the other half is for those who send")]
 mod ask;
 
 use ask::{Ask, Load};
-use blitz_http::{Config, Connection, Handle, Peer, Request, Router, now, reply, reply_as};
+use blitz_http::{Config, Connection, Handle, Peer, Request, Router, look, now, reply, reply_as};
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -77,14 +77,16 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let mut number = || -> usize {
         let word = args.next().and_then(|word| word.parse().ok());
-        word.expect("inside REQUESTS TOGETHER [fields|new]")
+        word.expect("inside REQUESTS TOGETHER [fields|new] [reply|hand]")
     };
     let (requests, together) = (number(), number());
-    let word = args.next();
-    let is_new = word.as_deref() == Some("new");
-    let ask = match word.as_deref() {
-        Some("fields") => Ask::Browser,
-        _ => Ask::Plain,
+    let words: Vec<String> = args.collect();
+    let says = |word: &str| words.iter().any(|said| said == word);
+    let is_new = says("new");
+    let ask = if says("fields") {
+        Ask::Browser
+    } else {
+        Ask::Plain
     };
     let load = Load {
         ask,
@@ -107,9 +109,10 @@ fn main() {
         let value = request.len() - b"aaaaaaaa\r\n\r\n".len();
         let len = request.len();
         stream.state().batch = request.repeat(together);
-        let router = match word.as_deref() {
-            Some("hand") => Router::new().get("/", now(hello_by_hand)),
-            _ => Router::new().get("/", now(hello)),
+        let router = match (says("reply"), says("hand")) {
+            (false, false) => Router::new().get("/", look(|_| (PLAIN, "Hello, World!"))),
+            (_, false) => Router::new().get("/", now(hello)),
+            (_, true) => Router::new().get("/", now(hello_by_hand)),
         };
         let handle = Handle::new(Config::default());
         let peer = Peer::default();
@@ -133,12 +136,10 @@ fn main() {
     });
 }
 
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
+
 fn hello(request: Request) -> blitz_http::Response {
-    reply_as(
-        request,
-        HeaderValue::from_static("text/plain"),
-        "Hello, World!",
-    )
+    reply_as(request, PLAIN, "Hello, World!")
 }
 
 /// The same with the field put in by hand.

@@ -1,7 +1,7 @@
 //! blitz-http, all limits and timeouts at their defaults.
 
 use blitz_http::{
-    Body, Config, Connection, Handle, Peer, Request, Response, Router, Server, now, reply_as,
+    Config, Connection, Error, Handle, Peer, Request, Router, Server, look, reply_as,
 };
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
 use blitz_io::net::{BufferView, TcpListener, TcpStream};
@@ -39,22 +39,18 @@ pub fn serve(flavor: Flavor, workers: usize, addr: SocketAddr) {
 
 fn router() -> Router {
     Router::new()
-        .get(
-            "/",
-            now(|request| typed(request, super::HELLO, "text/plain")),
-        )
-        .get(
-            "/json",
-            now(|request| typed(request, super::json(), "application/json")),
-        )
+        .get("/", look(|_| (PLAIN, super::HELLO)))
+        .get("/json", look(|_| (JSON, super::json())))
         .post("/echo", |mut request: Request| async move {
             let body = std::mem::take(request.body_mut());
-            let kind = "application/octet-stream";
-            body.collect()
-                .await
-                .map(|bytes| typed(request, bytes, kind))
+            let bytes = body.collect().await?;
+            Ok::<_, Error>(reply_as(request, OCTETS, bytes))
         })
 }
+
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// What the server would be that takes what comes from buffers on loan: [why it is not](../../../../docs/decisions/2026-11-29-http-by-readiness.md).
 pub fn serve_leased(workers: usize, addr: SocketAddr) {
@@ -121,8 +117,4 @@ impl AsyncWrite for Leased {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-}
-
-fn typed(request: Request, body: impl Into<Body>, kind: &'static str) -> Response {
-    reply_as(request, HeaderValue::from_static(kind), body)
 }

@@ -10,6 +10,7 @@
 //! sent itself before, and with nothing else: how long that takes tells nobody anything.
 
 use super::fields::Present;
+use super::known::{HeadMark, KnownHead};
 use super::received::{Kept, ReceivedHead};
 use crate::{Error, Limits};
 use bytes::Bytes;
@@ -88,6 +89,41 @@ impl Guess {
     #[inline]
     pub(super) fn is_none(self) -> bool {
         self.at.is_none()
+    }
+
+    /// The mark of the head that was sent last. It may not be kept whole.
+    #[inline]
+    pub(crate) fn mark(self) -> Option<HeadMark> {
+        let (section, line) = (self.section, self.line);
+        self.at.map(|_| HeadMark { section, line })
+    }
+
+    /// Whether the head that was sent last has this mark.
+    #[inline]
+    pub(super) fn is(self, mark: HeadMark) -> bool {
+        self.at.is_some() && self.section == mark.section && self.line == mark.line
+    }
+
+    /// The head that was sent last, if it is kept whole.
+    pub(crate) fn known(self) -> Option<KnownHead> {
+        let at = usize::from(self.at?);
+        let known = SLOTS.try_with(|slots| {
+            let slots = slots.borrow();
+            let section = slots[at].of(self.section)?;
+            let whole = section.whole.as_ref()?;
+            (whole.print == self.line).then(|| KnownHead {
+                bytes: whole.bytes.clone(),
+                mark: HeadMark {
+                    section: section.print,
+                    line: whole.print,
+                },
+                path: whole.path,
+                fields: section.count(),
+                head: whole.head,
+            })
+        });
+        // A thread that is ending knows nothing.
+        known.ok().flatten()
     }
 
     /// If `input` begins with the head whose fields the guess has, `request` becomes it. Returns its length, and what follows from it.

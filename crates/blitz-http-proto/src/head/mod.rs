@@ -1,11 +1,12 @@
 //! Heads: where one ends ([`scan`]), what a request ([`request`], [`received`]) and a response ([`response`]) says, how long the body is
 //! ([`framing`]), for whom it is ([`host`]). [`fields`] makes maps of lines, [`names`] knows the names again that came before, [`again`] all
-//! that a client repeats, [`repeated`] the head that a server repeats.
+//! that a client repeats, [`known`] one such head in the hands of who serves it, [`repeated`] the head that a server repeats.
 
 mod again;
 mod fields;
 mod framing;
 mod host;
+mod known;
 mod names;
 mod received;
 mod repeated;
@@ -14,6 +15,7 @@ mod response;
 mod scan;
 
 pub use framing::Framing;
+pub use known::{HeadMark, KnownHead};
 pub use received::{Kept, ReceivedHead, ReceivedRequest};
 pub use response::ReceivedResponse;
 

@@ -3,7 +3,8 @@
 use super::core::{Core, DISCARD_MAX, Life};
 use super::out::Out;
 use crate::incoming::Demand;
-use crate::{Body, spare};
+use crate::reply::Said;
+use crate::{Answer, Body, spare};
 use blitz_http_proto::{BodyEncoder, Error, Framing, HttpDate, ResponseHead, WrittenHeads};
 use blitz_io::io::{AsyncRead, AsyncWrite};
 use bytes::{Bytes, BytesMut};
@@ -170,6 +171,50 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
         }
         self.respond(response, Some(bytes.len() as u64));
         self.send_whole(bytes)
+    }
+
+    /// Whether nothing more is to come of the request whose turn it is.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.plain)
+    }
+
+    /// Sends an answer that is as most are, and was said before, behind which the connection goes on; to the request that stands if none has its
+    /// turn. `false` if it is another; nothing has been done then.
+    #[inline]
+    pub(super) fn say(&mut self, answer: &Answer) -> bool {
+        let Said::Typed { status, kind, body } = &answer.0 else {
+            return false;
+        };
+        let (Some(date), Some(bytes), false) =
+            (self.date(), body.whole(), self.handle.is_stopping())
+        else {
+            return false;
+        };
+        if let Some(turn) = &self.turn {
+            let is_usual = turn.plain
+                && turn.keep
+                && turn.version == Version::HTTP_11
+                && turn.method != Method::HEAD;
+            if !is_usual {
+                return false;
+            }
+        }
+        let out = self.out.tail();
+        let said = WRITTEN.try_with(|written| {
+            let mut written = written.borrow_mut();
+            written.write_typed(*status, kind, bytes.len() as u64, date, out)
+        });
+        // A thread that is ending has written nothing.
+        if !said.unwrap_or(false) {
+            return false;
+        }
+        self.out.push_bytes(bytes);
+        self.unflushed = true;
+        if self.turn.is_some() {
+            self.turn = None;
+        }
+        true
     }
 
     /// Sends a short answer to a request of which nothing more is to come, behind which the connection may go on: as most are. `false` if

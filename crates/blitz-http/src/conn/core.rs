@@ -3,6 +3,7 @@
 use super::file::Sending;
 use super::out::Out;
 use super::socket;
+use super::standing::Standing;
 use super::waits::Waits;
 use super::watch::{Seen, Watch};
 use crate::counters::{Phase, add};
@@ -10,7 +11,7 @@ use crate::handle::Seat;
 use crate::incoming::{Channel, Demand, Incoming};
 use crate::peer::Ends;
 use crate::upgrade::{Offer, Upgraded};
-use crate::{Body, ClientAddr, Error, Handle, Request, buffers};
+use crate::{Body, Error, Handle, Request, buffers};
 use blitz_http_proto::{
     BodyEncoder, Framing, HttpDate, ReceivedHead, RequestDecoder, RequestEvent,
 };
@@ -72,6 +73,30 @@ pub(super) struct Turn {
     pub(super) upgrading: bool,
 }
 
+impl Turn {
+    #[inline]
+    pub(super) fn new(head: ReceivedHead, keep: bool, request: &Request) -> Turn {
+        Turn {
+            keep,
+            plain: head.framing == Framing::None && !head.upgrade,
+            expects: head.expects_continue,
+            offer: None,
+            channel: None,
+            seen: Demand::None,
+            body_taken: head.framing == Framing::None,
+            discarded: 0,
+            starved: false,
+            unwatched: false,
+            refused: None,
+            head_sent: false,
+            encoder: None,
+            upgrading: false,
+            version: request.version(),
+            method: request.method().clone(),
+        }
+    }
+}
+
 /// A connection that is about to be served: whose it is, its place, and bytes that came already.
 #[derive(Debug)]
 pub(crate) struct Arrived {
@@ -108,6 +133,10 @@ pub(super) struct Core<I> {
     /// When the connection has become old.
     leaves: Option<Instant>,
     pub(super) watch: Option<Watch<I>>,
+    /// While it is polled: the request that its client asks again.
+    pub(super) standing: Option<Box<Standing>>,
+    /// Its handler is looking at that one.
+    pub(super) looks: bool,
     /// Why nothing can be read any more, while there are answers to be written.
     pub(super) failed: Option<io::Error>,
 }
@@ -136,6 +165,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
             ends: arrived.ends,
             leaves: old_at(handle.config().connection_age),
             watch: None,
+            standing: None,
+            looks: false,
             failed: None,
         }
     }
@@ -174,33 +205,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
 
     #[inline]
     fn begin(&mut self, head: ReceivedHead, request: &mut Request) {
-        self.uncounted += 1;
-        self.requests += 1;
-        self.waits.begin_request();
+        self.count_request();
         let keep = head.keep_alive && !self.leaves();
-        let turn = self.turn.insert(Turn {
-            keep,
-            plain: head.framing == Framing::None && !head.upgrade,
-            expects: head.expects_continue,
-            offer: None,
-            channel: None,
-            seen: Demand::None,
-            body_taken: head.framing == Framing::None,
-            discarded: 0,
-            starved: false,
-            unwatched: false,
-            refused: None,
-            head_sent: false,
-            encoder: None,
-            upgrading: false,
-            version: request.version(),
-            method: request.method().clone(),
-        });
-        self.ends.claim(request.extensions_mut());
-        let proxies = &self.handle.config().proxies;
-        if let Some(client) = ClientAddr::told(&self.ends.peer, request.headers(), proxies) {
-            request.extensions_mut().insert(client);
-        }
+        self.name_client(request);
+        let turn = self.turn.insert(Turn::new(head, keep, request));
         if head.upgrade {
             let (offer, wish) = Offer::new();
             turn.offer = Some(offer);
@@ -224,10 +232,28 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
         }
     }
 
+    /// A request has begun.
+    #[inline]
+    pub(super) fn count_request(&mut self) {
+        self.uncounted += 1;
+        self.requests += 1;
+        self.waits.begin_request();
+    }
+
     /// Whether this request is the last one that is taken.
     fn leaves(&self) -> bool {
-        self.requests >= self.handle.config().requests_max
-            || self.leaves.is_some_and(|at| Instant::now() >= at)
+        self.requests >= self.handle.config().requests_max || self.is_old()
+    }
+
+    /// Whether the next request is the last one that is taken.
+    #[inline]
+    pub(super) fn is_last(&self) -> bool {
+        self.requests.saturating_add(1) >= self.handle.config().requests_max || self.is_old()
+    }
+
+    #[inline]
+    fn is_old(&self) -> bool {
+        self.leaves.is_some_and(|at| Instant::now() >= at)
     }
 
     /// Gives the body's reader what it asks for, as far as it is here. `true` if that was anything.

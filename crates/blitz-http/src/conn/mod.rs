@@ -1,21 +1,23 @@
 //! One connection: [`Connection`] polls the service and the bodies of its answers; [`core`] does what has nothing to do with them;
 //! [`out`] is what is to be written, [`socket`] what of it the kernel has not taken, [`file`] what it sends of files, [`waits`] how long a wait may be, [`answer`] how answers begin,
-//! [`watch`] whether anybody waits for them.
+//! [`watch`] whether anybody waits for them, [`standing`] requests that come again and need not be made again.
 
 mod answer;
 mod core;
 mod file;
 pub(crate) mod out;
 mod socket;
+mod standing;
 mod waits;
 pub(crate) mod watch;
 
 pub(crate) use self::core::Arrived;
 use self::core::{Core, HIGH, Life};
 use self::out::COPY_MAX;
+use self::standing::Looked;
 use crate::counters::add;
 use crate::peer::Ends;
-use crate::router::{Router, RouterFuture};
+use crate::router::{Choice, Router, RouterFuture};
 use crate::{BoxError, Handle, Peer, Request, hints, spare};
 use blitz_io::io::{AsyncRead, AsyncWrite};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -148,41 +150,36 @@ where
             if core.out.len() >= HIGH || *begun >= REQUESTS_A_POLL || !core.may_have_request() {
                 return false;
             }
-            let Some(request) = spare::decoded(|request| core.next_request(request)) else {
-                return core.life != Life::Serving;
-            };
-            *begun += 1;
-            match this.service.poll_ready(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Pending => {
-                    *this.waiting = Some(request);
-                    return false;
-                }
-                Poll::Ready(Err(error)) => {
-                    fails(core, error.into());
-                    return true;
-                }
-            }
-            match router(this.service) {
-                Some(router) => {
-                    let mut future = router.begin(request);
-                    if let Some(response) = answered(&mut future) {
-                        let goes_on = core.respond_whole(response);
-                        // Nothing is left in it, and a look at each part costs more than this says.
-                        drop(std::mem::take(response.extensions_mut()));
-                        if response.headers().capacity() == 0 {
-                            std::mem::forget(future);
-                        }
-                        return goes_on;
+            if let Some(router) = router(this.service) {
+                match route(core, router, begun) {
+                    Ok(future) => {
+                        let mut future = Some(future);
+                        let future =
+                            (&mut future as &mut dyn Any).downcast_mut::<Option<S::Future>>();
+                        let Some(future) = future.and_then(Option::take) else {
+                            unreachable!("the future of a router is a router's");
+                        };
+                        future
                     }
-                    let mut future = Some(future);
-                    let future = (&mut future as &mut dyn Any).downcast_mut::<Option<S::Future>>();
-                    let Some(future) = future.and_then(Option::take) else {
-                        unreachable!("the future of a router is a router's");
-                    };
-                    future
+                    Err(goes_on) => return goes_on,
                 }
-                None => this.service.call(request),
+            } else {
+                let Some(request) = spare::decoded(|request| core.next_request(request)) else {
+                    return core.life != Life::Serving;
+                };
+                *begun += 1;
+                match this.service.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Pending => {
+                        *this.waiting = Some(request);
+                        return false;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        fails(core, error.into());
+                        return true;
+                    }
+                }
+                this.service.call(request)
             }
         } else {
             let ready = this.service.poll_ready(cx);
@@ -249,6 +246,55 @@ where
             true
         }
     }
+}
+
+/// Has a router answer the next request. The future is what has not been answered at once; without one it is whether there is more to do.
+#[inline]
+fn route<I>(core: &mut Core<I>, router: &Router, begun: &mut u32) -> Result<RouterFuture, bool>
+where
+    I: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut future = match core.look_again(router) {
+        Looked::Said => {
+            *begun += 1;
+            return Err(true);
+        }
+        Looked::At(answer) => {
+            *begun += 1;
+            RouterFuture::ready(answer.into_response())
+        }
+        Looked::Other => {
+            let Some(mut request) = spare::decoded(|request| core.next_request(request)) else {
+                return Err(core.life != Life::Serving);
+            };
+            *begun += 1;
+            match router.choose(&mut request) {
+                Choice::Answer(response) => RouterFuture::ready(response),
+                Choice::Handler(handler) => match handler.as_look().filter(|_| core.is_plain()) {
+                    Some(look) => {
+                        let known = core.may_stand(&request);
+                        let answer = look.answer(&request);
+                        core.keep(request, known, router);
+                        if core.say(&answer) {
+                            return Err(true);
+                        }
+                        RouterFuture::ready(answer.into_response())
+                    }
+                    None => handler.call(request),
+                },
+            }
+        }
+    };
+    let Some(response) = answered(&mut future) else {
+        return Ok(future);
+    };
+    let goes_on = core.respond_whole(response);
+    // Nothing is left in it, and a look at each part costs more than this says.
+    drop(std::mem::take(response.extensions_mut()));
+    if response.headers().capacity() == 0 {
+        std::mem::forget(future);
+    }
+    Err(goes_on)
 }
 
 /// How far a body went in one step.
@@ -349,8 +395,11 @@ fn fails<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>, error: BoxError)
     core.answer(StatusCode::INTERNAL_SERVER_ERROR, "");
 }
 
-fn panicked<I: AsyncRead + AsyncWrite + Unpin>(core: &mut Core<I>) {
+fn panicked<I: AsyncRead + AsyncWrite + Unpin + 'static>(core: &mut Core<I>) {
     add(&core.handle.counters().panics);
+    if core.looks {
+        core.begin_standing();
+    }
     // What it said, the process's panic hook has told.
     tracing::error!(peer = ?core.ends.peer.addr, "a handler panicked");
     match &core.turn {
@@ -371,6 +420,27 @@ where
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.as_mut().project();
+        if let Some(router) = router(this.service) {
+            this.core.stands(router);
+        }
+        let polled = self.as_mut().drive(cx);
+        self.project().core.stands_no_more();
+        polled
+    }
+}
+
+impl<I, S, B> Connection<I, S, B>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request, Response = Response<B>> + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Does all that can be done now.
+    #[inline]
+    fn drive(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut begun = 0;
         self.as_mut().project().core.poll_begins();
         loop {

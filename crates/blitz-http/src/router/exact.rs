@@ -33,4 +33,17 @@ impl Exact {
         let (_, leaf) = alike.iter().find(|(known, _)| **known == *path)?;
         Some(leaf)
     }
+
+    /// Where a path is found: its length, and its place among those of the same.
+    pub(super) fn place(&self, path: &str) -> Option<(usize, usize)> {
+        let mut alike = self.by_length.get(path.len())?.iter();
+        let at = alike.position(|(known, _)| **known == *path)?;
+        Some((path.len(), at))
+    }
+
+    #[inline]
+    pub(super) fn at(&self, (length, at): (usize, usize)) -> Option<&Leaf> {
+        let (_, leaf) = self.by_length.get(length)?.get(at)?;
+        Some(leaf)
+    }
 }

@@ -1,6 +1,6 @@
 //! What answers at the end of a route.
 
-use crate::{Body, BoxError, Reply, Request, Response};
+use crate::{Answer, Body, BoxError, Reply, Request, Response};
 use http::StatusCode;
 use std::convert::Infallible;
 use std::fmt;
@@ -19,6 +19,18 @@ pub trait Handler: Send + Sync + 'static {
     fn body_limit(&self) -> Option<u64> {
         None
     }
+
+    /// Itself, if it answers by a look at the request; see [`look`]. It does that then for every request that has no body and asks for no
+    /// other protocol.
+    fn as_look(&self) -> Option<&dyn Look> {
+        None
+    }
+}
+
+/// Answers by a look at the request; see [`look`].
+pub trait Look: Send + Sync + 'static {
+    /// Answers one.
+    fn answer(&self, request: &Request) -> Answer;
 }
 
 impl<F, Fut> Handler for F
@@ -59,6 +71,59 @@ where
     }
 }
 
+/// See [`look`].
+#[derive(Clone, Copy, Debug)]
+pub struct Looker<F>(F);
+
+/// A handler that answers at once, and only looks at the request.
+///
+/// It costs the least: a request that its client repeats need not be made again, and nothing is allocated for the call. A request's body is not
+/// read by it.
+///
+/// ```
+/// use blitz_http::{Request, Router, look};
+/// use http::{HeaderValue, StatusCode};
+///
+/// const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// let router = Router::new()
+///     .get("/", look(|_| "Hello, World!"))
+///     .get("/health", look(|_| (JSON, r#"{"is":"well"}"#)))
+///     .fallback(look(|request| (StatusCode::NOT_FOUND, format!("there is no {}", request.uri()))));
+/// # let _ = router;
+/// ```
+pub fn look<F, R>(function: F) -> Looker<F>
+where
+    F: Fn(&Request) -> R + Send + Sync + 'static,
+    R: Reply,
+{
+    Looker(function)
+}
+
+impl<F, R> Look for Looker<F>
+where
+    F: Fn(&Request) -> R + Send + Sync + 'static,
+    R: Reply,
+{
+    #[inline]
+    fn answer(&self, request: &Request) -> Answer {
+        (self.0)(request).into_answer()
+    }
+}
+
+impl<F, R> Handler for Looker<F>
+where
+    F: Fn(&Request) -> R + Send + Sync + 'static,
+    R: Reply,
+{
+    fn call(&self, request: Request) -> RouterFuture {
+        RouterFuture::ready((self.0)(&request).into_response())
+    }
+
+    fn as_look(&self) -> Option<&dyn Look> {
+        Some(self)
+    }
+}
+
 /// See [`limited`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limited<H> {
@@ -78,6 +143,10 @@ impl<H: Handler> Handler for Limited<H> {
 
     fn body_limit(&self) -> Option<u64> {
         Some(self.bytes)
+    }
+
+    fn as_look(&self) -> Option<&dyn Look> {
+        self.handler.as_look()
     }
 }
 

@@ -4,7 +4,7 @@ mod exact;
 mod handler;
 mod tree;
 
-pub use handler::{Handler, Limited, Now, RouterFuture, limited, now};
+pub use handler::{Handler, Limited, Look, Looker, Now, RouterFuture, limited, look, now};
 
 use self::exact::Exact;
 use self::handler::Mounted;
@@ -13,7 +13,7 @@ use crate::{Body, BoxError, Reply, Request, Response};
 use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use tower_service::Service;
 
@@ -38,7 +38,7 @@ pub struct Router {
 }
 
 #[derive(Clone, Default)]
-struct Routes {
+pub(crate) struct Routes {
     root: Node,
     /// Those without names: as they are goes before a name at every segment, so what is here is what a search would find.
     exact: Exact,
@@ -161,18 +161,29 @@ impl Router {
         self
     }
 
-    /// Has a request answered.
-    #[inline(always)]
-    pub(crate) fn begin(&self, mut request: Request) -> RouterFuture {
-        match self.choose(&mut request) {
-            Choice::Handler(handler) => handler.call(request),
-            Choice::Answer(response) => RouterFuture::ready(response),
+    /// The place of the handler of a request, if its path has no names in it and its method is the handler's own. HEAD has none.
+    pub(crate) fn place(&self, request: &Request) -> Option<Place> {
+        let path = self.routes.exact.place(request.uri().path())?;
+        let method = self.routes.exact.at(path)?.place(request.method())?;
+        (request.method() != Method::HEAD).then(|| Place {
+            routes: Arc::downgrade(&self.routes),
+            path,
+            method,
+        })
+    }
+
+    /// The handler at a place, if that is one of this router's.
+    #[inline]
+    pub(crate) fn is_at(&self, place: &Place) -> Option<&dyn Handler> {
+        if !std::ptr::eq(place.routes.as_ptr(), Arc::as_ptr(&self.routes)) {
+            return None;
         }
+        self.routes.exact.at(place.path)?.handler_at(place.method)
     }
 
     /// The request is looked at where it stands: to hand it on costs a copy each time.
     #[inline]
-    fn choose(&self, request: &mut Request) -> Choice<'_> {
+    pub(crate) fn choose(&self, request: &mut Request) -> Choice<'_> {
         let path = request.uri().path();
         if let Some(leaf) = self.routes.exact.find(path)
             && let Some(handler) = leaf.handler(request.method())
@@ -215,8 +226,16 @@ impl Router {
     }
 }
 
+/// Where a handler is in a router. It keeps the place of the routes and not the routes, so that another router is never taken for theirs.
+#[derive(Debug)]
+pub(crate) struct Place {
+    routes: Weak<Routes>,
+    path: (usize, usize),
+    method: usize,
+}
+
 /// Who answers a request.
-enum Choice<'a> {
+pub(crate) enum Choice<'a> {
     Handler(&'a dyn Handler),
     /// The router itself.
     Answer(Response),
@@ -251,6 +270,12 @@ fn not_allowed(methods: &str) -> Response {
     response
 }
 
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Routes").finish_non_exhaustive()
+    }
+}
+
 impl Service<Request> for Router {
     type Response = Response;
     type Error = Infallible;
@@ -261,8 +286,11 @@ impl Service<Request> for Router {
     }
 
     #[inline]
-    fn call(&mut self, request: Request) -> RouterFuture {
-        self.begin(request)
+    fn call(&mut self, mut request: Request) -> RouterFuture {
+        match self.choose(&mut request) {
+            Choice::Handler(handler) => handler.call(request),
+            Choice::Answer(response) => RouterFuture::ready(response),
+        }
     }
 }
 

@@ -193,6 +193,17 @@ impl Leaf {
         self.other_handler(method)
     }
 
+    /// Which of its handlers is this method's own.
+    pub(super) fn place(&self, method: &Method) -> Option<usize> {
+        let own = |(known, _): &(Option<Method>, _)| known.as_ref() == Some(method);
+        self.methods.iter().position(own)
+    }
+
+    #[inline]
+    pub(super) fn handler_at(&self, place: usize) -> Option<&dyn Handler> {
+        self.methods.get(place).map(|(_, handler)| &**handler)
+    }
+
     #[inline(never)]
     fn other_handler(&self, method: &Method) -> Option<&dyn Handler> {
         let of = |wanted: Option<&Method>| {

@@ -14,6 +14,7 @@ mod gone;
 mod harness;
 mod https;
 mod listeners;
+mod looks;
 #[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../../../blitz-tls/tests/it/made.rs"]
 mod made;
