@@ -287,7 +287,7 @@ impl RequestDecoder {
             return Ok(None);
         };
         let head = input.split_to(end).freeze();
-        parse_request(&head, &self.limits, request).map(Some)
+        parse_request(&head, &self.limits, &mut self.guess, request).map(Some)
     }
 
     /// Raises or lowers the limit of the body that is on its way, and of those that follow.

@@ -20,6 +20,8 @@ struct State {
     /// The connection is polling: it looks at `wanted` afterwards, and need not be woken.
     polling: bool,
     reader_gone: bool,
+    /// It was whole, and larger than its reader allowed.
+    refused: bool,
     limit: u64,
     /// Bytes to come, where that is known.
     remaining: Option<u64>,
@@ -31,6 +33,8 @@ struct State {
 enum Next {
     Nothing,
     Frame(Frame<Bytes>),
+    /// All of it, which came with its head.
+    Whole(Bytes),
     Failed(Error),
     /// The reader was told of a failure.
     Over,
@@ -67,6 +71,7 @@ impl Channel {
             wanted: false,
             polling: true,
             reader_gone: false,
+            refused: false,
             limit,
             remaining,
             reader: None,
@@ -118,6 +123,20 @@ impl Channel {
         self.put(Next::Frame(frame), remaining);
     }
 
+    /// The connection's: the body is here, whole, before anybody has asked.
+    pub(crate) fn whole(&self, bytes: Bytes) {
+        let mut state = self.state();
+        state.remaining = Some(0);
+        let old = std::mem::replace(&mut state.next, Next::Whole(bytes));
+        drop(state);
+        drop(old);
+    }
+
+    /// The connection's: whether the whole body was larger than its reader allowed.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.state().refused
+    }
+
     /// The connection's: the body is whole.
     pub(crate) fn end(&self) {
         self.put(Next::Ended, Some(0));
@@ -141,6 +160,17 @@ impl Incoming {
         let mut state = self.0.state();
         match std::mem::replace(&mut state.next, Next::Nothing) {
             Next::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
+            Next::Whole(bytes) if bytes.len() as u64 > state.limit => {
+                (state.next, state.refused) = (Next::Over, true);
+                drop(state);
+                drop(bytes);
+                let error = blitz_http_proto::Error::body_too_large();
+                return Poll::Ready(Some(Err(Error::message(error))));
+            }
+            Next::Whole(bytes) => {
+                state.next = Next::Ended;
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
             Next::Failed(error) => {
                 state.next = Next::Over;
                 return Poll::Ready(Some(Err(error)));
@@ -190,6 +220,7 @@ impl Incoming {
         let state = self.0.state();
         let held = match &state.next {
             Next::Frame(frame) => frame.data_ref().map_or(0, |data| data.len() as u64),
+            Next::Whole(bytes) => bytes.len() as u64,
             _ => 0,
         };
         let mut hint = SizeHint::new();

@@ -1,7 +1,8 @@
 //! What a request costs inside of the server: no socket, no kernel, one connection that is polled.
 //!
-//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|new] [reply|hand]` counts its instructions, which no load of the
-//! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser, `new`
+//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|body|new] [reply|hand]` counts its instructions, which no load of the
+//! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser, `body` sends
+//! 10 KiB that come back, `new`
 //! one whose value is another in each batch, so that no head is known again. The handler looks at its request; with `reply` it takes it and
 //! answers with `reply_as`, with `hand` it inserts its field into the map in place of that.
 
@@ -14,7 +15,7 @@ use blitz_http::{Config, Connection, Handle, Peer, Request, Router, look, now, r
 use blitz_io::io::{AsyncRead, AsyncWrite, ReadBuf};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -64,6 +65,18 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(buf.len()))
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let len = parts.iter().map(|part| part.len()).sum();
+        let mut state = self.state();
+        state.writes += 1;
+        state.written += len;
+        Poll::Ready(Ok(len))
+    }
+
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -77,16 +90,16 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let mut number = || -> usize {
         let word = args.next().and_then(|word| word.parse().ok());
-        word.expect("inside REQUESTS TOGETHER [fields|new] [reply|hand]")
+        word.expect("inside REQUESTS TOGETHER [fields|body|new] [reply|hand]")
     };
     let (requests, together) = (number(), number());
     let words: Vec<String> = args.collect();
     let says = |word: &str| words.iter().any(|said| said == word);
     let is_new = says("new");
-    let ask = if says("fields") {
-        Ask::Browser
-    } else {
-        Ask::Plain
+    let ask = match (says("fields"), says("body")) {
+        (true, _) => Ask::Browser,
+        (_, true) => Ask::Body,
+        _ => Ask::Plain,
     };
     let load = Load {
         ask,
@@ -114,6 +127,7 @@ fn main() {
             (_, false) => Router::new().get("/", now(hello)),
             (_, true) => Router::new().get("/", now(hello_by_hand)),
         };
+        let router = router.post("/echo", echo);
         let handle = Handle::new(Config::default());
         let peer = Peer::default();
         let mut connection = Box::pin(Connection::new(stream.clone(), router, &handle, peer));
@@ -136,6 +150,13 @@ fn main() {
     });
 }
 
+async fn echo(mut request: Request) -> Result<blitz_http::Response, blitz_http::Error> {
+    let body = std::mem::take(request.body_mut());
+    let bytes = body.collect().await?;
+    Ok(reply_as(request, OCTETS, bytes))
+}
+
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 
 fn hello(request: Request) -> blitz_http::Response {

@@ -504,6 +504,32 @@ mod tests {
         }
     }
 
+    /// Its head is searched for its end, because it does not end what is here.
+    #[test]
+    fn a_head_with_a_body_behind_it_is_known_again() {
+        let mut decoder = RequestDecoder::default();
+        let mut request = Request::new(());
+        let expected = [Kept::Nothing, Kept::Nothing, Kept::Fields, Kept::Fields];
+        for (round, kept) in expected.into_iter().chain([Kept::All; 2]).enumerate() {
+            let mut input = BytesMut::from(
+                "POST /body HTTP/1.1\r\nHost: body\r\nContent-Length: 4\r\n\r\nbody",
+            );
+            let head = decoder.decode_head(&mut input, &mut request);
+            let head = head.expect("a request").expect("a whole head");
+            assert_eq!(head.kept, kept, "{round}");
+            assert_eq!(head.framing, crate::Framing::Length(4));
+            assert_eq!(
+                (request.uri().path(), request.headers().len()),
+                ("/body", 2)
+            );
+            let mut events = 0;
+            while !input.is_empty() || events < 2 {
+                decoder.decode(&mut input).expect("a body").expect("whole");
+                events += 1;
+            }
+        }
+    }
+
     #[test]
     fn limits_hold_for_what_comes_again() {
         let fields = "Host: limits\r\nA: 1\r\nB: 2\r\n\r\n";

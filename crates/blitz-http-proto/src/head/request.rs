@@ -29,9 +29,10 @@ pub(crate) fn check_line(line: &[u8], limits: &Limits) -> Result<(), Error> {
 pub(crate) fn parse<B>(
     head: &Bytes,
     limits: &Limits,
+    guess: &mut Guess,
     request: &mut Request<B>,
 ) -> Result<ReceivedHead, Error> {
-    let present = parsed_fields(limits.fields, |room| {
+    let (present, section) = parsed_fields(limits.fields, |room| {
         let mut read = httparse::Request::new(&mut []);
         match read.parse_with_uninit_headers(head, room) {
             Ok(httparse::Status::Complete(_)) => {}
@@ -53,9 +54,17 @@ pub(crate) fn parse<B>(
         let method = Method::from_bytes(name.as_bytes()).map_err(|_| Kind::RequestLine)?;
         *request.uri_mut() = target(head, path.as_bytes(), &method)?;
         *request.method_mut() = method;
-        into_map(parsed(head, read.headers), request.headers_mut())
+        let first = read.headers.first().map_or(head.len(), |field| {
+            field.name.as_ptr().addr() - head.as_ptr().addr()
+        });
+        let present = into_map(parsed(head, read.headers), request.headers_mut())?;
+        Ok((present, first))
     })?;
-    checked(request, present)
+    let read = checked(request, present)?;
+    if section < head.len() {
+        guess.note(&head[section..], request.headers(), present);
+    }
+    Ok(read)
 }
 
 fn version(minor: Option<u8>) -> Version {

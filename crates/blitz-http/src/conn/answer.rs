@@ -2,6 +2,7 @@
 
 use super::core::{Core, DISCARD_MAX, Life};
 use super::out::Out;
+use crate::counters::add;
 use crate::incoming::Demand;
 use crate::reply::Said;
 use crate::{Answer, Body, spare};
@@ -22,9 +23,22 @@ impl<I> Core<I> {
         spare::give_map(response.headers_mut());
     }
 
+    /// Whoever reads a body that came whole may have found it larger than it allows.
+    #[inline]
+    pub(super) fn hear_of_refusal(&mut self) {
+        let Some(turn) = &mut self.turn else { return };
+        let channel = turn.channel.as_ref().filter(|_| turn.body_taken);
+        if turn.refused.is_none() && channel.is_some_and(|channel| channel.is_refused()) {
+            add(&self.handle.counters().refused);
+            turn.refused = Some(Error::body_too_large().status());
+            turn.keep = false;
+        }
+    }
+
     fn write_head(&mut self, status: StatusCode, headers: &HeaderMap, length: Option<u64>) {
         let stopping = self.handle.is_stopping();
         let date = self.date();
+        self.hear_of_refusal();
         let Some(turn) = &mut self.turn else { return };
         if let Some(status) = turn.refused.filter(|_| status.is_server_error()) {
             return self.answer(status, "");
@@ -106,6 +120,7 @@ impl<I> Core<I> {
     pub(super) fn answer(&mut self, status: StatusCode, why: &str) {
         let mut status = status;
         let date = self.date();
+        self.hear_of_refusal();
         let (method, version, keep) = match &self.turn {
             Some(turn) if turn.head_sent => return,
             Some(turn) => {

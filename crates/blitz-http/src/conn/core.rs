@@ -224,11 +224,33 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
             };
             let channel = Channel::new(self.handle.config().body_bytes, length);
             turn.channel = Some(Arc::clone(&channel));
+            if let Some(length) = length.filter(|_| !head.upgrade) {
+                self.take_whole_body(length, &channel);
+            }
             *request.body_mut() = Body::incoming(Incoming(channel));
         } else {
             // What was there is nothing: there is nothing to free.
             let nothing = Body::none(head.kept);
             std::mem::forget(std::mem::replace(request.body_mut(), nothing));
+        }
+    }
+
+    /// If a body of `length` bytes is here and no larger than the server allows, it is given to its reader at once: nobody needs to ask for it.
+    fn take_whole_body(&mut self, length: u64, channel: &Channel) {
+        let is_here = usize::try_from(length).is_ok_and(|length| length <= self.input.len());
+        if !is_here || length > self.handle.config().body_bytes {
+            return;
+        }
+        self.decoder.set_body_limit(length);
+        let Ok(Some(RequestEvent::Data(data))) = self.decoder.decode(&mut self.input) else {
+            unreachable!("so many bytes are here, and a length is all that frames them");
+        };
+        let Ok(Some(RequestEvent::End)) = self.decoder.decode(&mut self.input) else {
+            unreachable!("all of its bytes were here");
+        };
+        channel.whole(data);
+        if let Some(turn) = &mut self.turn {
+            (turn.body_taken, turn.expects) = (true, false);
         }
     }
 
@@ -323,6 +345,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin + 'static> Core<I> {
 
     /// The answer is on its way, and the body may not have been read: sees to that. `true` while there is something to do at once.
     pub(super) fn after_answer(&mut self) -> bool {
+        self.hear_of_refusal();
         let Some(turn) = &mut self.turn else {
             return false;
         };

@@ -2,6 +2,7 @@
 
 use crate::harness::{connect, connect_with, without_date};
 use blitz_http::{Body, Request, Response, Router, limited, now, service_fn};
+use blitz_io::io::AsyncWriteExt;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Frame;
@@ -307,4 +308,90 @@ async fn a_length_that_the_body_does_not_keep_ends_the_connection() {
         let answer = client.rest().await;
         assert!(answer.matches("HTTP/1.1").count() <= 1, "{answer}");
     }
+}
+
+/// What is done with a body that may have three bytes, and has four.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    Collect,
+    Limit(u64),
+    Fail(u64),
+    Ignore,
+    Panic,
+}
+
+/// A body that came with its head is the body that comes later: its limit, its length, what is told of it, and what follows.
+#[blitz_io::test(start_paused = true)]
+async fn it_is_all_the_same_whether_a_body_came_with_its_head() {
+    let uses = [
+        Use::Collect,
+        Use::Limit(3),
+        Use::Limit(4),
+        Use::Fail(3),
+        Use::Fail(4),
+        Use::Ignore,
+        Use::Panic,
+    ];
+    for (what, limited_to) in uses
+        .iter()
+        .flat_map(|what| [None, Some(3), Some(4)].map(|to| (*what, to)))
+    {
+        let run = async |parts: &[&str]| {
+            let handler = move |mut request: Request| async move {
+                let hint = http_body::Body::size_hint(request.body());
+                let told = format!("{:?} {:?}", hint.lower(), hint.upper());
+                let limit = match what {
+                    Use::Limit(limit) | Use::Fail(limit) => limit,
+                    Use::Collect => u64::MAX,
+                    Use::Ignore => return (StatusCode::OK, told),
+                    Use::Panic => panic!("as it should"),
+                };
+                request.body_mut().set_limit(limit);
+                match (request.into_body().collect().await, what) {
+                    (Ok(bytes), _) => (StatusCode::OK, format!("{told} {bytes:?}")),
+                    (Err(_), Use::Fail(_)) => (StatusCode::BAD_GATEWAY, told),
+                    (Err(error), _) => (error.status(), format!("{told} {error}")),
+                }
+            };
+            let router = match limited_to {
+                Some(limit) => Router::new().post("/", blitz_http::limited(limit, handler)),
+                None => Router::new().post("/", handler),
+            };
+            let mut client = connect(router);
+            for part in parts {
+                client.send(part).await;
+                blitz_io::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            let handle = client.handle.clone();
+            client.io.shutdown().await.expect("it is shut down");
+            let said = client.rest().await;
+            let counters = handle.counters();
+            (
+                said,
+                counters.refused(),
+                counters.requests(),
+                counters.panics(),
+            )
+        };
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n";
+        let whole = format!("{head}body");
+        let with_head = run(&[&whole, &whole]).await;
+        let later = run(&[head, "body", head, "body"]).await;
+        assert_eq!(with_head, later, "{what:?} {limited_to:?}");
+        let together = run(&[&whole.repeat(2)]).await;
+        assert_eq!(together.0, later.0, "{what:?} {limited_to:?}");
+    }
+}
+
+/// Nobody is asked for what is here.
+#[blitz_io::test(start_paused = true)]
+async fn a_body_that_came_with_its_head_is_waited_for_by_nobody() {
+    let router = Router::new().post("/", |request: Request| async move {
+        request.into_body().collect().await
+    });
+    let mut client = connect(router);
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody")
+        .await;
+    client.expect("HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: 4\r\n\r\nbody").await;
 }
