@@ -121,8 +121,9 @@ fn tests(root: &Path, target: &Target, how: &How, filters: &[String]) -> Outcome
     };
     let mut cargo = std.cargo("test", "std,test");
     cargo
-        .args(["--no-run", "--lib", "--bins", "--tests"])
-        .args(["--message-format=json", "--target", target.triple])
+        // Nothing is said of targets: then examples are built to be run, as the command's tests do, and not to be tested.
+        .args(["--no-run", "--message-format=json"])
+        .args(["--target", target.triple])
         .current_dir(root)
         .env("CARGO_TARGET_DIR", &folder)
         // Tests of stacks look for lines, whatever is set for other builds.
@@ -142,10 +143,6 @@ fn tests(root: &Path, target: &Target, how: &How, filters: &[String]) -> Outcome
     }
     for name in programs::crates(how.crates, filters) {
         cargo.args(["-p", name]);
-        if name == "blitz-cli" {
-            // Its tests start them.
-            cargo.arg("--examples");
-        }
     }
     let programs = programs::build(cargo)?;
     let runner: Vec<String> = how.runner.iter().map(|word| (*word).to_owned()).collect();
