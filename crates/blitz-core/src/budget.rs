@@ -105,7 +105,11 @@ pub fn has_remaining() -> bool {
 /// it, the unit goes back. With no unit left the task is woken, and the operation must return "pending".
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
-    proceed().map_or_else(|| exhausted(cx), Poll::Ready)
+    let before = take_unit();
+    if before <= USED_UP {
+        return exhausted(cx);
+    }
+    Poll::Ready(RestoreOnPending::to(before))
 }
 
 /// The same, for an operation that may have to wait anyway, which takes no unit: with none left, `waits` is asked, which answers
@@ -115,26 +119,25 @@ pub fn poll_proceed_unless(
     cx: &mut Context<'_>,
     waits: impl FnOnce(&mut Context<'_>) -> bool,
 ) -> Poll<RestoreOnPending> {
-    match proceed() {
-        Some(coop) => Poll::Ready(coop),
-        None if !stops::is_watched() && waits(cx) => Poll::Pending,
-        None => exhausted(cx),
+    let before = take_unit();
+    if before <= USED_UP {
+        if !stops::is_watched() && waits(cx) {
+            return Poll::Pending;
+        }
+        return exhausted(cx);
     }
+    Poll::Ready(RestoreOnPending::to(before))
 }
 
-/// A unit, if there is one.
+/// Takes a unit, if there is one. Answers what was left before.
 #[inline]
-fn proceed() -> Option<RestoreOnPending> {
-    let before = thread(UNCONSTRAINED, |thread| {
+fn take_unit() -> u32 {
+    thread(UNCONSTRAINED, |thread| {
         let left = thread.left.get();
         if left > USED_UP && left != UNCONSTRAINED {
             thread.left.set(left - 1);
         }
         left
-    });
-    (before > USED_UP).then(|| RestoreOnPending {
-        before,
-        _thread: PhantomData,
     })
 }
 
@@ -188,6 +191,14 @@ pub struct RestoreOnPending {
 }
 
 impl RestoreOnPending {
+    #[inline]
+    fn to(before: u32) -> Self {
+        Self {
+            before,
+            _thread: PhantomData,
+        }
+    }
+
     /// The operation is ready: the unit is spent.
     #[inline]
     pub fn made_progress(mut self) {

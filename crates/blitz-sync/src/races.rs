@@ -1,9 +1,9 @@
 //! What one does who has lost a race for an index, or finds that the other side has just begun: lets others get ahead.
 //!
 //! Where two threads move one word as fast as they can, each value takes its cache lines to and fro, which costs three times what the
-//! values cost one thread. So who loses stays away for as long as others move at such a pace, though not for longer than they
-//! can go on without it: half of a channel's bound. Who races by chance finds at the first look that nobody moves so fast, and goes on
-//! after a moment; so does who waits for a thread that is not running.
+//! values cost one thread. So who loses stays away for as long as others move at such a pace; where the one receiver may be in the same
+//! thread, no longer than they can go on without it, for which half of the channel's bound is enough. Who races by chance finds at the
+//! first look that nobody moves so fast, and goes on after a moment; so does who waits for a thread that is not running.
 
 use blitz_core::primitive::hint;
 
@@ -13,6 +13,8 @@ const MOMENT: usize = 8;
 const SLICE: usize = 64;
 /// The most in all.
 const MOST: usize = 1_024;
+/// As many moves as are made at a pace.
+pub(crate) const NO_END: usize = usize::MAX;
 /// Who moves at a pace does so at least once in so many spins.
 const PACE: usize = 2;
 

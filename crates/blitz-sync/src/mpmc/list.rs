@@ -243,7 +243,7 @@ impl<T> List<T> {
                 next = Some(self.block());
             }
             if !self.claim(tail) {
-                races::stay_away(usize::MAX, || self.sent());
+                races::stay_away(races::NO_END, || self.sent());
                 continue;
             }
             // SAFETY: the block is that of the index, and lives until the slot that is ours now was emptied.
@@ -337,7 +337,7 @@ impl<T> List<T> {
                 .is_err()
             {
                 // ORDERING: Relaxed: it is compared with another, and nothing else.
-                races::stay_away(usize::MAX, || self.head.word.load(Relaxed) / ONE);
+                races::stay_away(races::NO_END, || self.head.word.load(Relaxed) / ONE);
                 continue;
             }
             let block = NonNull::new(block).expect("an end is always in a block");

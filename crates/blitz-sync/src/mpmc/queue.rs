@@ -2,6 +2,7 @@
 
 use super::list::List;
 use super::ring::Ring;
+use crate::races;
 
 /// What a receiver found.
 pub(super) enum Found<T> {
@@ -112,11 +113,11 @@ impl<T> Queue<T> {
         }
     }
 
-    /// So many values are enough for some to get ahead while others wait for that.
+    /// So many values are enough for one side to get ahead: who waits for more may wait for a side that has no room left, or no value.
     pub(super) fn enough(&self) -> usize {
         match self {
-            Self::Bounded(ring) => ring.enough(),
-            Self::Unbounded(_) => usize::MAX,
+            Self::Bounded(ring) => ring.bound() / 2,
+            Self::Unbounded(_) => races::NO_END,
         }
     }
 

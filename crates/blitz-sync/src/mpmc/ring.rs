@@ -145,7 +145,7 @@ impl<T> Ring<T> {
                         return Ok(());
                     }
                     Err(_) => {
-                        races::stay_away(self.enough(), || self.sent());
+                        races::stay_away(races::NO_END, || self.sent());
                         // ORDERING: Relaxed: as above.
                         tail = self.tail.load(Relaxed);
                     }
@@ -217,7 +217,7 @@ impl<T> Ring<T> {
                 return Ok(Some(oldest));
             }
             if is_full {
-                races::stay_away(self.enough(), || self.received());
+                races::stay_away(races::NO_END, || self.received());
             } else {
                 // The oldest may be a value that its sender is about to write.
                 pause.for_another();
@@ -249,7 +249,7 @@ impl<T> Ring<T> {
                         return Found::Value(unsafe { slot.empty(head.wrapping_add(self.lap)) });
                     }
                     Err(_) => {
-                        races::stay_away(self.enough(), || self.received());
+                        races::stay_away(races::NO_END, || self.received());
                         // ORDERING: Relaxed: as above.
                         head = self.head.load(Relaxed);
                     }
@@ -330,11 +330,6 @@ impl<T> Ring<T> {
     pub(super) fn received(&self) -> usize {
         // ORDERING: as in `sent`.
         self.head.load(Relaxed) / ONE
-    }
-
-    /// So many values are enough for others to get ahead: who waits for more may wait for a side that is stuck without it.
-    pub(super) fn enough(&self) -> usize {
-        self.bound() / 2
     }
 
     pub(super) fn bound(&self) -> usize {
