@@ -1,10 +1,10 @@
 //! What a request costs inside of the server: no socket, no kernel, one connection that is polled.
 //!
-//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|body|new] [reply|hand]` counts its instructions, which no load of the
-//! machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a browser, `body` sends
-//! 10 KiB that come back, `new`
-//! one whose value is another in each batch, so that no head is known again. The handler looks at its request; with `reply` it takes it and
-//! answers with `reply_as`, with `hand` it inserts its field into the map in place of that.
+//! `valgrind --tool=callgrind target/release/inside REQUESTS TOGETHER [fields|body|new] [reply|hand]` counts its instructions, which no
+//! load of the machine disturbs: the difference between two runs, divided by the difference of their requests. `fields` adds those of a
+//! browser, `body` sends 10 KiB that come back, `new` adds one whose value is another in each batch, so that no head is known again. The
+//! handler looks at its request; with `reply` it takes it and answers with `reply_as`, with `hand` it inserts its field into the map in
+//! place of that.
 
 #[path = "../ask.rs"]
 #[allow(dead_code, reason = "the other half is for those who send")]
