@@ -90,6 +90,7 @@ fn looking() -> Router {
         router = router.any(path, limited(1 << 20, look(answer)));
         router = router.get(path, look(answer)).post(path, look(answer));
     }
+    router = router.head("/text", look(answer));
     router.fallback(look(answer))
 }
 
@@ -103,6 +104,7 @@ fn taking() -> Router {
         router = router.any(path, limited(1 << 20, taken()));
         router = router.get(path, taken()).post(path, taken());
     }
+    router = router.head("/text", taken());
     router.fallback(taken())
 }
 
@@ -188,14 +190,20 @@ async fn what_is_looked_at_is_answered_as_what_is_taken() {
 async fn a_request_that_stands_says_who_asks_and_whom() {
     let handle = Handle::new(Config::default());
     let mut clients = Vec::new();
-    let routers = ["one", "two"].map(|name| {
-        let told = move |request: &Request| format!("{name} {} .", told(request));
-        Router::new().get("/", look(told)).get("/b", look(told))
+    // The same paths, in another order: the place of one is another's in the other.
+    let routers = [["/", "/b", "/c"], ["/", "/c", "/b"]].map(|paths| {
+        let told = |path: &'static str| {
+            look(move |request: &Request| format!("{paths:?} {path} {} .", told(request)))
+        };
+        paths
+            .into_iter()
+            .fold(Router::new(), |router, path| router.get(path, told(path)))
     });
     for port in 1..9 {
         let (client, end) = duplex(1 << 16);
         let peer = Peer::new(([127, 0, 0, 1], port).into(), ([127, 0, 0, 1], 80).into());
-        let router = routers[usize::from(port % 2)].clone();
+        // Neighbours are mostly of one server.
+        let router = routers[usize::from(port > 4)].clone();
         blitz_io::spawn(Connection::new(end, router, &handle, peer));
         clients.push((port, client));
     }
@@ -210,9 +218,9 @@ async fn a_request_that_stands_says_who_asks_and_whom() {
                 .write_all(request.repeat(2).as_bytes())
                 .await
                 .expect("sent");
-            let name = ["one", "two"][usize::from(*port % 2)];
+            let paths = [["/", "/b", "/c"], ["/", "/c", "/b"]][usize::from(*port > 4)];
             let expected = format!(
-                "\r\n\r\n{name} GET {path} HTTP/1.1 {port} 1 [host=h,a={}] .",
+                "\r\n\r\n{paths:?} {path} GET {path} HTTP/1.1 {port} 1 [host=h,a={}] .",
                 round / 15
             );
             let mut answers = String::new();
