@@ -8,11 +8,11 @@ use crate::reply::Said;
 use crate::{Answer, Body, spare};
 use blitz_http_proto::{BodyEncoder, Error, Framing, HttpDate, ResponseHead, WrittenHeads};
 use blitz_io::io::{AsyncRead, AsyncWrite};
+use blitz_sys::cpu::unix_seconds;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use std::cell::{Cell, RefCell};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 impl<I> Core<I> {
     /// Writes a response's head, and takes its map of fields back.
@@ -318,11 +318,7 @@ fn write(head: &ResponseHead<'_>, out: &mut BytesMut) -> (BodyEncoder, bool) {
 
 /// The moment, written once a second and thread.
 fn now() -> HttpDate {
-    // A clock before 1970 is wrong in every way there is.
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let second = since.as_secs();
+    let second = unix_seconds();
     let kept = DATE.try_with(|date| {
         let (of, text) = date.get();
         if of == second {

@@ -2,7 +2,8 @@
 //!
 //! The number of workers comes from here: a container with a quota of two processors on a machine with 64
 //! should start two workers, not 64 that are throttled together. Each platform file defines `affinity`,
-//! `set_affinity`, `set_affinity_of`, `thread_id`, `quota` and `monotonic_ns`; what a platform lacks stands in `disabled.rs`.
+//! `set_affinity`, `set_affinity_of`, `thread_id`, `quota`, `monotonic_ns` and `unix_seconds`; what a platform lacks stands in
+//! `disabled.rs`.
 
 use std::num::NonZeroUsize;
 
@@ -19,7 +20,9 @@ mod imp;
 mod imp;
 
 pub use clock::Clock;
-pub use imp::{affinity, monotonic_ns, online, quota, set_affinity, set_affinity_of, thread_id};
+pub use imp::{
+    affinity, monotonic_ns, online, quota, set_affinity, set_affinity_of, thread_id, unix_seconds,
+};
 
 /// How much processor time a control group allows.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +63,17 @@ pub fn available() -> NonZeroUsize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_are_the_systems_and_late_by_one_at_most() {
+        let system = || {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            since.unwrap().as_secs()
+        };
+        let before = system();
+        let seconds = unix_seconds();
+        assert!((before.saturating_sub(1)..=system()).contains(&seconds));
+    }
 
     #[test]
     fn never_more_than_the_threads_affinity() {
