@@ -19,12 +19,13 @@ fn router() -> Router {
 }
 
 /// Runs the test `name` of this binary behind `before`, which is the shell's.
+/// `BLITZ_TEST_RUNNER` names what starts it where the machine cannot by itself.
 fn again(name: &str, before: &str, stdin: Stdio) {
     let own = std::env::current_exe().expect("this binary");
     let output = Command::new("/bin/sh")
         .arg("-c")
         .arg(format!(
-            "{before} exec \"$0\" --exact {name} --nocapture --test-threads 1"
+            "{before} exec $BLITZ_TEST_RUNNER \"$0\" --exact {name} --nocapture --test-threads 1"
         ))
         .arg(own)
         .env(CHILD, "1")
