@@ -3,8 +3,12 @@
 
 use crate::pieces::{cut, requests, responses};
 use blitz_http_proto::sse::Decoder;
-use blitz_http_proto::{Forwarded, Limits, Node, PROXY_HEADER_MAX, ProxyHeader, XForwardedFor};
-use http::Method;
+use blitz_http_proto::{
+    Forwarded, Framing, KnownHead, Limits, Node, PROXY_HEADER_MAX, ProxyHeader, RequestDecoder,
+    XForwardedFor,
+};
+use bytes::BytesMut;
+use http::{Method, Request};
 
 /// The first bytes say how the rest is cut.
 fn plan(data: &[u8]) -> (Vec<usize>, &[u8]) {
@@ -15,13 +19,52 @@ fn plan(data: &[u8]) -> (Vec<usize>, &[u8]) {
     )
 }
 
-/// Requests come out the same however the stream is cut.
+/// Requests come out the same however the stream is cut, and whether or not those that come again are known.
 pub(crate) fn check_requests(data: &[u8]) {
     let (sizes, bytes) = plan(data);
     let whole = requests(bytes, &[usize::MAX], Limits::default());
     let pieces = requests(bytes, &sizes, Limits::default());
     assert_eq!(pieces.events, whole.events);
     assert_eq!(pieces.error.is_some(), whole.error.is_some());
+    // What has come a few times is known.
+    let stream = bytes.repeat(8);
+    assert_eq!(heads(&stream, true).0, heads(&stream, false).0);
+}
+
+/// The heads of a stream, up to one that has content; read by one who compares them with what is known, or always made anew. And how many
+/// were known.
+pub(crate) fn heads(stream: &[u8], compares: bool) -> (Vec<String>, usize) {
+    let mut decoder = RequestDecoder::default();
+    let mut input = BytesMut::from(stream);
+    let mut last: Option<(KnownHead, String)> = None;
+    let (mut heads, mut known) = (Vec::new(), 0);
+    loop {
+        if let Some((head, text)) = last.as_ref().filter(|_| compares)
+            && decoder.decode_known(&mut input, head)
+        {
+            heads.push(text.clone());
+            known += 1;
+            continue;
+        }
+        let mut request = Request::new(());
+        let head = match decoder.decode_head(&mut input, &mut request) {
+            Ok(Some(head)) => head,
+            end => {
+                heads.push(format!("{end:?}, {} left", input.len()));
+                return (heads, known);
+            }
+        };
+        let (framing, goes_on) = (head.framing, head.keep_alive);
+        let text = format!(
+            "{request:?} {framing:?} {goes_on} {} {}",
+            head.upgrade, head.expects_continue
+        );
+        last = decoder.known().map(|head| (head, text.clone()));
+        heads.push(text);
+        if framing != Framing::None {
+            return (heads, known);
+        }
+    }
 }
 
 /// As requests, behind a head that says chunks.

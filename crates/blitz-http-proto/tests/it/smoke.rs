@@ -1,6 +1,8 @@
 //! The fuzz targets' checks, over their seeds and over the corpus: what they breed from is sound, and it needs no nightly.
 
-use crate::checks::{check_chunks, check_events, check_proxies, check_requests, check_responses};
+use crate::checks::{
+    check_chunks, check_events, check_proxies, check_requests, check_responses, heads,
+};
 use crate::notation::cases;
 use std::fs;
 use std::path::Path;
@@ -39,6 +41,14 @@ fn requests() {
     seeds("requests", check_requests);
     corpus(include_str!("../corpus/lines.txt"), check_requests);
     corpus(include_str!("../corpus/framing.txt"), check_requests);
+}
+
+/// Or `check_requests` would compare nothing with itself.
+#[test]
+fn what_comes_again_is_known() {
+    let stream = b"GET /a HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n".repeat(8);
+    let (all, known) = heads(&stream, true);
+    assert!(all.len() == 9 && known >= 2, "{known} of {}", all.len());
 }
 
 #[test]
