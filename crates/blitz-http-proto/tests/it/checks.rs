@@ -4,8 +4,8 @@
 use crate::pieces::{cut, requests, responses};
 use blitz_http_proto::sse::Decoder;
 use blitz_http_proto::{
-    Forwarded, Framing, KnownHead, Limits, Node, PROXY_HEADER_MAX, ProxyHeader, RequestDecoder,
-    XForwardedFor,
+    Forwarded, Framing, Kept, KnownHead, Limits, Node, PROXY_HEADER_MAX, ProxyHeader,
+    RequestDecoder, XForwardedFor,
 };
 use bytes::BytesMut;
 use http::{Method, Request};
@@ -59,7 +59,11 @@ pub(crate) fn heads(stream: &[u8], compares: bool) -> (Vec<String>, usize) {
             "{request:?} {framing:?} {goes_on} {} {}",
             head.upgrade, head.expects_continue
         );
-        last = decoder.known().map(|head| (head, text.clone()));
+        if head.kept == Kept::All
+            && let Some(head) = decoder.known()
+        {
+            last = Some((head, text.clone()));
+        }
         heads.push(text);
         if framing != Framing::None {
             return (heads, known);
