@@ -98,7 +98,6 @@ impl Load {
     }
 
     /// Whether one request is as good as another; else it takes wrk to make them.
-    #[allow(dead_code)] // bench/web has only such.
     pub fn is_alike(&self) -> bool {
         self.ask != Ask::Traced
     }
