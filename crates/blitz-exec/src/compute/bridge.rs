@@ -68,11 +68,12 @@ impl Bridge {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (job, call) = Call::new(f, &self.inner.ledger);
+        let (job, mut call) = Call::new(f, &self.inner.ledger);
         match &*self.inner.place.read() {
             Place::Hired(crew) => {
-                if let Err(job) = self.inner.ledger.standby.offer(job) {
-                    crew.submit(job);
+                match self.inner.ledger.standby.offer(job) {
+                    Ok(()) => call.was_taken(),
+                    Err(job) => crew.submit(job),
                 }
                 return call;
             }

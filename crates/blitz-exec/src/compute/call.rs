@@ -3,6 +3,7 @@
 use super::cell::{self, Header, Job};
 use super::error::ComputeError;
 use super::ledger::Ledger;
+use super::standby;
 use super::state::{Hand, Leave};
 use blitz_core::budget;
 use blitz_core::primitive::hint;
@@ -25,6 +26,8 @@ use std::task::{Context, Poll, RawWakerVTable, Waker, ready};
 pub struct Call<R> {
     call: NonNull<Header>,
     waiter: Waiter,
+    /// A thread has taken it out of our hand, and we have not looked for its end yet.
+    taken: bool,
     _output: PhantomData<R>,
 }
 
@@ -58,9 +61,16 @@ impl<R> Call<R> {
         let call = Self {
             call,
             waiter: Waiter::Idle,
+            taken: false,
             _output: PhantomData,
         };
         (job, call)
+    }
+
+    /// A thread that is awake has taken the job at once.
+    #[inline]
+    pub(super) fn was_taken(&mut self) {
+        self.taken = true;
     }
 
     #[inline]
@@ -89,6 +99,10 @@ impl<R> Call<R> {
     #[inline]
     fn wait(&mut self, waker: &Waker) -> bool {
         if self.header().state.is_complete() {
+            return false;
+        }
+        if mem::take(&mut self.taken) && standby::ends_at_once(|| self.header().state.is_complete())
+        {
             return false;
         }
         if let Waiter::Waiting(data, vtable) = self.waiter {

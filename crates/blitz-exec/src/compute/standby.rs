@@ -4,9 +4,12 @@
 //! A task that computes, awaits and computes again is back from its wait some microseconds after the call has ended. That is longer than
 //! a thread of a crew looks for work before it falls asleep, so that each call would pay for a thread's sleep and wake on both
 //! ways. A thread that stands by in vain, time and again, does so less and less.
+//!
+//! Its caller does the like: a short call is over before one has gone to sleep, and to sleep and be woken takes ten times what it did.
 
 use super::cell::{Header, Job};
 use super::ledger::{self, Ledger};
+use blitz_core::primitive::hint;
 use blitz_core::primitive::sync::atomic::AtomicPtr;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::cell::Cell;
@@ -93,16 +96,61 @@ impl Standby {
 const ROUNDS: u32 = 64;
 /// After so many calls in a row the crew's own queue has its turn: something old may wait there.
 const STREAK_MAX: u32 = 64;
-/// So often in a row a thread stands by in vain before it gives that up.
+/// So many looks, with a spin between two, a caller has for the end of a call that was taken out of its hand: 2 to 3 us.
+const LOOKS: u32 = 96;
+
+/// So often in a row something is tried in vain before it is given up.
 const LUCK_MAX: i8 = 4;
-/// So many calls later it tries again.
+/// So many calls later it is tried again.
 const REST: i8 = -16;
+
+/// Whether something that often is in vain is worth a try, by how it went the last times.
+struct Luck(Cell<i8>);
+
+impl Luck {
+    const fn new() -> Self {
+        Self(Cell::new(LUCK_MAX))
+    }
+
+    /// To be asked once a call.
+    fn is_worth_a_try(&self) -> bool {
+        let luck = self.0.get();
+        if luck <= 0 {
+            self.0.set(if luck == REST { 1 } else { luck - 1 });
+        }
+        luck > 0
+    }
+
+    /// How a try went.
+    fn tried(&self, in_vain: bool) {
+        self.0
+            .set(if in_vain { self.0.get() - 1 } else { LUCK_MAX });
+    }
+}
 
 std::thread_local! {
     /// How many calls this thread runs, one inside of the other.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    /// Above 0 it stands by.
-    static LUCK: Cell<i8> = const { Cell::new(LUCK_MAX) };
+    /// Of a thread that stands by.
+    static STANDING: Luck = const { Luck::new() };
+    /// Of a caller that looks for the end of its call before it waits.
+    static LOOKING: Luck = const { Luck::new() };
+}
+
+/// For the caller of a call that a thread has taken out of its hand: looks for a moment whether that has ended. A thread whose calls
+/// take longer looks less and less.
+#[inline]
+pub(super) fn ends_at_once(has_ended: impl Fn() -> bool) -> bool {
+    // Another look is nothing new to a model.
+    if cfg!(loom) || !LOOKING.with(Luck::is_worth_a_try) {
+        return false;
+    }
+    let ended = (0..LOOKS).any(|_| {
+        hint::spin_loop();
+        has_ended()
+    });
+    LOOKING.with(|luck| luck.tried(!ended));
+    ended
 }
 
 /// Calls `run`, which runs the call of that number and never panics, and then stands by for the next, if this is a thread of a crew
@@ -122,25 +170,17 @@ pub(super) fn run_and_stand_by(number: u64, run: impl FnOnce()) {
 fn stand_by(ledger: &Ledger, mut number: u64) {
     for _ in 0..STREAK_MAX {
         // Not while others wait in the crew's queue.
-        if !ledger.is_last(number) || !feels_lucky() || !ledger.standby.stand() {
+        let stands =
+            ledger.is_last(number) && STANDING.with(Luck::is_worth_a_try) && ledger.standby.stand();
+        if !stands {
             return;
         }
-        let Some(job) = wait(ledger) else {
-            LUCK.set(LUCK.get() - 1);
-            return;
-        };
-        LUCK.set(LUCK_MAX);
+        let job = wait(ledger);
+        STANDING.with(|luck| luck.tried(job.is_none()));
+        let Some(job) = job else { return };
         number = job.number();
         job.run_here();
     }
-}
-
-fn feels_lucky() -> bool {
-    let luck = LUCK.get();
-    if luck <= 0 {
-        LUCK.set(if luck == REST { 1 } else { luck - 1 });
-    }
-    luck > 0
 }
 
 fn wait(ledger: &Ledger) -> Option<Job> {
@@ -162,14 +202,39 @@ mod tests {
 
     /// A program that computes now and then does not pay for each call with a thread that stands by in vain.
     #[test]
-    fn who_stands_by_in_vain_gives_it_up_and_tries_again_later() {
-        let mut stood = Vec::new();
+    fn what_is_tried_in_vain_is_given_up_and_tried_again_later() {
+        let luck = Luck::new();
+        let mut tried = Vec::new();
         for call in 0..60 {
-            if feels_lucky() {
-                LUCK.set(LUCK.get() - 1);
-                stood.push(call);
+            if luck.is_worth_a_try() {
+                luck.tried(true);
+                tried.push(call);
             }
         }
-        assert_eq!(stood, [0, 1, 2, 3, 21, 39, 57]);
+        assert_eq!(tried, [0, 1, 2, 3, 21, 39, 57]);
+        luck.tried(false);
+        assert!((0..4).all(|_| luck.is_worth_a_try()));
+    }
+
+    #[test]
+    fn a_caller_looks_for_the_end_for_a_moment_and_less_and_less() {
+        let looks = Cell::new(0);
+        let look = |end| {
+            looks.set(0);
+            ends_at_once(|| {
+                looks.set(looks.get() + 1);
+                looks.get() == end
+            })
+        };
+        assert!(look(1) && look(LOOKS));
+        for _ in 0..LUCK_MAX {
+            assert!(!look(LOOKS + 1));
+            assert_eq!(looks.get(), LOOKS);
+        }
+        for _ in 0..=REST.unsigned_abs() {
+            assert!(!look(1));
+            assert_eq!(looks.get(), 0);
+        }
+        assert!(look(1));
     }
 }
