@@ -14,6 +14,7 @@ mod csv;
 mod echo;
 mod files;
 mod measure;
+mod meet;
 mod micro;
 mod rows;
 mod rt;

@@ -1,7 +1,7 @@
 //! The rows: what is measured, in which unit, with whom.
 
 use crate::measure::Sample;
-use crate::{cpu, csv, echo, files, micro, sync, threads};
+use crate::{cpu, csv, echo, files, meet, micro, sync, threads};
 
 /// Which way is better.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -282,6 +282,15 @@ pub const ROWS: &[Row] = &[
     lower("broadcast_4", "ns per value, 4 receivers", SYNC),
     lower("watch_1", "ns per value, one task, 1 receiver", SYNC),
     lower("watch_4", "ns per value, 4 receivers", SYNC),
+    lower("once_set_1", "ns per cell made, set and read", LOCKS),
+    lower(
+        "once_init_4",
+        "ns per cell made, that 4 tasks ask for its value",
+        LOCKS,
+    ),
+    lower("barrier_1", "ns per wait, one task", LOCKS),
+    lower("barrier_4", "ns per wait of one of 4 tasks", LOCKS),
+    lower("barrier_16", "ns per wait of one of 16 tasks", LOCKS),
 ];
 
 /// Runs one cell in this process.
@@ -305,7 +314,9 @@ pub fn run(row: &str, runtime: &str) -> Sample {
                 connections.parse().expect("connections"),
                 size.parse().expect("size"),
             ),
-            None => threads::run(row, runtime).unwrap_or_else(|| micro::run(row, runtime)),
+            None => threads::run(row, runtime)
+                .or_else(|| meet::run(row, runtime))
+                .unwrap_or_else(|| micro::run(row, runtime)),
         },
     }
 }

@@ -10,11 +10,14 @@ use std::time::Instant;
 use crate::counted;
 use crate::measure::Sample;
 
-const OPS: usize = 400_000;
+pub const OPS: usize = 400_000;
 const WARM: usize = 4_000;
 
 /// Measures `ops` operations that `work` makes, after a warm-up of the same kind.
-async fn measured<F: Future<Output = ()>>(ops: usize, mut work: impl FnMut(usize) -> F) -> Sample {
+pub async fn measured<F: Future<Output = ()>>(
+    ops: usize,
+    mut work: impl FnMut(usize) -> F,
+) -> Sample {
     work(WARM).await;
     counted::begin();
     let started = Instant::now();
