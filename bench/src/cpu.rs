@@ -71,12 +71,13 @@ async fn sample<F: Future<Output = ()>>(
     for _ in 0..counted_rounds {
         round().await;
     }
-    let allocations = counted::end();
+    let (allocs, alloc_bytes) = counted::end().per(counted_rounds * per_round);
     let operations = (rounds * per_round) as f64;
     Sample {
         value: elapsed.as_secs_f64() * 1e9 / operations,
         cpu_us: cpu.as_secs_f64() * 1e6 / operations,
-        allocs: allocations as f64 / (counted_rounds * per_round) as f64,
+        allocs,
+        alloc_bytes,
         ..Sample::default()
     }
 }

@@ -15,11 +15,13 @@ pub struct Sample {
     pub rss_kib: f64,
     /// Allocations per operation; 0 where the row does not tell.
     pub allocs: f64,
+    /// Bytes of those.
+    pub alloc_bytes: f64,
 }
 
 impl Sample {
     pub fn to_json(self) -> Value {
-        json!({ "value": self.value, "cpu_us": self.cpu_us, "rss_kib": self.rss_kib, "allocs": self.allocs })
+        json!({ "value": self.value, "cpu_us": self.cpu_us, "rss_kib": self.rss_kib, "allocs": self.allocs, "alloc_bytes": self.alloc_bytes })
     }
 
     pub fn from_json(text: &str) -> Option<Self> {
@@ -30,6 +32,7 @@ impl Sample {
             cpu_us: field("cpu_us")?,
             rss_kib: field("rss_kib")?,
             allocs: field("allocs")?,
+            alloc_bytes: field("alloc_bytes")?,
         })
     }
 }

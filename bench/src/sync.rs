@@ -1,8 +1,8 @@
 //! Locks, signals and channels: one source for those with tokio's API, small adapters for the others.
 //!
 //! What is compared is the library, so all but `blitz-mt` run on tokio's multi-thread runtime with two workers, ours there too
-//! (`blitz-on-tokio`); `blitz-mt` is ours on our own. A contended row has so many tasks at work at once. Allocations are counted
-//! between the first operation and the last, after some that warm up.
+//! (`blitz-on-tokio`); `blitz-mt` is ours on our own. A contended row has so many tasks at work at once. Allocations and their bytes are
+//! counted between the first operation and the last, after some that warm up.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,9 +23,11 @@ pub async fn measured<F: Future<Output = ()>>(
     let started = Instant::now();
     work(ops).await;
     let value = started.elapsed().as_nanos() as f64 / ops as f64;
+    let (allocs, alloc_bytes) = counted::end().per(ops);
     Sample {
         value,
-        allocs: counted::end() as f64 / ops as f64,
+        allocs,
+        alloc_bytes,
         ..Sample::default()
     }
 }

@@ -67,8 +67,9 @@ impl Results {
                 String::new()
             };
             let allocs = median(&mut samples.iter().map(|s| s.allocs).collect::<Vec<_>>());
+            let bytes = median(&mut samples.iter().map(|s| s.alloc_bytes).collect::<Vec<_>>());
             let allocs = if allocs > 0.0 {
-                format!("{allocs:>8.2} allocations")
+                format!("{allocs:>8.2} allocations, {bytes:.1} B")
             } else {
                 String::new()
             };
@@ -89,8 +90,9 @@ impl Results {
                     let cpu = median(&mut samples.iter().map(|s| s.cpu_us).collect::<Vec<_>>());
                     let rss = median(&mut samples.iter().map(|s| s.rss_kib).collect::<Vec<_>>());
                     let allocs = median(&mut samples.iter().map(|s| s.allocs).collect::<Vec<_>>());
+                    let bytes = median(&mut samples.iter().map(|s| s.alloc_bytes).collect::<Vec<_>>());
                     let rounds = samples.len();
-                    let value = json!({ "median": mid, "low": low, "high": high, "cpu_us": cpu, "rss_kib": rss, "allocs": allocs, "rounds": rounds });
+                    let value = json!({ "median": mid, "low": low, "high": high, "cpu_us": cpu, "rss_kib": rss, "allocs": allocs, "alloc_bytes": bytes, "rounds": rounds });
                     (runtime.clone(), value)
                 })
                 .collect();
