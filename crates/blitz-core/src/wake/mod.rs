@@ -5,9 +5,11 @@
 
 mod batch;
 mod slot;
+mod turn;
 
 pub use batch::WakeBatch;
 pub use slot::WakeSlot;
+pub use turn::{in_turn, is_in_turn};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,12 @@
 //! Workers that steal.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use blitz_core::wake::in_turn;
 use blitz_exec::blocking::{Pool, PoolConfig};
 use blitz_exec::park::{Park, Unpark};
 use blitz_exec::scheduler::multi::MultiThread;
@@ -92,6 +95,54 @@ fn each_task_runs_once() {
         );
         wait(task).unwrap();
         assert_eq!(count.load(SeqCst), 5_000);
+        end(&scheduler, &pool, &tokens);
+    }
+}
+
+/// Who is woken runs next, before what waits in the queue; who is woken in turn runs behind it.
+#[test]
+fn who_is_woken_in_turn_goes_behind_the_others() {
+    for (is_in_turn, order) in [(false, ["woken", "spawned"]), (true, ["spawned", "woken"])] {
+        let (scheduler, pool, tokens) = start(1, Config::default());
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let place = Arc::new(std::sync::Mutex::new(None::<Waker>));
+        let (slept, told, left) = (AtomicUsize::new(0), Arc::clone(&seen), Arc::clone(&place));
+        let sleeper = scheduler.spawn(
+            poll_fn(move |cx| {
+                if slept.fetch_add(1, SeqCst) == 0 {
+                    *left.lock().unwrap() = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                told.lock().unwrap().push("woken");
+                Poll::Ready(())
+            }),
+            SpawnInfo::here(),
+        );
+        let (inner, told) = (Arc::clone(&scheduler), Arc::clone(&seen));
+        let waker = scheduler.spawn(
+            async move {
+                let sleeper = loop {
+                    if let Some(sleeper) = place.lock().unwrap().take() {
+                        break sleeper;
+                    }
+                    yield_now().await;
+                };
+                let spawned = inner.spawn(
+                    async move { told.lock().unwrap().push("spawned") },
+                    SpawnInfo::here(),
+                );
+                if is_in_turn {
+                    in_turn(|| sleeper.wake());
+                } else {
+                    sleeper.wake();
+                }
+                spawned.await.unwrap();
+            },
+            SpawnInfo::here(),
+        );
+        wait(waker).unwrap();
+        wait(sleeper).unwrap();
+        assert_eq!(*seen.lock().unwrap(), order, "in turn: {is_in_turn}");
         end(&scheduler, &pool, &tokens);
     }
 }

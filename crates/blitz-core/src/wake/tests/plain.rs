@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Wake, Waker};
 
-use crate::wake::{WakeBatch, WakeSlot};
+use crate::wake::{WakeBatch, WakeSlot, in_turn, is_in_turn};
 
 #[derive(Default)]
 struct Count(AtomicUsize);
@@ -79,4 +79,17 @@ fn a_waker_that_panics_costs_the_others_nothing() {
     batch.wake_all();
     assert_eq!(count.0.load(SeqCst), 2);
     assert!(batch.is_empty());
+}
+
+#[test]
+fn only_wakes_inside_are_in_turn() {
+    assert!(!is_in_turn());
+    in_turn(|| {
+        in_turn(|| assert!(is_in_turn()));
+        assert!(is_in_turn());
+    });
+    assert!(!is_in_turn());
+    let panicked = std::panic::catch_unwind(|| in_turn(|| panic!("a waker's own panic")));
+    assert!(panicked.is_err());
+    assert!(!is_in_turn());
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use blitz_core::queue::deque::Owner;
+use blitz_core::wake::is_in_turn;
 
 use super::pace::Pace;
 use super::side::Side;
@@ -67,10 +68,10 @@ impl RunQueue {
     /// Queues a normal task that was woken here. Answers whether something waits behind what this worker does next.
     #[inline]
     pub(super) fn push_woken(&mut self, shared: &Shared, task: Notified) -> bool {
-        let behind = if self.lifo_enabled {
-            self.lifo.replace(task)
-        } else {
+        let behind = if !self.lifo_enabled || (is_in_turn() && !self.normal_is_empty()) {
             Some(task)
+        } else {
+            self.lifo.replace(task)
         };
         let Some(task) = behind else { return false };
         self.push_normal(shared, task);

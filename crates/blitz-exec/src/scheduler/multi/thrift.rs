@@ -8,8 +8,10 @@
 
 use std::time::Duration;
 
-/// A theft that kept the thief busy for less was not worth it: about what a wake costs both sides.
-const PAYS_NS: u64 = 5_000;
+/// A theft pays that keeps the thief busy for so long: a few times what a wake costs both sides.
+const PAYS_NS: u64 = 20_000;
+/// So does one of tasks that take so long each.
+const POLL_PAYS_NS: u64 = 5_000;
 /// After so many of those in a row the worker naps.
 const UNPAID_MAX: u8 = 4;
 /// How long it does.
@@ -20,8 +22,9 @@ const NAPS_MAX: u8 = 4;
 /// What one worker's last thefts were worth. It goes where the worker's core goes.
 #[derive(Debug, Default)]
 pub(super) struct Thrift {
-    /// When the worker had nothing to do last.
+    /// When the worker had nothing to do last, and how many polls there had been by then.
     since_ns: u64,
+    since_polls: u64,
     /// It has stolen then.
     stole: bool,
     /// Somebody has ended its last wait to get help.
@@ -38,20 +41,21 @@ impl Thrift {
         self.called = true;
     }
 
-    /// The worker has run dry, at `now_ns`; `ran` if it has polled anything meanwhile. Answers whether it is to look what others
-    /// have; if not, it is to sleep.
-    pub(super) fn dry(&mut self, now_ns: u64, ran: bool) -> bool {
+    /// The worker has run dry, at `now_ns`, after so many `polls` in all. Answers whether it is to look what others have; if not, it is
+    /// to sleep.
+    pub(super) fn dry(&mut self, now_ns: u64, polls: u64) -> bool {
         let took = now_ns.saturating_sub(self.since_ns);
-        self.since_ns = now_ns;
+        let ran = polls.wrapping_sub(self.since_polls);
+        (self.since_ns, self.since_polls) = (now_ns, polls);
         if std::mem::take(&mut self.stole) {
-            if took < PAYS_NS {
-                self.missed();
-            } else {
+            if took >= PAYS_NS.min(ran.saturating_mul(POLL_PAYS_NS)) {
                 self.unpaid = 0;
+            } else {
+                self.missed();
             }
             return !self.naps_next();
         }
-        if ran {
+        if ran != 0 {
             // It has work of its own.
             self.unpaid = self.unpaid.saturating_sub(1);
         }
@@ -96,90 +100,120 @@ impl Thrift {
 mod tests {
     use super::*;
 
-    /// A theft that kept the thief busy for so long. Answers whether it looks for more.
-    fn steal(thrift: &mut Thrift, now: &mut u64, busy_ns: u64) -> bool {
-        thrift.stole();
-        *now += busy_ns;
-        thrift.dry(*now, true)
+    /// A worker's thrift, and what it is told.
+    #[derive(Default)]
+    struct Worker {
+        thrift: Thrift,
+        now: u64,
+        polls: u64,
+    }
+
+    impl Worker {
+        fn new() -> Self {
+            Self {
+                now: 1_000_000,
+                ..Self::default()
+            }
+        }
+
+        /// Runs dry after so many polls in so long. Answers whether it looks for more.
+        fn dry(&mut self, busy_ns: u64, polls: u64) -> bool {
+            self.now += busy_ns;
+            self.polls += polls;
+            self.thrift.dry(self.now, self.polls)
+        }
+
+        /// The same after a theft.
+        fn steal(&mut self, busy_ns: u64, polls: u64) -> bool {
+            self.thrift.stole();
+            self.dry(busy_ns, polls)
+        }
+
+        fn steal_until_it_naps(&mut self) {
+            while self.steal(1, 1) {}
+        }
     }
 
     #[test]
     fn who_steals_too_little_naps_until_it_pays() {
-        let (mut thrift, mut now) = (Thrift::default(), 1_000_000);
-        assert!(thrift.dry(now, false));
-        for _ in 1..UNPAID_MAX {
-            assert!(steal(&mut thrift, &mut now, PAYS_NS - 1));
-            assert_eq!(thrift.sleep(true), None);
+        for (little, enough) in [
+            // Some tasks that take little, and one that takes long.
+            ((PAYS_NS - 1, 10), (PAYS_NS, 10)),
+            ((POLL_PAYS_NS - 1, 1), (POLL_PAYS_NS, 1)),
+            ((2 * POLL_PAYS_NS - 1, 2), (2 * POLL_PAYS_NS, 2)),
+        ] {
+            let mut worker = Worker::new();
+            assert!(worker.dry(0, 0));
+            for _ in 1..UNPAID_MAX {
+                assert!(worker.steal(little.0, little.1));
+                assert_eq!(worker.thrift.sleep(true), None);
+            }
+            assert!(!worker.steal(little.0, little.1));
+            for _ in 0..3 * NAPS_MAX {
+                assert_eq!(worker.thrift.sleep(true), Some(NAP));
+                // After a nap it looks, whatever was before.
+                assert!(worker.dry(0, 0));
+                assert!(!worker.steal(100, 1));
+            }
+            assert_eq!(worker.thrift.sleep(true), Some(NAP));
+            assert!(worker.dry(0, 0));
+            assert!(worker.steal(enough.0, enough.1));
+            assert_eq!(worker.thrift.sleep(true), None);
         }
-        assert!(!steal(&mut thrift, &mut now, 0));
-        for _ in 0..3 * NAPS_MAX {
-            assert_eq!(thrift.sleep(true), Some(NAP));
-            // After a nap it looks, whatever was before.
-            assert!(thrift.dry(now, false));
-            assert!(!steal(&mut thrift, &mut now, 100));
-        }
-        assert_eq!(thrift.sleep(true), Some(NAP));
-        assert!(thrift.dry(now, false));
-        assert!(steal(&mut thrift, &mut now, PAYS_NS));
-        assert_eq!(thrift.sleep(true), None);
     }
 
     #[test]
     fn who_finds_nothing_any_more_sleeps() {
-        let (mut thrift, mut now) = (Thrift::default(), 1);
-        assert!(thrift.dry(now, false));
-        while steal(&mut thrift, &mut now, 1) {}
+        let mut worker = Worker::new();
+        worker.steal_until_it_naps();
         for _ in 0..NAPS_MAX {
-            assert_eq!(thrift.sleep(false), Some(NAP));
-            now += 1;
-            assert!(thrift.dry(now, false));
+            assert_eq!(worker.thrift.sleep(false), Some(NAP));
+            assert!(worker.dry(1, 0));
         }
-        assert_eq!(thrift.sleep(false), None);
-        assert_eq!(thrift.sleep(false), None);
+        assert_eq!(worker.thrift.sleep(false), None);
+        assert_eq!(worker.thrift.sleep(false), None);
     }
 
     #[test]
     fn who_is_called_for_nothing_naps_and_who_wakes_by_itself_does_not() {
-        let (mut thrift, mut now) = (Thrift::default(), 1);
+        let mut worker = Worker::new();
         for _ in 0..100 {
-            assert!(thrift.dry(now, false));
-            assert_eq!(thrift.sleep(false), None);
-            now += 1;
+            assert!(worker.dry(1, 0));
+            assert_eq!(worker.thrift.sleep(false), None);
         }
         for _ in 1..UNPAID_MAX {
-            thrift.called();
-            assert!(thrift.dry(now, false));
-            assert_eq!(thrift.sleep(false), None);
+            worker.thrift.called();
+            assert!(worker.dry(0, 0));
+            assert_eq!(worker.thrift.sleep(false), None);
         }
-        thrift.called();
-        assert!(thrift.dry(now, true));
-        assert_eq!(thrift.sleep(true), None, "there was something");
-        thrift.called();
-        assert!(thrift.dry(now, false));
-        assert_eq!(thrift.sleep(false), None);
-        thrift.called();
-        assert!(thrift.dry(now, false));
-        assert_eq!(thrift.sleep(false), Some(NAP));
+        worker.thrift.called();
+        assert!(worker.dry(0, 1));
+        assert_eq!(worker.thrift.sleep(true), None, "there was something");
+        worker.thrift.called();
+        assert!(worker.dry(0, 0));
+        assert_eq!(worker.thrift.sleep(false), None);
+        worker.thrift.called();
+        assert!(worker.dry(0, 0));
+        assert_eq!(worker.thrift.sleep(false), Some(NAP));
     }
 
     #[test]
     fn who_has_work_of_its_own_forgets() {
-        let (mut thrift, mut now) = (Thrift::default(), 1);
-        assert!(thrift.dry(now, false));
-        while steal(&mut thrift, &mut now, 1) {}
-        assert_eq!(thrift.sleep(true), Some(NAP));
-        assert!(thrift.dry(now, true));
-        assert_eq!(thrift.sleep(true), None);
+        let mut worker = Worker::new();
+        worker.steal_until_it_naps();
+        assert_eq!(worker.thrift.sleep(true), Some(NAP));
+        assert!(worker.dry(0, 1));
+        assert_eq!(worker.thrift.sleep(true), None);
     }
 
     #[test]
     fn without_a_clock_nobody_naps() {
-        let mut thrift = Thrift::default();
+        let mut worker = Worker::default();
         for _ in 0..100 {
-            assert!(thrift.dry(0, false));
-            assert!(steal(&mut thrift, &mut 0, 0));
-            thrift.called();
-            assert_eq!(thrift.sleep(false), None);
+            assert!(worker.dry(0, 1));
+            assert!(worker.steal(0, 1));
+            worker.thrift.called();
+            assert_eq!(worker.thrift.sleep(false), None);
         }
     }
 }

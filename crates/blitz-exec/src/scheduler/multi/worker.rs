@@ -182,6 +182,11 @@ impl Core {
         }
     }
 
+    /// How many polls there were, those since the last turn among them.
+    fn polls(&self) -> u64 {
+        self.stats.polls() + u64::from(self.ran)
+    }
+
     /// Tells what was counted since the last turn.
     fn publish(&mut self, config: &Config) {
         self.stats.ran(std::mem::take(&mut self.ran).into());
@@ -332,7 +337,7 @@ impl Context {
         let shared = self.shared();
         let now = self.worker.now_exactly();
         let found = self.own_core(|core| {
-            if !core.thrift.dry(now, core.ran != 0) {
+            if !core.thrift.dry(now, core.polls()) {
                 return None;
             }
             let task = core.steal(shared);
