@@ -112,7 +112,14 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     Poll::Ready(RestoreOnPending::to(before))
 }
 
-/// The same, for an operation that may have to wait anyway, which takes no unit: with none left, `waits` is asked, which answers
+/// The same without a context: `None` where there is no unit, for who has another way then.
+#[inline]
+pub fn proceed() -> Option<RestoreOnPending> {
+    let before = take_unit();
+    (before > USED_UP).then(|| RestoreOnPending::to(before))
+}
+
+/// As [`poll_proceed`], for an operation that may have to wait anyway, which takes no unit: with none left, `waits` is asked, which answers
 /// whether the task will be woken when it is worth a poll. Then it goes to rest, and not to the back of the queue.
 #[inline]
 pub fn poll_proceed_unless(

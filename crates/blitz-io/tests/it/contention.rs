@@ -187,3 +187,48 @@ fn threads_share_one_runtime() {
         }
     });
 }
+
+/// Who gets room in a full channel runs behind those who were there before, and the receiver before them: so a sender that has its
+/// turn finds the room that the receiver has made, and stands in line once in a whole channel of values. (With 16 senders it was once
+/// in 14 values: all stood in line at once, each got one value's room, and found the rest taken by the first.)
+#[test]
+fn many_senders_seldom_stand_in_line() {
+    const SENDERS: usize = 16;
+    const VALUES: usize = 4_000;
+    const ROOM: usize = 128;
+    each_case(&[Flavor::MultiThread], |case| {
+        let runtime = case.builder().worker_threads(1).build().unwrap();
+        let polls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&polls);
+        run(&runtime, async move {
+            let (sender, mut receiver) = blitz_io::sync::mpsc::channel(ROOM);
+            let receiving = blitz_io::spawn(async move {
+                let mut count = 0;
+                while receiver.recv().await.is_some() {
+                    count += 1;
+                }
+                count
+            });
+            for _ in 0..SENDERS {
+                let (sender, polls) = (sender.clone(), Arc::clone(&counted));
+                let mut sending = Box::pin(async move {
+                    for value in 0..VALUES {
+                        sender.send(value).await.unwrap();
+                    }
+                });
+                blitz_io::spawn(std::future::poll_fn(move |cx| {
+                    polls.fetch_add(1, SeqCst);
+                    sending.as_mut().poll(cx)
+                }));
+            }
+            drop(sender);
+            assert_eq!(receiving.await.unwrap(), SENDERS * VALUES);
+        });
+        let fills = SENDERS * VALUES / ROOM;
+        let polls = polls.load(SeqCst);
+        assert!(
+            polls <= 2 * fills + SENDERS,
+            "{polls} polls for {fills} fills"
+        );
+    });
+}

@@ -25,8 +25,15 @@ pub(super) const NOT_INDEX: u32 = 2;
 pub(super) const INDICES: usize = usize::MAX >> NOT_INDEX;
 
 /// The index of the first value in the block that holds value `index`.
+#[inline]
 pub(super) fn start_of(index: usize) -> usize {
     index & !MASK
+}
+
+/// Whether value `index` is the first of its block.
+#[inline]
+pub(super) fn is_first(index: usize) -> bool {
+    index & MASK == 0
 }
 
 /// Room for [`SLOTS`] values.

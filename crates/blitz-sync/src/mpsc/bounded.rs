@@ -106,6 +106,11 @@ impl<T> Sender<T> {
             .spans()
             .operation(call.site.what);
         operation.around(async move {
+            // Mostly that is all: a future for it would be kept while it is asked.
+            if let Some(claimed) = self.channel.claim_now() {
+                claimed.fill(value);
+                return Ok(());
+            }
             if let Some(claimed) = Claiming(&self.channel).await {
                 claimed.fill(value);
                 return Ok(());
@@ -425,8 +430,13 @@ impl<T> Sender<T> {
         let waiting = Waiting(&self.channel);
         let mut wait = pin!(self.channel.bound.permits().acquire(count, call));
         let result = poll_fn(|cx| {
-            let _entering = (!wait.is_in_line()).then(|| self.channel.enter_line());
-            wait.as_mut().poll(cx)
+            let was_in_line = wait.is_in_line();
+            let polled = wait.as_mut().poll(cx);
+            // Whoever makes room looks who waits, and who comes to wait looks for room.
+            if !was_in_line && wait.is_in_line() && self.channel.fetch_from_line() {
+                return wait.as_mut().poll(cx);
+            }
+            polled
         })
         .await;
         if result.is_ok() {
@@ -535,6 +545,9 @@ impl<T> Receiver<T> {
     pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
         let operation = self.receiving.operation("mpsc::Receiver::recv");
         operation.around(called!("mpsc::Receiver::recv", async move {
+            if let Some(value) = self.receiving.recv_now() {
+                return Some(value);
+            }
             poll_fn(|cx| self.poll_recv(cx)).await
         }))
     }

@@ -19,7 +19,7 @@ use blitz_core::wake::WakeSlot;
 
 use super::error::{TryRecvError, TrySendError};
 use super::list::{Claim, Found, Head, Missed, Tail, Word, queue};
-use super::room::{Bounded, Entering};
+use super::room::Bounded;
 use crate::acquire_error::TryAcquireError;
 use crate::called;
 use crate::notify::Notify;
@@ -286,7 +286,24 @@ impl<T> Channel<T, Bounded> {
         })
     }
 
-    /// The same, though others may be faster for a while.
+    /// The same, if the task may still make progress. Who has lost a race has stayed away.
+    #[inline]
+    pub(super) fn claim_now(&self) -> Option<Claimed<'_, T>> {
+        let coop = budget::proceed()?;
+        match self.claim_at_once() {
+            Ok(claimed) => {
+                coop.made_progress();
+                Some(claimed)
+            }
+            Err(Missed::ByARace) => {
+                self.stay_away();
+                None
+            }
+            Err(Missed::NoRoom) => None,
+        }
+    }
+
+    /// As [`claim_at_once`](Self::claim_at_once), though others may be faster for a while.
     pub(super) fn claim_in_room(&self) -> Option<Claimed<'_, T>> {
         loop {
             match self.claim_at_once() {
@@ -308,11 +325,10 @@ impl<T> Channel<T, Bounded> {
         self.tail.word().has_room()
     }
 
-    /// The caller is about to stand in line, until the guard goes, and has to try once more before.
-    pub(super) fn enter_line(&self) -> Entering<'_> {
-        let entering = self.bound.enter();
-        self.fetch_permits();
-        entering
+    /// For who has just come to stand in line: makes permits of what room there is, which may be the caller's.
+    pub(super) fn fetch_from_line(&self) -> bool {
+        let is_some = self.bound.fetch_from_line(self.tail.word());
+        self.fetched(is_some)
     }
 
     /// Makes permits of what room there is. Answers whether that was something.
@@ -423,6 +439,7 @@ impl<T, B: Bound> Receiving<T, B> {
         self.channel.bound.resource().operation(source)
     }
 
+    #[inline]
     fn with_head<R>(&mut self, f: impl FnOnce(&mut Head<T>, &Tail<T>) -> R) -> R {
         let tail = &self.channel.tail;
         // SAFETY: there is one receiver, and it is borrowed mutably.
@@ -435,6 +452,16 @@ impl<T, B: Bound> Receiving<T, B> {
         let tail = &self.channel.tail;
         // SAFETY: there is one receiver, and it is borrowed.
         self.channel.head.with(|head| f(unsafe { &*head }, tail))
+    }
+
+    /// The next value, if it is there and the task may still make progress.
+    #[inline]
+    pub(super) fn recv_now(&mut self) -> Option<T> {
+        let coop = budget::proceed()?;
+        let value = self.with_head(|head, _tail| head.pop_written())?;
+        self.channel.give_back(1);
+        coop.made_progress();
+        Some(value)
     }
 
     /// Takes a value without giving its room back.

@@ -1,4 +1,4 @@
-//! How a send that need not wait finds its place.
+//! How a send finds its place that need not wait, and has not found it [at once](super::channel::Channel::claim_now).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,6 @@ use blitz_core::budget;
 
 use super::bounded::Shared;
 use super::channel::Claimed;
-use super::list::Missed;
 
 /// A place for a value, in room that is there or comes within a moment; `None` if one has to wait for it.
 #[must_use = "futures do nothing unless awaited"]
@@ -17,37 +16,21 @@ pub(super) struct Claiming<'a, T>(pub(super) &'a Shared<T>);
 impl<'a, T> Future for Claiming<'a, T> {
     type Output = Option<Claimed<'a, T>>;
 
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let channel = self.0;
-        if channel.has_room() {
-            let coop = ready!(budget::poll_proceed(cx));
-            match channel.claim_at_once() {
-                Ok(claimed) => {
-                    coop.made_progress();
-                    return Poll::Ready(Some(claimed));
-                }
-                Err(Missed::ByARace) => channel.stay_away(),
-                Err(Missed::NoRoom) => {}
+        loop {
+            // Who goes last for want of budget does so in line, if there is no room: see there.
+            if !channel.has_room() && !is_room_coming(channel) {
+                return Poll::Ready(None);
             }
-        }
-        poll_again(channel, cx)
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn poll_again<'a, T>(channel: &'a Shared<T>, cx: &mut Context<'_>) -> Poll<Option<Claimed<'a, T>>> {
-    loop {
-        // Who goes last for want of budget does so in line, if there is no room: see there.
-        if !channel.has_room() && !is_room_coming(channel) {
-            return Poll::Ready(None);
-        }
-        let coop = ready!(budget::poll_proceed(cx));
-        // Or another sender was faster, or the receiver closes the channel.
-        if let Some(claimed) = channel.claim_in_room() {
-            coop.made_progress();
-            return Poll::Ready(Some(claimed));
+            let coop = ready!(budget::poll_proceed(cx));
+            // Or another sender was faster, or the receiver closes the channel.
+            if let Some(claimed) = channel.claim_in_room() {
+                coop.made_progress();
+                return Poll::Ready(Some(claimed));
+            }
         }
     }
 }

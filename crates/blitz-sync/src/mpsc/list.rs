@@ -14,7 +14,7 @@ use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Re
 use blitz_core::primitive::sync::atomic::{AtomicPtr, AtomicUsize};
 use blitz_core::primitive::thread;
 
-use super::block::{Block, INDICES, NOT_INDEX, start_of};
+use super::block::{Block, INDICES, NOT_INDEX, is_first, start_of};
 
 /// So often an emptied block is offered to the senders' end before it is freed.
 const OFFERS: usize = 3;
@@ -233,12 +233,25 @@ impl<T> Tail<T> {
     }
 
     /// The block that holds a claimed index.
+    #[inline]
     fn find(&self, index: usize) -> NonNull<Block<T>> {
-        let start = start_of(index);
         // ORDERING: Acquire pairs with the Release in `advance`: the block is seen as it was made.
-        let mut at = self.block.load(Acquire);
+        let at = self.block.load(Acquire);
+        // SAFETY: the end's block is not freed while one that claimed before it was left has not written: see `reclaim`.
+        let block = unsafe { &*at };
+        if block.start() == start_of(index) {
+            return NonNull::from(block);
+        }
+        self.find_from(at, index)
+    }
+
+    /// The same, from a block at or behind the end.
+    #[cold]
+    #[inline(never)]
+    fn find_from(&self, mut at: *mut Block<T>, index: usize) -> NonNull<Block<T>> {
+        let start = start_of(index);
         loop {
-            // SAFETY: the end's block is not freed while one that claimed before it was left has not written: see `reclaim`.
+            // SAFETY: as in `find`, and no block behind is freed before.
             let block = unsafe { &*at };
             if block.start() == start {
                 return NonNull::from(block);
@@ -294,6 +307,22 @@ impl<T> Tail<T> {
 }
 
 impl<T> Head<T> {
+    /// The next value, if it is written, and no more has to be asked for it than that.
+    #[inline]
+    pub(super) fn pop_written(&mut self) -> Option<T> {
+        // The receiver is in the block of its index, but for the first of a block. Of a closed queue no value behind the end is written.
+        if is_first(self.index) {
+            return None;
+        }
+        // SAFETY: the receiver's block is not freed before it has left it.
+        let block = unsafe { self.block.as_ref() };
+        if !block.is_written(self.index) {
+            return None;
+        }
+        // SAFETY: it was written.
+        Some(unsafe { self.take(block) })
+    }
+
     /// The next value. One that is claimed and not written yet counts as nothing.
     #[inline]
     pub(super) fn pop(&mut self, tail: &Tail<T>) -> Found<T> {
@@ -308,10 +337,20 @@ impl<T> Head<T> {
         if !block.is_written(self.index) {
             return Found::Nothing;
         }
-        // SAFETY: it was written, and the index moves on.
+        // SAFETY: it was written.
+        Found::Value(unsafe { self.take(block) })
+    }
+
+    /// Takes the value of the index, which moves on.
+    ///
+    /// # Safety
+    /// It is in this block, and was written.
+    #[inline]
+    unsafe fn take(&mut self, block: &Block<T>) -> T {
+        // SAFETY: as the caller says, and the index moves on.
         let value = unsafe { block.take(self.index) };
         self.index = self.index.wrapping_add(1) & INDICES;
-        Found::Value(value)
+        value
     }
 
     /// The next value; waits for one that is being written, which takes its sender a moment.

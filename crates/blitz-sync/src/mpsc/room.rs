@@ -3,6 +3,7 @@
 use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use blitz_core::primitive::sync::atomic::{AtomicUsize, fence};
+use blitz_core::wake::in_turn;
 
 use super::channel::Bound;
 use super::list::{ROOM_MAX, Word};
@@ -10,12 +11,10 @@ use crate::patience::Patience;
 use crate::permits::Permits;
 use crate::spans::Resource;
 
-/// Room that the receiver has made, and whether somebody waits for room.
+/// Room that the receiver has made.
 struct Made {
     /// So much lies here, for a sender to fetch.
     room: AtomicUsize,
-    /// So many senders are about to stand in line.
-    entering: AtomicUsize,
     /// So many senders have room in hand, or are about to.
     fetching: AtomicUsize,
 }
@@ -52,16 +51,6 @@ impl Drop for Fetching<'_> {
     }
 }
 
-/// A sender that is about to stand in line.
-pub(super) struct Entering<'a>(&'a Bounded);
-
-impl Drop for Entering<'_> {
-    fn drop(&mut self) {
-        // ORDERING: Release pairs with the Acquire in `is_line_near`: who does not see us any more sees the line, if we stand there.
-        self.0.made.entering.fetch_sub(1, Release);
-    }
-}
-
 impl Bounded {
     /// Room for `max`, of which `permits` are what does not lie in the tail's word.
     pub(super) fn new(permits: Permits, max: usize) -> Self {
@@ -69,7 +58,6 @@ impl Bounded {
             permits: CachePadded::new(permits),
             made: CachePadded::new(Made {
                 room: AtomicUsize::new(0),
-                entering: AtomicUsize::new(0),
                 fetching: AtomicUsize::new(0),
             }),
             patience: Patience::new(),
@@ -92,14 +80,6 @@ impl Bounded {
         &self.permits
     }
 
-    /// Whether somebody stands in line, or is about to: all room is permits then.
-    #[inline(always)]
-    fn is_line_near(&self) -> bool {
-        // In this order: nobody is overlooked who goes from here to there between the looks.
-        // ORDERING: SeqCst: see `enter`; Acquire in it: see `Entering`.
-        self.made.entering.load(SeqCst) != 0 || self.permits.has_line()
-    }
-
     /// How much room there is.
     pub(super) fn available(&self, word: &Word) -> usize {
         // Permits first, and what was made last: what moves on between the looks is missing then, and not there twice. It moves back,
@@ -119,7 +99,7 @@ impl Bounded {
 
     /// Takes what the receiver has made.
     fn take_made(&self) -> usize {
-        // ORDERING: SeqCst: see `enter`.
+        // ORDERING: SeqCst: see `fetch_from_line`.
         if self.made.room.load(SeqCst) == 0 {
             return 0;
         }
@@ -130,7 +110,7 @@ impl Bounded {
 
     /// Whether a sender may find something to fetch. A guess.
     fn is_worth_a_fetch(&self) -> bool {
-        // ORDERING: SeqCst: see `enter`.
+        // ORDERING: SeqCst: see `fetch_from_line`.
         self.made.room.load(SeqCst) != 0
     }
 
@@ -148,7 +128,7 @@ impl Bounded {
         // It was given before, and is given by `release` again.
         self.permits.spans().taken(from_word);
         if made + from_word != 0 {
-            self.permits.release(made + from_word);
+            in_turn(|| self.permits.release(made + from_word));
         }
         made + from_word != 0
     }
@@ -158,7 +138,7 @@ impl Bounded {
     /// If somebody stands in line, or the channel is closed or too large, it becomes permits.
     pub(super) fn fetch_room(&self, word: &Word) -> bool {
         // A guess: see below.
-        if !self.is_in_word() || self.is_line_near() {
+        if !self.is_in_word() || self.permits.has_line() {
             return self.fetch_permits(word);
         }
         if !self.is_worth_a_fetch() && self.permits.available() == 0 {
@@ -174,10 +154,10 @@ impl Bounded {
             return self.make_permits(made, permits);
         }
         self.permits.spans().given(made);
-        // ORDERING: mine before yours: we have put room into the word, and look who stands in line; who is about to says so, and takes
-        // the room away (`enter`). One of us sees the other. So it is with a close (`Channel::fetched`, `is_finished`).
+        // ORDERING: mine before yours: we have put room into the word, and look who stands in line; who has just come there takes the
+        // room away (`fetch_from_line`). One of us sees the other. So it is with a close (`Channel::fetched`, `is_finished`).
         fence(SeqCst);
-        if self.is_line_near() {
+        if self.permits.has_line() {
             self.make_permits(0, word.take_room());
         }
         true
@@ -189,13 +169,12 @@ impl Bounded {
         self.made.fetching.load(Acquire) != 0
     }
 
-    /// The caller is about to stand in line, until the guard goes.
-    pub(super) fn enter(&self) -> Entering<'_> {
-        // ORDERING: SeqCst, mine before yours: we say that we wait, and look for room (`fetch_permits`); the receiver makes room and
-        // looks who waits (`give_back`), and so does another sender (`fetch_room`), which has a fence. One of us sees the other.
-        self.made.entering.fetch_add(1, SeqCst);
+    /// For who has just come to stand in line: makes permits of all room, as [`fetch_permits`](Self::fetch_permits) does.
+    pub(super) fn fetch_from_line(&self, word: &Word) -> bool {
+        // ORDERING: mine before yours: we stand in line (`Permits::queue`), and look for room; the receiver makes room and looks who
+        // waits (`give_back`), and so does another sender (`fetch_room`), which has a fence as well. One of us sees the other.
         fence(SeqCst);
-        Entering(self)
+        self.fetch_permits(word)
     }
 
     /// Whether room is made at this moment: waits a little for it, or for more.
@@ -213,13 +192,13 @@ impl Bound for Bounded {
     fn give_back(&self, word: &Word, count: usize) {
         // A guess, which saves a detour.
         if self.permits.has_line() {
-            return self.permits.release(count);
+            return in_turn(|| self.permits.release(count));
         }
-        // ORDERING: SeqCst: see `enter`. The fence is for loom, which does not know sequentially consistent accesses.
+        // ORDERING: SeqCst: see `fetch_from_line`. The fence is for loom, which does not know sequentially consistent accesses.
         self.made.room.fetch_add(count, SeqCst);
         #[cfg(loom)]
         fence(SeqCst);
-        if self.is_line_near() {
+        if self.permits.has_line() {
             self.fetch_permits(word);
         }
     }

@@ -190,6 +190,9 @@ impl<T> UnboundedReceiver<T> {
     pub fn recv(&mut self) -> impl Future<Output = Option<T>> {
         let operation = self.receiving.operation("mpsc::UnboundedReceiver::recv");
         operation.around(called!("mpsc::UnboundedReceiver::recv", async move {
+            if let Some(value) = self.receiving.recv_now() {
+                return Some(value);
+            }
             poll_fn(|cx| self.poll_recv(cx)).await
         }))
     }

@@ -4,6 +4,8 @@
 //! line behind a lock; as long as somebody stands there, nobody takes from the word past them, so the line is served in
 //! order. A place in the line lies in the future that waits: no wait allocates.
 
+mod word;
+
 use std::fmt;
 use std::future::Future;
 use std::mem;
@@ -15,7 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use blitz_core::budget;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
-use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
 use blitz_core::register::{self, Call, Record, Share};
 use blitz_core::waiting;
@@ -26,170 +28,9 @@ use crate::called;
 use crate::holders::{Holders, Noted};
 use crate::place;
 use crate::spans::{Spans, Told, Waiting};
+use word::{CLOSED, LINE, ONE, Queued, Word};
 
-/// How many permits there are, and whether there is a line.
-///
-/// ```text
-///  bit 0    CLOSED   nobody gets permits any more
-///  bit 1    LINE     somebody stands in line; permits go to the one in front
-///  bits 2…  how many permits are free
-///
-///  from            move     to                 who, and what it does then
-///  n free          take     n - k free         anyone, with neither flag and k <= n: has them
-///  any             give     k more free        anyone; if there was LINE: takes the lock and serves the line
-///  n free          queue    none free, LINE    under the lock, k > n: stands in line with n in hand
-///  n free, LINE    serve    n - k free         under the lock: hands k to the one in front
-///  LINE            empty    no LINE            under the lock, nobody is left in line
-///  any             close    CLOSED             under the lock: tells everyone in line
-/// ```
-struct Word(AtomicUsize);
-
-const CLOSED: usize = 1;
-const LINE: usize = 2;
-const ONE: usize = 4;
-
-/// The most permits that there may be.
-pub(crate) const MAX: usize = usize::MAX >> 3;
-
-impl Word {
-    fn take(&self, count: usize) -> Result<(), TryAcquireError> {
-        // ORDERING: Acquire pairs with the Release in `close`, whose bit stays: what was done before that is seen by who is told; and
-        // in `take_all`: who finds none sees that somebody has them in hand.
-        let mut word = self.0.load(Acquire);
-        loop {
-            if word & CLOSED != 0 {
-                return Err(TryAcquireError::Closed);
-            }
-            if count == 0 {
-                return Ok(());
-            }
-            if word & LINE != 0 || word / ONE < count {
-                return Err(TryAcquireError::NoPermits);
-            }
-            // ORDERING: Acquire pairs with the Release in `give`: what was done under a permit is seen by the next who has it; if it
-            // fails, as above.
-            match self
-                .0
-                .compare_exchange_weak(word, word - count * ONE, Acquire, Acquire)
-            {
-                Ok(_) => return Ok(()),
-                Err(seen) => word = seen,
-            }
-        }
-    }
-
-    /// Takes all, as `take` does.
-    fn take_all(&self) -> usize {
-        // ORDERING: Relaxed: a guess for the exchange below.
-        let mut word = self.0.load(Relaxed);
-        while word >= ONE && word & (CLOSED | LINE) == 0 {
-            // ORDERING: Acquire as in `take`; Release pairs with the Acquire there, of who finds none.
-            match self.0.compare_exchange_weak(word, 0, AcqRel, Relaxed) {
-                Ok(_) => return word / ONE,
-                Err(seen) => word = seen,
-            }
-        }
-        0
-    }
-
-    /// Takes up to `count`, line or not.
-    fn take_up_to(&self, count: usize) -> usize {
-        // ORDERING: Relaxed: a guess for the exchange below.
-        let mut word = self.0.load(Relaxed);
-        loop {
-            let got = count.min(word / ONE);
-            if got == 0 {
-                return 0;
-            }
-            // ORDERING: Acquire as in `take`.
-            match self
-                .0
-                .compare_exchange_weak(word, word - got * ONE, Acquire, Relaxed)
-            {
-                Ok(_) => return got,
-                Err(seen) => word = seen,
-            }
-        }
-    }
-
-    /// Answers whether there is a line to serve.
-    fn give(&self, count: usize) -> bool {
-        // ORDERING: Release pairs with the Acquire of whoever takes these permits.
-        self.0.fetch_add(count * ONE, Release) & LINE != 0
-    }
-
-    /// The same, but gives nothing if there would be too many.
-    fn give_checked(&self, count: usize) -> Option<bool> {
-        // ORDERING: Relaxed: a guess for the exchange below.
-        let mut word = self.0.load(Relaxed);
-        loop {
-            if count > MAX - word / ONE {
-                return None;
-            }
-            // ORDERING: Release as in `give`.
-            match self
-                .0
-                .compare_exchange_weak(word, word + count * ONE, Release, Relaxed)
-            {
-                Ok(_) => return Some(word & LINE != 0),
-                Err(seen) => word = seen,
-            }
-        }
-    }
-
-    /// Under the lock: takes `count`, or as much of it as there is and raises LINE.
-    fn queue(&self, count: usize) -> Queued {
-        // ORDERING: Relaxed: a guess for the exchange below.
-        let mut word = self.0.load(Relaxed);
-        loop {
-            if word & CLOSED != 0 {
-                return Queued::Closed;
-            }
-            if word & LINE != 0 {
-                return Queued::Missing(count);
-            }
-            let free = word / ONE;
-            let (next, answer) = if free >= count {
-                (word - count * ONE, Queued::Served)
-            } else {
-                (LINE, Queued::Missing(count - free))
-            };
-            // ORDERING: Acquire as in `take`.
-            match self.0.compare_exchange_weak(word, next, Acquire, Relaxed) {
-                Ok(_) => return answer,
-                Err(seen) => word = seen,
-            }
-        }
-    }
-
-    fn empty(&self) {
-        // ORDERING: Relaxed: it publishes nothing, and as an exchange it goes on with the releases before it.
-        self.0.fetch_and(!LINE, Relaxed);
-    }
-
-    fn close(&self) {
-        // ORDERING: Release pairs with the second look in `take`; who is told in line knows by its place.
-        self.0.fetch_or(CLOSED, Release);
-    }
-
-    /// What it is, as far as this thread has seen.
-    #[inline]
-    fn glance(&self) -> usize {
-        // ORDERING: Relaxed: it is not older than this thread's own last move, which is all that is asked of it.
-        self.0.load(Relaxed)
-    }
-
-    fn look(&self) -> usize {
-        // ORDERING: Acquire pairs with the Release in `give`, so that a number that was seen can be reasoned with.
-        self.0.load(Acquire)
-    }
-}
-
-enum Queued {
-    Served,
-    Missing(usize),
-    Closed,
-}
+pub(crate) use word::MAX;
 
 /// What a place in the line says when the line was closed.
 const TOLD: usize = usize::MAX;
@@ -232,19 +73,19 @@ impl Permits {
     /// So many, which guards take and give back.
     #[cfg(not(loom))]
     pub(crate) const fn new(count: usize) -> Self {
-        Self::with(Word(AtomicUsize::new(count * ONE)), Some(count))
+        Self::with(Word::new(count), Some(count))
     }
 
     /// So many, which come and go in other ways.
     #[cfg(not(loom))]
     pub(crate) const fn open(count: usize) -> Self {
-        Self::with(Word(AtomicUsize::new(count * ONE)), None)
+        Self::with(Word::new(count), None)
     }
 
     /// Permits that nobody ever gets.
     #[cfg(not(loom))]
     pub(crate) const fn new_closed() -> Self {
-        Self::with(Word(AtomicUsize::new(CLOSED)), None)
+        Self::with(Word::new_closed(), None)
     }
 
     #[cfg(not(loom))]
@@ -260,7 +101,7 @@ impl Permits {
     #[cfg(loom)]
     pub(crate) fn new(count: usize) -> Self {
         Self {
-            word: Word(AtomicUsize::new(count * ONE)),
+            word: Word::new(count),
             line: Mutex::new(Line::new()),
             holders: Holders::of(Some(count)),
             spans: Spans::SILENT,
@@ -292,9 +133,10 @@ impl Permits {
     /// Whether somebody stands in line.
     #[inline]
     pub(crate) fn has_line(&self) -> bool {
-        self.word.look() & LINE != 0
+        self.word.has_line()
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.word.look() & CLOSED != 0
     }
@@ -409,8 +251,10 @@ impl Permits {
     /// Gives `count` back that were taken.
     #[inline]
     pub(crate) fn release(&self, count: usize) {
-        if self.word.give(count) {
-            self.serve(self.line.lock(), count);
+        if self.word.glance() & LINE != 0 {
+            self.serve(self.line.lock(), count, count);
+        } else if self.word.give(count) {
+            self.serve(self.line.lock(), count, 0);
         } else {
             self.spans.given(count);
         }
@@ -421,15 +265,15 @@ impl Permits {
         self.holders.open();
         match self.word.give_checked(count) {
             None => return false,
-            Some(true) => self.serve(self.line.lock(), count),
+            Some(true) => self.serve(self.line.lock(), count, 0),
             Some(false) => self.spans.given(count),
         }
         true
     }
 
-    /// Hands what is free to those in front, `given` of which are new, and wakes who has all it wants.
+    /// Hands what is free and what the caller has `in_hand` to those in front, `given` of which are new, and wakes who has all it wants.
     #[cold]
-    fn serve<'a>(&'a self, mut line: MutexGuard<'a, Line>, given: usize) {
+    fn serve<'a>(&'a self, mut line: MutexGuard<'a, Line>, given: usize, mut in_hand: usize) {
         let mut wakers = WakeBatch::new();
         let mut told = Told::new();
         while let Some(front) = line.front() {
@@ -437,7 +281,9 @@ impl Permits {
             let place = unsafe { front.as_ref() };
             // ORDERING: Relaxed: it changes under this lock alone.
             let missing = place.missing.load(Relaxed);
-            let got = self.word.take_up_to(missing);
+            let from_hand = missing.min(in_hand);
+            in_hand -= from_hand;
+            let got = from_hand + self.word.take_up_to(missing - from_hand);
             told.push(&place.spans, got);
             if got < missing {
                 // ORDERING: Relaxed: as above.
@@ -446,11 +292,14 @@ impl Permits {
             }
             self.dismiss(&mut line, front, 0, &mut wakers);
             if wakers.is_full() {
+                // Wakers are foreign code.
+                self.word.put_back(mem::take(&mut in_hand));
                 drop(line);
                 wakers.wake_all();
                 line = self.line.lock();
             }
         }
+        self.word.put_back(in_hand);
         self.tell_front(&line);
         drop(line);
         wakers.wake_all();
@@ -499,6 +348,12 @@ impl Permits {
         if let Some(waker) = waker {
             wakers.push(waker);
         }
+    }
+
+    /// Nobody gets permits any more, the `free` ones neither, if so many are and nobody stands in line. Answers whether that is so.
+    #[inline]
+    pub(crate) fn close_from(&self, free: usize) -> bool {
+        self.word.close_from(free)
     }
 
     /// Nobody gets permits any more; everyone in line is told.
@@ -636,8 +491,7 @@ impl Permits {
         let waker = unsafe { place.take_waker() };
         place.strike();
         // Also with nothing in hand: those behind may want less than this one did.
-        self.word.give(in_hand);
-        self.serve(line, in_hand);
+        self.serve(line, in_hand, in_hand);
         drop(waker);
     }
 }
@@ -766,5 +620,5 @@ impl Future for Wait<'_> {
 }
 
 #[cfg(all(test, loom))]
-#[path = "tests/loom_permits.rs"]
+#[path = "../tests/loom_permits.rs"]
 mod models;
