@@ -5,6 +5,8 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 
+use blitz_core::primitive::thread;
+
 use crate::acquire_error::TryAcquireError;
 use crate::called::call;
 use crate::filled::Filled;
@@ -90,13 +92,39 @@ impl<T> OnceCell<T> {
     /// # Errors
     /// The value comes back, with the reason why it was not taken.
     pub fn set(&self, value: T) -> Result<(), SetError<T>> {
+        // Closed before the value is there, which takes us a moment: see `value`.
+        if self.maker.close_from(1) {
+            // SAFETY: one alone has closed it while nobody had the permit.
+            unsafe { self.value.fill(value) };
+            return Ok(());
+        }
+        self.refuse(value)
+    }
+
+    #[cold]
+    fn refuse(&self, value: T) -> Result<(), SetError<T>> {
         match self.maker.try_acquire(1) {
+            // Whoever made the value has given up meanwhile.
             Ok(()) => {
                 self.fill(Hold::new(&self.maker, 1), value);
                 Ok(())
             }
             Err(TryAcquireError::NoPermits) => Err(SetError::InitializingError(value)),
-            Err(TryAcquireError::Closed) => Err(SetError::AlreadyInitializedError(value)),
+            Err(TryAcquireError::Closed) => {
+                self.value();
+                Err(SetError::AlreadyInitializedError(value))
+            }
+        }
+    }
+
+    /// The value of a cell whose maker is closed.
+    fn value(&self) -> &T {
+        loop {
+            if let Some(value) = self.get() {
+                return value;
+            }
+            // It is being written at this moment, by `set`.
+            thread::yield_now();
         }
     }
 
@@ -163,10 +191,7 @@ impl<T> OnceCell<T> {
                 let value = f().await?;
                 self.fill(turn, value);
             }
-            match self.get() {
-                Some(value) => Ok(value),
-                None => unreachable!("a cell's maker is closed after the value is there"),
-            }
+            Ok(self.value())
         }
     }
 
@@ -174,7 +199,10 @@ impl<T> OnceCell<T> {
     fn fill(&self, turn: Hold<&Permits>, value: T) {
         // SAFETY: whoever has the permit is alone, and it was to be had because the cell is empty.
         unsafe { self.value.fill(value) };
-        self.maker.close();
+        if !self.maker.close_from(0) {
+            // Somebody waits.
+            self.maker.close();
+        }
         drop(turn);
     }
 

@@ -19,7 +19,7 @@ use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize, fence};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
-use blitz_core::wake::WakeBatch;
+use blitz_core::wake::{WakeBatch, in_turn};
 
 use crate::blocking::block_on;
 use crate::place;
@@ -164,6 +164,17 @@ impl WaiterQueue {
         fence(SeqCst);
         // ORDERING: SeqCst: as in `wake_one`; the other side's first half is in `enter`.
         self.count.load(SeqCst) != 0 && self.choose_one()
+    }
+
+    /// As [`wake_one_after_change`](Self::wake_one_after_change): who is woken is in no hurry, and runs in its turn.
+    #[inline]
+    pub(crate) fn wake_one_in_turn_after_change(&self) -> bool {
+        // Loom does not know sequentially consistent accesses.
+        // ORDERING: SeqCst: as in `wake_one`.
+        #[cfg(loom)]
+        fence(SeqCst);
+        // ORDERING: SeqCst: as in `wake_one_after_change`.
+        self.count.load(SeqCst) != 0 && in_turn(|| self.choose_one())
     }
 
     /// Wakes all who wait now, and nobody who comes later. Returns how many that was.

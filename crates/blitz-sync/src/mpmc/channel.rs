@@ -118,6 +118,17 @@ impl<T> Channel<T> {
         Ok(())
     }
 
+    /// The same, if the task may still make progress.
+    #[inline]
+    pub(super) fn send_now(&self, value: T) -> Result<(), T> {
+        let Some(coop) = budget::proceed() else {
+            return Err(value);
+        };
+        self.send_at_once(value)?;
+        coop.made_progress();
+        Ok(())
+    }
+
     #[inline]
     pub(super) fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         match self.send_at_once(value) {
@@ -155,11 +166,21 @@ impl<T> Channel<T> {
         Some(value)
     }
 
+    /// The same, if the task may still make progress.
+    #[inline]
+    pub(super) fn recv_now(&self) -> Option<T> {
+        let coop = budget::proceed()?;
+        let value = self.recv_at_once()?;
+        coop.made_progress();
+        Some(value)
+    }
+
     /// After a value was taken out.
     #[inline]
     fn tell_of_room(&self) {
         if self.queue.bound().is_some() {
-            self.for_room.line.wake_one_after_change();
+            // Behind those who have room: it finds more when its turn comes.
+            self.for_room.line.wake_one_in_turn_after_change();
         }
     }
 
@@ -183,16 +204,19 @@ impl<T> Channel<T> {
     }
 
     /// The next value, by one who waits with `wait`.
-    #[inline]
     pub(super) fn poll_recv<Q>(
         &self,
-        wait: Pin<&mut Wait<Q>>,
+        mut wait: Pin<&mut Wait<Q>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<T>>
     where
         Q: Deref<Target = WaiterQueue>,
     {
-        let coop = ready!(budget::poll_proceed(cx));
+        // Who may take nothing at present, and finds nothing to take, waits as any other, and not for a poll in which it may.
+        let nothing = || self.queue.is_empty() && !self.queue.is_closed();
+        let coop = ready!(budget::poll_proceed_unless(cx, |cx| {
+            wait.is_fresh() && nothing() && wait.as_mut().stand(cx.waker(), nothing)
+        }));
         if wait.is_fresh()
             && let Some(value) = self.recv_at_once()
         {
@@ -319,8 +343,9 @@ pin_project_lite::pin_project! {
     pub(super) struct Sending<'a, T> {
         channel: &'a Channel<T>,
         value: Option<T>,
+        // Made for who has to wait.
         #[pin]
-        wait: Wait<&'a WaiterQueue>,
+        wait: Option<Wait<&'a WaiterQueue>>,
     }
 }
 
@@ -330,7 +355,7 @@ impl<'a, T> Sending<'a, T> {
         Self {
             channel,
             value: Some(value),
-            wait: Wait::new(&channel.for_room.line),
+            wait: None,
         }
     }
 
@@ -338,31 +363,38 @@ impl<'a, T> Sending<'a, T> {
     pub(super) fn take_value(self: Pin<&mut Self>) -> Option<T> {
         self.project().value.take()
     }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_in_line(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
+        let mut this = self.project();
+        let queue = &this.channel.queue;
+        let mut wait = in_line(this.wait.as_mut(), &this.channel.for_room);
+        // Who may send nothing at present, and finds no room, waits as any other, and not for a poll in which it may.
+        let no_room = || queue.is_full() && !queue.is_closed();
+        let coop = ready!(budget::poll_proceed_unless(cx, |cx| {
+            wait.is_fresh() && no_room() && wait.as_mut().stand(cx.waker(), no_room)
+        }));
+        let result = ready!(this.channel.poll_send_in_line(this.value, wait, cx.waker()));
+        coop.made_progress();
+        Poll::Ready(result)
+    }
 }
 
 impl<T> Future for Sending<'_, T> {
     type Output = Result<(), SendError<T>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let coop = ready!(budget::poll_proceed(cx));
-        if this.wait.is_fresh() {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_mut().project();
+        if this.wait.is_none() {
             let value = this.value.take().expect("polled after it was ready");
-            match this.channel.send_at_once(value) {
-                Ok(()) => {
-                    coop.made_progress();
-                    return Poll::Ready(Ok(()));
-                }
+            match this.channel.send_now(value) {
+                Ok(()) => return Poll::Ready(Ok(())),
                 Err(value) => *this.value = Some(value),
             }
         }
-        let result = ready!(
-            this.channel
-                .poll_send_in_line(this.value, this.wait, cx.waker())
-        );
-        coop.made_progress();
-        Poll::Ready(result)
+        self.poll_in_line(cx)
     }
 }
 
@@ -371,8 +403,9 @@ pin_project_lite::pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub(super) struct Receiving<'a, T> {
         channel: &'a Channel<T>,
+        // Made for who has to wait.
         #[pin]
-        wait: Wait<&'a WaiterQueue>,
+        wait: Option<Wait<&'a WaiterQueue>>,
     }
 }
 
@@ -381,8 +414,16 @@ impl<'a, T> Receiving<'a, T> {
     pub(super) fn new(channel: &'a Channel<T>) -> Self {
         Self {
             channel,
-            wait: Wait::new(&channel.for_values.line),
+            wait: None,
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_in_line(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut this = self.project();
+        let wait = in_line(this.wait.as_mut(), &this.channel.for_values);
+        this.channel.poll_recv(wait, cx)
     }
 }
 
@@ -391,9 +432,24 @@ impl<T> Future for Receiving<'_, T> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let this = self.project();
-        this.channel.poll_recv(this.wait, cx)
+        if self.wait.is_none()
+            && let Some(value) = self.channel.recv_now()
+        {
+            return Poll::Ready(Some(value));
+        }
+        self.poll_in_line(cx)
     }
+}
+
+/// The place to wait in, which is made now if there is none yet.
+fn in_line<'p, 'a>(
+    mut place: Pin<&'p mut Option<Wait<&'a WaiterQueue>>>,
+    waiters: &'a Waiters,
+) -> Pin<&'p mut Wait<&'a WaiterQueue>> {
+    if place.is_none() {
+        place.set(Some(Wait::new(&waiters.line)));
+    }
+    place.as_pin_mut().expect("made above")
 }
 
 /// The line of a channel's receivers, for one who keeps the channel.

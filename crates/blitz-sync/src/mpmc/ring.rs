@@ -6,6 +6,7 @@
 use std::mem::MaybeUninit;
 
 use blitz_core::pad::CachePadded;
+use blitz_core::prefetch::two_lines_ahead;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -94,17 +95,25 @@ impl<T> Ring<T> {
         }
     }
 
+    #[inline]
     fn index(&self, ticket: usize) -> usize {
         (ticket & (self.lap - 1)) / ONE
     }
 
     /// The ticket after `ticket`.
+    #[inline]
     fn after(&self, ticket: usize) -> usize {
         if self.index(ticket) + 1 < self.slots.len() {
             ticket + ONE
         } else {
-            (ticket & !(self.lap - 1)).wrapping_add(self.lap)
+            self.next_lap(ticket)
         }
+    }
+
+    /// The first ticket of the lap after that of `ticket`. Once a lap: a guess that it is not now is worth more than an answer.
+    #[cold]
+    fn next_lap(&self, ticket: usize) -> usize {
+        (ticket & !(self.lap - 1)).wrapping_add(self.lap)
     }
 
     /// Puts a value in if that takes one exchange; else it comes back, and [`push`](Self::push) says why.
@@ -165,7 +174,9 @@ impl<T> Ring<T> {
     /// The slot of ticket `tail`, if it is free for it.
     #[inline]
     fn slot_if_free(&self, tail: usize) -> Option<&Slot<T>> {
-        let slot = &self.slots[self.index(tail)];
+        let index = self.index(tail);
+        let slot = &self.slots[index];
+        two_lines_ahead(&self.slots, index);
         // ORDERING: Acquire pairs with the Release in `empty`: the value before was read.
         (slot.stamp.load(Acquire) == tail).then_some(slot)
     }
@@ -275,7 +286,9 @@ impl<T> Ring<T> {
     /// The slot of ticket `head`, if its value is there.
     #[inline]
     fn slot_if_full(&self, head: usize) -> Option<&Slot<T>> {
-        let slot = &self.slots[self.index(head)];
+        let index = self.index(head);
+        let slot = &self.slots[index];
+        two_lines_ahead(&self.slots, index);
         // ORDERING: Acquire pairs with the Release in `fill`: the value was written.
         (slot.stamp.load(Acquire) == head | FULL).then_some(slot)
     }

@@ -76,6 +76,41 @@ fn no_half_of_a_value_is_seen() {
     });
 }
 
+/// Of two who set a cell one does; the other is told so, and finds the value whole then.
+#[test]
+fn no_cell_is_said_to_have_a_value_before_it_has() {
+    bounded_model(|| {
+        let cell = Arc::new(OnceCell::new());
+        let sets = |cell: &OnceCell<Watched>| {
+            let is_first = cell.set(Watched::new(7)).is_ok();
+            assert_eq!(cell.get().map(Watched::get), Some(7));
+            is_first
+        };
+        let other = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || sets(&cell))
+        };
+        let is_first = sets(&cell);
+        assert!(is_first != other.join().unwrap());
+    });
+}
+
+/// One who makes the value and one who sets it: whoever comes second sees the first's, or is told that it is being made.
+#[test]
+fn no_value_is_both_set_and_made() {
+    bounded_model(|| {
+        let cell = Arc::new(OnceCell::new());
+        let makes = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || block_on(cell.get_or_init(async || Watched::new(1))).get())
+        };
+        let is_set = cell.set(Watched::new(2)).is_ok();
+        let seen = makes.join().unwrap();
+        assert_eq!(seen, if is_set { 2 } else { 1 });
+        assert_eq!(cell.get().map(Watched::get), Some(seen));
+    });
+}
+
 /// One who makes the value and is dropped leaves that to the next.
 #[test]
 fn no_cell_stays_with_one_who_gave_up() {
