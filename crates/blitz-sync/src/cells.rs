@@ -109,18 +109,21 @@ const fn layout_of<T>() -> Layout {
     }
 }
 
-/// `value` on the heap, until [`free`].
+/// A value on the heap, until [`free`].
+///
+/// Made when its place is there, and so in it: one that is copied there is read in pieces that it was not written in, for which a
+/// processor waits until they have reached its cache.
 #[inline]
-pub(crate) fn put<T>(value: T) -> NonNull<T> {
+pub(crate) fn put<T>(make: impl FnOnce() -> T) -> NonNull<T> {
     // At a thread's end, when its lists are gone, as if they were empty.
     let kept =
         const { list_of::<T>() }.and_then(|at| LISTS.try_with(|lists| lists[at].pop()).ok()?);
-    let cell = kept.map_or_else(
-        || allocate(const { layout_of::<T>() }).cast(),
-        NonNull::cast,
-    );
+    let cell = match kept {
+        Some(cell) => cell.cast::<T>(),
+        None => allocate(const { layout_of::<T>() }).cast(),
+    };
     // SAFETY: it is large enough and aligned, and nobody else has it.
-    unsafe { cell.write(value) };
+    unsafe { cell.write(make()) };
     cell
 }
 
@@ -175,10 +178,10 @@ mod tests {
     #[test]
     fn what_is_freed_is_used_again_by_its_thread() {
         alone(|| {
-            let first = put([1_u64; 8]);
+            let first = put(|| [1_u64; 8]);
             free_seen(first, [1; 8]);
             assert_eq!(kept(), [1, 0]);
-            let second = put([2_u32; 3]);
+            let second = put(|| [2_u32; 3]);
             assert_eq!(second.cast(), first);
             assert_eq!(kept(), [0, 0]);
             free_seen(second, [2; 3]);
@@ -189,7 +192,7 @@ mod tests {
     fn no_thread_keeps_more_than_some() {
         alone(|| {
             let cells: Vec<_> = (0..2 * KEEPS)
-                .map(|number| put([number as u64; 12]))
+                .map(|number| put(|| [number as u64; 12]))
                 .collect();
             for (number, cell) in cells.into_iter().enumerate() {
                 free_seen(cell, [number as u64; 12]);
@@ -205,8 +208,8 @@ mod tests {
             #[repr(align(64))]
             struct Aligned(u8);
 
-            free_seen(put([7_u8; 129]), [7; 129]);
-            let aligned = put(Aligned(7));
+            free_seen(put(|| [7_u8; 129]), [7; 129]);
+            let aligned = put(|| Aligned(7));
             assert!(aligned.as_ptr().is_aligned());
             free_seen(aligned, Aligned(7));
             assert_eq!(kept(), [0, 0]);
@@ -230,10 +233,10 @@ mod tests {
             static AT_THE_END: Cell<Option<Held>> = const { Cell::new(None) };
         }
 
-        let held = Held(put(7_u64));
+        let held = Held(put(|| 7_u64));
         alone(move || {
             AT_THE_END.set(Some(held));
-            free_seen(put(8_u64), 8);
+            free_seen(put(|| 8_u64), 8);
         });
     }
 }

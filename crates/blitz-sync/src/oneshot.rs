@@ -196,7 +196,7 @@ unsafe impl<T: Send> Sync for Side<T> {}
 impl<T> Side<T> {
     /// Both sides' holds on a new channel.
     fn both() -> (Self, Self) {
-        let channel = cells::put(Channel {
+        let channel = cells::put(|| Channel {
             word: Word(AtomicU8::new(0)),
             value: UnsafeCell::new(None),
             receiver: UnsafeCell::new(None),
