@@ -10,6 +10,7 @@
 mod receiver;
 mod ring;
 mod sender;
+mod slot;
 
 use std::error::Error;
 use std::fmt;

@@ -1,14 +1,17 @@
 //! The side that receives.
 
 use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
+use blitz_core::budget;
 use blitz_core::primitive::sync::Arc;
 
-use super::ring::{Held, Shared};
+use super::ring::Shared;
 use super::{RecvError, TryRecvError};
 use crate::blocking::block_on;
 use crate::called::called;
-use crate::cooperative::cooperative;
+use crate::notify::Notified;
 
 /// Receives all values that are sent from the moment it is made, in order.
 pub struct Receiver<T> {
@@ -83,25 +86,15 @@ impl<T: Clone> Receiver<T> {
     /// ```
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> {
-        called!("broadcast::Receiver::recv", async move {
-            let Self { shared, next } = self;
-            let held = cooperative(async {
-                loop {
-                    // A look without a place to wait in: mostly it is all that is needed.
-                    if let Some(result) = take(shared, next) {
-                        return result;
-                    }
-                    // Made before the look: no value is missed between the two.
-                    let sent = shared.sent.notified();
-                    if let Some(result) = take(shared, next) {
-                        return result;
-                    }
-                    // No value is held here: the future may go where values may not.
-                    sent.await;
-                }
-            });
-            held.await.map(value)
-        })
+        let Self { shared, next } = self;
+        called!(
+            "broadcast::Receiver::recv",
+            Recv {
+                shared: &**shared,
+                next,
+                sent: None,
+            }
+        )
     }
 
     /// The next value, if it is there.
@@ -109,7 +102,7 @@ impl<T: Clone> Receiver<T> {
     /// # Errors
     /// If there is none, and why.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        self.shared.take(&mut self.next).map(value)
+        self.shared.take(&mut self.next)
     }
 
     /// Waits for the next value on a thread that runs no tasks.
@@ -125,26 +118,72 @@ impl<T: Clone> Receiver<T> {
     }
 }
 
+pin_project_lite::pin_project! {
+    /// The future of [`Receiver::recv`].
+    struct Recv<'a, T> {
+        shared: &'a Shared<T>,
+        next: &'a mut u64,
+        // Where it waits, once it has found nothing.
+        #[pin]
+        sent: Option<Notified<'a>>,
+    }
+}
+
+impl<T: Clone> Future for Recv<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let coop = ready!(budget::poll_proceed(cx));
+        let at_once = if self.sent.is_none() {
+            let this = self.as_mut().project();
+            this.shared.take_at_once(this.next)
+        } else {
+            None
+        };
+        let result = match at_once {
+            Some(value) => Ok(value),
+            None => ready!(self.poll_waiting(cx)),
+        };
+        coop.made_progress();
+        Poll::Ready(result)
+    }
+}
+
+impl<T: Clone> Recv<'_, T> {
+    /// For who has found nothing in the ring.
+    #[cold]
+    #[inline(never)]
+    fn poll_waiting(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        let mut this = self.project();
+        loop {
+            if let Some(sent) = this.sent.as_mut().as_pin_mut() {
+                ready!(sent.poll(cx));
+                this.sent.set(None);
+            }
+            // A look without a place to wait in: mostly it is all that is needed.
+            if let Some(result) = take(this.shared, this.next) {
+                return Poll::Ready(result);
+            }
+            // Made before the look: no value is missed between the two.
+            this.sent.set(Some(this.shared.sent.notified()));
+            if let Some(result) = take(this.shared, this.next) {
+                // Not in line yet.
+                this.sent.set(None);
+                return Poll::Ready(result);
+            }
+        }
+    }
+}
+
 /// The next value, or the reason why it does not come; `None` if one has to wait.
-#[inline]
-fn take<T>(shared: &Shared<T>, next: &mut u64) -> Option<Result<Held<T>, RecvError>> {
+fn take<T: Clone>(shared: &Shared<T>, next: &mut u64) -> Option<Result<T, RecvError>> {
     Some(match shared.take(next) {
-        Ok(held) => Ok(held),
+        Ok(value) => Ok(value),
         Err(TryRecvError::Closed) => Err(RecvError::Closed),
         Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
         Err(TryRecvError::Empty) => return None,
     })
-}
-
-/// A receiver's own copy, made without a lock of the channel's.
-fn value<T: Clone>(held: Held<T>) -> T {
-    match held {
-        Held::Last(value) => value,
-        Held::Shared(shared) => match &*shared.lock() {
-            Some(value) => value.clone(),
-            None => unreachable!("a value stays while somebody shares it"),
-        },
-    }
 }
 
 impl<T> Drop for Receiver<T> {

@@ -2,88 +2,82 @@
 
 use std::sync::Arc;
 
+use blitz_core::pad::CachePadded;
 use blitz_core::primitive::sync::Mutex;
-use blitz_core::primitive::sync::atomic::AtomicUsize;
-use blitz_core::primitive::sync::atomic::Ordering::Relaxed;
+use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
+use super::slot::{Claim, Clones, Slot};
 use super::{SendError, TryRecvError};
 use crate::notify::Notify;
 
 /// What senders and receivers share.
 ///
-/// A thread takes the tail's lock before a slot's, never after. No user's value is cloned or dropped under either.
+/// No user's value is cloned or dropped under the tail's lock.
 pub(super) struct Shared<T> {
-    slots: Box<[Mutex<Slot<T>>]>,
-    tail: Mutex<Tail>,
+    slots: Box<[Slot<T>]>,
     senders: AtomicUsize,
     weak_senders: AtomicUsize,
-    /// Receivers wait here for a value.
-    pub(super) sent: Notify,
+    clones: Clones,
     /// Senders wait here for the last receiver's end.
     pub(super) deserted: Notify,
+    /// On lines of its own: what is above is hardly ever written.
+    tail: CachePadded<Tail<T>>,
+    /// Receivers wait here for a value.
+    pub(super) sent: CachePadded<Notify>,
 }
 
-struct Tail {
-    /// The position of the next value; positions count from 0 and never repeat.
-    position: u64,
+struct Tail<T> {
+    lock: Mutex<Locked<T>>,
+    /// The position of the next value; positions count from 0 and never repeat. Changes under the lock.
+    position: AtomicU64,
+    /// Whether the last sender is gone.
+    is_closed: AtomicBool,
+}
+
+struct Locked<T> {
     receivers: usize,
-    is_closed: bool,
+    /// Values whose slot was in a receiver's hands when they came.
+    beside: Vec<Beside<T>>,
 }
 
-struct Slot<T> {
-    /// Which value is here; one that is to come if it was never filled.
+/// A value beside the ring.
+struct Beside<T> {
     position: u64,
     /// How many receivers have not had it yet.
     left: usize,
-    /// Shared with receivers that clone the value at this moment. Empty when all have had it, kept for its memory.
-    value: Option<Arc<Value<T>>>,
-    /// Whether it may be shared.
-    is_shared: bool,
+    /// Its lock is held while it is cloned, so that one that is not `Sync` is cloned by one thread at a time; the channel is not locked
+    /// meanwhile.
+    value: Arc<Mutex<T>>,
 }
 
-impl<T> Slot<T> {
-    /// Where the value is, if no receiver has hold of it.
+impl<T> Tail<T> {
     #[inline]
-    fn own(&mut self) -> Option<&mut Option<T>> {
-        let value = self.value.as_mut()?;
-        if self.is_shared {
-            let value = Arc::get_mut(value)?;
-            self.is_shared = false;
-            return Some(value.get_mut());
-        }
-        let value = Arc::as_ptr(value).cast_mut();
-        // SAFETY: no receiver was given it since this slot alone had it, so it is reached through the slot only, which is borrowed.
-        Some(unsafe { &mut *value }.get_mut())
-    }
-
-    /// The value, for one of several receivers.
-    #[inline]
-    fn share(&mut self) -> Option<Arc<Value<T>>> {
-        self.is_shared = true;
-        self.value.clone()
-    }
-
-    /// Puts a value here in place of another.
-    #[inline]
-    fn put(&mut self, value: T) -> Old<T> {
-        if let Some(place) = self.own() {
-            return Old::Value(place.replace(value));
-        }
-        self.is_shared = false;
-        Old::Shared(self.value.replace(Arc::new(Mutex::new(Some(value)))))
+    fn position(&self) -> u64 {
+        // ORDERING: Acquire pairs with the Release in `move_on`: who finds nothing in the slot of a value that was sent has to find it
+        // beside the ring.
+        self.position.load(Acquire)
     }
 }
 
-/// One value. Its lock is held while it is cloned, so that one that is not `Sync` is cloned by one thread at a time; the
-/// channel is not locked meanwhile.
-pub(super) type Value<T> = Mutex<Option<T>>;
+impl<T> Locked<T> {
+    fn beside(&self, position: u64) -> Option<usize> {
+        self.beside
+            .iter()
+            .position(|beside| beside.position == position)
+    }
 
-/// What a receiver has got hold of.
-pub(super) enum Held<T> {
-    /// It was the last, and nobody else is cloning: the value itself.
-    Last(T),
-    /// To be cloned, without a lock.
-    Shared(Arc<Value<T>>),
+    /// Takes a receiver's share of a value beside the ring.
+    fn take_beside(&mut self, position: u64) -> Option<Arc<Mutex<T>>> {
+        let at = self.beside(position)?;
+        let beside = &mut self.beside[at];
+        beside.left -= 1;
+        Some(if beside.left == 0 {
+            self.beside.swap_remove(at).value
+        } else {
+            Arc::clone(&beside.value)
+        })
+    }
 }
 
 impl<T> Shared<T> {
@@ -95,142 +89,241 @@ impl<T> Shared<T> {
             "broadcast channel capacity exceeded `usize::MAX / 2`"
         );
         let len = capacity.next_power_of_two();
-        let slots = (0..len as u64).map(|index| {
-            Mutex::new(Slot {
-                // As if one round before the first had filled it, and all had had it.
-                position: index.wrapping_sub(len as u64),
-                left: 0,
-                value: None,
-                is_shared: false,
-            })
-        });
+        // As if one round before the first had filled it, and all had had it.
+        let slots = (0..len as u64).map(|index| Slot::new(index.wrapping_sub(len as u64)));
         Self {
             slots: slots.collect(),
-            tail: Mutex::new(Tail {
-                position: 0,
-                receivers,
-                is_closed: false,
-            }),
             senders: AtomicUsize::new(1),
             weak_senders: AtomicUsize::new(0),
-            sent: Notify::new(),
+            clones: Clones::new(),
             deserted: Notify::new(),
+            tail: CachePadded::new(Tail {
+                lock: Mutex::new(Locked {
+                    receivers,
+                    beside: Vec::new(),
+                }),
+                position: AtomicU64::new(0),
+                is_closed: AtomicBool::new(false),
+            }),
+            sent: CachePadded::new(Notify::new()),
         }
     }
 
-    fn slot(&self, position: u64) -> &Mutex<Slot<T>> {
+    #[inline]
+    fn slot(&self, position: u64) -> &Slot<T> {
         &self.slots[position as usize & (self.slots.len() - 1)]
     }
 
+    /// The position of the oldest value that is kept when the next comes at `end`.
+    fn oldest(&self, end: u64) -> u64 {
+        end.saturating_sub(self.slots.len() as u64)
+    }
+
     /// Puts a value in the ring. Returns how many receivers will get it.
+    #[inline]
     pub(super) fn send(&self, value: T) -> Result<usize, SendError<T>> {
-        let mut tail = self.tail.lock();
-        let receivers = tail.receivers;
+        let mut locked = self.tail.lock.lock();
+        let receivers = locked.receivers;
         if receivers == 0 {
             return Err(SendError(value));
         }
-        let mut slot = self.slot(tail.position).lock();
-        slot.position = tail.position;
-        slot.left = receivers;
-        // What was here and is not wanted any more is dropped after the locks.
-        let old = slot.put(value);
-        drop(slot);
-        tail.position += 1;
-        drop(tail);
+        // ORDERING: Relaxed: it changes under the lock.
+        let position = self.tail.position.load(Relaxed);
+        let slot = self.slot(position);
+        let unwanted = if slot.is_empty() && locked.beside.is_empty() {
+            slot.fill(position, receivers, value);
+            None
+        } else {
+            self.displace(&mut locked, position, value)
+        };
+        // ORDERING: Release pairs with the Acquire in `Tail::position`.
+        self.tail.position.store(position + 1, Release);
+        drop(locked);
         self.sent.notify_waiters();
-        drop(old);
+        if let Some(unwanted) = unwanted {
+            unwanted.go(&self.clones);
+        }
         Ok(receivers)
     }
 
-    /// The value at `next`, which moves on; or where the oldest one is, if that is gone.
-    pub(super) fn take(&self, next: &mut u64) -> Result<Held<T>, TryRecvError> {
-        loop {
-            if let Some(held) = self.hold(*next) {
-                *next += 1;
-                return Ok(held);
-            }
-            // Under this lock no value comes.
-            let tail = self.tail.lock();
-            if tail.position == *next {
-                return Err(if tail.is_closed {
-                    TryRecvError::Closed
-                } else {
-                    TryRecvError::Empty
+    /// Puts a value in the place of another, or beside the ring. Returns what is to be dropped after the lock.
+    #[inline(never)]
+    fn displace(&self, locked: &mut Locked<T>, position: u64, value: T) -> Option<Unwanted<T>> {
+        let receivers = locked.receivers;
+        let mut unwanted = Unwanted {
+            old: None,
+            beside: None,
+            is_waited: false,
+        };
+        if !locked.beside.is_empty() {
+            let gone = position.wrapping_sub(self.slots.len() as u64);
+            unwanted.beside = (locked.beside(gone)).map(|at| locked.beside.swap_remove(at));
+        }
+        match self.slot(position).displace(position, receivers, value) {
+            Ok(old) => unwanted.old = old,
+            Err(busy) => {
+                unwanted.is_waited = busy.is_waited;
+                locked.beside.push(Beside {
+                    position,
+                    left: receivers,
+                    value: Arc::new(Mutex::new(busy.value)),
                 });
             }
-            let oldest = tail.position.saturating_sub(self.slots.len() as u64);
-            if oldest > *next {
-                let missed = oldest - *next;
-                *next = oldest;
-                return Err(TryRecvError::Lagged(missed));
+        }
+        Some(unwanted)
+    }
+
+    /// The value at `next`, which moves on, if it is there and nobody else has hold of it.
+    #[inline]
+    pub(super) fn take_at_once(&self, next: &mut u64) -> Option<T>
+    where
+        T: Clone,
+    {
+        match self.slot(*next).claim(*next, &self.clones) {
+            Claim::Last(value) => {
+                *next += 1;
+                Some(value)
             }
-            // It came between the two looks.
+            Claim::Clone(cloning) => {
+                // Before the clone, which may panic: the share is had.
+                *next += 1;
+                Some(cloning.cloned())
+            }
+            Claim::Busy | Claim::Missing => None,
         }
     }
 
-    /// Takes a receiver's share of the value at `position`, if it is there.
-    fn hold(&self, position: u64) -> Option<Held<T>> {
-        let mut slot = self.slot(position).lock();
-        if slot.position != position {
-            return None;
+    /// The value at `next`, which moves on; or where the oldest one is, if that is gone.
+    pub(super) fn take(&self, next: &mut u64) -> Result<T, TryRecvError>
+    where
+        T: Clone,
+    {
+        let slot = self.slot(*next);
+        let mut is_second = false;
+        loop {
+            match slot.claim(*next, &self.clones) {
+                Claim::Last(value) => {
+                    *next += 1;
+                    return Ok(value);
+                }
+                Claim::Clone(cloning) => {
+                    *next += 1;
+                    return Ok(cloning.cloned());
+                }
+                Claim::Busy => self.clones.wait(slot),
+                Claim::Missing => {
+                    self.look(next)?;
+                    if is_second && let Some(value) = self.take_beside(next)? {
+                        return Ok(value);
+                    }
+                    // It came between the two looks, or lies beside the ring.
+                    is_second = true;
+                }
+            }
         }
-        slot.left -= 1;
-        if slot.left != 0 {
-            return slot.share().map(Held::Shared);
+    }
+
+    /// Why there is no value at `next` in the ring; `Ok` if there is one. Only a look.
+    fn look(&self, next: &mut u64) -> Result<(), TryRecvError> {
+        let position = *next;
+        // ORDERING: Acquire pairs with the Release in `leave_sender`: whoever sees the end sees the last value's position, too.
+        let is_closed = self.tail.is_closed.load(Acquire);
+        let end = self.tail.position();
+        if end == position {
+            return Err(if is_closed {
+                TryRecvError::Closed
+            } else {
+                TryRecvError::Empty
+            });
         }
-        // The memory stays, if nobody else is cloning.
-        if let Some(value) = slot.own() {
-            return value.take().map(Held::Last);
+        let oldest = self.oldest(end);
+        if oldest > position {
+            *next = oldest;
+            return Err(TryRecvError::Lagged(oldest - position));
         }
-        slot.value.take().map(Held::Shared)
+        Ok(())
+    }
+
+    /// The value at `next`, if it lies beside the ring.
+    #[cold]
+    #[inline(never)]
+    fn take_beside(&self, next: &mut u64) -> Result<Option<T>, TryRecvError>
+    where
+        T: Clone,
+    {
+        // Under this lock no value comes.
+        let mut locked = self.tail.lock.lock();
+        self.look(next)?;
+        let Some(value) = locked.take_beside(*next) else {
+            return Ok(None);
+        };
+        drop(locked);
+        *next += 1;
+        match Arc::try_unwrap(value) {
+            Ok(value) => Ok(Some(value.into_inner())),
+            Err(value) => Ok(Some(value.lock().clone())),
+        }
     }
 
     /// A new receiver, which gets what is sent from now on. Returns its position.
     pub(super) fn enter(&self) -> u64 {
-        let mut tail = self.tail.lock();
-        tail.receivers += 1;
-        tail.position
+        let mut locked = self.tail.lock.lock();
+        locked.receivers += 1;
+        self.tail.position()
     }
 
     /// A receiver goes, having come to `next`: what it has not had is not kept for it any more.
-    pub(super) fn leave(&self, mut next: u64) {
-        let mut tail = self.tail.lock();
-        tail.receivers -= 1;
-        let (end, is_last) = (tail.position, tail.receivers == 0);
-        drop(tail);
+    pub(super) fn leave(&self, next: u64) {
+        let mut locked = self.tail.lock.lock();
+        locked.receivers -= 1;
+        let (end, is_last) = (self.tail.position(), locked.receivers == 0);
+        drop(locked);
         // Who waits for it finds the values gone too; it is woken also if a value's drop panics.
         let _told = is_last.then(|| Deserted(&self.deserted));
-        while next < end {
-            match self.take(&mut next) {
-                // Dropped here, without a lock.
-                Ok(held) => drop(held),
-                Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
+        for position in self.oldest(end).max(next)..end {
+            // Dropped without the lock.
+            drop(self.waive(position));
+        }
+    }
+
+    /// Gives up a receiver's share of the value at `position`. Returns what is to be dropped.
+    fn waive(&self, position: u64) -> (Option<T>, Option<Arc<Mutex<T>>>) {
+        let mut locked = self.tail.lock.lock();
+        // Missed.
+        if self.oldest(self.tail.position()) > position {
+            return (None, None);
+        }
+        match self.slot(position).waive(position) {
+            Some(value) => (value, None),
+            None => (None, locked.take_beside(position)),
         }
     }
 
     /// How many values some receiver has not had.
     pub(super) fn len(&self) -> usize {
-        let tail = self.tail.lock();
-        let oldest = tail.position.saturating_sub(self.slots.len() as u64);
-        (oldest..tail.position)
+        let locked = self.tail.lock.lock();
+        let end = self.tail.position();
+        (self.oldest(end)..end)
             .rev()
-            .take_while(|position| self.slot(*position).lock().left != 0)
+            .take_while(|&position| match self.slot(position).left(position) {
+                Some(left) => left != 0,
+                None => locked.beside(position).is_some(),
+            })
             .count()
     }
 
     /// How many values a receiver that has come to `next` has not had.
     pub(super) fn ahead_of(&self, next: u64) -> usize {
-        (self.tail.lock().position - next) as usize
+        (self.tail.position() - next) as usize
     }
 
     pub(super) fn receivers(&self) -> usize {
-        self.tail.lock().receivers
+        self.tail.lock.lock().receivers
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.tail.lock().is_closed
+        // ORDERING: Acquire as in `look`.
+        self.tail.is_closed.load(Acquire)
     }
 
     // Senders.
@@ -271,7 +364,11 @@ impl<T> Shared<T> {
         // ORDERING: Relaxed: who is the last is a matter of the count alone; all else is under the tail's lock, in which those
         // who went before were before.
         if self.senders.fetch_sub(1, Relaxed) == 1 {
-            self.tail.lock().is_closed = true;
+            // In the order of those who went before, who had the lock.
+            let locked = self.tail.lock.lock();
+            // ORDERING: Release pairs with the Acquire in `look`.
+            self.tail.is_closed.store(true, Release);
+            drop(locked);
             self.sent.notify_waiters();
         }
     }
@@ -296,9 +393,22 @@ impl Drop for Deserted<'_> {
     }
 }
 
-/// What a new value took the place of, on its way out of the locks.
-#[allow(dead_code, reason = "its drop is all that is wanted of it")]
-enum Old<T> {
-    Value(Option<T>),
-    Shared(Option<Arc<Value<T>>>),
+/// What a new value has displaced.
+struct Unwanted<T> {
+    old: Option<T>,
+    beside: Option<Beside<T>>,
+    /// Others wait for a clone of the old value, which is not to be had any more.
+    is_waited: bool,
+}
+
+impl<T> Unwanted<T> {
+    /// Out of the lock.
+    #[inline(never)]
+    fn go(self, clones: &Clones) {
+        if self.is_waited {
+            clones.tell();
+        }
+        drop(self.beside);
+        drop(self.old);
+    }
 }

@@ -1,10 +1,11 @@
 //! The channel to all, explored. Each test is named by what can never happen.
 
+use loom::cell::UnsafeCell;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::{RecvError, channel};
+use super::{Receiver, RecvError, TryRecvError, channel};
 
 fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
@@ -12,7 +13,7 @@ fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
     model.check(check);
 }
 
-/// Both receivers get both values, or the end.
+/// Both receivers get the value, whoever is first.
 #[test]
 fn no_receiver_sleeps_through_a_value() {
     bounded_model(|| {
@@ -20,13 +21,24 @@ fn no_receiver_sleeps_through_a_value() {
         let mut second = sender.subscribe();
         let receiving = thread::spawn(move || {
             assert_eq!(block_on(second.recv()), Ok(1));
-            assert_eq!(block_on(second.recv()), Ok(2));
-            assert_eq!(block_on(second.recv()), Err(RecvError::Closed));
         });
         sender.send(1).unwrap();
-        sender.send(2).unwrap();
-        drop(sender);
         assert_eq!(block_on(first.recv()), Ok(1));
+        receiving.join().unwrap();
+    });
+}
+
+/// The last value, and then the end.
+#[test]
+fn no_receiver_sleeps_through_the_end() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(2);
+        let receiving = thread::spawn(move || {
+            assert_eq!(block_on(receiver.recv()), Ok(1));
+            assert_eq!(block_on(receiver.recv()), Err(RecvError::Closed));
+        });
+        sender.send(1).unwrap();
+        drop(sender);
         receiving.join().unwrap();
     });
 }
@@ -34,26 +46,34 @@ fn no_receiver_sleeps_through_a_value() {
 /// A receiver that is overtaken is told how many it missed, and goes on with the oldest that is left.
 #[test]
 fn no_value_is_missed_in_silence() {
+    /// Looks once, and adds up what it had and missed.
+    fn look(receiver: &mut Receiver<u64>, next: &mut u64) -> bool {
+        match receiver.try_recv() {
+            Ok(value) => {
+                assert_eq!(value, *next);
+                *next += 1;
+            }
+            Err(TryRecvError::Lagged(missed)) => *next += missed,
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Closed) => return false,
+        }
+        true
+    }
     bounded_model(|| {
         let (sender, mut receiver) = channel(1);
+        sender.send(1).unwrap();
         let receiving = thread::spawn(move || {
             let mut next = 1;
-            loop {
-                match block_on(receiver.recv()) {
-                    Ok(value) => {
-                        assert_eq!(value, next);
-                        next += 1;
-                    }
-                    Err(RecvError::Lagged(missed)) => next += missed,
-                    Err(RecvError::Closed) => break assert_eq!(next, 4),
-                }
-            }
+            look(&mut receiver, &mut next);
+            look(&mut receiver, &mut next);
+            (receiver, next)
         });
-        for value in 1..=3 {
-            sender.send(value).unwrap();
-        }
+        sender.send(2).unwrap();
+        sender.send(3).unwrap();
         drop(sender);
-        receiving.join().unwrap();
+        let (mut receiver, mut next) = receiving.join().unwrap();
+        while look(&mut receiver, &mut next) {}
+        assert_eq!(next, 4);
     });
 }
 
@@ -69,5 +89,114 @@ fn no_value_is_kept_for_one_who_is_gone() {
         drop(block_on(other.recv()).unwrap());
         going.join().unwrap();
         assert_eq!(Arc::strong_count(&value), 1);
+    });
+}
+
+/// What is cloned by changing it, which two threads may not do at once, and by one who counts.
+struct Counted {
+    value: u64,
+    clones: UnsafeCell<usize>,
+    alive: Arc<()>,
+}
+
+// Not `Sync`: the cell is its own.
+// SAFETY: it goes from thread to thread as a whole.
+unsafe impl Send for Counted {}
+
+impl Counted {
+    fn new(value: u64, alive: &Arc<()>) -> Self {
+        Self {
+            value,
+            clones: UnsafeCell::new(0),
+            alive: Arc::clone(alive),
+        }
+    }
+
+    /// How often it was cloned itself.
+    fn clones(&self) -> usize {
+        // SAFETY: nobody else has it.
+        self.clones.with(|clones| unsafe { *clones })
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        // SAFETY: the channel lets one thread at a time clone a value.
+        self.clones.with_mut(|clones| unsafe { *clones += 1 });
+        Self::new(self.value, &self.alive)
+    }
+}
+
+/// Two receivers of one value: one clones it, the other gets it.
+#[test]
+fn no_value_is_cloned_twice_at_once_or_for_the_last() {
+    bounded_model(|| {
+        let alive = Arc::new(());
+        let (sender, mut first) = channel(1);
+        let mut second = sender.subscribe();
+        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let receiving = thread::spawn(move || second.try_recv().unwrap().clones());
+        let clones = first.try_recv().unwrap().clones();
+        // Of the two, the value itself knows of its clone.
+        assert_eq!(clones + receiving.join().unwrap(), 1);
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+/// Three receivers of one value: who comes while it is cloned waits for that, and is woken.
+#[test]
+fn nobody_sleeps_on_after_anothers_clone() {
+    bounded_model(|| {
+        let alive = Arc::new(());
+        let (sender, mut first) = channel(1);
+        let mut second = sender.subscribe();
+        let third = sender.subscribe();
+        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let receiving = thread::spawn(move || drop(second.try_recv().unwrap()));
+        drop(first.try_recv().unwrap());
+        receiving.join().unwrap();
+        assert_eq!(Arc::strong_count(&alive), 2);
+        drop(third);
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+/// A value comes while its place's old one is being cloned, or looked at: neither is torn, or kept.
+#[test]
+fn no_clone_is_overwritten() {
+    bounded_model(|| {
+        let alive = Arc::new(());
+        let (sender, mut first) = channel(1);
+        let mut second = sender.subscribe();
+        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let receiving = thread::spawn(move || {
+            match first.try_recv() {
+                Ok(value) => assert_eq!(value.value, 1),
+                Err(TryRecvError::Lagged(missed)) => assert_eq!(missed, 1),
+                Err(other) => panic!("{other}"),
+            }
+            first
+        });
+        sender.send(Counted::new(2, &alive)).ok().unwrap();
+        assert_eq!(second.try_recv().err(), Some(TryRecvError::Lagged(1)));
+        assert_eq!(second.try_recv().unwrap().value, 2);
+        let mut first = receiving.join().unwrap();
+        assert_eq!(first.try_recv().unwrap().value, 2);
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+/// A receiver goes while another clones its value.
+#[test]
+fn no_value_outlives_the_clone_that_was_the_last_to_want_it() {
+    bounded_model(|| {
+        let alive = Arc::new(());
+        let (sender, mut first) = channel(1);
+        let second = sender.subscribe();
+        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let going = thread::spawn(move || drop(second));
+        drop(first.try_recv().unwrap());
+        going.join().unwrap();
+        assert_eq!(Arc::strong_count(&alive), 1);
     });
 }

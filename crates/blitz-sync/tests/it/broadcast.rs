@@ -160,6 +160,158 @@ fn a_clone_may_use_the_channel() {
     assert!(second.try_recv().is_ok());
 }
 
+/// A value whose clone calls a function first.
+struct Hooked {
+    number: u32,
+    hook: Arc<dyn Fn(u32) + Send + Sync>,
+}
+
+impl Hooked {
+    fn new(number: u32, hook: &Arc<dyn Fn(u32) + Send + Sync>) -> Self {
+        Self {
+            number,
+            hook: Arc::clone(hook),
+        }
+    }
+}
+
+impl Clone for Hooked {
+    fn clone(&self) -> Self {
+        (self.hook)(self.number);
+        Self::new(self.number, &self.hook)
+    }
+}
+
+/// Values that come while the one in their place is being cloned lie beside the ring: everyone gets them, and they go as others do.
+#[test]
+fn what_comes_while_its_place_is_being_cloned_reaches_all() {
+    let (sender, mut first) = channel::<Hooked>(2);
+    let mut others = [sender.subscribe(), sender.subscribe()];
+    let hooked = sender.clone();
+    let quiet: Arc<dyn Fn(u32) + Send + Sync> = Arc::new(|_| ());
+    let later = Arc::clone(&quiet);
+    // Three rounds of the ring, two of them over the value that is being cloned.
+    let hook: Arc<dyn Fn(u32) + Send + Sync> = Arc::new(move |_| {
+        for number in 1..=6 {
+            let sent = hooked.send(Hooked::new(number, &later));
+            assert_eq!(sent.ok(), Some(3));
+        }
+        assert_eq!(hooked.len(), 2);
+    });
+    sender.send(Hooked::new(0, &hook)).ok().unwrap();
+    assert_eq!(first.try_recv().ok().unwrap().number, 0);
+    drop(hook);
+    for receiver in others.iter_mut().chain([&mut first]) {
+        let missed = match receiver.try_recv() {
+            Err(TryRecvError::Lagged(missed)) => missed,
+            _ => panic!("five or four were displaced"),
+        };
+        assert!(missed == 5 || missed == 4);
+        for number in 5..=6 {
+            assert_eq!(receiver.try_recv().ok().unwrap().number, number);
+        }
+        assert!(matches!(receiver.try_recv(), Err(TryRecvError::Empty)));
+    }
+    assert!(sender.is_empty());
+    assert_eq!(Arc::strong_count(&quiet), 1, "all have gone");
+    // The place is used again.
+    sender.send(Hooked::new(7, &quiet)).ok().unwrap();
+    assert_eq!(first.try_recv().ok().unwrap().number, 7);
+    assert_eq!(sender.len(), 1);
+    drop(others);
+    assert!(sender.is_empty());
+    assert_eq!(Arc::strong_count(&quiet), 1);
+}
+
+#[test]
+fn a_clone_that_panics_loses_nothing_but_itself() {
+    let (sender, mut first) = channel::<Hooked>(2);
+    let mut others = [sender.subscribe(), sender.subscribe()];
+    let panics = std::sync::atomic::AtomicBool::new(true);
+    let hook: Arc<dyn Fn(u32) + Send + Sync> = Arc::new(move |number| {
+        if panics.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            panic!("no clone of {number}");
+        }
+    });
+    for number in 0..2 {
+        sender.send(Hooked::new(number, &hook)).ok().unwrap();
+    }
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| first.try_recv()));
+    assert!(caught.is_err());
+    assert_eq!(first.try_recv().ok().unwrap().number, 1, "it had its share");
+    for receiver in &mut others {
+        for number in 0..2 {
+            assert_eq!(receiver.try_recv().ok().unwrap().number, number);
+        }
+    }
+    assert!(sender.is_empty());
+    assert_eq!(Arc::strong_count(&hook), 1);
+}
+
+/// While one receiver clones, others of the same value wait; senders, receivers of other values and those who go do not.
+#[test]
+fn only_who_wants_the_same_value_waits_for_a_clone() {
+    let (begun, begins) = std::sync::mpsc::channel();
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let ends = std::sync::Mutex::new(ends);
+    let is_first = std::sync::atomic::AtomicBool::new(true);
+    let hook: Arc<dyn Fn(u32) + Send + Sync> = Arc::new(move |_| {
+        if is_first.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            begun.send(()).unwrap();
+            ends.lock().unwrap().recv().unwrap();
+        }
+    });
+    let quiet: Arc<dyn Fn(u32) + Send + Sync> = Arc::new(|_| ());
+    let (sender, mut slow) = channel::<Hooked>(2);
+    let (mut same, mut late) = (sender.subscribe(), sender.subscribe());
+    let gone = sender.subscribe();
+    sender.send(Hooked::new(0, &hook)).ok().unwrap();
+    thread::scope(|scope| {
+        let slow = scope.spawn(move || slow.try_recv().ok().unwrap().number);
+        begins.recv().unwrap();
+        let same = scope.spawn(move || same.try_recv().ok().unwrap().number);
+        // Asleep by now, most likely; the result is the same if not.
+        thread::yield_now();
+        drop(gone);
+        assert_eq!(sender.send(Hooked::new(1, &quiet)).ok(), Some(3));
+        assert!(!same.is_finished());
+        end.send(()).unwrap();
+        assert_eq!((slow.join().unwrap(), same.join().unwrap()), (0, 0));
+    });
+    for number in 0..2 {
+        assert_eq!(late.try_recv().ok().unwrap().number, number);
+    }
+    assert_eq!(Arc::strong_count(&hook), 1);
+}
+
+/// The values of a receiver that goes while one of them is cloned go with the clone, if nobody else wants them.
+#[test]
+fn a_value_that_only_its_cloner_wants_goes_after_the_clone() {
+    let (sender, mut first) = channel::<Hooked>(2);
+    let second = std::sync::Mutex::new(Some(sender.subscribe()));
+    let hook: Arc<dyn Fn(u32) + Send + Sync> =
+        Arc::new(move |_| drop(second.lock().unwrap().take()));
+    sender.send(Hooked::new(0, &hook)).ok().unwrap();
+    let clone = first.try_recv().ok().unwrap();
+    assert_eq!(sender.receiver_count(), 1);
+    assert_eq!(Arc::strong_count(&hook), 2, "ours and the clone's");
+    drop(clone);
+}
+
+/// What is left is dropped with the channel, wherever it lies.
+#[test]
+fn what_nobody_received_goes_with_the_channel() {
+    let value = Arc::new(());
+    let (sender, receiver) = channel(4);
+    for _ in 0..6 {
+        sender.send(Arc::clone(&value)).unwrap();
+    }
+    assert_eq!(Arc::strong_count(&value), 5);
+    drop(sender);
+    drop(receiver);
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
 #[test]
 fn nonsense_capacities_panic() {
     assert!(std::panic::catch_unwind(|| channel::<u8>(0)).is_err());
