@@ -4,8 +4,8 @@
 //! misses values, and is told how many. A value leaves the ring when the last receiver has it, which then gets it
 //! without a copy.
 //!
-//! Values are cloned without a lock of the channel's: a slot hands out a counted pointer, and the memory behind it is used
-//! again for a later value, so in steady state nothing is allocated. A clone may use the channel.
+//! Values are cloned without a lock of the channel's, one receiver at a time where they lie; a value that comes while the one in
+//! its place is being cloned lies beside the ring, so no sender waits, and else nothing is allocated. A clone may use the channel.
 
 mod receiver;
 mod ring;
