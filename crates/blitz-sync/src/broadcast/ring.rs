@@ -54,9 +54,9 @@ struct Beside<T> {
 impl<T> Tail<T> {
     #[inline]
     fn position(&self) -> u64 {
-        // ORDERING: Acquire pairs with the Release in `move_on`: who finds nothing in the slot of a value that was sent has to find it
-        // beside the ring.
-        self.position.load(Acquire)
+        // ORDERING: Relaxed: a value that is said to be there is looked for in its slot, by an Acquire, and then under the lock. Who finds
+        // none and waits is told by the signal, which orders what the sender did before.
+        self.position.load(Relaxed)
     }
 }
 
@@ -127,8 +127,7 @@ impl<T> Shared<T> {
         if receivers == 0 {
             return Err(SendError(value));
         }
-        // ORDERING: Relaxed: it changes under the lock.
-        let position = self.tail.position.load(Relaxed);
+        let position = self.tail.position();
         let slot = self.slot(position);
         let unwanted = if slot.is_empty() && locked.beside.is_empty() {
             slot.fill(position, receivers, value);
@@ -136,8 +135,8 @@ impl<T> Shared<T> {
         } else {
             self.displace(&mut locked, position, value)
         };
-        // ORDERING: Release pairs with the Acquire in `Tail::position`.
-        self.tail.position.store(position + 1, Release);
+        // ORDERING: Relaxed: see `Tail::position`.
+        self.tail.position.store(position + 1, Relaxed);
         drop(locked);
         self.sent.notify_waiters();
         if let Some(unwanted) = unwanted {
@@ -229,7 +228,8 @@ impl<T> Shared<T> {
         // ORDERING: Acquire pairs with the Release in `leave_sender`: whoever sees the end sees the last value's position, too.
         let is_closed = self.tail.is_closed.load(Acquire);
         let end = self.tail.position();
-        if end == position {
+        // Less if the last one's sender has not come so far as to say that it is there.
+        if end <= position {
             return Err(if is_closed {
                 TryRecvError::Closed
             } else {
@@ -314,7 +314,8 @@ impl<T> Shared<T> {
 
     /// How many values a receiver that has come to `next` has not had.
     pub(super) fn ahead_of(&self, next: u64) -> usize {
-        (self.tail.position() - next) as usize
+        // The last one may be had before its sender says that it is there.
+        self.tail.position().saturating_sub(next) as usize
     }
 
     pub(super) fn receivers(&self) -> usize {
@@ -322,8 +323,8 @@ impl<T> Shared<T> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        // ORDERING: Acquire as in `look`.
-        self.tail.is_closed.load(Acquire)
+        // ORDERING: Relaxed: whoever asks for a value looks again.
+        self.tail.is_closed.load(Relaxed)
     }
 
     // Senders.

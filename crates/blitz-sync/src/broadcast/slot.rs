@@ -144,7 +144,7 @@ impl Word {
 
     /// Under the tail's lock.
     fn seize(&self) -> Seized {
-        // ORDERING: Acquire pairs with the Release in `empty`.
+        // ORDERING: Acquire pairs with the Release in `empty` and `release`.
         let mut word = self.0.load(Acquire);
         loop {
             let to = match word & FLAGS {
@@ -155,8 +155,9 @@ impl Word {
                 _ if word & OVERTAKEN != 0 => return Seized::Busy { is_waited: false },
                 _ => CLONING | OVERTAKEN,
             };
-            // ORDERING: Acquire pairs with the Release in `release`: the clones are made. If it fails, with that in `empty`.
-            match self.0.compare_exchange_weak(word, to, Acquire, Acquire) {
+            // ORDERING: Relaxed if it is as it was seen, by an Acquire, here or above, which pairs with the Release in `release`: the
+            // clones are made.
+            match self.0.compare_exchange_weak(word, to, Relaxed, Acquire) {
                 Ok(_) if to == TAKEN => return Seized::Own { is_full: true },
                 Ok(_) => {
                     return Seized::Busy {

@@ -200,3 +200,36 @@ fn no_value_outlives_the_clone_that_was_the_last_to_want_it() {
         assert_eq!(Arc::strong_count(&alive), 1);
     });
 }
+
+/// A receiver goes while another clones, and the last one takes the value after that.
+#[test]
+fn no_clone_is_robbed_of_its_value() {
+    bounded_model(|| {
+        let alive = Arc::new(());
+        let (sender, mut first) = channel(1);
+        let mut second = sender.subscribe();
+        let third = sender.subscribe();
+        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let receiving = thread::spawn(move || drop(second.try_recv().unwrap()));
+        drop(third);
+        drop(first.try_recv().unwrap());
+        receiving.join().unwrap();
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+/// Who has had a value before its sender has said that it is there finds nothing more, and no more than nothing.
+#[test]
+fn nobody_is_ahead_of_the_last_value() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(2);
+        let receiving = thread::spawn(move || {
+            if receiver.try_recv().is_ok() {
+                assert_eq!(receiver.len(), 0);
+                assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+            }
+        });
+        sender.send(1).unwrap();
+        receiving.join().unwrap();
+    });
+}
