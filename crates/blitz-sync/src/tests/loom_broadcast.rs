@@ -228,6 +228,8 @@ fn nobody_is_ahead_of_the_last_value() {
                 assert_eq!(receiver.len(), 0);
                 assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
             }
+            // It does not go before the value comes.
+            receiver
         });
         sender.send(1).unwrap();
         receiving.join().unwrap();
