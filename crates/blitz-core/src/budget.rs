@@ -193,7 +193,7 @@ pub fn take_forced_yields() -> u32 {
 #[must_use = "dropped at once, it gives the unit back"]
 pub struct RestoreOnPending {
     /// The budget before; `UNCONSTRAINED` also means "nothing to give back".
-    before: u32,
+    before: Cell<u32>,
     _thread: PhantomData<*const ()>,
 }
 
@@ -201,23 +201,24 @@ impl RestoreOnPending {
     #[inline]
     fn to(before: u32) -> Self {
         Self {
-            before,
+            before: Cell::new(before),
             _thread: PhantomData,
         }
     }
 
     /// The operation is ready: the unit is spent.
     #[inline]
-    pub fn made_progress(mut self) {
-        self.before = UNCONSTRAINED;
+    pub fn made_progress(&self) {
+        self.before.set(UNCONSTRAINED);
     }
 }
 
 impl Drop for RestoreOnPending {
     #[inline]
     fn drop(&mut self) {
-        if self.before != UNCONSTRAINED {
-            thread((), |thread| thread.left.set(self.before));
+        let before = self.before.get();
+        if before != UNCONSTRAINED {
+            thread((), |thread| thread.left.set(before));
         }
     }
 }

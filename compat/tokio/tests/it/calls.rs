@@ -16,8 +16,10 @@ use tokio::net::{
     TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixSocket, UnixStream, tcp,
     unix,
 };
+use tokio::runtime::dump::{Trace, TraceMeta, trace_with};
 use tokio::runtime::{
-    Builder, Handle, HistogramConfiguration, LocalRuntime, LogHistogram, Runtime, TaskMeta,
+    Builder, Handle, HistogramConfiguration, InvalidHistogramConfiguration, LocalRuntime,
+    LogHistogram, Runtime, TaskMeta,
 };
 use tokio::sync::{
     MappedMutexGuard, Mutex, MutexGuard, OnceCell, OwnedMappedMutexGuard, OwnedMutexGuard,
@@ -139,6 +141,7 @@ fn children() -> Result<tokio::process::Child> {
         .stdout(Stdio::null())
         .stderr(std::fs::File::open("j")?)
         .arg0("k");
+    let _ = tokio::process::Command::pre_exec::<fn() -> Result<()>>;
     command.spawn_with(|std| std.spawn())
 }
 
@@ -176,6 +179,18 @@ fn runtimes(handle: &Handle, runtime: &Runtime, local: &LocalRuntime) -> Result<
         tasks,
     ));
     builder.build()
+}
+
+fn shown(error: &InvalidHistogramConfiguration) -> usize {
+    let (seen, trace) = Trace::capture(|| 1);
+    drop((Trace::root(async {}), trace));
+    trace_with(|| (), |meta: &TraceMeta| drop(meta.trace_leaf_addr));
+    match error {
+        InvalidHistogramConfiguration::TooManyBuckets {
+            required_bucket_count,
+        } => required_bucket_count + seen,
+        _ => 0,
+    }
 }
 
 fn parts(pair: &mut Pair) -> &mut u8 {
@@ -243,6 +258,12 @@ async fn values(
         .await
         .map_err(io::Error::other)?;
     Ok(*seen)
+}
+
+/// By the same kinds of `self` as tokio's: these are called through references, and named as functions.
+fn by_reference(builder: &task::Builder<'static>, unit: &task::coop::RestoreOnPending) {
+    drop(task::Builder::name(builder, "a"));
+    unit.made_progress();
 }
 
 type Job = Ready<u8>;

@@ -33,10 +33,10 @@ impl<'a> Builder<'a> {
 
     /// Names the task.
     #[must_use]
-    pub fn name(self, name: &'a str) -> Self {
+    pub fn name(&self, name: &'a str) -> Self {
         Self {
             name: Some(name),
-            ..self
+            ..*self
         }
     }
 

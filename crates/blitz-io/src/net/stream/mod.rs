@@ -124,9 +124,13 @@ impl Stream {
             return self.source.async_io(interest, f).await;
         };
         loop {
-            let coop = poll_fn(budget::poll_proceed).await;
-            let result = f();
-            coop.made_progress();
+            // The unit is this thread's: it is gone before the next await.
+            let result = {
+                let unit = poll_fn(budget::poll_proceed).await;
+                let result = f();
+                unit.made_progress();
+                result
+            };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,
