@@ -39,12 +39,10 @@ struct Shared {
     /// Who polls the set.
     waker: WakeSlot,
     owned: OwnedTasks,
-    panic_policy: Cell2<PanicPolicy>,
+    /// Set by the owner before there is any task.
+    panic_policy: PanicPolicy,
     panicked: AtomicBool,
 }
-
-/// A value set by the owner before any task runs, read by whoever runs one.
-type Cell2<T> = blitz_core::primitive::sync::Mutex<T>;
 
 /// The set as its own thread sees it.
 struct Context {
@@ -106,7 +104,7 @@ impl Schedule for Shared {
     }
 
     fn unhandled_panic(&self) {
-        if *self.panic_policy.lock() == PanicPolicy::Shutdown {
+        if self.panic_policy == PanicPolicy::Shutdown {
             // ORDERING: Relaxed: the set's tasks are polled by the thread that polls the set.
             self.panicked.store(true, Relaxed);
             self.waker.wake();
@@ -132,7 +130,7 @@ impl LocalSet {
             inbox: Inbox::new(),
             waker: WakeSlot::new(),
             owned: OwnedTasks::new(1),
-            panic_policy: Cell2::new(PanicPolicy::Ignore),
+            panic_policy: PanicPolicy::Ignore,
             panicked: AtomicBool::new(false),
         });
         let context = Context {
@@ -145,9 +143,14 @@ impl LocalSet {
         }
     }
 
-    /// What happens when one of its tasks panics.
-    pub fn set_panic_policy(&mut self, policy: PanicPolicy) {
-        *self.context.shared.panic_policy.lock() = policy;
+    /// What happens when one of its tasks panics. False, and all stays as it was, if there are tasks or a guard leads here.
+    pub fn set_panic_policy(&mut self, policy: PanicPolicy) -> bool {
+        let context = Rc::get_mut(&mut self.context);
+        let shared = context.and_then(|context| Arc::get_mut(&mut context.shared));
+        shared.is_some_and(|shared| {
+            shared.panic_policy = policy;
+            true
+        })
     }
 
     /// Spawns a task in the set; it runs when the set is polled.

@@ -87,6 +87,10 @@ impl<T: 'static> LocalKey<T> {
     }
 
     /// Polls `future` with `value` under this key.
+    ///
+    /// # Panics
+    /// The future that is returned panics if it is polled while this key's value is borrowed by [`with`](Self::with) or
+    /// [`try_with`](Self::try_with).
     pub fn scope<F: Future>(&'static self, value: T, future: F) -> TaskLocalFuture<T, F> {
         TaskLocalFuture {
             key: self,

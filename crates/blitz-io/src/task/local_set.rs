@@ -162,8 +162,15 @@ impl LocalSet {
     }
 
     /// What happens when one of the set's tasks panics. Default: its handle tells, and the others go on.
+    ///
+    /// # Panics
+    /// If the set has tasks already, or this thread has [entered](Self::enter) it.
+    #[track_caller]
     pub fn unhandled_panic(&mut self, policy: UnhandledPanic) -> &mut Self {
-        self.tasks.set_panic_policy(policy.into());
+        assert!(
+            self.tasks.set_panic_policy(policy.into()),
+            "Unhandled Panic behavior modified after starting LocalSet: call `unhandled_panic` before anything is spawned in it"
+        );
         self
     }
 }

@@ -348,6 +348,29 @@ fn some_panics_say_it_in_tokios_words_too() {
     );
 }
 
+/// (It was taken, and did not hold for those that ran already.)
+#[test]
+fn a_local_sets_answer_to_panics_is_given_before_its_tasks() {
+    const WORDS: &str = "Unhandled Panic behavior modified after starting LocalSet";
+    let words = |set: &mut LocalSet| {
+        let give = AssertUnwindSafe(|| {
+            set.unhandled_panic(UnhandledPanic::Ignore);
+        });
+        let panic = catch_unwind(give).err()?;
+        panic.downcast_ref::<&str>().map(|text| (*text).to_owned())
+    };
+    let mut set = LocalSet::new();
+    assert_eq!(words(&mut set), None);
+    let entered = set.enter();
+    assert!(words(&mut set).unwrap().starts_with(WORDS));
+    drop(entered);
+    assert_eq!(words(&mut set), None);
+    let task = set.spawn_local(async {});
+    assert!(words(&mut set).unwrap().starts_with(WORDS));
+    let runtime = Builder::new_current_thread().build().unwrap();
+    set.block_on(&runtime, task).unwrap();
+}
+
 /// (Each future cost a pointer more.)
 #[cfg(target_pointer_width = "64")]
 #[test]

@@ -250,6 +250,32 @@ fn a_task_local_is_seen_in_its_scope_alone() {
 }
 
 #[test]
+fn a_task_local_that_is_borrowed_is_not_replaced() {
+    let words = |poll: &dyn Fn()| {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)).unwrap_err();
+        (*panic.downcast_ref::<&str>().unwrap()).to_owned()
+    };
+    NUMBER.sync_scope(1, || {
+        NUMBER.with(|borrowed| {
+            let polled = words(&|| {
+                let scope = std::pin::pin!(NUMBER.scope(2, async {}));
+                let waker = std::task::Waker::noop();
+                assert!(
+                    scope
+                        .poll(&mut std::task::Context::from_waker(waker))
+                        .is_ready()
+                );
+            });
+            let called = words(&|| NUMBER.sync_scope(3, || ()));
+            let expected = "cannot enter a task-local scope while the task-local is borrowed";
+            assert_eq!((&*polled, &*called), (expected, expected));
+            assert_eq!(*borrowed, 1);
+        });
+        assert_eq!(NUMBER.get(), 1);
+    });
+}
+
+#[test]
 fn a_task_that_is_always_ready_lets_others_go() {
     each_case(&FLAVORS, |case| {
         let runtime = case.builder().worker_threads(1).build().unwrap();
