@@ -292,6 +292,8 @@ impl Context {
                 Next::Leave => return,
             }
         }
+        // No turn comes that would tell of the last polls.
+        self.own_core(|core| core.publish(&shared.config));
     }
 
     #[cold]

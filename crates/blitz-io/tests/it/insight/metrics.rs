@@ -52,6 +52,32 @@ fn polls_and_spawns_are_counted() {
     });
 }
 
+/// (A worker that was told to end between two turns kept what it had counted since the first.)
+#[test]
+fn what_was_done_before_the_end_is_counted() {
+    const ROUNDS: usize = 50;
+    each_case(&FLAVORS, |case| {
+        for _ in 0..ROUNDS {
+            let runtime = case.runtime();
+            let metrics = runtime.metrics();
+            run(&runtime, async {
+                let outer = blitz_io::spawn(async {
+                    blitz_io::spawn(async {}).await.expect("no panic");
+                });
+                outer.await.expect("no panic");
+            });
+            drop(runtime);
+            let polls = sum(&metrics, RuntimeMetrics::worker_poll_count);
+            assert!((2..=3).contains(&polls), "{polls} polls of two tasks");
+            if case.flavor == Flavor::MultiThread {
+                let queued = sum(&metrics, RuntimeMetrics::worker_local_schedule_count);
+                assert!((1..=2).contains(&queued), "{queued} queued at home");
+                assert_eq!(metrics.remote_schedule_count(), 1);
+            }
+        }
+    });
+}
+
 #[test]
 fn a_worker_says_which_thread_it_is() {
     each_case(&FLAVORS, |case| {
