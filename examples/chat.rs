@@ -20,7 +20,10 @@ use blitz_io::task::TaskTracker;
 use blitz_io::time::{Duration, sleep, timeout};
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
+use std::fmt::Display;
 use std::io::{self, Write};
+use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const HELP: &str = "chat [--addr ADDR] [--backlog N] [--slow skip|leave] [--patience SECONDS]
@@ -222,7 +225,26 @@ async fn read_line(
 }
 
 #[blitz_io::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The number that is the value of an option.
+fn number<T: FromStr>(option: &str, value: &str) -> Result<T, String>
+where
+    T::Err: Display,
+{
+    let number = value.parse();
+    number.map_err(|error| format!("{option} wants a number, and {value:?} is none: {error}"))
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let (mut addr, mut backlog, mut slow) = ("127.0.0.1:7010".to_owned(), 64, Slow::Skip);
     let mut patience = Duration::from_secs(10);
     let mut args = std::env::args().skip(1);
@@ -236,8 +258,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .ok_or_else(|| format!("{arg} wants a value, or is unknown\n{HELP}"))?;
         match (arg.as_str(), value.as_str()) {
             ("--addr", _) => addr = value,
-            ("--backlog", _) => backlog = value.parse()?,
-            ("--patience", _) => patience = Duration::from_secs(value.parse()?),
+            ("--backlog", _) => backlog = number(&arg, &value)?,
+            ("--patience", _) => patience = Duration::from_secs(number(&arg, &value)?),
             ("--slow", "skip") => slow = Slow::Skip,
             ("--slow", "leave") => slow = Slow::Leave,
             _ => return Err(format!("unknown: {arg} {value}\n{HELP}").into()),

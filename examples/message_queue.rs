@@ -14,6 +14,9 @@ use blitz_io::task::JoinSet;
 use blitz_io::time::{Duration, sleep};
 use std::collections::HashSet;
 use std::error::Error;
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -142,7 +145,26 @@ async fn retry(
 }
 
 #[blitz_io::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("message_queue: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The number that is the value of an option.
+fn number<T: FromStr>(option: &str, value: &str) -> Result<T, String>
+where
+    T::Err: Display,
+{
+    let number = value.parse();
+    number.map_err(|error| format!("{option} wants a number, and {value:?} is none: {error}"))
+}
+
+async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (mut count, mut workers, mut room, mut percent, mut pause) =
         (1000u64, 4usize, 32usize, 20u64, 1u64);
     let mut args = std::env::args().skip(1);
@@ -155,11 +177,11 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             .next()
             .ok_or_else(|| format!("{arg} wants a value, or is unknown\n{HELP}"))?;
         match arg.as_str() {
-            "--messages" => count = value.parse()?,
-            "--workers" => workers = value.parse()?,
-            "--room" => room = value.parse()?,
-            "--fail" => percent = value.parse()?,
-            "--pause" => pause = value.parse()?,
+            "--messages" => count = number(&arg, &value)?,
+            "--workers" => workers = number(&arg, &value)?,
+            "--room" => room = number(&arg, &value)?,
+            "--fail" => percent = number(&arg, &value)?,
+            "--pause" => pause = number(&arg, &value)?,
             other => return Err(format!("unknown option {other}\n{HELP}").into()),
         }
     }

@@ -25,6 +25,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 const HELP: &str = "tunnel enter --listen ADDR --peer ADDR     datagrams to ADDR go through the tunnel to the peer
@@ -42,12 +43,25 @@ const SESSIONS_MAX: usize = 256;
 type Done = Result<(), Box<dyn Error + Send + Sync>>;
 
 #[blitz_io::main]
-async fn main() -> Done {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tunnel: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Done {
     let mut args = std::env::args().skip(1);
     let mode = args.next().unwrap_or_default();
     if mode.is_empty() || mode == "--help" {
         println!("{HELP}");
         return Ok(());
+    }
+    if !["enter", "leave", "tun"].contains(&mode.as_str()) {
+        return Err(format!("unknown mode {mode}\n{HELP}").into());
     }
     let mut options = HashMap::new();
     while let Some(arg) = args.next() {
@@ -60,7 +74,8 @@ async fn main() -> Done {
     }
     let idle = options
         .remove("--idle")
-        .map_or(Ok(60), |text| text.parse())?;
+        .map_or(Ok(60), |text| text.parse())
+        .map_err(|error| format!("--idle wants a number of seconds: {error}"))?;
     let idle = Duration::from_secs(idle);
     let mut option = |name: &str| {
         options
@@ -83,7 +98,7 @@ async fn main() -> Done {
             find(option("--to")?).await?,
             idle,
         )),
-        "tun" => {
+        _ => {
             let peer = find(option("--peer")?).await?;
             let device = option("--device")?;
             blitz_io::spawn(device::join(
@@ -92,7 +107,6 @@ async fn main() -> Done {
                 device::open(&device)?,
             ))
         }
-        other => return Err(format!("unknown mode {other}\n{HELP}").into()),
     };
     if let Some(unknown) = options.keys().next() {
         return Err(format!("unknown option {unknown}\n{HELP}").into());

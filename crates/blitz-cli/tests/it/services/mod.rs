@@ -152,5 +152,25 @@ fn every_one_says_how_it_is_used() {
             .output()
             .expect("it starts");
         assert!(!output.status.success(), "{name}");
+        // In words, on lines of their own. (A terminal has one output.)
+        let error = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
+        let is_plain = error.starts_with(&format!("{name}: ")) && !error.contains("\\n");
+        assert!(is_plain && error.contains("--no-such"), "{error}");
+    }
+    for (name, words) in [
+        ("chat", &["--backlog", "many"][..]),
+        ("message_queue", &["--room", "-1"]),
+        ("tunnel", &["enter", "--idle", "long"]),
+    ] {
+        let output = Command::new(example(name))
+            .args(words)
+            .output()
+            .expect("it starts");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let option = words[words.len() - 2];
+        assert!(
+            !output.status.success() && error.contains(&format!("{option} wants a number")),
+            "{error}"
+        );
     }
 }
