@@ -8,6 +8,7 @@ mod cancel_everywhere;
 mod cancel_table;
 mod cancellation;
 mod executors;
+mod foreign_wakers;
 mod harness;
 mod mpmc;
 mod mpsc;
