@@ -17,6 +17,7 @@ mod notes;
 mod notify;
 mod once;
 mod oneshot;
+mod regressions;
 mod rwlock;
 mod semaphore;
 mod stress;
