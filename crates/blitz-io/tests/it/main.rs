@@ -54,6 +54,8 @@ mod priority;
 #[cfg(unix)]
 mod process;
 mod prometheus;
+#[cfg(unix)]
+mod regressions;
 mod ring_metrics;
 mod runtime;
 mod signals;
