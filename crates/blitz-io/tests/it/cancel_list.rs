@@ -102,6 +102,83 @@ fn is_dropped(name: &str) -> bool {
         .any(|text| text.match_indices(name).any(|(at, _)| is_call(text, at)))
 }
 
+/// Of methods that several files have, by what each is known in the tests.
+const SAME_NAME: &[(&str, &str)] = &[
+    ("fs/dirs create", "builder.create("),
+    ("fs/file create", "File::create("),
+    ("fs/file metadata", "file.metadata("),
+    ("fs/file open", "File::open("),
+    ("fs/file set_permissions", "file.set_permissions("),
+    ("fs/names metadata", "fs::metadata("),
+    ("fs/names set_permissions", "fs::set_permissions("),
+    ("fs/open_options open", "options.open("),
+    ("fs/read_dir metadata", "entry.metadata("),
+    ("io/unix/async_fd async_io", "async_io_mut("),
+    ("io/unix/async_fd readable", "readable_mut("),
+    ("io/unix/async_fd ready", "ready_mut("),
+    ("io/unix/async_fd writable", "writable_mut("),
+    ("net/datagrams recv", "UnixDatagram::pair()"),
+    // The halves hand on to the stream.
+    ("net/stream/halves readable", "server.readable("),
+    ("net/stream/halves ready", "server.ready("),
+    ("net/stream/halves writable", "sender.writable("),
+    ("net/tcp/listener accept", "incoming.accept("),
+    ("net/tcp/listener bind", "TcpListener::bind(\"localhost"),
+    ("net/tcp/socket connect", "socket.connect(addr)"),
+    ("net/tcp/split peek", "server.peek("),
+    ("net/tcp/stream connect", "TcpStream::connect("),
+    ("net/tcp/stream peek", "server.peek("),
+    ("net/udp bind", "UdpSocket::bind(\"localhost"),
+    ("net/udp connect", "one.connect(\"localhost:9"),
+    ("net/udp send_to", "sender.send_to(&bytes, peer)"),
+    ("net/udp/peek peek", "receiver.peek("),
+    ("net/unix/datagram send_to", "sender.send_to(&bytes, &path)"),
+    (
+        "net/unix/listener accept",
+        "unix_accept_loses_no_connection",
+    ),
+    ("net/unix/pipe ready", "receiver.ready("),
+    ("net/unix/socket connect", "socket.connect(&path)"),
+    ("net/unix/stream connect", "UnixStream::connect("),
+    ("net/waits async_io", "server.async_io("),
+    ("net/waits readable", "server.readable("),
+    ("net/waits ready", "server.ready("),
+    ("net/waits writable", "sender.writable("),
+    ("signal/unix recv", "usr1.recv("),
+];
+
+/// A name that stands in two files says nothing of the second one.
+#[test]
+fn methods_of_the_same_name_are_each_dropped() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    if !root.is_dir() {
+        eprintln!("skipped: the source is not on this machine");
+        return;
+    }
+    let found = async_methods(&root);
+    let elsewhere = |method: &str| ELSEWHERE.iter().any(|(known, _)| *known == method);
+    let name = |method: &str| method.split(' ').next_back().unwrap_or_default().to_owned();
+    let all: Vec<_> = found.iter().filter(|method| !elsewhere(method)).collect();
+    for method in &all {
+        let same = all.iter().filter(|other| name(other) == name(method));
+        if same.count() < 2 {
+            continue;
+        }
+        let row = SAME_NAME.iter().find(|(known, _)| known == *method);
+        let Some((_, call)) = row else {
+            panic!("`{method}` has a namesake: say by which call the tests drop it");
+        };
+        let is_there = DROPS.iter().any(|text| text.contains(call));
+        assert!(is_there, "`{method}`: no test has `{call}`");
+    }
+    for (known, _) in SAME_NAME {
+        assert!(
+            found.contains(*known),
+            "in the list, and not in the source: {known}"
+        );
+    }
+}
+
 #[test]
 fn every_async_method_is_dropped_at_its_polls() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -140,6 +140,7 @@ async fn all_are_given_up(dir: &Path) {
         let mut count = 0;
         while let Some(entry) = entries.next_entry().await.unwrap() {
             entry.file_type().await.unwrap();
+            at_each_poll(async || entry.metadata().await).await.unwrap();
             count += 1;
         }
         count
@@ -237,6 +238,11 @@ async fn all_are_given_up(dir: &Path) {
 
     // SAFETY: as above.
     let part = at_each_poll(async || unsafe { Mmap::map_range(&file, 1, 5000) }.await)
+        .await
+        .unwrap();
+    assert!(part[..] == bytes[1..5001]);
+    // SAFETY: as above.
+    let part = at_each_poll(async || unsafe { MmapMut::map_range(&file, 1, 5000) }.await)
         .await
         .unwrap();
     assert!(part[..] == bytes[1..5001]);

@@ -147,3 +147,116 @@ fn unix_accept_loses_no_connection() {
         });
     });
 }
+
+/// The same by a socket that was set up before: each attempt has one of its own, which goes with it.
+#[test]
+fn a_dropped_connect_of_a_socket_leaves_no_connection_behind() {
+    use blitz_io::net::TcpSocket;
+    on_every(|runtime| {
+        run(runtime, async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            let task = blitz_io::spawn(async move {
+                let mut polls = Polls::new();
+                for number in 0..TOTAL {
+                    let mut stream = loop {
+                        let socket = TcpSocket::new_v4().unwrap();
+                        socket.set_nodelay(true).unwrap();
+                        if let Some(stream) = polls.give(socket.connect(addr)).await {
+                            break stream.unwrap();
+                        }
+                    };
+                    stream.write_all(&[number]).await.unwrap();
+                    let mut back = Vec::new();
+                    stream.read_to_end(&mut back).await.unwrap();
+                    assert_eq!(back, [number], "it was served");
+                }
+            });
+            let mut seen = HashSet::new();
+            while seen.len() < usize::from(TOTAL) {
+                let (stream, _) = listener.accept().await.unwrap();
+                serve(stream, &mut seen).await;
+            }
+            task.await.unwrap();
+        });
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_dropped_connect_of_a_unix_socket_leaves_no_connection_behind() {
+    use blitz_io::net::UnixSocket;
+    on_every(|runtime| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("listener");
+        run(runtime, async {
+            let listening = UnixSocket::new_stream().unwrap();
+            listening.bind(&path).unwrap();
+            // So few that most attempts wait for room.
+            let listener = listening.listen(1).unwrap();
+            let task = blitz_io::spawn(async move {
+                let mut polls = Polls::new();
+                for number in 0..TOTAL {
+                    let mut stream = loop {
+                        let socket = UnixSocket::new_stream().unwrap();
+                        if let Some(stream) = polls.give(socket.connect(&path)).await {
+                            break stream.unwrap();
+                        }
+                    };
+                    stream.write_all(&[number]).await.unwrap();
+                    let mut back = Vec::new();
+                    stream.read_to_end(&mut back).await.unwrap();
+                    assert_eq!(back, [number], "it was served");
+                }
+            });
+            let mut next = 0;
+            while next < TOTAL {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut number = [0];
+                if stream.read(&mut number).await.is_ok_and(|len| len == 1) {
+                    assert_eq!(number[0], next);
+                    next += 1;
+                    stream.write_all(&number).await.unwrap();
+                }
+            }
+            task.await.unwrap();
+        });
+    });
+}
+
+/// By names, which are looked up: whoever gives up has taken no port, and a socket keeps the peer that it has.
+#[test]
+fn a_dropped_bind_takes_no_port_and_a_dropped_connect_of_datagrams_no_peer() {
+    use crate::fs_cancel::at_each_poll;
+    use blitz_io::net::UdpSocket;
+    on_every(|runtime| {
+        run(runtime, async {
+            let bind = async || TcpListener::bind("localhost:0").await;
+            let port = at_each_poll(bind).await.unwrap().local_addr().unwrap();
+            // It is free again; an attempt that was dropped would hold it.
+            let again = async || TcpListener::bind(port).await;
+            drop(at_each_poll(again).await.unwrap());
+            drop(at_each_poll(again).await.unwrap());
+            let bind = async || UdpSocket::bind("localhost:0").await;
+            let port = at_each_poll(bind).await.unwrap().local_addr().unwrap();
+            let again = async || UdpSocket::bind(port).await;
+            let one = at_each_poll(again).await.unwrap();
+            let other = UdpSocket::bind((port.ip(), 0)).await.unwrap();
+            let peer = other.local_addr().unwrap();
+            one.connect(peer).await.unwrap();
+            let mut polls = Polls::new();
+            for _ in 0..20 {
+                if let Some(connected) = polls.give(one.connect("localhost:9")).await {
+                    connected.unwrap();
+                    assert_eq!(one.peer_addr().unwrap().port(), 9);
+                    one.connect(peer).await.unwrap();
+                }
+                assert_eq!(one.peer_addr().unwrap(), peer);
+            }
+            at_each_poll(async || one.connect(("localhost", peer.port())).await)
+                .await
+                .unwrap();
+            assert_eq!(one.peer_addr().unwrap().port(), peer.port());
+        });
+    });
+}
