@@ -119,6 +119,13 @@ impl<T> Compat<T> {
     }
 }
 
+#[cfg(unix)]
+impl<T: std::os::fd::AsRawFd> std::os::fd::AsRawFd for Compat<T> {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.inner.as_raw_fd()
+    }
+}
+
 impl<T: futures_io::AsyncRead> AsyncRead for Compat<T> {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -3,10 +3,11 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::{Pin, pin};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -337,6 +338,21 @@ impl Drop for CancellationToken {
     }
 }
 
+/// Clones of one token are equal: cancelling one cancels the other. A token and its child are not.
+impl PartialEq for CancellationToken {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for CancellationToken {}
+
+impl Hash for CancellationToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ptr::from_ref::<Shared>(&self.shared).hash(state);
+    }
+}
+
 impl fmt::Debug for CancellationToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancellationToken")
@@ -418,6 +434,13 @@ pub struct DropGuard {
 }
 
 impl DropGuard {
+    /// The token that it cancels.
+    pub fn token(&self) -> &CancellationToken {
+        self.token
+            .as_ref()
+            .expect("a guard has its token until it goes")
+    }
+
     /// The token, which is not cancelled by this.
     pub fn disarm(mut self) -> CancellationToken {
         self.token.take().expect("a guard has its token until now")
@@ -441,6 +464,11 @@ pub struct DropGuardRef<'a> {
 }
 
 impl<'a> DropGuardRef<'a> {
+    /// The token that it cancels.
+    pub fn token(&self) -> &CancellationToken {
+        self.token.expect("a guard has its token until it goes")
+    }
+
     /// The token, which is not cancelled by this.
     pub fn disarm(mut self) -> &'a CancellationToken {
         self.token.take().expect("a guard has its token until now")

@@ -80,6 +80,28 @@ fn a_source_of_ours_has_their_methods() {
     .unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn the_descriptor_of_what_is_inside_is_told() {
+    use std::os::fd::{AsRawFd, RawFd};
+    struct Ours(RawFd);
+    impl AsRawFd for Ours {
+        fn as_raw_fd(&self) -> RawFd {
+            self.0
+        }
+    }
+    impl futures::AsyncRead for Ours {
+        fn poll_read(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            _: &mut [u8],
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            std::task::Poll::Ready(Ok(0))
+        }
+    }
+    assert_eq!(Ours(7).compat().as_raw_fd(), 7);
+}
+
 #[test]
 fn a_seek_that_takes_its_time_is_begun_once() {
     use futures::AsyncSeekExt;

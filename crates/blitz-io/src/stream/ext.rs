@@ -89,7 +89,7 @@ pub trait StreamExt: Stream {
 
     /// Calls `f` with each item and gives what it returns, until that is `None`.
     ///
-    /// The stream ends there; what it gives when it is polled on is `f`'s answer to later items.
+    /// The stream ends there, and stays ended when it is polled on.
     ///
     /// # Examples
     /// ```

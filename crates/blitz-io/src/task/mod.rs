@@ -30,6 +30,12 @@ pub use spawn::{spawn, spawn_urgent, spawn_with_priority};
 pub use tracker::TaskTracker;
 pub use yield_now::yield_now;
 
+/// [`TaskTracker`], and what it is made of.
+pub mod task_tracker {
+    pub use super::tracker::TaskTracker;
+    pub use blitz_sync::{TaskTrackerToken, TaskTrackerWaitFuture, TrackedFuture};
+}
+
 /// Futures of this module that have a name.
 pub mod futures {
     pub use super::local_key::TaskLocalFuture;

@@ -144,6 +144,29 @@ fn a_guard_cancels_unless_it_is_disarmed() {
     assert!(other.is_cancelled(), "a panic drops the guard too");
 }
 
+/// A map may have them for keys.
+#[test]
+#[expect(clippy::mutable_key_type, reason = "its address is what is hashed")]
+fn clones_are_equal_and_children_are_not() {
+    use std::collections::HashSet;
+    let token = CancellationToken::new();
+    let (same, child) = (token.clone(), token.child_token());
+    assert_eq!(token, same);
+    assert_ne!(token, child);
+    assert_ne!(token, CancellationToken::new());
+    let tokens = HashSet::from([token.clone(), same, child.clone()]);
+    assert_eq!(tokens.len(), 2);
+    assert!(tokens.contains(&token) && tokens.contains(&child));
+    let guard = child.drop_guard_ref();
+    assert_eq!(*guard.token(), child);
+    drop(guard);
+    assert!(child.is_cancelled());
+    let guard = token.clone().drop_guard();
+    assert_eq!(*guard.token(), token);
+    assert_eq!(guard.disarm(), token);
+    assert!(!token.is_cancelled());
+}
+
 /// A wait that is dropped after each number of polls takes nothing with it.
 #[test]
 fn a_dropped_wait_takes_nothing_with_it() {

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 use pin_project_lite::pin_project;
 
 use super::{Fuse, added};
@@ -100,5 +101,17 @@ impl<S: Stream, U: Stream<Item = S::Item>> Stream for Merge<S, U> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         added(self.one.size_hint(), self.other.size_hint())
+    }
+}
+
+impl<S: Stream, U: FusedStream<Item = S::Item>> FusedStream for Chain<S, U> {
+    fn is_terminated(&self) -> bool {
+        self.first.is_terminated() && self.second.is_terminated()
+    }
+}
+
+impl<S: Stream, U: Stream<Item = S::Item>> FusedStream for Merge<S, U> {
+    fn is_terminated(&self) -> bool {
+        self.one.is_terminated() && self.other.is_terminated()
     }
 }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 use pin_project_lite::pin_project;
 
 use super::super::turn::Turn;
@@ -26,6 +27,7 @@ pin_project! {
         #[pin]
         stream: S,
         f: F,
+        ended: bool,
     }
 }
 
@@ -59,7 +61,11 @@ impl<S, F> Map<S, F> {
 
 impl<S, F> MapWhile<S, F> {
     pub(in crate::stream) fn new(stream: S, f: F) -> Self {
-        Self { stream, f }
+        Self {
+            stream,
+            f,
+            ended: false,
+        }
     }
 }
 
@@ -93,11 +99,28 @@ impl<S: Stream, T, F: FnMut(S::Item) -> Option<T>> Stream for MapWhile<S, F> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let this = self.project();
-        this.stream.poll_next(cx).map(|item| item.and_then(this.f))
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        let mapped = ready!(this.stream.poll_next(cx)).and_then(this.f);
+        *this.ended = mapped.is_none();
+        Poll::Ready(mapped)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
+        if self.ended {
+            return (0, Some(0));
+        }
         (0, self.stream.size_hint().1)
+    }
+}
+
+impl<S, F> FusedStream for MapWhile<S, F>
+where
+    Self: Stream,
+{
+    fn is_terminated(&self) -> bool {
+        self.ended
     }
 }
 
@@ -140,5 +163,23 @@ impl<S: Stream, T, F: FnMut(S::Item) -> Option<T>> Stream for FilterMap<S, F> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, self.stream.size_hint().1)
+    }
+}
+
+impl<S: FusedStream, T, F: FnMut(S::Item) -> T> FusedStream for Map<S, F> {
+    fn is_terminated(&self) -> bool {
+        self.stream.is_terminated()
+    }
+}
+
+impl<S: FusedStream, F: FnMut(&S::Item) -> bool> FusedStream for Filter<S, F> {
+    fn is_terminated(&self) -> bool {
+        self.stream.is_terminated()
+    }
+}
+
+impl<S: FusedStream, T, F: FnMut(S::Item) -> Option<T>> FusedStream for FilterMap<S, F> {
+    fn is_terminated(&self) -> bool {
+        self.stream.is_terminated()
     }
 }

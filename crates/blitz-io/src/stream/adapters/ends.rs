@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 use pin_project_lite::pin_project;
 
 use super::super::turn::Turn;
@@ -214,5 +215,35 @@ impl<S: Stream, F: FnMut(&S::Item) -> bool> Stream for SkipWhile<S, F> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (low, high) = self.stream.size_hint();
         (if self.f.is_none() { low } else { 0 }, high)
+    }
+}
+
+impl<S: Stream> FusedStream for Fuse<S> {
+    fn is_terminated(&self) -> bool {
+        self.stream.is_none()
+    }
+}
+
+impl<S: Stream> FusedStream for Take<S> {
+    fn is_terminated(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl<S: Stream, F: FnMut(&S::Item) -> bool> FusedStream for TakeWhile<S, F> {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}
+
+impl<S: FusedStream> FusedStream for Skip<S> {
+    fn is_terminated(&self) -> bool {
+        self.stream.is_terminated()
+    }
+}
+
+impl<S: FusedStream, F: FnMut(&S::Item) -> bool> FusedStream for SkipWhile<S, F> {
+    fn is_terminated(&self) -> bool {
+        self.stream.is_terminated()
     }
 }

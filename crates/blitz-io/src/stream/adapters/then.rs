@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 use pin_project_lite::pin_project;
 
 pin_project! {
@@ -52,6 +53,12 @@ impl<S: Stream, Fut: Future, F: FnMut(S::Item) -> Fut> Stream for Then<S, Fut, F
     fn size_hint(&self) -> (usize, Option<usize>) {
         let inside = usize::from(self.future.is_some());
         super::added(self.stream.size_hint(), (inside, Some(inside)))
+    }
+}
+
+impl<S: FusedStream, Fut: Future, F: FnMut(S::Item) -> Fut> FusedStream for Then<S, Fut, F> {
+    fn is_terminated(&self) -> bool {
+        self.future.is_none() && self.stream.is_terminated()
     }
 }
 

@@ -4,6 +4,7 @@ mod channels;
 mod entries;
 mod listeners;
 mod produced;
+mod tasks;
 mod text;
 mod ticks;
 mod values;
@@ -13,6 +14,7 @@ pub use entries::ReadDirStream;
 pub use listeners::TcpListenerStream;
 #[cfg(unix)]
 pub use listeners::UnixListenerStream;
+pub use tasks::JoinSetStream;
 pub use text::{LinesStream, SplitStream};
 pub use ticks::IntervalStream;
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! `blitz_io::stream`: the methods against what iterators do, the map, the times, and the wrappers.
 
+mod fused;
 mod laws;
 mod map;
 mod timed;

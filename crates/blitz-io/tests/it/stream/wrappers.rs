@@ -8,11 +8,12 @@ use blitz_io::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use blitz_io::net::{TcpListener, TcpStream};
 use blitz_io::stream::wrappers::errors::BroadcastStreamRecvError::Lagged;
 use blitz_io::stream::wrappers::{
-    BroadcastStream, IntervalStream, LinesStream, ReadDirStream, ReceiverStream, SplitStream,
-    TcpListenerStream, UnboundedReceiverStream, WatchStream,
+    BroadcastStream, IntervalStream, JoinSetStream, LinesStream, ReadDirStream, ReceiverStream,
+    SplitStream, TcpListenerStream, UnboundedReceiverStream, WatchStream,
 };
 use blitz_io::stream::{Stream, StreamExt};
-use blitz_io::sync::{broadcast, mpsc, watch};
+use blitz_io::sync::{broadcast, mpsc, oneshot, watch};
+use blitz_io::task::JoinSet;
 use blitz_io::time::{Instant, interval_at};
 
 use super::Count;
@@ -204,6 +205,46 @@ async fn a_watched_value_and_its_changes() {
     assert_eq!(values.next().await, Some(5), "the last, and no other");
     assert_eq!(values.next().await, None);
     assert_eq!(changes.collect::<Vec<_>>().await, [5]);
+}
+
+/// In the order in which they end, each once, whoever drops the wait for it; a panic is one's own.
+#[test]
+fn what_tasks_give_is_a_stream() {
+    on_every(|runtime| {
+        run(runtime, async {
+            let (mut set, mut ends) = (JoinSet::new(), Vec::new());
+            for number in 0..6 {
+                let (end, turn) = oneshot::channel::<()>();
+                ends.push(end);
+                set.spawn(async move {
+                    turn.await.unwrap();
+                    assert_ne!(number, 3, "as this test wants it");
+                    number
+                });
+            }
+            let mut stream = JoinSetStream::from(set);
+            assert_eq!(stream.size_hint(), (6, Some(6)));
+            for (number, end) in ends.into_iter().enumerate() {
+                {
+                    let mut waits = std::pin::pin!(stream.next());
+                    let polled = std::future::poll_fn(|cx| {
+                        std::task::Poll::Ready(waits.as_mut().poll(cx).is_pending())
+                    });
+                    assert!(polled.await, "it waits for its turn");
+                }
+                end.send(()).unwrap();
+                let output = stream.next().await.unwrap();
+                match number {
+                    3 => assert!(output.unwrap_err().is_panic()),
+                    _ => assert_eq!(output.unwrap(), number),
+                }
+                assert_eq!(stream.as_ref().len(), 5 - number);
+            }
+            assert!(stream.next().await.is_none());
+            stream.as_mut().spawn(async { 6 });
+            assert_eq!(stream.into_inner().join_next().await.unwrap().unwrap(), 6);
+        });
+    });
 }
 
 #[test]
