@@ -63,8 +63,13 @@ impl<T> Stream for ReceiverStream<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // No upper bound, even once it is closed: a permit that was given out may still send.
-        (self.inner.len(), None)
+        let len = self.inner.len();
+        if !self.inner.is_closed() {
+            return (len, None);
+        }
+        // What is in there, and what room that was given out before may send yet.
+        let used = self.inner.max_capacity() - self.inner.capacity();
+        (len, Some(used.max(len)))
     }
 }
 
@@ -76,6 +81,7 @@ impl<T> Stream for UnboundedReceiverStream<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.inner.len(), None)
+        let len = self.inner.len();
+        (len, self.inner.is_closed().then_some(len))
     }
 }

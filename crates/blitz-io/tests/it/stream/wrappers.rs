@@ -207,6 +207,37 @@ async fn a_watched_value_and_its_changes() {
     assert_eq!(changes.collect::<Vec<_>>().await, [5]);
 }
 
+/// Once nothing more can be sent, the streams know how much there is at most.
+#[blitz_io::test]
+async fn channels_that_are_closed_have_a_bound() {
+    let (sender, receiver) = mpsc::channel(4);
+    sender.send(1).await.unwrap();
+    let (one, other) = (sender.try_reserve().unwrap(), sender.try_reserve().unwrap());
+    let mut stream = ReceiverStream::new(receiver);
+    assert_eq!(stream.size_hint(), (1, None));
+    stream.close();
+    assert_eq!(stream.size_hint(), (1, Some(3)));
+    one.send(2);
+    assert_eq!(stream.size_hint(), (2, Some(3)));
+    assert_eq!(stream.next().await, Some(1));
+    assert_eq!(stream.size_hint(), (1, Some(2)));
+    drop(other);
+    assert_eq!(stream.size_hint(), (1, Some(1)));
+    assert_eq!(stream.next().await, Some(2));
+    assert_eq!(stream.size_hint(), (0, Some(0)));
+    assert_eq!(stream.next().await, None);
+
+    let (sender, receiver) = mpsc::unbounded_channel();
+    sender.send(1).unwrap();
+    sender.send(2).unwrap();
+    let mut stream = UnboundedReceiverStream::new(receiver);
+    assert_eq!(stream.size_hint(), (2, None));
+    drop(sender);
+    assert_eq!(stream.size_hint(), (2, Some(2)));
+    assert_eq!(stream.next().await, Some(1));
+    assert_eq!(stream.size_hint(), (1, Some(1)));
+}
+
 /// In the order in which they end, each once, whoever drops the wait for it; a panic is one's own.
 #[test]
 fn what_tasks_give_is_a_stream() {
