@@ -13,7 +13,8 @@ const HEAD: &str = "\
 Written by `cargo run -p xtask -- conformance`; do not edit. The tests are those that tokio and its companions publish with their crates. They
 run here on the drop-in crate `compat/tokio`, each in a process of its own with a limit of a minute, on both back ends (on epoll the kernel refuses rings to them), and in the
 same harness on the real tokio, which is the measure: a test that it does not pass here does not apply. Whatever else is not passed is
-listed with its cause and counts as not passed. A test that fails or hangs runs once more, alone and with five times as long: some measure time, and some take millions of steps.
+listed with its cause and counts as not passed. (`blitz-stream` and `blitz-sync` are tests of tokio-stream and tokio-util once more, on `blitz_io::stream`,
+and on `blitz_io`'s `CancellationToken` and `TaskTracker`.) A test that fails or hangs runs once more, alone and with five times as long: some measure time, and some take millions of steps.
 ";
 
 /// Writes the page.
@@ -26,6 +27,7 @@ pub(crate) fn page(
     let mut text = HEAD.to_owned();
     let crates: Vec<_> = published
         .iter()
+        .filter(|krate| !krate.is_ours)
         .map(|krate| format!("{} {}", krate.name, krate.version))
         .collect();
     let _ = writeln!(text, "\nMeasured with {}.\n", crates.join(", "));
@@ -255,6 +257,8 @@ mod tests {
             name: "tokio",
             version: "1".to_owned(),
             tests: "/nowhere".into(),
+            wanted: crate::suite::Wanted::AllBut(&[]),
+            is_ours: false,
         };
         let page = page(&[published], &verdict, Some(&tokio), &ours);
         for part in [

@@ -19,6 +19,45 @@ const CRATES: [(&str, &str); 4] = [
     ("tokio-test", "=0.4.6"),
 ];
 
+/// Tests that run once more on what blitz-io has of the same names under its own: by what name, the crate that they are of, and
+/// their files.
+const OURS: [(&str, &str, Wanted); 2] = [
+    // (That some futures are not `Unpin` is no promise of ours: they are.)
+    (
+        "blitz-stream",
+        "tokio-stream",
+        Wanted::AllBut(&["async_send_sync"]),
+    ),
+    (
+        "blitz-sync",
+        "tokio-util",
+        Wanted::Only(&["sync_cancellation_token", "task_tracker"]),
+    ),
+];
+
+/// What those names are in the tests, and at home.
+const AT_HOME: [(&str, &str); 3] = [
+    ("tokio_stream::", "blitz_io::stream::"),
+    ("tokio_util::sync::", "blitz_io::sync::"),
+    ("tokio_util::task::", "blitz_io::task::"),
+];
+
+/// Which files of a crate's tests are taken.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted {
+    AllBut(&'static [&'static str]),
+    Only(&'static [&'static str]),
+}
+
+impl Wanted {
+    fn wants(self, file: &str) -> bool {
+        match self {
+            Self::AllBut(files) => !files.contains(&file),
+            Self::Only(files) => files.contains(&file),
+        }
+    }
+}
+
 /// Files of `tests/` that hold no tests.
 const NO_TESTS: [&str; 1] = ["_require_full"];
 
@@ -46,6 +85,10 @@ pub(crate) struct Published {
     pub(crate) version: String,
     /// Its folder of tests.
     pub(crate) tests: PathBuf,
+    /// Which of them.
+    pub(crate) wanted: Wanted,
+    /// Whether they run on what stands in blitz-io under its own names.
+    pub(crate) is_ours: bool,
 }
 
 /// The files of each crate that will be compiled, by the name of its test target.
@@ -90,22 +133,27 @@ pub(crate) fn published(scratch: &Path) -> Result<Vec<Published>, String> {
         .map_err(|error| format!("cargo metadata: {error}"))?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let packages: Vec<&Value> = packages.collect();
-    CRATES
+    let theirs = CRATES
         .iter()
-        .map(|(name, _)| {
+        .map(|(name, _)| (*name, *name, Wanted::AllBut(&NO_TESTS)));
+    theirs
+        .chain(OURS)
+        .map(|(name, of, wanted)| {
             let package = packages
                 .iter()
-                .find(|package| package["name"] == *name)
-                .ok_or(format!("cargo metadata does not know {name}"))?;
+                .find(|package| package["name"] == of)
+                .ok_or(format!("cargo metadata does not know {of}"))?;
             let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
             let tests = manifest.with_file_name("tests");
             if !tests.is_dir() {
-                return Err(format!("the registry's copy of {name} holds no tests"));
+                return Err(format!("the registry's copy of {of} holds no tests"));
             }
             Ok(Published {
                 name,
                 version: package["version"].as_str().unwrap_or_default().to_owned(),
                 tests,
+                wanted,
+                is_ours: name != of,
             })
         })
         .collect()
@@ -132,18 +180,27 @@ pub(crate) fn write(
     manifest += &format!(
         "tokio = {{ version = \"{tokio}\", features = [\"full\", \"io-uring\", \"taskdump\", \"test-util\", \"tracing\"] }}\n"
     );
+    let path = |of: &str| {
+        let path = home.join("..").join(of);
+        let path = path.canonicalize();
+        path.map_err(|error| format!("{of}: {error}"))
+    };
+    if runtime == Runtime::Blitz {
+        manifest += &format!(
+            "blitz-io = {{ path = {:?}, default-features = false }}\n",
+            path("crates/blitz-io")?
+        );
+    }
     for krate in published {
         let target = target_of(krate.name);
         manifest +=
             &format!("\n[[test]]\nname = \"{target}\"\npath = \"tests/{target}/main.rs\"\n");
-        let tests = copy(&krate.tests, &folder.join("tests").join(&target))?;
+        let is_at_home = krate.is_ours && runtime == Runtime::Blitz;
+        let tests = copy(krate, &folder.join("tests").join(&target), is_at_home)?;
         files.insert(target, tests);
     }
     if runtime == Runtime::Blitz {
-        let facade = home.join("../compat/tokio");
-        let facade = facade
-            .canonicalize()
-            .map_err(|error| format!("{}: {error}", facade.display()))?;
+        let facade = path("compat/tokio")?;
         manifest += &format!("\n[patch.crates-io]\ntokio = {{ path = {facade:?} }}\n");
     }
     write_if_new(&folder.join("Cargo.toml"), &manifest)?;
@@ -176,8 +233,10 @@ pub(crate) fn write_root(folder: &Path, target: &str, files: &[String]) -> Resul
     write_if_new(&folder.join("tests").join(target).join("main.rs"), &root)
 }
 
-/// Copies a folder of tests; answers the names of its files, without their ending.
-fn copy(from: &Path, to: &Path) -> Result<Vec<String>, String> {
+/// Copies a crate's tests, with the names that they have at home if they are for that; answers the names of the files, without
+/// their ending.
+fn copy(krate: &Published, to: &Path, is_at_home: bool) -> Result<Vec<String>, String> {
+    let from = &krate.tests;
     make(to)?;
     let mut files = Vec::new();
     let entries = fs::read_dir(from).map_err(|error| format!("{}: {error}", from.display()))?;
@@ -193,10 +252,14 @@ fn copy(from: &Path, to: &Path) -> Result<Vec<String>, String> {
         if path.is_dir() {
             copy_as_it_is(&path, &to.join(&name))?;
         } else if let Some(module) = name.strip_suffix(".rs") {
-            if NO_TESTS.contains(&module) {
+            if !krate.wanted.wants(module) {
                 continue;
             }
-            write_if_new(&to.join(&name), &rooted_at(&read(&path)?, module))?;
+            let mut text = rooted_at(&read(&path)?, module);
+            if is_at_home {
+                text = at_home(&text);
+            }
+            write_if_new(&to.join(&name), &text)?;
             files.push(module.to_owned());
         }
     }
@@ -243,6 +306,12 @@ fn rooted_at(text: &str, module: &str) -> String {
     rewritten + rest
 }
 
+/// `text` with the names that stand in blitz-io as they are there.
+fn at_home(text: &str) -> String {
+    let named = |text: String, (theirs, ours): &(&str, &str)| text.replace(theirs, ours);
+    AT_HOME.iter().fold(text.to_owned(), named)
+}
+
 fn make(folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder)
         .map_err(|error| format!("{} cannot be made: {error}", folder.display()))
@@ -275,6 +344,16 @@ mod tests {
         );
         assert_eq!(rooted_at("crate::a", "m"), "crate::m::a");
         assert_eq!(rooted_at("", "m"), "");
+    }
+
+    #[test]
+    fn names_are_those_at_home() {
+        assert_eq!(
+            at_home(
+                "use tokio_stream::{self as stream}; use tokio_util::sync::X; use tokio_util::io::Y;"
+            ),
+            "use blitz_io::stream::{self as stream}; use blitz_io::sync::X; use tokio_util::io::Y;"
+        );
     }
 
     #[test]
