@@ -103,12 +103,14 @@ impl Shared {
     }
 
     /// Takes this place from among its parent's children, if it has one. Under the lock.
-    fn depart_locked(&self) -> Option<Arc<Self>> {
+    fn depart_locked(self: &Arc<Self>) -> Option<Arc<Self>> {
         let parent = self.kin_locked().parent.take()?;
+        // The `Arc`'s own pointer, which the list makes an `Arc` of again: one made of a reference would not reach its counts.
+        let place = NonNull::new(Arc::as_ptr(self).cast_mut())?;
         // SAFETY: as long as we were its child, it was there; see `leave`.
         let siblings = &mut unsafe { parent.as_ref() }.kin_locked().children;
         // SAFETY: we are in that list, and valid.
-        unsafe { siblings.remove(NonNull::from(self)) }
+        unsafe { siblings.remove(place) }
     }
 
     /// Under the lock. Nobody depends on this place afterwards; its children are the caller's to mark.
@@ -121,7 +123,7 @@ impl Shared {
         }
     }
 
-    fn cancel(&self) {
+    fn cancel(self: &Arc<Self>) {
         // Before the lock: dropped after it.
         let mut dependents = Vec::new();
         let place;
@@ -146,7 +148,7 @@ impl Shared {
     }
 
     /// The last token is gone: the children go to the parent, or each for itself.
-    fn leave(&self) {
+    fn leave(self: &Arc<Self>) {
         let place;
         {
             let _tree = self.tree.lock();
