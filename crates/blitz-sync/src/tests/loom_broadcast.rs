@@ -211,9 +211,13 @@ fn no_clone_is_robbed_of_its_value() {
         let third = sender.subscribe();
         sender.send(Counted::new(1, &alive)).ok().unwrap();
         let receiving = thread::spawn(move || drop(second.try_recv().unwrap()));
-        drop(third);
-        drop(first.try_recv().unwrap());
+        // In a thread, too: the model's first one waits, so both interruptions are between these two.
+        let going = thread::spawn(move || {
+            drop(third);
+            drop(first.try_recv().unwrap());
+        });
         receiving.join().unwrap();
+        going.join().unwrap();
         assert_eq!(Arc::strong_count(&alive), 1);
     });
 }
