@@ -322,7 +322,7 @@ fn nonsense_capacities_panic() {
 #[test]
 fn threads_miss_nothing_in_silence() {
     const SENDERS: u64 = 3;
-    const EACH: u64 = 5_000;
+    const EACH: u64 = if cfg!(miri) { 50 } else { 5_000 };
     let (sender, receiver) = channel(64);
     thread::scope(|scope| {
         for _ in 0..3 {
