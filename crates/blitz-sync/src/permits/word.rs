@@ -180,9 +180,10 @@ impl Word {
     /// Closes if it is as `free` says, with neither flag. Who comes to the line finds it closed, or is there before.
     #[inline]
     pub(super) fn close_from(&self, free: usize) -> bool {
-        // ORDERING: Acquire as in `take`, Release as in `close`. Relaxed if it fails: it answers nothing more.
+        // ORDERING: Relaxed: it draws a line among those who take. The value that the permit stood for is published by itself, and whoever
+        // finds this closed looks for that: see `OnceCell::value`.
         self.0
-            .compare_exchange(free * ONE, CLOSED, AcqRel, Relaxed)
+            .compare_exchange(free * ONE, CLOSED, Relaxed, Relaxed)
             .is_ok()
     }
 
