@@ -7,7 +7,6 @@ pub mod budget;
 pub mod histogram;
 pub mod list;
 pub mod pad;
-pub mod prefetch;
 pub mod primitive;
 pub mod question;
 pub mod queue;

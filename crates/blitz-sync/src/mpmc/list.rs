@@ -8,7 +8,6 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use blitz_core::pad::CachePadded;
-use blitz_core::prefetch::two_lines_ahead;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
@@ -203,7 +202,6 @@ impl<T> List<T> {
         }
         // SAFETY: the block is that of the index, and lives until the slot that is ours now was emptied.
         let block = unsafe { &*block };
-        two_lines_ahead(&block.slots, slot);
         // SAFETY: claimed above.
         unsafe { block.slots[slot].fill(value) };
         Ok(())
@@ -366,7 +364,6 @@ impl<T> List<T> {
                 .word
                 .store((word & !PASSED).wrapping_add(ONE), Release);
         }
-        two_lines_ahead(&block.slots, slot);
         // SAFETY: claimed by the caller.
         let value = unsafe { block.slots[slot].empty() };
         // ORDERING: AcqRel: the last to be done has the block after all others; they are done with theirs before.

@@ -6,7 +6,6 @@
 use std::mem::MaybeUninit;
 
 use blitz_core::pad::CachePadded;
-use blitz_core::prefetch::two_lines_ahead;
 use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::AtomicUsize;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -174,9 +173,7 @@ impl<T> Ring<T> {
     /// The slot of ticket `tail`, if it is free for it.
     #[inline]
     fn slot_if_free(&self, tail: usize) -> Option<&Slot<T>> {
-        let index = self.index(tail);
-        let slot = &self.slots[index];
-        two_lines_ahead(&self.slots, index);
+        let slot = &self.slots[self.index(tail)];
         // ORDERING: Acquire pairs with the Release in `empty`: the value before was read.
         (slot.stamp.load(Acquire) == tail).then_some(slot)
     }
@@ -286,9 +283,7 @@ impl<T> Ring<T> {
     /// The slot of ticket `head`, if its value is there.
     #[inline]
     fn slot_if_full(&self, head: usize) -> Option<&Slot<T>> {
-        let index = self.index(head);
-        let slot = &self.slots[index];
-        two_lines_ahead(&self.slots, index);
+        let slot = &self.slots[self.index(head)];
         // ORDERING: Acquire pairs with the Release in `fill`: the value was written.
         (slot.stamp.load(Acquire) == head | FULL).then_some(slot)
     }
