@@ -192,7 +192,7 @@ impl Bound for Bounded {
     fn give_back(&self, word: &Word, count: usize) {
         // A guess, which saves a detour.
         if self.permits.has_line() {
-            return in_turn(|| self.permits.release(count));
+            return in_turn(|| self.permits.release_to_line(count));
         }
         // ORDERING: SeqCst: see `fetch_from_line`. The fence is for loom, which does not know sequentially consistent accesses.
         self.made.room.fetch_add(count, SeqCst);

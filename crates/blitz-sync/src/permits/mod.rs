@@ -251,13 +251,17 @@ impl Permits {
     /// Gives `count` back that were taken.
     #[inline]
     pub(crate) fn release(&self, count: usize) {
-        if self.word.glance() & LINE != 0 {
-            self.serve(self.line.lock(), count, count);
-        } else if self.word.give(count) {
+        if self.word.give(count) {
             self.serve(self.line.lock(), count, 0);
         } else {
             self.spans.given(count);
         }
+    }
+
+    /// The same, by who has just seen a [line](Self::has_line): they go to it without a stop in the word.
+    #[cold]
+    pub(crate) fn release_to_line(&self, count: usize) {
+        self.serve(self.line.lock(), count, count);
     }
 
     /// Adds `count` new ones. Answers whether there is room for them.
