@@ -87,7 +87,8 @@ impl<T> OnceCell<T> {
         self.value.get_mut()
     }
 
-    /// Puts `value` in, if nobody has made one or is about to.
+    /// Puts `value` in, if nobody has made one or is about to. Waits for no task; for the moment at most that another thread's `set`
+    /// takes to write its value, which is there when this says so.
     ///
     /// # Errors
     /// The value comes back, with the reason why it was not taken.

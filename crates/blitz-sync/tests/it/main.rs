@@ -3,6 +3,7 @@
 mod allocations;
 mod async_methods;
 mod broadcast;
+mod budgets;
 mod cancel_channels;
 mod cancel_everywhere;
 mod cancel_table;
