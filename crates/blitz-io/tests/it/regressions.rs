@@ -1,8 +1,9 @@
 //! What went wrong elsewhere, a test for each; the numbers are issues of tokio-rs/tokio.
 
+use std::future::poll_fn;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,9 +24,15 @@ const MANY: usize = 1_000;
 fn a_set_of_futures_gets_on_when_the_budget_is_spent() {
     on_every(|runtime| {
         run(runtime, async {
-            let others = Arc::new(AtomicBool::new(false));
-            let seen = Arc::clone(&others);
-            let sets = blitz_io::spawn(async move {
+            let polls = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&polls);
+            let mut sets = Box::pin(async move {
+                let mut begun = counted.load(SeqCst);
+                // Each part uses up several budgets, so it is polled more than once.
+                let mut was_polled_again = || {
+                    let now = counted.load(SeqCst);
+                    now > std::mem::replace(&mut begun, now)
+                };
                 let permits = Semaphore::new(MANY);
                 let mut set: FuturesUnordered<_> = (0..MANY).map(|_| permits.acquire()).collect();
                 let mut count = 0;
@@ -33,6 +40,8 @@ fn a_set_of_futures_gets_on_when_the_budget_is_spent() {
                     permit.expect("it is open").forget();
                     count += 1;
                 }
+                assert_eq!(count, MANY);
+                assert!(was_polled_again(), "a set of futures");
                 let (sender, mut receiver) = mpsc::unbounded_channel();
                 let joined = (0..MANY).map(|number| {
                     let sender = sender.clone();
@@ -42,12 +51,15 @@ fn a_set_of_futures_gets_on_when_the_budget_is_spent() {
                     }
                 });
                 futures::future::join_all(joined).await;
+                assert!(was_polled_again(), "many that are joined");
                 let tasks = (0..MANY).map(|number| blitz_io::spawn(async move { number }));
                 let outputs = futures::future::join_all(tasks).await;
                 let all: usize = outputs
                     .into_iter()
                     .map(|output| output.expect("no panic"))
                     .sum();
+                assert_eq!(all, MANY * (MANY - 1) / 2);
+                assert!(was_polled_again(), "tasks that are joined");
                 // One branch takes all that there is, and the other has its turns.
                 let (received, spent) = blitz_io::join!(
                     async {
@@ -62,13 +74,36 @@ fn a_set_of_futures_gets_on_when_the_budget_is_spent() {
                     }
                 );
                 assert_eq!((received, spent), ((), ()));
-                (count, all, seen.load(SeqCst))
+                assert!(was_polled_again(), "two branches");
+            });
+            let sets = blitz_io::spawn(poll_fn(move |cx| {
+                polls.fetch_add(1, SeqCst);
+                sets.as_mut().poll(cx)
+            }));
+            sets.await.expect("no panic");
+        });
+    });
+}
+
+/// What uses up its budget lets those have their turn who wait for the thread.
+#[test]
+fn others_have_their_turn_when_the_budget_is_spent() {
+    each_case(&[Flavor::CurrentThread], |case| {
+        within(&case.runtime(), GUARD, async {
+            let others = Arc::new(AtomicBool::new(false));
+            let seen = Arc::clone(&others);
+            let spends = blitz_io::spawn(async move {
+                let permits = Semaphore::new(MANY);
+                let mut set: FuturesUnordered<_> = (0..MANY).map(|_| permits.acquire()).collect();
+                while set.next().await.is_some() {}
+                seen.load(SeqCst)
             });
             let other = blitz_io::spawn(async move { others.store(true, SeqCst) });
-            let (count, all, were_let) = sets.await.expect("no panic");
+            assert!(
+                spends.await.expect("no panic"),
+                "the other task had a turn in between"
+            );
             other.await.expect("no panic");
-            assert_eq!((count, all), (MANY, MANY * (MANY - 1) / 2));
-            assert!(were_let, "the other task had a turn in between");
         });
     });
 }
