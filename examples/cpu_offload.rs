@@ -90,7 +90,10 @@ fn measure(
         }
         tasks.join_all().await;
     });
-    let client = std::thread::spawn(move || ask(address, time));
+    let count = Arc::clone(&hashed);
+    // A load that has done nothing yet was none.
+    let has_load = move || load == Load::Nothing || count.load(Relaxed) > 0;
+    let client = std::thread::spawn(move || ask(address, time, has_load));
     let latencies = client.join().map_err(|_| "the client panicked")?;
     work.abort();
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -144,12 +147,16 @@ async fn echo(mut stream: TcpStream) {
 }
 
 /// Asks once a millisecond, from a thread of its own, and times the answers.
-fn ask(address: SocketAddr, time: Duration) -> std::io::Result<Vec<Duration>> {
+fn ask(
+    address: SocketAddr,
+    time: Duration,
+    has_load: impl Fn() -> bool,
+) -> std::io::Result<Vec<Duration>> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let (begun, mut buffer) = (Instant::now(), [7; 64]);
     let mut latencies = Vec::new();
-    while latencies.is_empty() || begun.elapsed() < time {
+    while latencies.is_empty() || begun.elapsed() < time || !has_load() {
         let sent = Instant::now();
         stream.write_all(&buffer)?;
         stream.read_exact(&mut buffer)?;

@@ -2,6 +2,7 @@
 
 use blitz_http::ws::{self, WebSocket};
 use blitz_http::{Listener, Request, Router, Server, now, reply};
+use blitz_io::net::TcpSocket;
 use blitz_io::runtime::{Builder, Runtime};
 use blitz_tls::{Identity, TlsAcceptor};
 use serde_json::{Value, json};
@@ -102,6 +103,14 @@ fn send(stream: &mut TcpStream, bytes: &str) {
     let _ = stream.write_all(bytes.as_bytes());
 }
 
+/// An address that refuses: it is bound, so that nobody else gets it, and nobody listens there while the socket lives.
+pub(crate) fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let addr = socket.local_addr().expect("an address");
+    (socket, addr)
+}
+
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 fn command(url: &str, words: &[&str]) -> Command {
@@ -167,8 +176,13 @@ fn a_rate_is_kept_and_a_duration_ends_it() {
     // The last is due after half a second.
     let seconds = json["seconds"].as_f64().expect("a number");
     assert!((0.5..GUARD.as_secs_f64()).contains(&seconds), "{seconds}");
+    let before = server.asked();
     let (_, json) = report(server.addr, &["--duration", "300ms", "-c", "2"]);
-    assert!(json["answers"].as_u64().is_some_and(|n| n > 0), "{json}");
+    let number = |name: &str| json[name].as_u64().expect("a number");
+    let asked = server.asked() - before;
+    // What was asked last may not have been answered; how much that is in the time is the machine's affair.
+    let counted = number("answers")..=number("answers") + number("unfinished");
+    assert!(counted.contains(&asked), "{asked}: {json}");
     let seconds = json["seconds"].as_f64().expect("a number");
     assert!((0.3..GUARD.as_secs_f64()).contains(&seconds), "{seconds}");
 }
@@ -308,7 +322,9 @@ fn every_lie_is_counted_by_its_kind() {
     ];
     for (kind, lie) in lies {
         let addr = liar(lie);
-        let (_, json) = report(addr, &["-n", "3", "-c", "1", "--timeout", "200ms"]);
+        // A busy machine may be late with every other lie.
+        let timeout = if kind == "timed_out" { "200ms" } else { "60s" };
+        let (_, json) = report(addr, &["-n", "3", "-c", "1", "--timeout", timeout]);
         assert!(
             json["failures"][kind]["count"].as_u64() >= Some(1),
             "{kind}: {json}"
@@ -460,8 +476,8 @@ fn a_signal_ends_it_with_the_report() {
 
 #[test]
 fn what_cannot_be_done_is_said() {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let nobody = format!("http://{}/", free.expect("a port"));
+    let (_bound, nobody) = nobody();
+    let nobody = format!("http://{nobody}/");
     for (url, words, said) in [
         (nobody.as_str(), &[][..], "no connection to 127.0.0.1:"),
         ("http://host.invalid/", &[], "host.invalid"),

@@ -1,5 +1,6 @@
 //! The example `reverse_proxy`, before a server that is scripted here, and before `http_tour`.
 
+use crate::bench::nobody;
 use crate::examples::{Running, exchange};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -208,11 +209,8 @@ fn a_connection_to_the_server_is_used_again_only_when_it_is_clean() {
 #[test]
 fn a_server_that_is_not_there_or_talks_nonsense_is_502_and_a_silent_one_504() {
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    let gone = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("bound").to_string()
-    };
-    assert!(ask(&before(&gone, &[]), request).starts_with("HTTP/1.1 502 "));
+    let (_bound, gone) = nobody();
+    assert!(ask(&before(&gone.to_string(), &[]), request).starts_with("HTTP/1.1 502 "));
     let nonsense = scripted(|_, mut stream| {
         head(&mut stream);
         say(&mut stream, "SSH-2.0-x\r\n\r\n");

@@ -224,6 +224,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::Pace;
+    use crate::{Config, Handle};
     use blitz_io::time::Instant;
     use std::time::Duration;
 
@@ -238,5 +239,24 @@ mod tests {
         assert_eq!(waits(after(500)), 250);
         let later: Vec<_> = (0..6).map(|_| waits(after(60_000))).collect();
         assert_eq!(later, [0, 0, 0, 0, 250, 500]);
+    }
+
+    #[blitz_io::test(start_paused = true)]
+    async fn who_comes_too_soon_waits_and_is_counted() {
+        let config = Config {
+            connections_per_second: 1,
+            ..Config::default()
+        };
+        let (pace, handle) = (Pace::default(), Handle::new(config));
+        let begun = Instant::now();
+        for (waited, counted) in [(0, 0), (1, 1), (2, 2)] {
+            pace.wait(&handle).await;
+            let seconds = begun.elapsed().as_secs();
+            assert_eq!((seconds, handle.counters().paced()), (waited, counted));
+        }
+        blitz_io::time::sleep(Duration::from_secs(1)).await;
+        pace.wait(&handle).await;
+        let seconds = begun.elapsed().as_secs();
+        assert_eq!((seconds, handle.counters().paced()), (3, 2));
     }
 }

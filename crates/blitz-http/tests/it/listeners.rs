@@ -7,7 +7,7 @@ use blitz_http::{ListenOptions, Listener, PortSharing, Router, Server, now};
 use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
 use blitz_io::net::TcpStream;
 use blitz_io::time::timeout;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn router() -> Router {
     Router::new().get("/", now(|_| "hello"))
@@ -154,6 +154,7 @@ fn connections_come_at_the_pace_that_is_set() {
             for client in clients {
                 connected.push(client.await.expect("connected"));
             }
+            let begun = Instant::now();
             let serving = blitz_io::spawn(server.serve(router()));
             for mut client in connected {
                 client
@@ -168,7 +169,9 @@ fn connections_come_at_the_pace_that_is_set() {
                     .expect("an answer");
                 assert!(answer.ends_with("hello"), "{answer}");
             }
-            assert_eq!(handle.counters().paced(), 1);
+            // Whether it had to wait for that is not certain where both are taken late; that it is not served sooner is.
+            assert!(begun.elapsed() >= Duration::from_secs(1));
+            assert!(handle.counters().paced() <= 1);
             handle.shut_down(Duration::from_secs(30));
             serving.await.expect("no panic");
         });
