@@ -19,6 +19,7 @@ use blitz_core::primitive::cell::UnsafeCell;
 use blitz_core::primitive::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use blitz_core::primitive::sync::atomic::{AtomicBool, AtomicUsize, fence};
 use blitz_core::primitive::sync::{Mutex, MutexGuard};
+use blitz_core::quiet::quietly;
 use blitz_core::wake::{WakeBatch, in_turn};
 
 use crate::blocking::block_on;
@@ -217,7 +218,8 @@ impl WaiterQueue {
         let waker = self.dismiss(&line, front);
         drop(line);
         if let Some(waker) = waker {
-            waker.wake();
+            // Foreign code: who calls may have a value in hand, or be dropping a wait.
+            quietly(|| waker.wake());
         }
         true
     }

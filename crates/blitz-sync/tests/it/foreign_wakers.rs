@@ -3,11 +3,12 @@
 
 use std::future::Future;
 use std::mem::ManuallyDrop;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc as std_mpsc;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -502,4 +503,32 @@ fn a_waker_may_use_the_other_end_of_its_channel_and_is_not_kept() {
         Err(std_mpsc::RecvTimeoutError::Timeout) => panic!("a waker was called under a lock"),
         _ => assert!(playing.join().is_ok()),
     }
+}
+
+/// One that panics has told so by the panic hook: what its wake was about is done all the same, and no value goes with the panic.
+#[test]
+fn a_waker_that_panics_costs_no_value() {
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            resume_unwind(Box::new("its own affair"));
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Panics));
+    let (sender, receiver) = mpmc::channel(1);
+    assert!(sender.try_send(1).is_ok());
+    let sending = sender.clone();
+    let mut wait: Wait = Box::pin(async move { sending.send(2).await.expect("it is open") });
+    assert!(poll(&mut wait, &waker).is_pending());
+    assert_eq!(receiver.try_recv(), Ok(1));
+    assert!(poll(&mut wait, Waker::noop()).is_ready());
+    assert_eq!(receiver.try_recv(), Ok(2));
+
+    let receiving = receiver.clone();
+    let mut wait: Wait = Box::pin(async move { assert_eq!(receiving.recv().await, Some(3)) });
+    assert!(poll(&mut wait, &waker).is_pending());
+    assert!(sender.try_send(3).is_ok());
+    assert!(poll(&mut wait, Waker::noop()).is_ready());
 }
