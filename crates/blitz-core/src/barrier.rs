@@ -26,8 +26,7 @@ impl Asymmetric {
     /// Between the write and the read of the frequent side.
     #[inline(always)]
     pub fn light(self) {
-        #[cfg(not(loom))]
-        if self.heavy.is_some() {
+        if cfg!(not(loom)) && self.heavy.is_some() {
             // ORDERING: pairs with `heavy`, which does the processor's part: this keeps the compiler from exchanging the two.
             std::sync::atomic::compiler_fence(SeqCst);
             return;
@@ -41,10 +40,9 @@ impl Asymmetric {
     pub fn heavy(self) -> bool {
         // ORDERING: pairs with the one in `light`. Beside the call it orders this thread, whatever that does.
         fence(SeqCst);
-        #[cfg(not(loom))]
-        if let Some(heavy) = self.heavy {
-            return heavy();
+        match self.heavy {
+            Some(heavy) if cfg!(not(loom)) => heavy(),
+            _ => true,
         }
-        true
     }
 }

@@ -5,7 +5,8 @@
 //! without a copy.
 //!
 //! Values are cloned without a lock of the channel's, one receiver at a time where they lie; a value that comes while the one in
-//! its place is being cloned lies beside the ring, so no sender waits, and else nothing is allocated. A clone may use the channel.
+//! its place is being cloned lies beside the ring, so no sender waits, and else nothing is allocated. A clone may use the channel; but
+//! if it receives the value that is being cloned, by another receiver, it waits for itself.
 
 mod receiver;
 mod ring;
