@@ -186,6 +186,68 @@ fn no_clone_is_overwritten() {
     });
 }
 
+/// Two receivers that lag look at a place while its next values come: what one of them claims in error it gives back.
+#[test]
+fn no_share_is_lost_to_one_who_lags() {
+    bounded_model(|| {
+        let alive = Arc::new(());
+        let (sender, mut first) = channel(1);
+        let mut second = sender.subscribe();
+        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let receiving = thread::spawn(move || {
+            let had = first.try_recv().map(|value| value.value);
+            assert!(matches!(had, Ok(1) | Err(TryRecvError::Lagged(_))));
+            first
+        });
+        let sending = thread::spawn(move || {
+            sender.send(Counted::new(2, &alive)).ok().unwrap();
+            sender.send(Counted::new(3, &alive)).ok().unwrap();
+            (sender, alive)
+        });
+        let had = second.try_recv().map(|value| value.value);
+        assert!(matches!(had, Ok(1) | Err(TryRecvError::Lagged(_))));
+        let (_sender, alive) = sending.join().unwrap();
+        for mut receiver in [receiving.join().unwrap(), second] {
+            let last = loop {
+                match receiver.try_recv() {
+                    Ok(value) => break value.value,
+                    Err(error) => assert!(matches!(error, TryRecvError::Lagged(_))),
+                }
+            };
+            assert_eq!(last, 3);
+            assert_eq!(receiver.try_recv().err(), Some(TryRecvError::Empty));
+        }
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+/// A receiver goes while values come and go in its only place.
+#[test]
+fn no_value_is_kept_for_one_who_goes_while_it_comes() {
+    bounded_model(|| {
+        let alive = Arc::new(());
+        let (sender, mut first) = channel(1);
+        let second = sender.subscribe();
+        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let going = thread::spawn(move || drop(second));
+        let other = Arc::clone(&alive);
+        let sending = thread::spawn(move || {
+            sender.send(Counted::new(2, &other)).ok().unwrap();
+            drop(other);
+            sender
+        });
+        let had = first.try_recv().map(|value| value.value);
+        assert!(matches!(had, Ok(1 | 2) | Err(TryRecvError::Lagged(1))));
+        going.join().unwrap();
+        let _sender = sending.join().unwrap();
+        if had != Ok(2) {
+            assert_eq!(first.try_recv().unwrap().value, 2);
+        }
+        assert_eq!(first.try_recv().err(), Some(TryRecvError::Empty));
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
 /// A receiver goes while another clones its value.
 #[test]
 fn no_value_outlives_the_clone_that_was_the_last_to_want_it() {

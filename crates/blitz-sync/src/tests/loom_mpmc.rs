@@ -1,9 +1,11 @@
 //! Channels of many on both sides, explored: blocks hold three here. Each test is named by what can never happen.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::mem::replace;
 use std::pin::pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
+use blitz_core::budget;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
@@ -55,6 +57,39 @@ fn no_one_sleeps_beside_a_value_in_a_ring() {
 #[test]
 fn no_one_sleeps_beside_a_value_in_a_list() {
     no_sleep_beside_a_value(at_the_end_of_a_block);
+}
+
+/// A future whose first poll finds its task without budget.
+async fn tired<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut was_polled = false;
+    poll_fn(|cx| {
+        if replace(&mut was_polled, true) {
+            return future.as_mut().poll(cx);
+        }
+        budget::with_budget(|| {
+            let mut none = Context::from_waker(Waker::noop());
+            while let Poll::Ready(coop) = budget::poll_proceed(&mut none) {
+                coop.made_progress();
+            }
+            future.as_mut().poll(cx)
+        })
+    })
+    .await
+}
+
+/// Nor does one that came to the line because it might take or send nothing at present.
+#[test]
+fn no_one_without_budget_sleeps_beside_a_value_or_room() {
+    bounded_model(|| {
+        let (sender, receiver) = channel(1);
+        sender.try_send(1).unwrap();
+        let sending = thread::spawn(move || block_on(tired(sender.send(2))).unwrap());
+        assert_eq!(receiver.try_recv(), Ok(1));
+        assert_eq!(block_on(tired(receiver.recv())), Some(2));
+        assert_eq!(block_on(tired(receiver.recv())), None);
+        sending.join().unwrap();
+    });
 }
 
 /// Two senders that claim at once lose nothing.
@@ -200,8 +235,8 @@ fn no_wake_goes_with_a_dropped_wait() {
         let giving_up = thread::spawn(move || {
             let wait = pin!(other.recv());
             match wait.poll(&mut Context::from_waker(Waker::noop())) {
-                std::task::Poll::Ready(value) => value,
-                std::task::Poll::Pending => None,
+                Poll::Ready(value) => value,
+                Poll::Pending => None,
             }
         });
         let sending = thread::spawn(move || sender.try_send(1).is_ok());

@@ -1,7 +1,8 @@
 //! Channels of many values, explored: blocks hold two here. Each test is named by what can never happen.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::mem::replace;
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use blitz_core::budget;
@@ -47,28 +48,68 @@ fn no_value_is_lost_or_passes_another() {
     });
 }
 
+/// A future whose first poll finds its task without budget.
+async fn tired<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut was_polled = false;
+    poll_fn(|cx| {
+        if replace(&mut was_polled, true) {
+            return future.as_mut().poll(cx);
+        }
+        budget::with_budget(|| {
+            let mut none = Context::from_waker(Waker::noop());
+            while let Poll::Ready(coop) = budget::poll_proceed(&mut none) {
+                coop.made_progress();
+            }
+            future.as_mut().poll(cx)
+        })
+    })
+    .await
+}
+
 /// One that may take nothing at present goes to rest only where a value, or the end, wakes it.
 #[test]
 fn no_receiver_without_budget_rests_beside_a_value() {
     bounded_model(|| {
         let (sender, mut receiver) = channel(1);
         let sending = thread::spawn(move || sender.try_send(1).unwrap());
-        let mut may_take = false;
-        let received = block_on(poll_fn(|cx| {
-            if replace(&mut may_take, true) {
-                return receiver.poll_recv(cx);
-            }
-            budget::with_budget(|| {
-                let mut none = Context::from_waker(Waker::noop());
-                while let Poll::Ready(coop) = budget::poll_proceed(&mut none) {
-                    coop.made_progress();
-                }
-                receiver.poll_recv(cx)
-            })
-        }));
-        assert_eq!(received, Some(1));
+        assert_eq!(block_on(tired(receiver.recv())), Some(1));
         assert_eq!(block_on(receiver.recv()), None);
         sending.join().unwrap();
+    });
+}
+
+/// One that may send nothing at present stands in line, if it does, only where room wakes it.
+#[test]
+fn no_sender_without_budget_waits_beside_free_room() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(1);
+        sender.try_send(1).unwrap();
+        let sending = thread::spawn(move || block_on(tired(sender.send(2))).unwrap());
+        assert_eq!(block_on(receiver.recv()), Some(1));
+        assert_eq!(block_on(receiver.recv()), Some(2));
+        sending.join().unwrap();
+    });
+}
+
+/// A place in the line that is given up takes no room along, whoever has made it a permit.
+#[test]
+fn no_room_goes_with_a_sender_that_gave_up() {
+    bounded_model(|| {
+        let (sender, mut receiver) = channel(1);
+        sender.try_send(1).unwrap();
+        let other = sender.clone();
+        let giving_up = thread::spawn(move || {
+            let wait = pin!(other.send(2));
+            wait.poll(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        });
+        assert_eq!(receiver.try_recv(), Ok(1));
+        if giving_up.join().unwrap() {
+            assert_eq!(receiver.try_recv(), Ok(2));
+        }
+        assert_eq!(receiver.capacity(), 1);
+        assert_eq!(sender.try_send(3), Ok(()));
     });
 }
 

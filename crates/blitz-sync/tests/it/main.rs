@@ -21,6 +21,7 @@ mod oneshot;
 mod regressions;
 mod rwlock;
 mod semaphore;
+mod shapes;
 mod stress;
 mod unfair;
 mod waiter_contract;
