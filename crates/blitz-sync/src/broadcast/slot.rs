@@ -21,8 +21,10 @@ use blitz_core::primitive::sync::{Condvar, Mutex};
 ///  LEFT = 0            fill      LEFT = n        sender, under the tail's lock: writes first
 ///  LEFT                seize     TAKEN           sender, under the tail's lock: puts a value in place of the old one, then LEFT = n
 ///  CLONING             overtake  + OVERTAKEN     sender, under the tail's lock: puts its value elsewhere; no WAITED, no LEFT
+///  TAKEN               overtake  + WAITED        sender: the same; for one who gives back
 ///  LEFT > 1            claim     LEFT - 1, CLONING   receiver: clones, then release
 ///  LEFT = 1            claim     TAKEN           the last receiver: takes the value, then 0
+///  TAKEN               give_back LEFT = 1        who claimed it in error; if it was overtaken: takes the value, then 0
 ///  CLONING             wait      + WAITED        receiver, under the lock of `Clones`: sleeps
 ///  CLONING, LEFT       release   LEFT            wakes those who wait
 ///  CLONING, LEFT = 0   release   TAKEN           nobody is left who wants it: takes the value, then 0; also if OVERTAKEN
@@ -129,11 +131,19 @@ impl Word {
         self.0.store(EMPTY, Release);
     }
 
-    /// By who has it TAKEN or fills it: a value for so many is there.
+    /// By who fills it: a value for so many is there.
     #[inline]
     fn full(&self, receivers: usize) {
         // ORDERING: Release pairs with the Acquire in `claim` and `waive`: the value and its position were written before.
         self.0.store(receivers * ONE, Release);
+    }
+
+    /// By who has claimed the last share in error. Answers false if the value has been overtaken since: then it is in the caller's hands.
+    fn give_back(&self) -> bool {
+        // ORDERING: Relaxed: the value was not touched, and as an exchange it goes on with the Release in `full`.
+        self.0
+            .compare_exchange(TAKEN, ONE, Relaxed, Relaxed)
+            .is_ok()
     }
 
     #[inline]
@@ -151,7 +161,7 @@ impl Word {
                 // Nobody claims what is not there.
                 0 if word == EMPTY => return Seized::Own { is_full: false },
                 0 => TAKEN,
-                TAKEN => return Seized::Busy { is_waited: false },
+                TAKEN => TAKEN | WAITED,
                 _ if word & OVERTAKEN != 0 => return Seized::Busy { is_waited: false },
                 _ => CLONING | OVERTAKEN,
             };
@@ -174,13 +184,8 @@ impl Word {
         // ORDERING: Relaxed: a guess for the exchange below.
         let mut word = self.0.load(Relaxed);
         loop {
-            if word == TAKEN {
-                // By one who claimed it in error, and gives it back at once.
-                hint::spin_loop();
-                // ORDERING: as above.
-                word = self.0.load(Relaxed);
-                continue;
-            }
+            // What others claim in error is their own share.
+            debug_assert!(word >= ONE, "who has a share finds it ({word:#b})");
             let to = if word == ONE { TAKEN } else { word - ONE };
             // ORDERING: Acquire pairs with the Release in `full` and `release`.
             match self.0.compare_exchange_weak(word, to, Acquire, Relaxed) {
@@ -285,7 +290,7 @@ impl<T> Slot<T> {
             }
             Claimed::Taken => {
                 if self.position() != position {
-                    self.word.full(1);
+                    self.give_back();
                     return Claim::Missing;
                 }
                 // SAFETY: the claim took the last share.
@@ -295,6 +300,18 @@ impl<T> Slot<T> {
             }
             Claimed::Busy => Claim::Busy,
             Claimed::Nothing => Claim::Missing,
+        }
+    }
+
+    /// The last share was claimed in error: another value came between the look and the claim.
+    #[cold]
+    #[inline(never)]
+    fn give_back(&self) {
+        if !self.word.give_back() {
+            // SAFETY: it is TAKEN by us, and the word says that nobody else wants it any more.
+            let value = unsafe { self.take() };
+            self.word.empty();
+            drop(value);
         }
     }
 

@@ -221,6 +221,30 @@ fn no_share_is_lost_to_one_who_lags() {
     });
 }
 
+/// The last share of a value, claimed in error by its own receiver, while the next value comes: who missed it lets it go.
+#[test]
+fn no_value_is_kept_that_was_claimed_in_error() {
+    let mut model = loom::model::Builder::new();
+    // The receiver is interrupted before and after the claim, the sender between its values.
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let alive = Arc::new(());
+        let (sender, mut receiver) = channel(1);
+        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let receiving = thread::spawn(move || {
+            let had = receiver.try_recv().map(|value| value.value);
+            assert!(matches!(had, Ok(1) | Err(TryRecvError::Lagged(_))));
+            receiver
+        });
+        for value in 2..=3 {
+            sender.send(Counted::new(value, &alive)).ok().unwrap();
+        }
+        let mut receiver = receiving.join().unwrap();
+        while receiver.try_recv().map(|value| value.value) != Ok(3) {}
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
 /// A receiver goes while values come and go in its only place.
 #[test]
 fn no_value_is_kept_for_one_who_goes_while_it_comes() {
