@@ -1,8 +1,8 @@
 //! `xtask tidy`: the rules that no compiler holds.
 //!
 //! Every rule is a function from text to [`Finding`]s, so that its test can show it firing. The
-//! rules about one file stand in [`mod@file`], [`words`], [`atomics`] and [`errors`]; those about who may name whom
-//! in [`absences`] and [`cycles`]; those about manifests in [`manifests`].
+//! rules about one file stand in [`mod@file`], [`words`], [`atomics`], [`errors`] and [`promises`]; those about who may
+//! name whom in [`absences`] and [`cycles`]; those about manifests in [`manifests`].
 
 mod absences;
 mod atomics;
@@ -10,6 +10,7 @@ mod cycles;
 mod errors;
 mod file;
 mod manifests;
+mod promises;
 mod words;
 
 use crate::Outcome;
@@ -60,6 +61,7 @@ pub(crate) fn main(root: &Path) -> Outcome {
         findings.extend(absences::of(source));
         findings.extend(errors::none_is_dropped_silently(source));
         findings.extend(errors::numbers_go_through_the_table(source));
+        findings.extend(promises::async_functions_say_what_a_drop_loses(source));
         findings.extend(absences::unsafe_elsewhere(source, &allowed));
     }
     findings.extend(allowed.unused(&sources));
