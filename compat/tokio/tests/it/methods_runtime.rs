@@ -8,11 +8,11 @@ fn they_are_there() {
             thread_stack_size build build_local thread_keep_alive global_queue_interval event_interval unhandled_panic
             disable_lifo_slot rng_seed enable_metrics_poll_time_histogram enable_metrics_poll_count_histogram
             metrics_poll_count_histogram_scale metrics_poll_time_histogram_configuration
-            metrics_poll_count_histogram_resolution metrics_poll_count_histogram_buckets enable_io
+            metrics_poll_count_histogram_resolution metrics_poll_count_histogram_buckets enable_io enable_io_uring
             max_io_events_per_tick max_io_events_per_busy_tick enable_time start_paused track_task_schedule_latency
             enable_metrics_schedule_latency_histogram metrics_schedule_latency_histogram_configuration;
         tokio::runtime::Dump: tasks;
-        tokio::runtime::Handle: enter current try_current runtime_flavor id name metrics dump;
+        tokio::runtime::Handle: enter current try_current runtime_flavor id name metrics dump is_tracing;
         tokio::runtime::HistogramConfiguration: linear;
         tokio::runtime::HistogramScale: Linear Log;
         tokio::runtime::LocalRuntime: new handle enter shutdown_timeout shutdown_background metrics;
