@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Prints `listening on …`. The first line that a client sends is its name. Then each line is said in its room, but for
-//! `/join ROOM`, `/who` and `/quit`. A room keeps its last messages for those who are behind (`--backlog`): who is further behind has
+//! those that begin with a slash: `/join ROOM`, `/who` and `/quit`. A room keeps its last messages for those who are behind (`--backlog`): who is further behind has
 //! missed some and is told so, or is sent away (`--slow skip|leave`). Whose socket takes nothing for `--patience` is sent away in any case.
 //! On Ctrl-C or SIGTERM nobody new is let in, everybody gets what was said and a farewell, and the server ends within 5 seconds.
 
@@ -67,6 +67,14 @@ impl Writer {
         timeout(self.patience, self.stream.write_all(line.as_bytes()))
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "it takes nothing"))?
+    }
+
+    /// Says why its line was not read, if there is somebody to be told.
+    async fn refuse(&mut self, error: io::Error) -> io::Result<()> {
+        if error.kind() == io::ErrorKind::InvalidData {
+            self.line(&format!("* {error}")).await?;
+        }
+        Err(error)
     }
 }
 
@@ -148,9 +156,10 @@ async fn serve(stream: TcpStream, server: Arc<Server>) -> io::Result<()> {
     let mut line = Vec::new();
     writer.line("* your name?").await?;
     let name = select! {
-        read = read_line(&mut lines, &mut line) => match read? {
-            true => String::from_utf8_lossy(&line).trim().to_owned(),
-            false => return Ok(()),
+        read = read_line(&mut lines, &mut line) => match read {
+            Ok(true) => String::from_utf8_lossy(&line).trim().to_owned(),
+            Ok(false) => return Ok(()),
+            Err(error) => return writer.refuse(error).await,
         },
         () = server.closing.cancelled() => return writer.line("* the server closes").await,
     };
@@ -165,8 +174,10 @@ async fn serve(stream: TcpStream, server: Arc<Server>) -> io::Result<()> {
         // Both are cancel safe: what has come of a line stays in `line`, a message is taken by the poll that returns it.
         select! {
             read = read_line(&mut lines, &mut line) => {
-                if !read? {
-                    return Ok(());
+                match read {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(()),
+                    Err(error) => return writer.refuse(error).await,
                 }
                 let bytes = std::mem::take(&mut line);
                 let text = String::from_utf8_lossy(&bytes);
@@ -180,6 +191,8 @@ async fn serve(stream: TcpStream, server: Arc<Server>) -> io::Result<()> {
                         Some(entered) => place = entered,
                         None => writer.line("* that name is taken there").await?,
                     }
+                } else if text.starts_with('/') {
+                    writer.line("* there is /join ROOM, /who and /quit").await?;
                 } else if !text.is_empty() {
                     place.say(format!("{name}: {text}"));
                 }
@@ -218,7 +231,7 @@ async fn read_line(
     if lines.get_ref().limit() == 0 {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "its line is too long",
+            "the line is too long",
         ));
     }
     Ok(false)

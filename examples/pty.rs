@@ -69,8 +69,12 @@ mod session {
             (columns, rows) = (x.parse()?, y.parse()?);
             words.drain(..2);
         }
-        if words.first().is_some_and(|word| word == "--") {
-            words.remove(0);
+        match words.first().map(|word| word.to_string_lossy()) {
+            Some(word) if word == "--" => drop(words.remove(0)),
+            Some(word) if word.starts_with('-') => {
+                return Err(format!("unknown option {word}\n{HELP}").into());
+            }
+            _ => {}
         }
         if words.is_empty() {
             return Err(format!("which program?\n{HELP}").into());

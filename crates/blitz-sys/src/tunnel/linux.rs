@@ -17,7 +17,10 @@ use crate::errno;
 pub fn open(name: &str) -> io::Result<OwnedFd> {
     let bytes = name.as_bytes();
     if bytes.is_empty() || bytes.len() >= libc::IFNAMSIZ || bytes.contains(&0) {
-        return Err(io::ErrorKind::InvalidInput.into());
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a device's name has 1 to 15 bytes",
+        ));
     }
     let device = OpenOptions::new()
         .read(true)

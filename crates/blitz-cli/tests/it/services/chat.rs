@@ -69,6 +69,10 @@ fn chat_has_rooms_and_names_and_an_end() {
         ann.hears("* bob has left");
         bob.say("/who");
         bob.hears("* kitchen: bob");
+        for unknown in ["/whom", "/join", "/"] {
+            bob.say(unknown);
+            bob.hears("* there is /join ROOM, /who and /quit");
+        }
         bob.say("only here");
         bob.hears("bob: only here");
         ann.say("/quit");
@@ -136,6 +140,7 @@ fn chat_refuses_a_line_without_end() {
         client.hears("* long is here");
         // The server may close before it has read all of it.
         let _ = client.0.get_mut().write_all(&[b'x'; 20_000]);
+        client.hears("* the line is too long");
         let mut rest = Vec::new();
         // A reset ends it as well.
         let _ = client.0.read_to_end(&mut rest);

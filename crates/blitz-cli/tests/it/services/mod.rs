@@ -155,7 +155,10 @@ fn every_one_says_how_it_is_used() {
         // In words, on lines of their own. (A terminal has one output.)
         let error = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
         let is_plain = error.starts_with(&format!("{name}: ")) && !error.contains("\\n");
-        assert!(is_plain && error.contains("--no-such"), "{error}");
+        assert!(
+            is_plain && error.contains("--no-such") && error.contains(&format!("\n{name} ")),
+            "{error}"
+        );
     }
     for (name, words) in [
         ("chat", &["--backlog", "many"][..]),

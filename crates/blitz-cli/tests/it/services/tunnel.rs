@@ -76,6 +76,9 @@ fn tunnel_says_why_there_is_no_device() {
     assert!(!output.status.success());
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains(name), "{error}");
+    if std::path::Path::new("/proc/self").exists() {
+        assert!(error.contains("1 to 15 bytes"), "{error}");
+    }
 }
 
 /// In a network of its own, where anybody may make a device: what goes there comes to the peer, and an answer comes back.
