@@ -331,12 +331,9 @@ fn every_future_is_dropped_above() {
         // It hands on the polls of another.
         ("Located", "poll_times"),
     ];
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    if !root.is_dir() {
-        eprintln!("skipped: the source is not on this machine");
+    let Some(found) = async_methods(env!("CARGO_MANIFEST_DIR")) else {
         return;
-    }
-    let found = async_methods(&root);
+    };
     for method in &found {
         let name = method.split(' ').next_back().unwrap_or_default();
         let by = FUTURES.iter().find(|(future, _)| *future == name);

@@ -5,7 +5,7 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::{Receiver, RecvError, TryRecvError, channel};
+use super::{Receiver, RecvError, Sender, TryRecvError, channel};
 
 fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
@@ -127,14 +127,21 @@ impl Clone for Counted {
     }
 }
 
+/// A channel of one place, in which a value lies that so many receivers want.
+fn one_for<const N: usize>(alive: &Arc<()>) -> (Sender<Counted>, [Receiver<Counted>; N]) {
+    let (sender, first) = channel(1);
+    let mut first = Some(first);
+    let all = std::array::from_fn(|_| first.take().unwrap_or_else(|| sender.subscribe()));
+    sender.send(Counted::new(1, alive)).ok().unwrap();
+    (sender, all)
+}
+
 /// Two receivers of one value: one clones it, the other gets it.
 #[test]
 fn no_value_is_cloned_twice_at_once_or_for_the_last() {
     bounded_model(|| {
         let alive = Arc::new(());
-        let (sender, mut first) = channel(1);
-        let mut second = sender.subscribe();
-        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let (_sender, [mut first, mut second]) = one_for(&alive);
         let receiving = thread::spawn(move || second.try_recv().unwrap().clones());
         let clones = first.try_recv().unwrap().clones();
         // Of the two, the value itself knows of its clone.
@@ -148,10 +155,7 @@ fn no_value_is_cloned_twice_at_once_or_for_the_last() {
 fn nobody_sleeps_on_after_anothers_clone() {
     bounded_model(|| {
         let alive = Arc::new(());
-        let (sender, mut first) = channel(1);
-        let mut second = sender.subscribe();
-        let third = sender.subscribe();
-        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let (_sender, [mut first, mut second, third]) = one_for(&alive);
         let receiving = thread::spawn(move || drop(second.try_recv().unwrap()));
         drop(first.try_recv().unwrap());
         receiving.join().unwrap();
@@ -166,9 +170,7 @@ fn nobody_sleeps_on_after_anothers_clone() {
 fn no_clone_is_overwritten() {
     bounded_model(|| {
         let alive = Arc::new(());
-        let (sender, mut first) = channel(1);
-        let mut second = sender.subscribe();
-        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let (sender, [mut first, mut second]) = one_for(&alive);
         let receiving = thread::spawn(move || {
             match first.try_recv() {
                 Ok(value) => assert_eq!(value.value, 1),
@@ -277,9 +279,7 @@ fn no_value_is_kept_for_one_who_goes_while_it_comes() {
 fn no_value_outlives_the_clone_that_was_the_last_to_want_it() {
     bounded_model(|| {
         let alive = Arc::new(());
-        let (sender, mut first) = channel(1);
-        let second = sender.subscribe();
-        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let (_sender, [mut first, second]) = one_for(&alive);
         let going = thread::spawn(move || drop(second));
         drop(first.try_recv().unwrap());
         going.join().unwrap();
@@ -292,10 +292,7 @@ fn no_value_outlives_the_clone_that_was_the_last_to_want_it() {
 fn no_clone_is_robbed_of_its_value() {
     bounded_model(|| {
         let alive = Arc::new(());
-        let (sender, mut first) = channel(1);
-        let mut second = sender.subscribe();
-        let third = sender.subscribe();
-        sender.send(Counted::new(1, &alive)).ok().unwrap();
+        let (_sender, [mut first, mut second, third]) = one_for(&alive);
         let receiving = thread::spawn(move || drop(second.try_recv().unwrap()));
         // In a thread, too: the model's first one waits, so both interruptions are between these two.
         let going = thread::spawn(move || {

@@ -4,11 +4,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The async methods, and the futures with a name, of the source below `root`: `file method`.
-pub(crate) fn async_methods(root: &Path) -> BTreeSet<String> {
+/// The async methods, and the futures with a name, of the crate whose manifest stands in `folder`: `file method`.
+///
+/// None, and a line that says so, where its source is not on this machine.
+pub(crate) fn async_methods(folder: &str) -> Option<BTreeSet<String>> {
+    let root = Path::new(folder).join("src");
+    if !root.is_dir() {
+        eprintln!("skipped: the source is not on this machine");
+        return None;
+    }
     let mut found = BTreeSet::new();
-    methods(root, root, &mut found);
-    found
+    methods(&root, &root, &mut found);
+    Some(found)
 }
 
 fn methods(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use blitz_io::io::{AsyncReadExt, AsyncWriteExt};
+use blitz_io::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use blitz_io::net::{TcpListener, TcpStream};
 
 use super::Polls;
@@ -34,8 +34,16 @@ async fn clients(addr: SocketAddr, drops: bool) {
     }
 }
 
+/// Says its number by a connection, and waits until it is said back.
+async fn is_served(mut stream: impl AsyncRead + AsyncWrite + Unpin, number: u8) {
+    stream.write_all(&[number]).await.unwrap();
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).await.unwrap();
+    assert_eq!(back, [number], "it was served");
+}
+
 /// Serves one connection. False if its client has given up before it was one.
-async fn serve(mut stream: TcpStream, seen: &mut HashSet<u8>) -> bool {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &mut HashSet<u8>) -> bool {
     let mut number = [0];
     if stream.read(&mut number).await.is_ok_and(|len| len == 1) {
         assert!(seen.insert(number[0]), "twice: {}", number[0]);
@@ -114,7 +122,7 @@ fn unix_accept_loses_no_connection() {
             let task = blitz_io::spawn(async move {
                 let mut polls = Polls::new();
                 for number in 0..TOTAL {
-                    let mut stream = loop {
+                    let stream = loop {
                         let stream = if number % 2 == 0 {
                             polls.give(UnixStream::connect(&path)).await
                         } else {
@@ -124,24 +132,15 @@ fn unix_accept_loses_no_connection() {
                             break stream.unwrap();
                         }
                     };
-                    stream.write_all(&[number]).await.unwrap();
-                    let mut back = Vec::new();
-                    stream.read_to_end(&mut back).await.unwrap();
-                    assert_eq!(back, [number]);
+                    is_served(stream, number).await;
                 }
             });
-            let (mut polls, mut next) = (Polls::new(), 0);
-            while next < TOTAL {
+            let (mut polls, mut seen) = (Polls::new(), HashSet::new());
+            while seen.len() < usize::from(TOTAL) {
                 let Some(accepted) = polls.give(listener.accept()).await else {
                     continue;
                 };
-                let mut stream = accepted.unwrap().0;
-                let mut number = [0];
-                if stream.read(&mut number).await.is_ok_and(|len| len == 1) {
-                    assert_eq!(number[0], next);
-                    next += 1;
-                    stream.write_all(&number).await.unwrap();
-                }
+                serve(accepted.unwrap().0, &mut seen).await;
             }
             task.await.unwrap();
         });
@@ -159,17 +158,14 @@ fn a_dropped_connect_of_a_socket_leaves_no_connection_behind() {
             let task = blitz_io::spawn(async move {
                 let mut polls = Polls::new();
                 for number in 0..TOTAL {
-                    let mut stream = loop {
+                    let stream = loop {
                         let socket = TcpSocket::new_v4().unwrap();
                         socket.set_nodelay(true).unwrap();
                         if let Some(stream) = polls.give(socket.connect(addr)).await {
                             break stream.unwrap();
                         }
                     };
-                    stream.write_all(&[number]).await.unwrap();
-                    let mut back = Vec::new();
-                    stream.read_to_end(&mut back).await.unwrap();
-                    assert_eq!(back, [number], "it was served");
+                    is_served(stream, number).await;
                 }
             });
             let mut seen = HashSet::new();
@@ -197,27 +193,19 @@ fn a_dropped_connect_of_a_unix_socket_leaves_no_connection_behind() {
             let task = blitz_io::spawn(async move {
                 let mut polls = Polls::new();
                 for number in 0..TOTAL {
-                    let mut stream = loop {
+                    let stream = loop {
                         let socket = UnixSocket::new_stream().unwrap();
                         if let Some(stream) = polls.give(socket.connect(&path)).await {
                             break stream.unwrap();
                         }
                     };
-                    stream.write_all(&[number]).await.unwrap();
-                    let mut back = Vec::new();
-                    stream.read_to_end(&mut back).await.unwrap();
-                    assert_eq!(back, [number], "it was served");
+                    is_served(stream, number).await;
                 }
             });
-            let mut next = 0;
-            while next < TOTAL {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut number = [0];
-                if stream.read(&mut number).await.is_ok_and(|len| len == 1) {
-                    assert_eq!(number[0], next);
-                    next += 1;
-                    stream.write_all(&number).await.unwrap();
-                }
+            let mut seen = HashSet::new();
+            while seen.len() < usize::from(TOTAL) {
+                let (stream, _) = listener.accept().await.unwrap();
+                serve(stream, &mut seen).await;
             }
             task.await.unwrap();
         });
