@@ -173,11 +173,11 @@ fn summary(text: &mut String, tasks: &[&Value]) {
             (state, awaits) => format!("{state} in {awaits}"),
         };
         text.push_str(&format!(
-            "{:>9}  {doing}, spawned at {}; {} polls, the longest for {}\n",
+            "{:>9}  {doing} for {} at most, spawned at {}; {} polls\n",
             grouped(group.tasks),
+            short(Duration::from_nanos(group.longest_ns)),
             plain(spawned_at),
-            grouped(group.polls),
-            short(Duration::from_nanos(group.longest_ns))
+            grouped(group.polls)
         ));
     }
 }
@@ -203,7 +203,9 @@ mod tests {
             text.starts_with("p, process 1, runtime 1 f on b: 1,501 tasks\n! task 3 spins\n"),
             "{text}"
         );
-        assert!(text.contains("1,500  idle in net::read, spawned at src/main.rs:1:1; 3,000 polls, the longest for 1.50 s"));
+        assert!(text.contains(
+            "1,500  idle in net::read for 1.50 s at most, spawned at src/main.rs:1:1; 3,000 polls"
+        ));
         assert!(text.contains("1  idle in something unknown"));
         assert!(text.contains("and 1,491 more"));
         assert_eq!(text.matches("\ntask ").count(), 10, "{text}");
