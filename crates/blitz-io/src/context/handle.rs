@@ -285,7 +285,8 @@ impl Handle {
 
     /// Polls `future` on this thread until it is ready, in this runtime.
     ///
-    /// On `current_thread` this runs neither tasks nor driver: another thread must be in `Runtime::block_on`.
+    /// On `current_thread` this runs neither tasks nor driver: another thread must be in `Runtime::block_on`, or sockets and timers wait for
+    /// ever. Files do not: their operations go to the blocking pool there.
     ///
     /// # Panics
     /// If the future does, or if this thread already runs a runtime's tasks.

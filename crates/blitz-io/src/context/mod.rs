@@ -154,6 +154,17 @@ fn home(handle: &Handle) -> blitz_driver::Handle {
     held.flatten().unwrap_or_else(|| handle.next_driver())
 }
 
+/// Whether the driver is turned by whoever polls on this thread, or by workers. It is not where a runtime of one thread was entered by another
+/// (`Handle::block_on`, `enter`): that thread may be the only one.
+pub(crate) fn is_driven() -> bool {
+    current().is_none_or(|place| {
+        let handle = &place.handle;
+        let holds = |held: &blitz_driver::Handle| held.clock().same_as(handle.clock());
+        handle.runtime_flavor() != RuntimeFlavor::CurrentThread
+            || blitz_driver::with_current(holds) == Some(true)
+    })
+}
+
 /// The clock of this thread's runtime, if it is in one.
 pub(crate) fn clock() -> Option<Clock> {
     with_clock(Clock::clone)

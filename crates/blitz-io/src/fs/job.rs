@@ -23,7 +23,7 @@ impl<D: Request<Output: Send>> Job<D> {
     #[track_caller]
     pub(super) fn new(what: &'static str, op: impl FnOnce(&blitz_driver::Handle) -> Op<D>) -> Self {
         let op = op(&context::driver(what));
-        if op.has_ring() {
+        if goes_by_ring(op.has_ring()) {
             Self::Ring(op)
         } else {
             Self::Pool(context::spawn_blocking(what, move || op.call()))
@@ -42,6 +42,11 @@ impl<D: Request> Future for Job<D> {
     }
 }
 
+/// Whether an operation that the ring can do is left to it: not where nobody may turn the ring, while the pool serves whoever waits.
+pub(super) fn goes_by_ring(has_ring: bool) -> bool {
+    has_ring && context::is_driven()
+}
+
 /// The operation that `op` makes for a driver, which gives its buffer back whatever happens: a pool that takes no more calls,
 /// since the runtime shuts down, hands the operation back undone.
 ///
@@ -55,7 +60,7 @@ where
     D: Request<Output: Send>,
 {
     let op = op(&context::driver(what));
-    if op.has_ring() {
+    if goes_by_ring(op.has_ring()) {
         return op.await;
     }
     let place = Arc::new(Mutex::new(Some(op)));

@@ -5,7 +5,8 @@
 //! 1. *On the spot*, where the kernel promises not to wait for a disk (`RWF_NOWAIT`, `RESOLVE_CACHED`): a read from
 //!    the page cache costs a system call and no task switch. Small metadata calls are made on the spot, too;
 //!    [`set_metadata_on_the_spot`] sends them to the pool, which network file systems may need.
-//! 2. *The ring*, where the driver is io_uring: the operation owns its buffer until the kernel is done.
+//! 2. *The ring*, where the driver is io_uring: the operation owns its buffer until the kernel is done. (Not where a `current_thread` runtime is
+//!    entered from another thread than its own, by [`Handle::block_on`](crate::runtime::Handle::block_on) say: nobody may turn its ring.)
 //! 3. *The blocking pool*, as everywhere else.
 //!
 //! An error of an operation on a path says which path.

@@ -4,11 +4,11 @@ use std::io::{ErrorKind, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use blitz_io::fs::{self, File, OpenOptions};
+use blitz_io::fs::{self, Advice, File, OpenOptions};
 use blitz_io::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use blitz_io::runtime::Runtime;
 
-use crate::harness::{on_both, on_every, run};
+use crate::harness::{Flavor, GUARD, each_case, guarded, on_both, on_every, run};
 
 /// A fifo at `path`.
 pub(crate) fn make_fifo(path: &Path) {
@@ -509,6 +509,43 @@ fn what_a_full_disk_did_not_take_is_written_once_there_is_room() {
             file.flush().await.unwrap();
             assert!(std::fs::read(&path).unwrap() == bytes);
         });
+    });
+}
+
+/// As on tokio: whoever enters a runtime of one thread from another may be the only one there, and nobody turns its ring.
+#[test]
+fn files_need_nobody_who_runs_the_runtime() {
+    each_case(&[Flavor::CurrentThread], |case| {
+        let runtime = case.runtime();
+        let dir = tempfile::tempdir().unwrap();
+        let work = async |name: &str| {
+            let path = dir.path().join(name);
+            let mut file = File::create_new(&path).await.unwrap();
+            file.write_all(b"0123456789").await.unwrap();
+            file.sync_all().await.unwrap();
+            // Whatever the page cache has is read on the spot: now it has nothing, where the file system lets go of it.
+            file.fadvise(0, 0, Advice::DontNeed).await.unwrap();
+            file.rewind().await.unwrap();
+            let mut text = String::new();
+            file.read_to_string(&mut text).await.unwrap();
+            assert_eq!(text, "0123456789");
+            file.set_len(3).await.unwrap();
+            assert_eq!(file.read_at(vec![0; 4], 0).await.1[..3], *b"012");
+            assert_eq!(file.write_at(b"xy".to_vec(), 1).await.0.unwrap(), 2);
+            file.sync_data().await.unwrap();
+            drop(file);
+            assert_eq!(fs::read(&path).await.unwrap(), b"0xy");
+            fs::create_dir(dir.path().join("sub")).await.unwrap();
+            let moved = dir.path().join("sub/moved");
+            fs::rename(&path, &moved).await.unwrap();
+            fs::remove_file(&moved).await.unwrap();
+            fs::remove_dir(dir.path().join("sub")).await.unwrap();
+        };
+        guarded(GUARD, || runtime.handle().block_on(work("by its handle")));
+        let entered = runtime.enter();
+        guarded(GUARD, || futures::executor::block_on(work("entered")));
+        drop(entered);
+        run(&runtime, work("by its thread"));
     });
 }
 

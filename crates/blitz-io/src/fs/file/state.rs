@@ -34,7 +34,7 @@ use blitz_sys::errno::Class;
 use super::bell::Bell;
 use super::unsent::Unsent;
 use crate::context;
-use crate::fs::job::{Job, of_pool};
+use crate::fs::job::{Job, goes_by_ring, of_pool};
 
 /// What one write takes, and one read asks for, at most, unless it is set.
 const MAX_BUF_SIZE: usize = 2 * 1024 * 1024;
@@ -239,7 +239,7 @@ impl State {
     fn begin_write(&mut self, bytes: Vec<u8>, at: usize, base: Option<u64>, file: &Arc<StdFile>) {
         let end = bytes.len();
         let driver = context::driver("fs::File");
-        if driver.supports(Opcode::WRITE) {
+        if goes_by_ring(driver.supports(Opcode::WRITE)) {
             let place = base.map(|base| base + at as u64);
             let op = write_at(&driver, Arc::clone(file), bytes.slice(at..end), place);
             self.under_way = UnderWay::Writing(op, base);
