@@ -29,11 +29,17 @@ use crate::place;
 struct Note {
     /// When it came, counted in arrivals.
     ticket: UnsafeCell<u64>,
+    /// So often in a row it was chosen, and others were faster.
+    beaten: UnsafeCell<u32>,
     /// Set when it is taken out of the line, which is the last that the line does with it.
     was_chosen: AtomicBool,
 }
 
 type Place = place::Place<Note>;
+
+/// Who was beaten so often in a row is woken at once, also where it was to run in its turn: else those who are there before it, turn
+/// after turn, could keep it from going on for ever.
+const BEATEN_MAX: u32 = 8;
 
 struct Line {
     places: place::Line<Note>,
@@ -164,10 +170,11 @@ impl WaiterQueue {
         #[cfg(loom)]
         fence(SeqCst);
         // ORDERING: SeqCst: as in `wake_one`; the other side's first half is in `enter`.
-        self.count.load(SeqCst) != 0 && self.choose_one()
+        self.count.load(SeqCst) != 0 && self.choose_one(0)
     }
 
-    /// As [`wake_one_after_change`](Self::wake_one_after_change): who is woken is in no hurry, and runs in its turn.
+    /// As [`wake_one_after_change`](Self::wake_one_after_change): who is woken is in no hurry, and runs in its turn, unless it was
+    /// beaten there too often.
     #[inline]
     pub(crate) fn wake_one_in_turn_after_change(&self) -> bool {
         // Loom does not know sequentially consistent accesses.
@@ -175,7 +182,7 @@ impl WaiterQueue {
         #[cfg(loom)]
         fence(SeqCst);
         // ORDERING: SeqCst: as in `wake_one_after_change`.
-        self.count.load(SeqCst) != 0 && in_turn(|| self.choose_one())
+        self.count.load(SeqCst) != 0 && self.choose_one(BEATEN_MAX)
     }
 
     /// Wakes all who wait now, and nobody who comes later. Returns how many that was.
@@ -209,17 +216,27 @@ impl WaiterQueue {
         self.count.load(Acquire)
     }
 
+    /// Wakes the one in front; in its turn if it was beaten less often than `patience`.
     #[cold]
-    fn choose_one(&self) -> bool {
+    fn choose_one(&self, patience: u32) -> bool {
         let mut line = self.line.lock();
         let Some(front) = line.places.pop_front() else {
             return false;
         };
+        // SAFETY: it was in the line until now, and has not been told.
+        let place = unsafe { front.as_ref() };
+        // SAFETY: the lock is held, as for the waker.
+        let beaten = place.beaten.with(|beaten| unsafe { *beaten });
         let waker = self.dismiss(&line, front);
         drop(line);
         if let Some(waker) = waker {
             // Foreign code: who calls may have a value in hand, or be dropping a wait.
-            quietly(|| waker.wake());
+            let wake = || quietly(|| waker.wake());
+            if beaten < patience {
+                in_turn(wake);
+            } else {
+                wake();
+            }
         }
         true
     }
@@ -271,6 +288,15 @@ impl WaiterQueue {
         let waker = waker.clone();
         // SAFETY: it is in no line yet.
         unsafe { place.put_waker(Some(waker)) };
+        place.beaten.with_mut(|beaten| {
+            // SAFETY: as above.
+            let beaten = unsafe { &mut *beaten };
+            *beaten = if in_front {
+                beaten.saturating_add(1)
+            } else {
+                0
+            };
+        });
         // ORDERING: Relaxed: nobody else has it yet, and the lock publishes it.
         place.was_chosen.store(false, Relaxed);
         let mut line = self.line.lock();
@@ -315,7 +341,7 @@ impl WaiterQueue {
         // ORDERING: Relaxed: it changes under the lock.
         if place.was_chosen.load(Relaxed) {
             drop(line);
-            self.choose_one();
+            self.choose_one(0);
             return;
         }
         // SAFETY: not chosen, it is in this line, and it is valid.
@@ -381,6 +407,7 @@ impl<Q: Deref<Target = WaiterQueue>> Wait<Q> {
             step: Step::Fresh,
             place: Place::new(Note {
                 ticket: UnsafeCell::new(0),
+                beaten: UnsafeCell::new(0),
                 was_chosen: AtomicBool::new(false),
             }),
         }

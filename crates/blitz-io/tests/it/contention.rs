@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use blitz_io::sync::mpmc;
 use blitz_io::task;
 use futures::channel::{mpsc, oneshot};
 use futures::{SinkExt, StreamExt};
@@ -230,5 +231,40 @@ fn many_senders_seldom_stand_in_line() {
             polls <= 2 * fills + SENDERS,
             "{polls} polls for {fills} fills"
         );
+    });
+}
+
+/// One who waits for room gets some, though another takes what there is without waiting, turn after turn.
+#[test]
+fn no_sender_is_beaten_for_ever() {
+    const TURNS_MAX: usize = 10_000;
+    each_case(&[Flavor::MultiThread], |case| {
+        let runtime = case.builder().worker_threads(1).build().unwrap();
+        run(&runtime, async {
+            let (sender, receiver) = mpmc::channel(2);
+            while sender.try_send(()).is_ok() {}
+            let waiting = sender.clone();
+            let waiting = blitz_io::spawn(async move { waiting.send(()).await });
+            let turns = Arc::new(AtomicUsize::new(0));
+            let taking = {
+                let turns = Arc::clone(&turns);
+                blitz_io::spawn(async move {
+                    while turns.fetch_add(1, SeqCst) < TURNS_MAX {
+                        while sender.try_send(()).is_ok() {}
+                        task::yield_now().await;
+                    }
+                })
+            };
+            let receiving = blitz_io::spawn(async move {
+                loop {
+                    while receiver.try_recv().is_ok() {}
+                    task::yield_now().await;
+                }
+            });
+            waiting.await.unwrap().unwrap();
+            assert!(turns.load(SeqCst) < TURNS_MAX);
+            taking.abort();
+            receiving.abort();
+        });
     });
 }

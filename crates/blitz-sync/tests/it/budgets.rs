@@ -1,5 +1,11 @@
 //! What one does in a channel who may do no more in this poll: it waits if there is nothing, and goes last if there is something.
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+
+use blitz_core::wake::is_in_turn;
 use blitz_sync::{mpmc, mpsc};
 
 use crate::harness::Hand;
@@ -132,4 +138,38 @@ fn who_in_mpmc_had_no_budget_and_is_dropped_wakes_the_next() {
         assert_eq!(second.wakes(), 1);
         assert_eq!(second.done(), Some(1));
     }
+}
+
+/// Who is woken for room goes behind those who have some; one whom they have beaten to it time and again goes before them.
+#[test]
+fn who_in_mpmc_was_beaten_too_often_is_in_a_hurry() {
+    const WAKES: usize = 20;
+
+    /// Notes of each wake whether it is in turn.
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<bool>>);
+
+    impl Wake for Notes {
+        fn wake(self: Arc<Self>) {
+            self.0.lock().unwrap().push(is_in_turn());
+        }
+    }
+
+    let notes = Arc::new(Notes::default());
+    let waker = Waker::from(Arc::clone(&notes));
+    let (sender, receiver) = mpmc::channel(1);
+    sender.try_send(0).unwrap();
+    let mut waiting = pin!(sender.send(1));
+    for _ in 0..WAKES {
+        let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        assert_eq!(receiver.try_recv(), Ok(0));
+        // Faster than who waits.
+        sender.try_send(0).unwrap();
+    }
+    let notes = notes.0.lock().unwrap();
+    assert_eq!(notes.len(), WAKES);
+    let patient = notes.iter().take_while(|in_turn| **in_turn).count();
+    assert!((1..WAKES / 2).contains(&patient), "{patient}");
+    assert!(notes[patient..].iter().all(|in_turn| !in_turn));
 }
