@@ -13,7 +13,8 @@ const HOLDS_NS: u64 = 50_000_000;
 const APART_NS: u64 = 10_000_000;
 /// And at most so far: what lies between may be a suspended machine.
 const APART_MAX_NS: u64 = 10_000_000_000;
-/// A look during which the counter went on by more than this part of the way since the last one tells no pace.
+/// A look during which the counter went on by more than this part of the way since the last one tells no pace; by more than this part
+/// of how long it would be held by, it is no anchor either.
 const LOOK_SHARE: u64 = 4096;
 /// A pace that differs by more than this part from the one before is none.
 const PACE_SHARE: u64 = 128;
@@ -94,25 +95,25 @@ impl Clock {
     fn look(&mut self, look: Look, within: u64) {
         let ticks = look.ticks.wrapping_sub(self.anchor.ticks);
         let ns = look.ns.saturating_sub(self.anchor.ns);
+        let within = within.saturating_mul(LOOK_SHARE);
         if self.anchor.ns == 0 || ns > APART_MAX_NS {
-            // The first, or too long ago to say more than the time.
-            self.anchor = look;
+            // The first, or too long ago to say more than the time, and not even that if somebody else ran meanwhile.
+            if self.span == 0 || within <= self.span {
+                self.anchor = look;
+            }
             return;
         }
-        if ns < APART_NS || within.saturating_mul(LOOK_SHARE) > ticks {
+        // Below 2^34 nanoseconds.
+        let pace = (ns << (SHIFT - 4)) / (ticks >> 4).max(1);
+        let span = (HOLDS_NS << SHIFT).checked_div(pace).unwrap_or(0);
+        if ns < APART_NS || within > ticks || (pace != 0 && within > span) {
             // Too near, or somebody else ran meanwhile: the anchor may be held by for a while yet. If not, the next look is soon.
             return;
         }
         self.anchor = look;
-        // Below 2^34 nanoseconds.
-        let pace = (ns << (SHIFT - 4)) / (ticks >> 4).max(1);
         let known = std::mem::replace(&mut self.pace, pace);
-        let is_kept = pace != 0 && known != 0 && pace.abs_diff(known) <= known / PACE_SHARE;
-        self.span = if is_kept {
-            (HOLDS_NS << SHIFT) / pace
-        } else {
-            0
-        };
+        let is_kept = known != 0 && pace.abs_diff(known) <= known / PACE_SHARE;
+        self.span = if is_kept { span } else { 0 };
     }
 }
 
@@ -200,15 +201,36 @@ mod tests {
         assert_eq!(clock.anchor.ns, 27 * MS);
     }
 
+    /// (It was let pass by how long the wait was: the time was off by a millisecond and more for as long as the anchor held.)
+    #[test]
+    fn nor_does_one_after_a_long_wait() {
+        for wait in [5_000, 3_600_000] {
+            let mut clock = paced();
+            let ns = (27 + wait) * MS;
+            let (ticks, late) = (ns * 3, MS);
+            let looked = Look {
+                ticks,
+                ns: ns + late,
+            };
+            clock.look(looked, late * 3);
+            assert_eq!(clock.anchor.ns, 27 * MS, "{wait} ms");
+            assert_eq!(clock.at(ticks), None, "the system is asked again");
+            look(&mut clock, ns, ticks);
+            assert_eq!(clock.at(ticks), Some(ns));
+        }
+    }
+
     /// Whatever counts here: it never goes back, and stays beside the system's.
     #[test]
     fn it_goes_as_the_systems_clock_does() {
         let mut clock = Clock::new();
         let (began, mut last) = (Instant::now(), 0);
-        // For a while after its pace is known, which takes three looks that nobody comes between.
+        // For a while after its pace is known, which takes three looks that nobody comes between, and until it is.
         let mut ends = Duration::from_millis(120);
-        while began.elapsed() < ends {
-            if clock.uses_ticks && clock.span == 0 && ends < Duration::from_secs(30) {
+        let is_paced = |clock: &Clock| !clock.uses_ticks || clock.span != 0;
+        while began.elapsed() < ends || !is_paced(&clock) {
+            if !is_paced(&clock) {
+                assert!(began.elapsed() < Duration::from_secs(60), "{clock:?}");
                 ends = began.elapsed() + Duration::from_millis(120);
             }
             let before = monotonic_ns();
@@ -221,6 +243,5 @@ mod tests {
                 "{before} {told} {after}"
             );
         }
-        assert_eq!(clock.uses_ticks, clock.span != 0);
     }
 }
