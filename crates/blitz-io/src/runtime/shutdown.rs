@@ -7,13 +7,16 @@ use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use blitz_core::budget;
-use blitz_exec::scheduler;
+use blitz_exec::scheduler::{self, Beat};
 use blitz_exec::task::Id;
 
 use super::{Runtime, events};
 
 /// After a graceful shutdown has cut tasks, their threads have so long to drop them.
 const AFTER_CUT: Duration = Duration::from_millis(100);
+
+/// A thread that is in no task's poll then is on its way out, and has no processor: it is not told as leaked before so long.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// What was written to standard output or error has so long to get out.
 const OUTPUT_LIMIT: Duration = Duration::from_secs(1);
@@ -81,7 +84,8 @@ impl Runtime {
     ///
     /// New tasks are refused from the start: their handles say that they were cancelled. Returns which tasks were cut, by name
     /// and by the place where they were spawned. On `current_thread` a task that never returns from its poll cannot be
-    /// interrupted, so there the call takes as long as that poll.
+    /// interrupted, so there the call takes as long as that poll. The threads have 100 ms at least to drop what was cut; those that are
+    /// in no task's poll by then, as on a machine that gives them no processor, up to a second more.
     ///
     /// # Panics
     /// In async code, since it would block a thread that runs tasks.
@@ -123,6 +127,10 @@ impl Runtime {
         }
         let left = limit.saturating_sub(start.elapsed()).max(AFTER_CUT);
         report.threads_ended = self.end(Some(left));
+        let begun = Instant::now();
+        while self.leaked() > self.in_tasks() && begun.elapsed() < ON_THE_WAY {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         report.leaked = self.leaked();
         events::ended(&self.handle, report.cut.len(), report.leaked, &report);
         report
@@ -183,10 +191,17 @@ impl Runtime {
         ended
     }
 
-    /// After the shutdown: how many threads are still in a task's poll.
+    /// After the shutdown: how many threads are still in a task's poll, or on their way out.
     fn leaked(&self) -> usize {
         let scheduler = &self.handle.inner().scheduler;
         scheduler.workers_left() + scheduler.spares_lent()
+    }
+
+    /// How many threads are seen in a task.
+    fn in_tasks(&self) -> usize {
+        let inner = self.handle.inner();
+        let beats = (0..inner.drivers.len()).filter_map(|worker| inner.scheduler.beat(worker));
+        inner.scheduler.spares_lent() + beats.filter(Beat::is_in_task).count()
     }
 
     fn end_monitor(&self, wait: bool) {

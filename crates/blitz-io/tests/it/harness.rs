@@ -56,6 +56,14 @@ impl Case {
         builder
     }
 
+    /// A builder for one worker that is never replaced: for tests that say in which order it does things. (A poll whose thread has no
+    /// processor for a while looks stuck, and then two threads run what one had.)
+    pub(crate) fn builder_of_one(self) -> Builder {
+        let mut builder = self.builder();
+        builder.worker_threads(1).stuck_rescue_after(Duration::MAX);
+        builder
+    }
+
     /// A runtime for this case.
     pub(crate) fn runtime(self) -> Runtime {
         match self.builder().build() {

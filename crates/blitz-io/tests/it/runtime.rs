@@ -1,7 +1,7 @@
 //! Runtimes: their flavours, their limits and their ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use blitz_io::runtime::{Builder, Handle, RuntimeFlavor};
@@ -229,6 +229,31 @@ fn a_graceful_shutdown_waits_for_tasks_and_names_those_it_cut() {
         assert_eq!(report.cut[0].name.as_deref(), Some("endless"));
         assert!(report.cut[0].spawned_at.file().ends_with("runtime.rs"));
         assert_eq!(report.leaked, 0);
+    });
+}
+
+/// (It was told as leaked if it had no processor for a tenth of a second.)
+#[test]
+fn a_thread_that_comes_late_to_its_end_is_not_leaked() {
+    each_case(&[Flavor::MultiThread, Flavor::ThreadPerCore], |case| {
+        let is_late = Arc::new(AtomicBool::new(false));
+        let late = Arc::clone(&is_late);
+        let mut builder = case.builder_of_one();
+        builder.on_thread_unpark(move || {
+            if late.load(SeqCst) {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        });
+        let runtime = builder.build().unwrap();
+        let _endless = runtime.spawn(std::future::pending::<()>());
+        run(&runtime, async {
+            blitz_io::time::sleep(Duration::from_millis(1)).await
+        });
+        is_late.store(true, SeqCst);
+        let report = guarded(GUARD, || {
+            runtime.shutdown_graceful(Duration::from_millis(20))
+        });
+        assert_eq!((report.cut.len(), report.leaked), (1, 0), "{report}");
     });
 }
 
