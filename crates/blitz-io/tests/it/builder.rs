@@ -71,9 +71,12 @@ fn waits_and_tasks_are_told_of() {
             .build()
             .unwrap();
         run(&runtime, async {
-            blitz_io::spawn(blitz_io::time::sleep(Duration::from_millis(1)))
-                .await
-                .unwrap();
+            // A sleep may be over before anybody looks, and then nobody waits.
+            while !seen.lock().unwrap().contains("unpark") {
+                blitz_io::spawn(blitz_io::time::sleep(Duration::from_millis(1)))
+                    .await
+                    .unwrap();
+            }
         });
         guarded(GUARD, || drop(runtime));
         let all = ["after", "before", "end", "park", "spawn", "unpark"];

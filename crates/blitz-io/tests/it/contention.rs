@@ -198,7 +198,7 @@ fn many_senders_seldom_stand_in_line() {
     const VALUES: usize = 4_000;
     const ROOM: usize = 128;
     each_case(&[Flavor::MultiThread], |case| {
-        let runtime = case.builder().worker_threads(1).build().unwrap();
+        let runtime = case.builder_of_one().build().unwrap();
         let polls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&polls);
         run(&runtime, async move {

@@ -142,6 +142,12 @@ fn a_runtime_is_read_on_every_back_end_and_flavour() {
         assert_eq!(of_kind(&dump, "task").len(), 1);
         let sites = reader.get("sites");
         assert_eq!(sites[0]["site"]["tasks"], 1, "{sites:?}");
+        // A first poll that had no processor would be warned of.
+        guarded(GUARD, || {
+            while reader.get("tasks")[0]["task"]["state"] != "idle" {
+                std::thread::yield_now();
+            }
+        });
         let warnings = reader.get("warnings");
         assert!(of_kind(&warnings, "warning").is_empty(), "{warnings:?}");
         sleeper.abort();

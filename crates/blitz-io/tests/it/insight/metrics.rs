@@ -10,7 +10,7 @@ use blitz_io::runtime::{
 use blitz_io::task::{coop, yield_now};
 
 use super::until;
-use crate::harness::{FLAVORS, Flavor, each_case, on_every, run};
+use crate::harness::{FLAVORS, Flavor, GUARD, each_case, guarded, on_every, run};
 
 fn sum(metrics: &RuntimeMetrics, figure: impl Fn(&RuntimeMetrics, usize) -> u64) -> u64 {
     (0..metrics.num_workers())
@@ -58,7 +58,10 @@ fn what_was_done_before_the_end_is_counted() {
     const ROUNDS: usize = 50;
     each_case(&FLAVORS, |case| {
         for _ in 0..ROUNDS {
-            let runtime = case.runtime();
+            let mut builder = case.builder();
+            // What another thread goes on with is queued once more.
+            builder.stuck_rescue_after(Duration::MAX);
+            let runtime = builder.build().unwrap();
             let metrics = runtime.metrics();
             run(&runtime, async {
                 let outer = blitz_io::spawn(async {
@@ -234,12 +237,23 @@ fn histograms_are_switched_while_the_runtime_runs() {
         }
         let buckets = metrics.poll_time_histogram_num_buckets();
         assert_eq!(buckets, 10);
-        let in_buckets = sum(&metrics, |metrics, worker| {
-            (0..buckets)
-                .map(|bucket| metrics.poll_time_histogram_bucket_count(worker, bucket))
-                .sum()
+        let in_buckets = || {
+            sum(&metrics, |metrics, worker| {
+                (0..buckets)
+                    .map(|bucket| metrics.poll_time_histogram_bucket_count(worker, bucket))
+                    .sum()
+            })
+        };
+        guarded(GUARD, || {
+            loop {
+                // What was spawned last may be polled yet: a reading during which nothing was counted.
+                let (before, counted) = (polls(&metrics), in_buckets());
+                if polls(&metrics) == before {
+                    assert_eq!(counted, before);
+                    break;
+                }
+            }
         });
-        assert_eq!(in_buckets, polls(&metrics));
         metrics.set_poll_time_histogram(false);
         metrics.set_schedule_latency_histogram(false);
         run(runtime, async {

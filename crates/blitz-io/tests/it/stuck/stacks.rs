@@ -13,8 +13,8 @@ use blitz_io::runtime::{Builder, Runtime, StuckOutcome, StuckPlace, StuckReport}
 use blitz_io::signal::unix::{SignalKind, signal};
 use blitz_io::time::sleep;
 
-use super::{MS, Stop, all_back, builder, each_ring, stick, until};
-use crate::harness::{Case, Flavor, GUARD, each_case, guarded, patient, run};
+use super::{MS, NAMED, Stop, all_back, builder, each_ring, stick, until};
+use crate::harness::{Case, Flavor, GUARD, each_case, guarded, patient, run, within};
 
 /// Whether this machine is one whose stacks are read.
 fn are_read() -> bool {
@@ -34,14 +34,18 @@ impl Told {
         builder
     }
 
-    /// Those that come when a thread is to be replaced.
+    /// Those that come when a thread is to be replaced, which is in a task.
     fn decided(&self) -> Vec<StuckReport> {
+        self.decided_in(StuckPlace::Task)
+    }
+
+    /// The same for a place. (A thread without a processor may look stuck anywhere.)
+    fn decided_in(&self, place: StuckPlace) -> Vec<StuckReport> {
         let mut told = self.0.lock().unwrap().clone();
         told.retain(|report| {
-            matches!(
-                report.outcome,
-                StuckOutcome::Rescued | StuckOutcome::NotRescued(_)
-            )
+            let outcome = &report.outcome;
+            let is_decided = matches!(outcome, StuckOutcome::Rescued | StuckOutcome::NotRescued(_));
+            is_decided && report.place == place
         });
         told
     }
@@ -69,7 +73,7 @@ fn stack_of(
         {
             return with.clone();
         }
-        assert!(begun.elapsed() < patient(GUARD), "no stack: {decided:#?}");
+        assert!(begun.elapsed() < patient(NAMED), "no stack: {decided:#?}");
     }
 }
 
@@ -194,9 +198,9 @@ fn the_other_flavors_name_it_too() {
         let begun = Instant::now();
         let mut found = None;
         while found.is_none() {
-            assert!(begun.elapsed() < patient(GUARD));
+            assert!(begun.elapsed() < patient(NAMED));
             let (tells, before) = (tells.clone(), told.decided().len());
-            run(&runtime, async move {
+            within(&runtime, NAMED + GUARD, async move {
                 let stuck = blitz_io::spawn(async move {
                     let decided = move || tells.decided().len() > before;
                     spins_until_in_this_function(&decided);
@@ -220,7 +224,7 @@ fn the_other_flavors_name_it_too() {
 fn spins_until_in_this_function(done: &dyn Fn() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < patient(GUARD));
+        assert!(begun.elapsed() < patient(NAMED));
         std::hint::spin_loop();
     }
 }
@@ -359,18 +363,23 @@ fn a_waker_that_spins_in_the_drivers_turn_is_reported() {
             drop(timer);
         });
         until("the waker was called", || waker.1.load(SeqCst));
-        let of_it = |report: &StuckReport| {
-            let why = "it is in the turn of its driver, which cannot change hands half-way";
-            report.place == StuckPlace::Scheduler
-                && report.outcome == StuckOutcome::NotRescued(why.to_owned())
+        let why = "it is in the turn of its driver, which cannot change hands half-way";
+        let why = StuckOutcome::NotRescued(why.to_owned());
+        let of_it = || {
+            let mut decided = told.decided_in(StuckPlace::Scheduler);
+            decided.retain(|report| report.outcome == why);
+            decided.pop()
         };
-        until("it is reported", || told.decided().iter().any(of_it));
-        let report = told.decided().into_iter().find(of_it).unwrap();
+        until("it is reported", || of_it().is_some());
+        let report = of_it().unwrap();
         assert_eq!(report.task, None);
         if report.stack.is_some() {
             assert_names(&report, "spins_in_this_function");
         }
-        assert_eq!(runtime.metrics().num_replaced_threads(), 0);
+        // Nor is the other one for long, if it had no processor in a poll.
+        until("nobody is replaced", || {
+            runtime.metrics().num_replaced_threads() == 0
+        });
         // The other worker runs whatever needs nothing of the first one's driver.
         for _ in 0..8 {
             run(&runtime, runtime.spawn(async {})).unwrap();
@@ -408,10 +417,12 @@ fn a_hook_that_spins_is_rescued() {
         for _ in 0..3 {
             run(&runtime, runtime.spawn(async { sleep(MS).await })).unwrap();
         }
-        let of_it = |report: &StuckReport| {
-            report.place == StuckPlace::Scheduler && report.outcome == StuckOutcome::Rescued
-        };
-        until("it is told", || told.decided().iter().any(of_it));
+        until("it is told", || {
+            let decided = told.decided_in(StuckPlace::Scheduler);
+            decided
+                .iter()
+                .any(|report| report.outcome == StuckOutcome::Rescued)
+        });
         stop.stop();
         all_back(&runtime);
         run(&runtime, runtime.spawn(async { sleep(MS).await })).unwrap();

@@ -313,6 +313,13 @@ fn firing_dropping_and_resetting_at_once_lose_nothing() {
     });
 }
 
+/// How long this thread has had a processor, where the system tells; else, what the clock says.
+fn time_had(begun: Instant) -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let ns = told.and_then(|told| told.split(' ').next()?.parse().ok());
+    ns.map_or_else(|| begun.elapsed(), Duration::from_nanos)
+}
+
 /// A million pending timers cost the rest of the runtime nothing.
 #[test]
 fn a_million_pending_timers_are_no_burden() {
@@ -331,13 +338,14 @@ fn a_million_pending_timers_are_no_burden() {
             task::consume_budget().await;
         }
         let start = Instant::now();
+        let before = time_had(start);
         for _ in 0..200 {
             time::sleep(Duration::from_micros(20)).await;
         }
-        let slow = start.elapsed();
+        let slow = time_had(start) - before;
         assert!(
-            slow < Duration::from_secs(2),
-            "200 short sleeps among a million took {slow:?}"
+            slow < crate::harness::patient(Duration::from_secs(1)),
+            "200 short sleeps among a million took {slow:?} of a processor"
         );
         for sleep in sleeps.iter_mut().step_by(3) {
             sleep
