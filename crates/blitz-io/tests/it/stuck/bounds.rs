@@ -140,12 +140,13 @@ fn a_shutdown_leaves_stuck_tasks_behind_and_says_so() {
                     stick(&runtime, "spins", move || stop.spin())
                 })
                 .collect();
-            // A shutdown takes tasks off the list by which they are named.
-            until("both are reported", || {
+            // Named, since a shutdown takes tasks off the list that tells their names; and rescued, since nobody is any more when the
+            // limit is over, and those who take over drop the other tasks.
+            until("both are rescued", || {
                 let told = told.lock().unwrap();
                 let spins = told.iter().filter(|report| {
                     let task = report.task.as_ref().and_then(|task| task.name.as_deref());
-                    task == Some("spins") && report.outcome == StuckOutcome::Reported
+                    task == Some("spins") && report.outcome == StuckOutcome::Rescued
                 });
                 spins.count() == 2
             });
