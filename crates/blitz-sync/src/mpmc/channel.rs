@@ -150,10 +150,8 @@ impl<T> Channel<T> {
 
     pub(super) fn displace(&self, value: T) -> Result<Option<T>, SendError<T>> {
         let displaced = self.queue.displace(value).map_err(SendError)?;
-        // In place of another it needs no wake: that other's is still on its way, if somebody waited.
-        if displaced.is_none() {
-            self.for_values.line.wake_one_after_change();
-        }
+        // In place of another, too: the ring looked empty for a moment, in which somebody may have come to wait.
+        self.for_values.line.wake_one_after_change();
         Ok(displaced)
     }
 

@@ -260,6 +260,21 @@ fn no_value_is_displaced_and_received() {
     });
 }
 
+/// While one value takes another's place the ring looks empty for a moment: who comes to wait then is woken.
+#[test]
+fn no_receiver_sleeps_beside_a_value_that_displaces() {
+    bounded_model(|| {
+        let (sender, receiver) = channel(1);
+        sender.try_send(1).unwrap();
+        let displacing = sender.clone();
+        let displacing = thread::spawn(move || drop(displacing.force_send(10).unwrap()));
+        // The channel stays open: no end wakes.
+        assert!(block_on(receiver.recv()).is_some());
+        displacing.join().unwrap();
+        drop(sender);
+    });
+}
+
 /// A block that is used again is seen as it was cleared, also by a receiver that does not look at the tail, since another has found
 /// that it is further on, and that was led here by a third, which has not looked either.
 #[test]
