@@ -266,11 +266,13 @@ impl<T> Ring<T> {
                 // ORDERING: SeqCst: see `is_empty`. Acquire is in it: whoever sees CLOSED sees what was done before.
                 let tail = self.tail.load(SeqCst);
                 if tail & !CLOSED == head {
-                    return if tail & CLOSED != 0 {
-                        Found::End
-                    } else {
-                        Found::Nothing
-                    };
+                    if tail & CLOSED == 0 {
+                        return Found::Nothing;
+                    }
+                    // A ring of one looks empty, too, while a value takes another's place: its slot is not free then.
+                    if self.slot_if_free(head).is_some() {
+                        return Found::End;
+                    }
                 }
                 // Another was faster with this ticket, or a sender is about to be done with the slot.
                 pause.for_another();

@@ -275,6 +275,27 @@ fn no_receiver_sleeps_beside_a_value_that_displaces() {
     });
 }
 
+/// Nor is it taken for the end, if the channel is closed at that moment.
+#[test]
+fn no_value_that_displaces_comes_after_the_end() {
+    bounded_model(|| {
+        let (sender, receiver) = channel(1);
+        sender.try_send(1).unwrap();
+        let displacing = sender.clone();
+        let displacing = thread::spawn(move || displacing.force_send(10));
+        receiver.close();
+        let mut sum = 0;
+        while let Ok(value) = receiver.try_recv() {
+            sum += value;
+        }
+        match displacing.join().unwrap() {
+            Ok(displaced) => assert_eq!(sum + displaced.unwrap_or(0), 11),
+            Err(_) => assert_eq!(sum, 1),
+        }
+        drop(sender);
+    });
+}
+
 /// A block that is used again is seen as it was cleared, also by a receiver that does not look at the tail, since another has found
 /// that it is further on, and that was led here by a third, which has not looked either.
 #[test]
