@@ -240,8 +240,9 @@ fn a_thread_that_comes_late_to_its_end_is_not_leaked() {
         let late = Arc::clone(&is_late);
         let mut builder = case.builder_of_one();
         builder.on_thread_unpark(move || {
+            // It is woken two or three times.
             if late.load(SeqCst) {
-                std::thread::sleep(Duration::from_millis(300));
+                std::thread::sleep(Duration::from_millis(150));
             }
         });
         let runtime = builder.build().unwrap();
