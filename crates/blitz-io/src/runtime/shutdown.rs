@@ -127,8 +127,14 @@ impl Runtime {
         }
         let left = limit.saturating_sub(start.elapsed()).max(AFTER_CUT);
         report.threads_ended = self.end(Some(left));
-        let begun = Instant::now();
-        while self.leaked() > self.in_tasks() && begun.elapsed() < ON_THE_WAY {
+        let (begun, mut since) = (Instant::now(), Instant::now());
+        while self.leaked() > 0 && begun.elapsed() < ON_THE_WAY {
+            if self.leaked() > self.in_tasks() {
+                since = Instant::now();
+            } else if since.elapsed() >= AFTER_CUT {
+                // In a task all the time, and not just dropping one on its way.
+                break;
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
         report.leaked = self.leaked();
