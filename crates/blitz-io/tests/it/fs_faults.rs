@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use blitz_io::fs::{self, FallocateMode, File, OpenOptions};
 use blitz_io::io::AsyncWriteExt;
+use blitz_io::net::unix::pipe;
 
 use crate::fs::{SmallDisk, make_fifo, with_dir};
 use crate::harness::{on_every, run};
@@ -48,17 +49,16 @@ fn no_waker_is_called_or_dropped_under_the_files_lock() {
             .write(true)
             .open(&path)
             .unwrap();
-        let writer = OpenOptions::new().write(true).open(&path).await.unwrap();
-        let mut writer = writer;
+        let mut writer = OpenOptions::new().write(true).open(&path).await.unwrap();
+        let filler = pipe::OpenOptions::new().open_sender(&path).unwrap();
+        filler.writable().await.unwrap();
+        // Until the pipe is full: the write that the file takes after that is under way until somebody reads.
         let mut taken = 0;
-        // Until the pipe is full, and a write under way.
-        loop {
-            let mut write = std::pin::pin!(writer.write(&[7; 4096]));
-            match futures::poll!(write.as_mut()) {
-                std::task::Poll::Ready(n) => taken += n.unwrap(),
-                std::task::Poll::Pending => break,
-            }
+        while let Ok(len) = filler.try_write(&[7; 4096]) {
+            taken += len;
         }
+        drop(filler);
+        taken += writer.write(&[7; 4096]).await.unwrap();
         let file = Arc::new(writer);
         for _ in 0..3 {
             let waker = Waker::from(Arc::new(LooksAtTheFile(Arc::downgrade(&file))));
