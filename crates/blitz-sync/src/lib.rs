@@ -40,6 +40,9 @@ mod spans;
 #[path = "spans_off.rs"]
 mod spans;
 mod task_tracker;
+#[cfg(all(test, loom))]
+#[path = "tests/tired.rs"]
+mod tired;
 mod unfair;
 mod waiters;
 pub mod watch;

@@ -1,17 +1,16 @@
 //! Channels of many on both sides, explored: blocks hold three here. Each test is named by what can never happen.
 
-use std::future::{Future, poll_fn};
-use std::mem::replace;
+use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use blitz_core::budget;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
 use super::error::TrySendError;
 use super::{Receiver, Sender, channel, unbounded_channel};
+use crate::tired::tired;
 
 fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
@@ -57,25 +56,6 @@ fn no_one_sleeps_beside_a_value_in_a_ring() {
 #[test]
 fn no_one_sleeps_beside_a_value_in_a_list() {
     no_sleep_beside_a_value(at_the_end_of_a_block);
-}
-
-/// A future whose first poll finds its task without budget.
-async fn tired<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut was_polled = false;
-    poll_fn(|cx| {
-        if replace(&mut was_polled, true) {
-            return future.as_mut().poll(cx);
-        }
-        budget::with_budget(|| {
-            let mut none = Context::from_waker(Waker::noop());
-            while let Poll::Ready(coop) = budget::poll_proceed(&mut none) {
-                coop.made_progress();
-            }
-            future.as_mut().poll(cx)
-        })
-    })
-    .await
 }
 
 /// Nor does one that came to the line because it might take or send nothing at present.

@@ -1,11 +1,9 @@
 //! Channels of many values, explored: blocks hold two here. Each test is named by what can never happen.
 
-use std::future::{Future, poll_fn};
-use std::mem::replace;
+use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
-use blitz_core::budget;
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
@@ -14,6 +12,7 @@ use loom::thread;
 
 use super::error::TryRecvError;
 use super::{Sender, channel, unbounded_channel};
+use crate::tired::tired;
 
 fn bounded_model(check: impl Fn() + Send + Sync + 'static) {
     model(2, check);
@@ -46,25 +45,6 @@ fn no_value_is_lost_or_passes_another() {
         sending.join().unwrap();
         assert_eq!(block_on(receiver.recv()), None);
     });
-}
-
-/// A future whose first poll finds its task without budget.
-async fn tired<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut was_polled = false;
-    poll_fn(|cx| {
-        if replace(&mut was_polled, true) {
-            return future.as_mut().poll(cx);
-        }
-        budget::with_budget(|| {
-            let mut none = Context::from_waker(Waker::noop());
-            while let Poll::Ready(coop) = budget::poll_proceed(&mut none) {
-                coop.made_progress();
-            }
-            future.as_mut().poll(cx)
-        })
-    })
-    .await
 }
 
 /// One that may take nothing at present goes to rest only where a value, or the end, wakes it.
